@@ -1,0 +1,119 @@
+"""One experiment: what `configs/*.py` return, what `--set` changes and what a workdir records."""
+import ast
+import dataclasses
+import difflib
+import typing
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+  """Adam and its schedule; `train/optimizer.py` says the equations."""
+
+  learning_rate: float = 5e-4  # The peak, or the multiplier lr0 of `nat_em`.
+  warmup: int = 4_000  # Updates.
+  schedule: str = "inverse_sqrt"  # Or "nat_em", the original program's.
+  beta_1: float = 0.9
+  beta_2: float = 0.98
+  epsilon: float = 1e-9
+  bias_correction: bool = True  # The original program has none.
+  weight_decay: float = 0.0  # Decoupled; norms and output biases are spared.
+  clip_norm: float = 1.0  # Global norm; 0 clips nothing.
+  accumulate: int = 1  # Micro-batches an update.
+
+  def __post_init__(self):
+    _choice("optimizer.schedule", self.schedule, ("inverse_sqrt", "nat_em"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+  """How long, on how much at a time, and what is kept. Durations are in updates."""
+
+  steps: int = 100_000
+  tokens_per_batch: int = 8_192  # Padded target places a batch.
+  max_length: int = 256  # Tokens with EOS; longer pairs are left out and counted.
+  buckets: int = 6  # Padded lengths; each is one compiled program when `jit`.
+  seed: int = 0
+  optimizer: Optimizer = Optimizer()
+  log_every: int = 100
+  validate_every: int = 1_000  # Validation, checkpoint and patience go together.
+  validate_sentences: int = 0  # 0: all of the validation set.
+  patience: int = 0  # Validations without a better BLEU before the run stops; 0: never.
+  keep: int = 10  # Checkpoints.
+  average: int = 1  # Checkpoints averaged into the shipped weights.
+  average_of: str = "last"  # Or "best", by validation BLEU.
+  jit: bool = False  # XLA for the whole step.
+
+  def __post_init__(self):
+    _choice("train.average_of", self.average_of, ("last", "best"))
+    if self.average > self.keep:
+      raise ValueError(f"train.average ({self.average}) needs that many checkpoints, but train.keep is {self.keep}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+  """A model, how to train it, and the search that validates it."""
+
+  family: str  # A key of `models.FAMILIES`.
+  model: Any  # That family's `Config`.
+  search: Any  # That family's `Search`.
+  train: Train = Train()
+
+
+def _choice(name, value, choices):
+  if value not in choices:
+    raise ValueError(f"{name} is one of {', '.join(choices)}; got {value!r}.")
+
+
+def override(node, assignment):
+  """Returns `node`, a tree of frozen dataclasses, with one `train.steps=500` applied.
+
+  Raises:
+    ValueError: for an unknown name (the nearest right one is told) or a value of another type.
+  """
+  path, equals, text = assignment.partition("=")
+  if not equals:
+    raise ValueError(f"--set wants name=value, as train.steps=500; got {assignment!r}.")
+  return _replace(node, path.split("."), text, assignment)
+
+
+def _replace(node, path, text, assignment):
+  if not dataclasses.is_dataclass(node):
+    raise ValueError(f"--set {assignment}: {path[0]!r} names a part of {node!r}, which has none.")
+  names = [field.name for field in dataclasses.fields(node)]
+  head, *rest = path
+  if head not in names:
+    near = difflib.get_close_matches(head, names, 1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(names)}."
+    raise ValueError(f"--set {assignment}: no field {head!r}. {hint}")
+  old = getattr(node, head)
+  new = _replace(old, rest, text, assignment) if rest else _parse(text, old, assignment)
+  return dataclasses.replace(node, **{head: new})
+
+
+def _parse(text, old, assignment):
+  if dataclasses.is_dataclass(old):
+    raise ValueError(f"--set {assignment}: names a group; set one of its fields: {', '.join(vars(old))}.")
+  try:
+    new = text if isinstance(old, str) else ast.literal_eval(text)
+  except (ValueError, SyntaxError):
+    new = text
+  if isinstance(old, float) and type(new) is int:
+    new = float(new)
+  if type(new) is not type(old):
+    raise ValueError(f"--set {assignment}: wants {type(old).__name__}, as {old!r}; got {new!r}.")
+  return new
+
+
+def from_dict(cls, values):
+  """Rebuilds a frozen dataclass, nested ones too, from what `dataclasses.asdict` gave.
+
+  Raises:
+    ValueError: for a field that this version does not have.
+  """
+  hints = typing.get_type_hints(cls)
+  unknown = sorted(set(values) - set(hints))
+  if unknown:
+    raise ValueError(f"{cls.__module__}.{cls.__name__} has no field {unknown[0]!r}; it was written by another version.")
+  nested = lambda name, value: from_dict(hints[name], value) if dataclasses.is_dataclass(hints[name]) else value
+  return cls(**{name: nested(name, value) for name, value in values.items()})

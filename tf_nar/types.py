@@ -1,0 +1,47 @@
+"""The values that cross module borders, and the ids that every vocabulary reserves.
+
+Shapes are spelled in these letters, everywhere:
+  B  sentences (rows of a batch; blank rows, all PAD, may fill it up)
+  S  source tokens        T  target tokens
+  N  candidates of one sentence, best first
+  V  words                D  features            H  heads
+"""
+from typing import NamedTuple
+
+import tensorflow as tf
+
+PAD, EOS, UNK, BOS, MASK = range(5)
+SPECIALS = ("<pad>", "<eos>", "<unk>", "<bos>", "<mask>")
+
+
+class Batch(NamedTuple):
+  """Sentence pairs. A blank row (all PAD, weight 0) counts nowhere."""
+
+  src: tf.Tensor  # int32 [B, S]: words, EOS, then PAD.
+  tgt: tf.Tensor  # int32 [B, T]: words, EOS, then PAD.
+  weight: tf.Tensor  # float32 [B]: how much the sentence counts; 1 for plain text.
+
+
+class Translation(NamedTuple):
+  """N candidates a sentence. A candidate that is not there is all PAD with score -inf."""
+
+  tokens: tf.Tensor  # int32 [B, N, T]: words, EOS, then PAD.
+  score: tf.Tensor  # float32 [B, N]: what the search ranked by, higher is better.
+  passes: tf.Tensor  # int32 []: decoder passes spent, the unit of NAR cost.
+
+
+class Term(NamedTuple):
+  """One term of a loss: it contributes scale * total / count.
+
+  Totals and counts are added over micro-batches and replicas before the division, so one core and
+  eight descend the same loss.
+  """
+
+  total: tf.Tensor  # float32 [], differentiable.
+  count: tf.Tensor  # float32 [].
+  scale: float = 1.0
+
+
+def loss(terms):
+  """Returns the scalar that a dict of `Term` stands for."""
+  return tf.add_n([term.scale * tf.math.divide_no_nan(term.total, term.count) for term in terms.values()])
