@@ -1,0 +1,204 @@
+"""The Transformer of the original program, and the usual variations on it (norm first, sine positions).
+
+Layouts (Sun & Yang's program; em.md equations in docs/families.md):
+  post   x <- LN(x + dropout(f(x)))              after embeddings: dropout, LN
+  pre    x <- x + dropout(f(LN(x))), LN at the end
+"""
+import dataclasses
+
+import keras
+import keras_nlp
+import tensorflow as tf
+
+from tf_nar.layers import attention
+from tf_nar.layers.attention import QUIET
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """Sizes and layout of an encoder-decoder; `configs/` has small, base, large and tiny."""
+
+  vocab: int = 0  # 0: as many as the data's vocabulary has.
+  width: int = 512
+  ffn: int = 2048
+  heads: int = 8
+  encoder_layers: int = 6
+  decoder_layers: int = 6
+  dropout: float = 0.1  # After embeddings and every sub-layer.
+  attention_dropout: float = 0.1
+  relu_dropout: float = 0.1
+  max_length: int = 256  # The longest source or target, EOS included.
+  positions: str = "learned"  # Or "sine".
+  norm: str = "post"  # Or "pre".
+  epsilon: float = 1e-12  # Of layer normalisation; the original program's.
+  dtype: str = "float32"  # Or "mixed_bfloat16".
+
+  def __post_init__(self):
+    if self.norm not in ("post", "pre") or self.positions not in ("learned", "sine"):
+      raise ValueError(f"net.norm is post or pre and net.positions learned or sine; got {self.norm}, {self.positions}.")
+    if self.dtype not in ("float32", "mixed_bfloat16"):
+      raise ValueError(f"net.dtype is float32 or mixed_bfloat16; got {self.dtype!r}.")
+
+
+class Embedding(keras.layers.Layer):
+  """Words and places, one table each for source, target and output: sqrt(D) E[x] + sqrt(D) P[i]."""
+
+  def __init__(self, config, **kw):
+    super().__init__(dtype=config.dtype, **kw)
+    self.config = config
+    init = lambda: keras.initializers.RandomNormal(stddev=config.width**-0.5)
+    self.words = keras_nlp.layers.ReversibleEmbedding(
+      config.vocab, config.width, embeddings_initializer=init(), name="words")
+    self.words.build()
+    self.bias = self.add_weight(name="output_bias", shape=(config.vocab,), initializer="zeros")
+    if config.positions == "learned":
+      self.places = self.add_weight(name="places", shape=(config.max_length + 1, config.width), initializer=init())
+    else:
+      self.sine = keras_nlp.layers.SinePositionEncoding()
+    self.built = True
+
+  @property
+  def table(self):
+    """float32 [V, D], the output layer's weights as well."""
+    return tf.convert_to_tensor(self.words.embeddings)
+
+  def look_up(self, tokens):
+    """int32 [B, T] -> float [B, T, D], scaled."""
+    words = tf.gather(self.table, tokens)
+    return tf.cast(words * self.config.width**0.5, self.compute_dtype)
+
+  def positions(self, length):
+    """Returns float [length, D], scaled."""
+    if self.config.positions == "learned":
+      places = tf.convert_to_tensor(self.places)[:length] * self.config.width**0.5
+    else:
+      places = self.sine(tf.zeros([1, length, self.config.width]))[0]
+    return tf.cast(places, self.compute_dtype)
+
+  def logits(self, states):
+    """float [..., D] -> float32 [..., V]."""
+    words = tf.cast(self.table, states.dtype)
+    return tf.cast(tf.einsum("...d,vd->...v", states, words), tf.float32) + tf.convert_to_tensor(self.bias)
+
+
+class Block(keras.layers.Layer):
+  """Self-attention, attention to a memory if `cross`, feed-forward; each in a residual branch."""
+
+  def __init__(self, config, cross, **kw):
+    super().__init__(dtype=config.dtype, **kw)
+    self.config = config
+    part = lambda name, cross: attention.Attention(
+      config.width, config.heads, config.attention_dropout, cross, name=name, dtype=config.dtype)
+    self.attend_self = part("attend_self", False)
+    self.attend_memory = part("attend_memory", True) if cross else None
+    dense = lambda units, name, **kw: keras.layers.Dense(units, name=name, dtype=config.dtype, **kw)
+    self.widen = dense(config.ffn, "widen", activation="relu")
+    self.narrow = dense(config.width, "narrow")
+    self.norms = [norm(config, f"norm_{i}") for i in range(3 if cross else 2)]
+
+  def build(self, shape):
+    for part in (self.attend_self, self.attend_memory, self.widen, *self.norms):
+      if part is not None:
+        part.build(shape)
+    self.narrow.build((*shape[:-1], self.config.ffn))
+    self.built = True
+
+  def call(self, x, penalty, memory=None, memory_penalty=None, noise=QUIET, cache=None, at=None):
+    """x [B, T, D]; memory: keys and values of `attend_memory.project`; see `Attention.call`."""
+    kept = []
+
+    def attend(y):
+      out = self.attend_self(y, penalty, noise=noise, cache=cache, at=at)
+      if cache is None:
+        return out
+      kept.append(out[1])
+      return out[0]
+
+    branches = [attend]
+    if self.attend_memory is not None:
+      branches.append(lambda y: self._look_at(y, memory, memory_penalty, noise))
+    branches.append(lambda y: self.narrow(noise.drop(self.widen(y), self.config.relu_dropout)))
+    for layer_norm, branch in zip(self.norms, branches, strict=True):
+      if self.config.norm == "pre":
+        x += noise.drop(branch(layer_norm(x)), self.config.dropout)
+      else:
+        x = layer_norm(x + noise.drop(branch(x), self.config.dropout))
+    return x if cache is None else (x, kept[0])
+
+  def _look_at(self, y, memory, memory_penalty, noise):
+    """Attends to the memory of B sentences from K B rows: those of one sentence become its places."""
+    rows, sentences = tf.shape(y)[0], tf.shape(memory[0])[0]
+    shape = tf.shape(y)
+    y = tf.reshape(y, [sentences, rows // sentences * shape[1], self.config.width])
+    return tf.reshape(self.attend_memory(y, memory_penalty, keys_values=memory, noise=noise), shape)
+
+
+class Stack(keras.layers.Layer):
+  """Blocks over embedded places: an encoder, or a decoder if `cross`."""
+
+  def __init__(self, config, depth, cross=False, **kw):
+    super().__init__(dtype=config.dtype, **kw)
+    self.config = config
+    self.blocks = [Block(config, cross, name=f"block_{i}") for i in range(depth)]
+    self.norm = norm(config, "norm")
+    shape = (None, None, config.width)
+    for part in (*self.blocks, self.norm):
+      part.build(shape)
+    self.built = True
+
+  def call(self, x, mask, memory=None, memory_mask=None, noise=QUIET):
+    """Runs over whole sequences.
+
+    Args:
+      x: float [B, T, D], embedded.
+      mask: bool [B or 1, T or 1, T], True where a place may be seen.
+      memory: float [B, S, D] if `cross`, or what `project` made of it.
+      memory_mask: bool [B, 1, S].
+      noise: where dropout comes from.
+
+    Returns:
+      float [B, T, D].
+    """
+    memory = self.project(memory) if isinstance(memory, tf.Tensor) else memory
+    hidden = attention.penalty(mask, x.dtype)
+    memory_hidden = None if memory is None else attention.penalty(memory_mask, x.dtype)
+    x = self._enter(x, noise)
+    for i, block in enumerate(self.blocks):
+      x = block(x, hidden, memory and memory[i], memory_hidden, noise=noise)
+    return self._leave(x)
+
+  def project(self, memory):
+    """Returns every block's keys and values of memory [B, S, D], to be made once a sentence."""
+    return [block.attend_memory.project(memory) for block in self.blocks]
+
+  def start_cache(self, rows, length):
+    """Returns an empty cache for `rows` sequences: a list of float [rows, 2, H, length, d], one a block."""
+    shape = [rows, 2, self.config.heads, length, self.config.width // self.config.heads]
+    return [tf.zeros(shape, self.compute_dtype) for _ in self.blocks]
+
+  def step(self, x, at, cache, memory, memory_mask):
+    """Runs over one new place: x [rows, 1, D] at place `at`, seeing the places before it.
+
+    Returns:
+      float [rows, 1, D] and the new cache.
+    """
+    places = tf.range(tf.shape(cache[0])[3])
+    hidden = attention.penalty((places <= at)[None, None], x.dtype)
+    memory_hidden = attention.penalty(memory_mask, x.dtype)
+    x, new = self._enter(x, QUIET), []
+    for i, block in enumerate(self.blocks):
+      rolled = tf.transpose(cache[i], [1, 0, 2, 3, 4])
+      x, rolled = block(x, hidden, memory[i], memory_hidden, cache=rolled, at=at)
+      new.append(tf.transpose(rolled, [1, 0, 2, 3, 4]))
+    return self._leave(x), new
+
+  def _enter(self, x, noise):
+    x = noise.drop(x, self.config.dropout)
+    return self.norm(x) if self.config.norm == "post" else x
+
+  def _leave(self, x):
+    return self.norm(x) if self.config.norm == "pre" else x
+
+
+def norm(config, name):
+  return keras.layers.LayerNormalization(epsilon=config.epsilon, name=name, dtype=config.dtype)
