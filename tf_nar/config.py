@@ -6,6 +6,11 @@ import typing
 from typing import Any
 
 
+def _choice(name, value, choices):
+  if value not in choices:
+    raise ValueError(f"{name} is one of {', '.join(choices)}; got {value!r}.")
+
+
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
   """Adam and its schedule; `train/optimizer.py` says the equations."""
@@ -58,11 +63,6 @@ class Experiment:
   model: Any  # That family's `Config`.
   search: Any  # That family's `Search`.
   train: Train = Train()
-
-
-def _choice(name, value, choices):
-  if value not in choices:
-    raise ValueError(f"{name} is one of {', '.join(choices)}; got {value!r}.")
 
 
 def override(node, assignment):

@@ -187,9 +187,8 @@ class Stack(keras.layers.Layer):
     memory_hidden = attention.penalty(memory_mask, x.dtype)
     x, new = self._enter(x, QUIET), []
     for i, block in enumerate(self.blocks):
-      rolled = tf.transpose(cache[i], [1, 0, 2, 3, 4])
-      x, rolled = block(x, hidden, memory[i], memory_hidden, cache=rolled, at=at)
-      new.append(tf.transpose(rolled, [1, 0, 2, 3, 4]))
+      x, kept = block(x, hidden, memory[i], memory_hidden, cache=cache[i], at=at)
+      new.append(kept)
     return self._leave(x), new
 
   def _enter(self, x, noise):

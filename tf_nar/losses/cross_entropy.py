@@ -39,6 +39,7 @@ def tied_cross_entropy(states, table, bias, labels, weight, smoothing=0.0):
   blank = -tf.shape(labels)[0] % ROWS  # Fill up the last chunk.
   states = tf.pad(states, [[0, blank], [0, 0]])
   labels, weight = tf.pad(labels, [[0, blank]]), tf.pad(weight, [[0, blank]])
+  table, bias = tf.convert_to_tensor(table), tf.convert_to_tensor(bias)  # Not variables: see tf.custom_gradient.
   return _swept(states, table, bias, labels, weight, smoothing)
 
 
@@ -99,3 +100,9 @@ def _chunk(states, words, bias, labels, weight):
   d_words = tf.cast(tf.matmul(prob, scaled, transpose_a=True), tf.float32)
   d_bias = tf.cast(tf.linalg.matvec(prob, tf.cast(weight, prob.dtype), transpose_a=True), tf.float32)
   return tf.reduce_sum(weight * log_sum), tf.cast(d_states, states.dtype), d_words, d_bias
+
+
+def of_rows(logits, labels, weight):
+  """Returns the unsmoothed losses of each row, float32 [B]: logits float32 [B, T, V], labels [B, T]."""
+  right = tf.gather(logits, labels, batch_dims=2)
+  return tf.reduce_sum(weight * (tf.reduce_logsumexp(logits, -1) - right), -1)

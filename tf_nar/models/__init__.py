@@ -1,0 +1,36 @@
+"""Every model family, by the name that a config and a run use for it."""
+import dataclasses
+
+from tf_nar.models import ar
+from tf_nar.models import nat_em
+
+FAMILIES = {
+  "ar": ar,
+  "nat_em": nat_em,
+}
+
+
+def family(name):
+  """Returns the module of a family: its `Config`, `Search` and `Model`."""
+  if name not in FAMILIES:
+    raise ValueError(f"No model family {name!r}; there are: {', '.join(sorted(FAMILIES))}.")
+  return FAMILIES[name]
+
+
+def build(name, config, vocab):
+  """Returns an untrained model.
+
+  Args:
+    name: a key of `FAMILIES`.
+    config: that family's `Config`; `config.net.vocab` may be 0.
+    vocab: words of the data's vocabulary.
+
+  Raises:
+    ValueError: for an unknown family, or a config made for another vocabulary.
+  """
+  if config.net.vocab not in (0, vocab):
+    raise ValueError(
+      f"The model has net.vocab={config.net.vocab} words, the data {vocab}; "
+      "leave net.vocab at 0, or use the data folder that the model was made for.")
+  net = dataclasses.replace(config.net, vocab=vocab)
+  return family(name).Model(dataclasses.replace(config, net=net))

@@ -1,0 +1,36 @@
+"""Installs `tf_nar`: see `Makefile` for the CPU, `constraints-tpu.txt` for a TPU VM."""
+import setuptools
+
+# Exact versions stand in constraints-*.txt; here is only what the code relies on.
+BASE = [
+    "absl-py",
+    "keras>=3.15,<3.16",
+    "matplotlib",
+    "numpy>=2",
+    "sacrebleu>=2.6,<3",
+    "sentencepiece",
+    "subword-nmt",
+    "tqdm",
+]
+# Both require the distribution `tensorflow` by that name.
+TEXT = ["keras-nlp==0.32.*", "tensorflow-text==2.20.*"]
+
+setuptools.setup(
+    name="tf_nar",
+    version="0.1.0",
+    description="Non-autoregressive translation with TensorFlow and Keras.",
+    license="Apache-2.0",
+    packages=setuptools.find_packages(include=["tf_nar", "tf_nar.*"]),
+    python_requires=">=3.11,<3.13",  # keras 3.15 begins at 3.11.
+    install_requires=BASE,
+    # TensorFlow is no base dependency: tensorflow, tensorflow-cpu and tensorflow-tpu are different distributions that
+    # own one folder `tensorflow/`, and pip takes none of them for another. A base dependency on the first would be
+    # unpacked over the last, whose TPU kernels are then gone ("No OpKernel was registered ... ConfigureDistributedTPU").
+    extras_require={
+        "cpu": ["tensorflow==2.20.*", "tensorboard==2.20.*", *TEXT],
+        "gpu": ["tensorflow[and-cuda]==2.20.*", "tensorboard==2.20.*", *TEXT],
+        # Not TEXT, for the same reason, but what TEXT needs beside TensorFlow.
+        "tpu": ["tensorflow-tpu==2.20.*", "libtpu", "kagglehub", "kagglesdk", "packaging", "regex", "rich", "tokenizers"],
+        "dev": ["pytest", "pytest-timeout", "ruff"],
+    },
+)

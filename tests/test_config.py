@@ -1,0 +1,98 @@
+"""Overriding, refusing and reading back experiments; every file in configs/ loads and says how to run it."""
+import ast
+import dataclasses
+import pathlib
+import runpy
+
+import pytest
+
+from tf_nar import config
+
+ROOT = pathlib.Path(__file__).parent.parent
+CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.py") if path.name != "__init__.py")
+
+
+@dataclasses.dataclass(frozen=True)
+class Net:
+  width: int = 8
+  sizes: tuple = (1, 2)
+  tied: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+  net: Net = Net()
+  smoothing: float = 0.1
+  fill: str = "copy"
+
+
+def experiment():
+  return config.Experiment(family="ar", model=Model(), search=None)
+
+
+@pytest.mark.parametrize("assignment, read, value", [
+    ("family=nat_em", lambda e: e.family, "nat_em"),
+    ("train.steps=500", lambda e: e.train.steps, 500),
+    ("train.optimizer.learning_rate=1e-3", lambda e: e.train.optimizer.learning_rate, 1e-3),
+    ("model.smoothing=0", lambda e: e.model.smoothing, 0.0),
+    ("model.net.width=16", lambda e: e.model.net.width, 16),
+    ("model.net.tied=False", lambda e: e.model.net.tied, False),
+    ("model.net.sizes=(3, 4)", lambda e: e.model.net.sizes, (3, 4)),
+    ("model.fill=a=b", lambda e: e.model.fill, "a=b"),
+    ("model.fill=7", lambda e: e.model.fill, "7"),
+])
+def test_override_reaches_down(assignment, read, value):
+  new = read(config.override(experiment(), assignment))
+  assert new == value and type(new) is type(value)
+
+
+def test_override_leaves_the_rest_and_the_old_one():
+  old = experiment()
+  new = config.override(old, "train.optimizer.warmup=9")
+  assert old == experiment()
+  assert dataclasses.replace(new, train=old.train) == old
+  assert dataclasses.replace(new.train.optimizer, warmup=4_000) == old.train.optimizer
+
+
+@pytest.mark.parametrize("assignment, message", [
+    ("train.steps", r"--set wants name=value, as train.steps=500; got 'train.steps'"),
+    ("train.setps=5", r"--set train.setps=5: no field 'setps'. Did you mean 'steps'\?"),
+    ("zzz=5", r"no field 'zzz'. There are: family, model, search, train"),
+    ("train=5", r"--set train=5: names a group; set one of its fields: steps, "),
+    ("train.optimizer=adam", r"names a group; set one of its fields: learning_rate, "),
+    ("train.steps.many=5", r"'many' names a part of 100000, which has none"),
+    ("train.steps=1.5", r"wants int, as 100000; got 1.5"),
+    ("train.steps=many", r"wants int, as 100000; got 'many'"),
+    ("train.steps=True", r"wants int, as 100000; got True"),
+    ("train.jit=1", r"wants bool, as False; got 1"),
+    ("model.smoothing=low", r"wants float, as 0.1; got 'low'"),
+    ("train.optimizer.schedule=cosine", r"optimizer.schedule is one of inverse_sqrt, nat_em; got 'cosine'"),
+    ("train.average_of=worst", r"train.average_of is one of last, best; got 'worst'"),
+    ("train.average=11", r"train.average \(11\) needs that many checkpoints, but train.keep is 10"),
+])
+def test_override_refuses(assignment, message):
+  with pytest.raises(ValueError, match=message):
+    config.override(experiment(), assignment)
+
+
+def test_from_dict_gives_back_what_asdict_took_apart():
+  model = Model(net=Net(width=3), fill="mask")
+  assert config.from_dict(Model, dataclasses.asdict(model)) == model
+  train = config.override(experiment(), "train.optimizer.accumulate=4").train
+  assert config.from_dict(config.Train, dataclasses.asdict(train)) == train
+
+
+@pytest.mark.parametrize("cls, values, message", [
+    (config.Train, {"steps": 1, "epochs": 2}, r"config.Train has no field 'epochs'; it was written by another version"),
+    (config.Train, {"optimizer": {"momentum": 1}}, r"config.Optimizer has no field 'momentum'"),
+])
+def test_from_dict_refuses(cls, values, message):
+  with pytest.raises(ValueError, match=message):
+    config.from_dict(cls, values)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_every_config_loads_and_says_how_to_run_it(path):
+  assert f"--config=configs/{path.name}" in (ast.get_docstring(ast.parse(path.read_text())) or "")
+  made = runpy.run_path(str(path))["get_config"]()
+  assert dataclasses.is_dataclass(made) and made.__dataclass_params__.frozen

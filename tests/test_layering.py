@@ -1,0 +1,111 @@
+"""Imports go down only, and never in a circle. The order is that of docs/design.md."""
+import ast
+import graphlib
+import pathlib
+
+import pytest
+
+ORDER = [
+    {"types"},
+    {"config", "ops"},
+    {"losses", "data", "decode"},
+    {"layers"},
+    {"models"},
+    {"runs"},
+    {"train", "evaluate", "export"},
+    {"em"},
+    {"bin", "configs", "data_prep"},
+]
+RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
+# These are given a model; that keeps them usable with one from elsewhere.
+NEVER = {"train": {"models", "runs"}, "evaluate": {"models", "runs"}}
+ROOT = pathlib.Path(__file__).parent.parent
+HOUSE = ("tf_nar", "bin", "configs", "data_prep")
+FILES = sorted(path.relative_to(ROOT) for top in HOUSE for path in (ROOT / top).rglob("*.py"))
+
+
+def module_of(path):
+  """Returns the dotted name of a file: tf_nar/ops/masking.py -> tf_nar.ops.masking."""
+  parts = path.with_suffix("").parts
+  return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path) for path in FILES}
+
+
+def part_of(module):
+  """Returns the part of the house that a module is in; "" for `tf_nar` itself."""
+  top, *rest = module.split(".")
+  return top if top != "tf_nar" else rest[0] if rest else ""
+
+
+def imports(text, modules=MODULES):
+  """Returns the house's modules that a program imports, wherever in it; `from tf_nar import ops` is tf_nar.ops."""
+  names = []
+  for node in ast.walk(ast.parse(text)):
+    if isinstance(node, ast.Import):
+      names += [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+      assert node.level == 0, f"Line {node.lineno}: imports are absolute in this house."
+      whole = [f"{node.module}.{alias.name}" for alias in node.names]
+      names += [name if name in modules else node.module for name in whole]
+  return {name for name in names if name.split(".")[0] in HOUSE}
+
+
+def complaints(part, text, modules=MODULES):
+  """Returns what is wrong with the imports of a program that is in `part`."""
+  wrong = []
+  for module in sorted(imports(text, modules)):
+    other = part_of(module)
+    if other in NEVER.get(part, ()) or (other != part and RANK.get(other, len(ORDER)) >= RANK.get(part, -1)):
+      wrong.append(f"{part or 'tf_nar/__init__.py'} may not import {module}")
+  return wrong
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_imports_go_down(path):
+  part = part_of(module_of(path))
+  assert part == "" or part in RANK, f"{path}: give {part!r} a place in ORDER and in docs/design.md."
+  assert complaints(part, (ROOT / path).read_text()) == []
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in FILES}), ids=str)
+def test_no_circle_inside_a_folder(folder):
+  inside = {module_of(path): path for path in FILES if path.parent == folder}
+  graph = {name: imports((ROOT / path).read_text()) & set(inside) for name, path in inside.items()}
+  graphlib.TopologicalSorter(graph).prepare()  # Raises CycleError, which names the circle.
+
+
+@pytest.mark.parametrize("part, text", [
+    ("ops", "from tf_nar import models"),
+    ("ops", "from tf_nar.models import ar"),
+    ("ops", "import tf_nar.models.ar"),
+    ("ops", "def late():\n  import tf_nar.models as m"),
+    ("ops", "from tf_nar import config"),
+    ("train", "from tf_nar import runs"),
+    ("evaluate", "from tf_nar import models"),
+    ("em", "from bin import train"),
+    ("bin", "from data_prep import prepare"),
+    ("", "from tf_nar import types"),
+    ("bin", "import tf_nar.new.thing"),
+])
+def test_layering_sees(part, text):
+  modules = {"tf_nar." + name for name in ("types", "config", "models", "models.ar", "runs")}
+  assert len(complaints(part, text, modules)) == 1
+
+
+@pytest.mark.parametrize("part, text", [
+    ("ops", "from tf_nar import types"),
+    ("ops", "from tf_nar.ops import masking"),
+    ("ops", "from tf_nar.types import Batch"),
+    ("train", "from tf_nar.data import records"),
+    ("em", "from tf_nar import runs"),
+    ("bin", "import tensorflow as tf"),
+])
+def test_layering_allows(part, text):
+  assert complaints(part, text) == []
+
+
+def test_layering_refuses_relative_imports():
+  with pytest.raises(AssertionError, match="imports are absolute"):
+    imports("from . import ops")

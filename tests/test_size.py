@@ -1,0 +1,89 @@
+"""Small files, small functions, plain names. Raise a limit only in a commit of its own."""
+import ast
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+FILE, TEST_FILE, FUNCTION, ARGUMENTS = 300, 400, 60, 8
+VAGUE = {"utils", "util", "common", "helpers", "helper", "misc", "core"}
+# A folder of one machine, at the start of a path: not ../work, not runs/work, not https://host/home.
+MACHINE_PATH = re.compile(r"(?<![\w.~/-])/(?:work|root|home|farm)/\w")
+ROOT = pathlib.Path(__file__).parent.parent
+CODE = sorted(path.relative_to(ROOT) for top in ("tf_nar", "bin", "configs", "data_prep")
+              for path in (ROOT / top).rglob("*.py"))
+TESTS = sorted(path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*.py"))
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def too_large(text):
+  """Returns what in a program is over a limit of functions."""
+  wrong = []
+  for node in ast.walk(ast.parse(text)):
+    if isinstance(node, FUNCTIONS):
+      arguments = [a.arg for a in node.args.posonlyargs + node.args.args + node.args.kwonlyargs]
+      lines, count = node.end_lineno - node.lineno + 1, len(arguments) - (arguments[:1] in (["self"], ["cls"]))
+      wrong += [f"{node.name} has {lines} lines, over {FUNCTION}"] * (lines > FUNCTION)
+      wrong += [f"{node.name} takes {count} arguments, over {ARGUMENTS}"] * (count > ARGUMENTS)
+  return wrong
+
+
+def returned_errors(text):
+  """Returns the lines where an exception is returned, which nobody would notice, and not raised."""
+  calls = [node.value for node in ast.walk(ast.parse(text))
+           if isinstance(node, ast.Return) and isinstance(node.value, ast.Call)]
+  return [call.lineno for call in calls if re.search(r"(Error|Exception)$", ast.unparse(call.func))]
+
+
+def tracked():
+  """Returns the paths of the project's files: git's, or without git those in the folders of the house."""
+  listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+  names = listed.stdout.splitlines() if listed.returncode == 0 else []
+  return [ROOT / name for name in names if (ROOT / name).is_file()] or [ROOT / path for path in CODE + TESTS]
+
+
+@pytest.mark.parametrize("path", CODE, ids=str)
+def test_functions_are_small(path):
+  assert too_large((ROOT / path).read_text()) == []
+
+
+@pytest.mark.parametrize("path", CODE + TESTS, ids=str)
+def test_files_are_small_and_plainly_named(path):
+  limit = TEST_FILE if path.parts[0] == "tests" else FILE
+  lines = len((ROOT / path).read_text().splitlines())
+  assert lines <= limit, f"{path} has {lines} lines, over {limit}: split it by idea."
+  assert not VAGUE & set(path.with_suffix("").parts), f"{path}: name it for what it holds."
+
+
+@pytest.mark.parametrize("path", CODE + TESTS, ids=str)
+def test_errors_are_raised(path):
+  assert returned_errors((ROOT / path).read_text()) == []
+
+
+def test_no_path_of_one_machine():
+  found = []
+  for path in tracked():
+    try:
+      lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+      continue  # Not text.
+    found += [f"{path.relative_to(ROOT)}:{number}" for number, line in enumerate(lines, 1) if MACHINE_PATH.search(line)]
+  assert found == []
+
+
+def test_limits_are_seen():
+  long = "def f():\n" + "  x = 1\n" * FUNCTION
+  wide = "class A:\n  def g(self, " + ", ".join(f"a{n}" for n in range(ARGUMENTS)) + ", *, more): pass"
+  assert too_large(long) == [f"f has {FUNCTION + 1} lines, over {FUNCTION}"]
+  assert too_large(wide) == [f"g takes {ARGUMENTS + 1} arguments, over {ARGUMENTS}"]
+  assert too_large(wide.replace(", *, more", "")) == []
+  assert returned_errors("def f():\n  return ValueError('x')\n  raise tf.errors.DataLossError") == [2]
+
+
+@pytest.mark.parametrize("text, seen", [
+    ("cd /{}/main", True), ("'/{}/main'", True), ("=/{}/x", True), ("../{}/main", False),
+    ("runs/{}/x", False), ("https://host/{}/x", False), ("~/{}/x", False),
+])
+def test_machine_path_is_seen(text, seen):
+  assert bool(MACHINE_PATH.search(text.format("work"))) == seen

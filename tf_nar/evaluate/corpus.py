@@ -1,0 +1,128 @@
+"""Translates and scores whole corpora of token ids, in the order they came in.
+
+Sentences are sorted by length and cut into groups of about as many padded tokens each. Lengths are rounded up
+to `STEP` and a group has as many rows as its length allows, so a corpus shows the model few shapes; only the
+last group is smaller, and blank rows fill it to a power of two. Longest first: what does not fit into memory
+fails in the first second.
+"""
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tf_nar import types
+
+STEP = 8  # Padded lengths are multiples of this, or the longest length that the model takes.
+WINDOW = 50_000  # Sentences in memory at a time when a corpus streams through.
+
+
+class Candidate(NamedTuple):
+  """One translation of one sentence."""
+
+  tokens: list[int]  # Words, and EOS if it was said; no PAD.
+  score: float  # What the search ranked by, higher is better.
+
+
+NOTHING = Candidate([types.EOS], 0.0)  # The sure translation of an empty line.
+
+
+def searcher(model, search, rescore=None):
+  """Returns `model.translate` as one graph for all shapes: int32 [B, S] -> `types.Translation`."""
+  signature = [tf.TensorSpec([None, None], tf.int32)]
+  return tf.function(lambda src: model.translate(src, search, rescore=rescore), input_signature=signature)
+
+
+def scorer(model):
+  """Returns `model.score` as one graph for all shapes: int32 [B, S], int32 [B, T] -> float32 [B]."""
+  signature = [tf.TensorSpec([None, None], tf.int32)] * 2
+  return tf.function(lambda src, tgt: model.score(src, tgt), input_signature=signature)
+
+
+def translate(model_translate, sources, *, tokens_per_batch, longest=None, progress=None):
+  """Translates every source.
+
+  Args:
+    model_translate: maps int32 [B, S], blank rows included, to a `types.Translation`.
+    sources: lists of ids with EOS; one with no word in it is not shown to the model but gives `NOTHING`.
+    tokens_per_batch: padded source places in a group; a longer sentence is a group of its own.
+    longest: the most source tokens that the model takes, so that rounding up does not exceed it.
+    progress: called with the number of sentences just done.
+
+  Returns:
+    For each source, in the given order, the list of its `Candidate`s, best first; candidates that are not there
+    (score -inf) are left out, so a list may be empty.
+
+  Raises:
+    ValueError: for a source above `longest`, or `tokens_per_batch` below 1.
+  """
+  found = [[NOTHING] for _ in sources]
+  spoken = [i for i, source in enumerate(sources) if any(token != types.EOS for token in source)]
+  for rows, shape in _groups(spoken, [len(sources[i]) for i in spoken], tokens_per_batch, longest):
+    answer = model_translate(_padded([sources[i] for i in rows], shape))
+    tokens, scores = np.asarray(answer.tokens), np.asarray(answer.score)  # [B, N, T], [B, N]
+    for row, i in enumerate(rows):
+      found[i] = [Candidate(words[words != types.PAD].tolist(), float(score))
+                  for words, score in zip(tokens[row], scores[row], strict=True) if score != -np.inf]
+    if progress:
+      progress(len(rows))
+  return found
+
+
+def score(model_score, pairs, *, tokens_per_batch, longest=None, progress=None):
+  """Scores every pair; a group pads both sides to one length, that of its longest side.
+
+  Args:
+    model_score: maps int32 [B, S] and int32 [B, T], blank rows included, to float32 [B].
+    pairs: (source, target) lists of ids with EOS.
+    tokens_per_batch: padded places of one side in a group.
+    longest: the most tokens a side that the model takes.
+    progress: called with the number of pairs just done.
+
+  Returns:
+    float32 [n], in the given order.
+
+  Raises:
+    ValueError: for a side above `longest`, or `tokens_per_batch` below 1.
+  """
+  scores = np.zeros(len(pairs), np.float32)
+  lengths = [max(len(source), len(target)) for source, target in pairs]
+  for rows, shape in _groups(range(len(pairs)), lengths, tokens_per_batch, longest):
+    src, tgt = (_padded([pairs[i][side] for i in rows], shape) for side in (0, 1))
+    scores[rows] = np.asarray(model_score(src, tgt))[:len(rows)]
+    if progress:
+      progress(len(rows))
+  return scores
+
+
+def stream(run, items, window=WINDOW):
+  """Yields the results of `run`, a function of a list, for items too many to hold: `window` of them at a time."""
+  items = iter(items)
+  while chunk := list(itertools.islice(items, window)):
+    yield from run(chunk)
+
+
+def _groups(indices, lengths, tokens_per_batch, longest):
+  """Yields (indices of the sentences, (rows, length) to pad them to), the longest sentences first."""
+  if tokens_per_batch < 1:
+    raise ValueError(f"tokens_per_batch must be at least 1; got {tokens_per_batch}.")
+  order = sorted(zip(lengths, indices, strict=True), key=lambda pair: -pair[0])  # Stable.
+  if longest is not None and order and order[0][0] > longest:
+    raise ValueError(f"Sentence {order[0][1]} has {order[0][0]} tokens with EOS, but the model takes {longest}; "
+                     "cut or drop it.")
+  start = 0
+  while start < len(order):
+    length = -(-max(order[start][0], 1) // STEP) * STEP
+    length = length if longest is None else min(length, longest)
+    fit = max(1, tokens_per_batch // length)
+    rows = [i for _, i in order[start:start + fit]]
+    left = 1 << (len(rows) - 1).bit_length()  # The next power of two, at least as many as there are.
+    yield rows, (min(fit, left), length)
+    start += fit
+
+
+def _padded(sentences, shape):
+  array = np.full(shape, types.PAD, np.int32)
+  for row, sentence in zip(array, sentences, strict=False):  # Rows beyond the sentences stay blank.
+    row[:len(sentence)] = sentence
+  return array

@@ -1,0 +1,32 @@
+"""What a search spends, measured from outside it."""
+import time
+
+import tensorflow as tf
+
+from tf_nar import types
+
+
+class Meter:
+  """Wraps a search, int32 [B, S] -> `types.Translation`, and adds up what its calls spend.
+
+  Attributes:
+    calls: groups translated.
+    passes: decoder passes, summed over the groups.
+    seconds: wall clock, results copied back to the host, so the device has finished.
+  """
+
+  def __init__(self, search, clock=time.perf_counter):
+    self._search, self._clock = search, clock
+    self.calls, self.passes, self.seconds = 0, 0, 0.0
+
+  def warm_up(self):
+    """Searches once, over a blank sentence, without counting: the first call of a graph is the building of it."""
+    self._search(tf.fill([1, 8], types.PAD))
+
+  def __call__(self, src):
+    start = self._clock()
+    found = tf.nest.map_structure(lambda tensor: tf.convert_to_tensor(tensor).numpy(), self._search(src))
+    self.seconds += self._clock() - start
+    self.calls += 1
+    self.passes += int(found.passes)
+    return found

@@ -1,0 +1,125 @@
+"""Text in, text out: one sentence a line, whatever way it comes and goes."""
+import contextlib
+import os
+import sys
+
+from absl import logging
+import numpy as np
+import tensorflow as tf
+
+from tf_nar import types
+from tf_nar.evaluate import corpus
+
+
+def read(path="", prompt=""):
+  """Yields the lines of a file (local or gs://), or of standard input where `path` is empty.
+
+  Only a line feed ends a line: Unicode has other separators, which are characters of a sentence here, so that
+  two parallel files keep their lines together.
+
+  Raises:
+    ValueError: for a line that is not UTF-8, by its number.
+    FileNotFoundError: for a file that is not there.
+  """
+  if path and not tf.io.gfile.exists(path):
+    raise FileNotFoundError(f"No file {path}; give a text file, one sentence a line.")
+  with tf.io.gfile.GFile(path, "rb") if path else contextlib.nullcontext(sys.stdin.buffer) as file:
+    for number, raw in enumerate(_prompted(file, prompt), 1):
+      try:
+        yield raw.rstrip(b"\r\n").decode("utf-8")
+      except UnicodeDecodeError as error:
+        raise ValueError(f"{path or 'standard input'}, line {number}: not UTF-8 (byte {error.start + 1} is "
+                         f"0x{raw[error.start]:02x}); convert it first, as with iconv.") from None
+
+
+def _prompted(file, prompt):
+  if not prompt:
+    yield from file
+    return
+  while True:
+    sys.stderr.write(prompt)
+    sys.stderr.flush()
+    raw = file.readline()
+    if not raw:
+      return
+    yield raw
+
+
+@contextlib.contextmanager
+def writing(path=""):
+  """Gives a function that writes one line, to a file or, where `path` is empty, at once to standard output.
+
+  A file has a temporary name until all is written: a half-written translation is never taken for a whole one.
+  """
+  if not path:
+    yield lambda line: print(line, flush=True)
+    return
+  tf.io.gfile.makedirs(os.path.dirname(path) or ".")
+  partial = f"{path}.partial"
+  with tf.io.gfile.GFile(partial, "w") as file:
+    yield lambda line: file.write(line + "\n")
+  tf.io.gfile.rename(partial, path, overwrite=True)
+
+
+def encode(lines, vocab, longest):
+  """Yields the ids of each line with EOS; a longer one is cut to `longest` tokens, warned of and counted."""
+  cut = 0
+  for number, line in enumerate(lines, 1):
+    ids = vocab.encode(line)
+    if len(ids) >= longest:
+      cut += 1
+      if cut == 1:
+        logging.warning("Line %d has %d tokens with EOS, but the model takes %d: the rest is cut off, as for every "
+                        "such line.", number, len(ids) + 1, longest)
+    yield [*ids[:longest - 1], types.EOS]
+  if cut:
+    logging.warning("%d of %d lines were cut to %d tokens.", cut, number, longest)
+
+
+def formatted(index, candidates, vocab, *, nbest=0, scores=False):
+  """Returns the output lines of one sentence.
+
+  With `nbest`: `index ||| text ||| score`, the index from 0, at most `nbest` lines. Otherwise one line, the best
+  candidate's text (empty where there is none), with ` ||| score` behind it if `scores`.
+  """
+  text = [(vocab.decode(tokens), f"{score:.6f}") for tokens, score in candidates]
+  if nbest:
+    return [f"{index} ||| {words} ||| {score}" for words, score in text[:nbest]]
+  words, score = text[0] if text else ("", "-inf")
+  return [f"{words} ||| {score}" if scores else words]
+
+
+def paired(first, second, names):
+  """Yields the lines of two parallel files together.
+
+  Raises:
+    ValueError: where one ends before the other.
+  """
+  first, second, end = iter(first), iter(second), object()
+  count = 0
+  while True:
+    pair = next(first, end), next(second, end)
+    if end in pair:
+      break
+    yield pair
+    count += 1
+  if pair != (end, end):
+    counts = [count + (line is not end) + sum(1 for _ in rest) for line, rest in zip(pair, (first, second), strict=True)]
+    raise ValueError(f"{names[0]} has {counts[0]} lines and {names[1]} has {counts[1]}; parallel files have as many.")
+
+
+def scored(model_score, pairs, vocab, *, tokens_per_batch, longest, progress=None):
+  """Returns log p(target | source) of text pairs, float32 [n], and how many tokens, with EOS, each target has.
+
+  A source above `longest` is cut as for translation. A target above it is one that the model cannot say: -inf.
+  """
+  sources = list(encode([source for source, _ in pairs], vocab, longest))
+  targets = [[*vocab.encode(target), types.EOS] for _, target in pairs]
+  sayable = [i for i, target in enumerate(targets) if len(target) <= longest]
+  if len(sayable) < len(targets):
+    logging.warning("%d of %d targets have more than %d tokens with EOS, more than the model can say: -inf.",
+                    len(targets) - len(sayable), len(targets), longest)
+  scores = np.full(len(pairs), -np.inf, np.float32)
+  scores[sayable] = corpus.score(model_score, [(sources[i], targets[i]) for i in sayable],
+                                 tokens_per_batch=tokens_per_batch, longest=longest, progress=progress)
+  return scores, [len(target) for target in targets]

@@ -1,0 +1,41 @@
+"""Repeats and length: the two faults of a model that says all words at once.
+
+Two places that each choose a good word of a different translation, or of the same, say a word twice in a row; the
+share of such words shows how much of the many-mindedness of the data a model has left (arXiv:1904.09324, table 5).
+"""
+import itertools
+
+
+def repetition(sentences):
+  """Returns the share of tokens that equal the one before, over all sentences.
+
+  Args:
+    sentences: lists of words or of ids, without EOS and PAD.
+
+  Raises:
+    ValueError: for text that was not split.
+  """
+  repeats = total = 0
+  for tokens in sentences:
+    if isinstance(tokens, str):
+      raise ValueError(f"Repeats are counted in lists of words or ids; got the text {tokens[:30]!r}, so split it.")
+    repeats += sum(a == b for a, b in itertools.pairwise(tokens))
+    total += len(tokens)
+  return repeats / total if total else 0.0
+
+
+def deduplicate(tokens):
+  """Returns the list without adjacent repeats, as [5, 5, 6, 5] -> [5, 6, 5]."""
+  return [token for token, _ in itertools.groupby(tokens)]
+
+
+def length_ratio(hypotheses, references):
+  """Returns tokens said by tokens of the references, over the corpus: below 1 is too short.
+
+  Raises:
+    ValueError: where the references are empty.
+  """
+  expected = sum(map(len, references))
+  if not expected:
+    raise ValueError("The references have no token, so there is no length ratio; give another file.")
+  return sum(map(len, hypotheses)) / expected

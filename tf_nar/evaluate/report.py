@@ -1,0 +1,84 @@
+"""What was measured, with what each number means and what it was measured on."""
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tf_nar.evaluate import lines
+
+
+class Row(NamedTuple):
+  """One number that nobody has to guess the meaning of."""
+
+  name: str  # As "bleu_detokenized"; another kind of number has another name.
+  value: float
+  signature: str  # sacrebleu's signature, or the definition in a sentence.
+
+
+def write(path, rows, facts):
+  """Writes `report.json`: {"facts": {...}, "rows": {name: {"value", "signature"}}}.
+
+  Raises:
+    ValueError: for two rows of one name, or a number that is not finite, which JSON cannot hold.
+  """
+  names = [row.name for row in rows]
+  twice = sorted({name for name in names if names.count(name) > 1})
+  if twice:
+    raise ValueError(f"Two rows are called {twice[0]!r}; each kind of number has a name of its own.")
+  table_ = {row.name: {"value": row.value, "signature": row.signature} for row in rows}
+  try:
+    text = json.dumps({"facts": facts, "rows": table_}, indent=2, ensure_ascii=False, allow_nan=False)
+  except ValueError as error:
+    raise ValueError(f"{path}: every value of a report is finite, but one is not ({error}).") from None
+  with lines.writing(path) as write_line:
+    write_line(text)
+
+
+def read(path):
+  """Returns (rows, facts) of a file that `write` wrote."""
+  with tf.io.gfile.GFile(path) as file:
+    content = json.load(file)
+  return [Row(name, **row) for name, row in content["rows"].items()], content["facts"]
+
+
+def table(rows):
+  """Returns the rows as text for a terminal: name, value, signature."""
+  shown = [(row.name, f"{row.value:.4g}" if isinstance(row.value, float) else str(row.value)) for row in rows]
+  name, value = (max(map(len, column), default=0) for column in zip(*shown, strict=True)) if shown else (0, 0)
+  return "\n".join(f"{first:<{name}}  {second:>{value}}  {row.signature}"
+                   for (first, second), row in zip(shown, rows, strict=True))
+
+
+def file_facts(path):
+  """Returns which file it was: path, lines, sha256."""
+  digest, count = hashlib.sha256(), 0
+  with tf.io.gfile.GFile(path, "rb") as file:
+    for line in file:
+      digest.update(line)
+      count += 1
+  return {"path": path, "lines": count, "sha256": digest.hexdigest()}
+
+
+def machine():
+  """Returns what the numbers were measured on, as far as it can be asked for."""
+  devices = tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU")
+  kinds = [tf.config.experimental.get_device_details(device).get("device_name", device.name) for device in devices]
+  return {"devices": kinds or [f"CPU, {os.cpu_count()} cores, {platform.machine()}"],
+          "tensorflow": tf.__version__, "python": platform.python_version()}
+
+
+def commit():
+  """Returns the commit of this code, with "-dirty" behind it if files differ from it; "unknown" outside git."""
+  here = os.path.dirname(os.path.abspath(__file__))
+  def git(*words):
+    return subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=True).stdout.strip()
+  try:
+    # An installed copy may lie in a repository that is not its own; there this file is not tracked.
+    git("ls-files", "--error-unmatch", os.path.basename(__file__))
+    return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+  except (OSError, subprocess.CalledProcessError):
+    return "unknown"

@@ -1,0 +1,98 @@
+"""The autoregressive Transformer of Sun & Yang (ICML 2020): teacher, rescorer and baseline.
+
+  p(y | x) = prod_t p(y_t | y_<t, x), EOS the last word.
+
+The original's AR model (one table for source, target and output; learned places; norms after the
+residual and on the embeddings; a bias on source embeddings) at the defaults of `transformer.Config`.
+"""
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from tf_nar import types
+from tf_nar.decode import beam
+from tf_nar.layers import transformer
+from tf_nar.layers.attention import QUIET
+from tf_nar.losses import cross_entropy
+from tf_nar.ops import masking
+from tf_nar.ops import noise as noise_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  net: transformer.Config = transformer.Config()
+  smoothing: float = 0.1
+  start_from_bos: bool = False  # Search from E[BOS], as the original did though it trained from a zero vector.
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+  beam: int = 5
+  nbest: int = 1
+  alpha: float = 0.6  # GNMT length penalty ((5 + T) / 6)^alpha.
+  extra_length: int = 20  # A target may be this much longer than its source.
+
+
+class Model(keras.Model):
+  """See the module. Encoder and decoder are parts; the contract of a family is the three public methods."""
+
+  def __init__(self, config):
+    super().__init__(name="ar")
+    self.config = config
+    net = config.net
+    self.embed = transformer.Embedding(net, name="embed")
+    self.source_bias = self.add_weight(name="source_bias", shape=(net.width,), initializer="zeros")
+    self.encoder = transformer.Stack(net, net.encoder_layers, name="encoder")
+    self.decoder = transformer.Stack(net, net.decoder_layers, cross=True, name="decoder")
+    self.built = True
+
+  def encode(self, src, noise=QUIET):
+    """int32 [B, S] -> float [B, S, D]."""
+    x = self.embed.look_up(src) + self.embed.positions(tf.shape(src)[1])
+    x += tf.cast(tf.convert_to_tensor(self.source_bias), x.dtype)
+    return self.encoder(x, masking.valid(src)[:, None], noise=noise)
+
+  def states(self, src, tgt, noise=QUIET):
+    """Returns decoder states float [B, T, D] at every target place, given the words before it."""
+    memory = self.encode(src, noise)
+    # Differs: the original searched from E[BOS]; here training and search both start from a zero vector.
+    x = masking.shift_right(self.embed.look_up(tgt)) + self.embed.positions(tf.shape(tgt)[1])
+    return self.decoder(x, masking.causal(tf.shape(tgt)[1]), memory, masking.valid(src)[:, None], noise=noise)
+
+  def objective(self, batch, *, seed, training):
+    """Label-smoothed cross-entropy a target token.
+
+    # Differs: the original reports it minus a constant of the smoothing; the gradient is the same.
+    """
+    states = self.states(batch.src, batch.tgt, noise_lib.Noise(seed if training else None))
+    weight = tf.cast(masking.valid(batch.tgt), tf.float32) * batch.weight[:, None]
+    total = cross_entropy.tied_cross_entropy(
+      states, self.embed.table, self.embed.bias, batch.tgt, weight, self.config.smoothing)
+    return {"token": types.Term(total, tf.reduce_sum(weight))}
+
+  def score(self, src, tgt):
+    """Returns log p(tgt | src), float32 [B]: all words and EOS, no smoothing, no length penalty."""
+    logits = self.embed.logits(self.states(src, tgt))
+    return -cross_entropy.of_rows(logits, tgt, tf.cast(masking.valid(tgt), tf.float32))
+
+  def translate(self, src, search, rescore=None):
+    """Beam search; `rescore` is of no use to a model that ranks by itself."""
+    del rescore
+    sentences = tf.shape(src)[0]
+    memory = self.decoder.project(self.encode(src))
+    seen = masking.valid(src)[:, None]
+    limit = tf.where(masking.valid(src)[:, 0], masking.lengths(src) + search.extra_length, 0)  # [B]
+    longest = tf.shape(src)[1] + search.extra_length
+    start = self.embed.look_up([types.BOS])[0] if self.config.start_from_bos else 0.0
+    places = self.embed.positions(longest)
+
+    def step(tokens, t, cache):
+      x = self.embed.look_up(tokens[:, None])  # [B K, 1, D]
+      x = tf.where(t == 0, start, x) + places[t]
+      states, cache = self.decoder.step(x, t, cache, memory, seen)
+      return tf.nn.log_softmax(self.embed.logits(states[:, 0])), cache
+
+    cache = self.decoder.start_cache(sentences * search.beam, longest)
+    return beam.beam_search(
+      step, cache, limit, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.nbest)

@@ -1,0 +1,104 @@
+"""Weights of the original program, by its names, put into our models.
+
+Its scopes are `Trasnformer` (AR) and `Trasnformer_NAT` (NAR), its own spelling. Queries, keys and values
+stand apart there and side by side here.
+"""
+import json
+
+import numpy as np
+import tensorflow as tf
+
+from tf_nar.layers import transformer
+from tf_nar.models import ar
+from tf_nar.models import nat_em
+
+SCOPES = {"ar": "Trasnformer", "nat_em": "Trasnformer_NAT"}
+
+
+def family(names):
+  """Returns "ar" or "nat_em": whose variables these are."""
+  for name, scope in SCOPES.items():
+    if any(variable.startswith(scope + "/") for variable in names):
+      return name
+  raise ValueError(
+    f"No variable of the original program (scopes {', '.join(SCOPES.values())}) among the {len(names)} of the "
+    "checkpoint; give the prefix of one that its training wrote, as DIR/model.ckpt-600.")
+
+
+def model_config(path, name):
+  """Reads the original's model_config.json into the `Config` of family `name`."""
+  with tf.io.gfile.GFile(path) as file:
+    old = json.load(file)
+  net = transformer.Config(
+    vocab=old["vocab_size"], width=old["hidden_size"], ffn=old["filter_size"], heads=old["num_heads"],
+    encoder_layers=old["num_encoder_layers"], decoder_layers=old["num_decoder_layers"],
+    dropout=old["hidden_dropout"], attention_dropout=old["attention_dropout"], relu_dropout=old["relu_dropout"],
+    max_length=old["max_position_embeddings"] - 1)
+  return {"ar": ar, "nat_em": nat_em}[name].Config(net, smoothing=old["label_smoothing"])
+
+
+def load(model, read):
+  """Fills a model with the original's weights.
+
+  Args:
+    model: an `ar.Model` or `nat_em.Model`.
+    read: maps a variable's name, its scope left off, to its array.
+
+  Raises:
+    ValueError: where a shape differs.
+  """
+  for variable, value in _pairs(model, read):
+    if tuple(variable.shape) != value.shape:
+      raise ValueError(
+        f"{variable.path} is {tuple(variable.shape)} here and {value.shape} in the checkpoint; "
+        "check that model_config.json and vocabulary belong to it.")
+    variable.assign(value)
+
+
+def _pairs(model, read):
+  """Yields (our variable, its array) for every variable of the model."""
+  yield model.embed.words.embeddings, read("shared_embedding")
+  yield model.embed.places, read("position_embeddings")
+  yield model.embed.bias, read("output_bias")
+  yield model.source_bias, read("source_language_bias")
+  if hasattr(model, "length"):
+    yield model.length, read("position_prediction_weights")
+  for side in ("encoder", "decoder"):
+    stack = getattr(model, side)
+    yield from _norm(stack.norm, f"{side}/LayerNorm", read)
+    for i, block in enumerate(stack.blocks):
+      yield from _block(block, f"{side}/layer_{i}", read)
+
+
+def _block(block, scope, read):
+  parts = [("self_attention", block.attend_self)]
+  if block.attend_memory is not None:
+    parts.append(("encdec_attention", block.attend_memory))
+  for name, part in parts:
+    if part.cross:
+      yield from _dense(part.query, scope, name, "q", read)
+      yield from _dense(part.key_value, scope, name, "kv", read)
+    else:
+      yield from _dense(part.query_key_value, scope, name, "qkv", read)
+    yield from _linear(part.out, f"{scope}/{name}/output_transform", read)
+  yield from _linear(block.widen, f"{scope}/feed_forward/input_layer", read)
+  yield from _linear(block.narrow, f"{scope}/feed_forward/output_layer", read)
+  names = [name for name, _ in parts] + ["feed_forward"]
+  for name, norm in zip(names, block.norms, strict=True):
+    yield from _norm(norm, f"{scope}/{name}/LayerNorm", read)
+
+
+def _dense(dense, scope, name, letters, read):
+  kernels = [read(f"{scope}/{name}/{letter}_transform/W") for letter in letters]
+  yield dense.kernel, np.concatenate(kernels, -1)
+  yield dense.bias, np.concatenate([read(f"{scope}/{name}/{letter}_transform/b") for letter in letters])
+
+
+def _linear(dense, scope, read):
+  yield dense.kernel, read(f"{scope}/W")
+  yield dense.bias, read(f"{scope}/b")
+
+
+def _norm(norm, scope, read):
+  yield norm.gamma, read(f"{scope}/gamma")
+  yield norm.beta, read(f"{scope}/beta")

@@ -1,0 +1,67 @@
+"""Adam, its schedules, and the clipping that comes before it.
+
+  m <- b1 m + (1 - b1) g        v <- b2 v + (1 - b2) g^2
+  w <- w - lr (m / (sqrt(v) + eps) + decay w)          (m and v divided by 1 - b^t with bias_correction)
+
+keras.optimizers is not used: it has no Adam without bias correction, which the original program needs, and it
+clips each replica's gradient before the reduction.
+
+# Differs from the original: the gradient is clipped once, as it is applied; there, every micro-batch by itself.
+"""
+import tensorflow as tf
+
+SPARED = ("norm", "bias", "gamma", "beta")  # Their names; not decayed, except biases of linear maps.
+
+
+def learning_rate(config, step):
+  """Returns the rate of update `step` (from 0), float32 [].
+
+  inverse_sqrt: rises linearly to the peak in `warmup` updates, then falls with 1 / sqrt(step).
+  nat_em: lr0 10 256^-0.5 min((s+1) w^-1.5, (s+1)^-0.5, 4000^-0.5), the original's, whatever the width.
+  """
+  n = tf.cast(step, tf.float32) + 1
+  warmup = float(max(config.warmup, 1))
+  if config.schedule == "nat_em":
+    scale = config.learning_rate * 10 * 256**-0.5
+    return scale * tf.minimum(tf.minimum(n * warmup**-1.5, n**-0.5), 4000**-0.5)
+  return config.learning_rate * tf.minimum(n / warmup, tf.math.rsqrt(n) * warmup**0.5)
+
+
+class Adam(tf.Module):
+  """State and update; built for the variables it will move."""
+
+  def __init__(self, config, variables):
+    super().__init__()
+    self.config = config
+    self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="updates")
+    slot = lambda v: tf.Variable(tf.zeros(v.shape), trainable=False)
+    self.m = [slot(v) for v in variables]
+    self.v = [slot(v) for v in variables]
+    self._variables = list(variables)  # Keras variables.
+
+  def apply(self, gradients):
+    """Clips by global norm, moves the variables, and returns (gradient norm, learning rate)."""
+    c, rate = self.config, learning_rate(self.config, self.step)
+    gradients = [tf.convert_to_tensor(g) for g in gradients]  # Rows of one word are summed before they are squared.
+    norm = tf.linalg.global_norm(gradients)
+    shrink = c.clip_norm / tf.maximum(norm, c.clip_norm) if c.clip_norm else 1.0
+    n = tf.cast(self.step, tf.float32) + 1
+    first, second = (1 - c.beta_1**n, 1 - c.beta_2**n) if c.bias_correction else (1.0, 1.0)
+    for g, m, v, w in zip(gradients, self.m, self.v, self._variables, strict=True):
+      g = g * shrink
+      m.assign(c.beta_1 * m + (1 - c.beta_1) * g)
+      v.assign(c.beta_2 * v + (1 - c.beta_2) * g * g)
+      move = m / first / (tf.sqrt(v / second) + c.epsilon)
+      if c.weight_decay and decays(w.path):
+        move += c.weight_decay * w.value
+      w.value.assign_sub(rate * move)
+    self.step.assign_add(1)
+    return norm, rate
+
+
+def decays(path):
+  """Whether weight decay moves this variable: all but norms, the source bias and the output bias.
+
+  Biases of linear maps decay, as in the original, whose rule missed them by their name.
+  """
+  return not any(part in path for part in ("/norm", "source_bias", "output_bias"))
