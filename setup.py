@@ -14,6 +14,8 @@ BASE = [
 ]
 # Both require the distribution `tensorflow` by that name.
 TEXT = ["keras-nlp==0.32.*", "tensorflow-text==2.20.*"]
+# What TEXT needs beside TensorFlow.
+HUB = ["kagglehub", "kagglesdk", "packaging", "regex", "rich", "tokenizers"]
 
 setuptools.setup(
     name="tf_nar",
@@ -29,8 +31,8 @@ setuptools.setup(
     extras_require={
         "cpu": ["tensorflow==2.20.*", "tensorboard==2.20.*", *TEXT],
         "gpu": ["tensorflow[and-cuda]==2.20.*", "tensorboard==2.20.*", *TEXT],
-        # Not TEXT, for the same reason, but what TEXT needs beside TensorFlow.
-        "tpu": ["tensorflow-tpu==2.20.*", "libtpu", "kagglehub", "kagglesdk", "packaging", "regex", "rich", "tokenizers"],
+        # Not TEXT, for the same reason: constraints-tpu.txt says how it follows.
+        "tpu": ["tensorflow-tpu==2.20.*", "libtpu", "tensorboard==2.20.*", *HUB],
         "dev": ["pytest", "pytest-timeout", "ruff"],
     },
 )

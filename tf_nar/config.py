@@ -115,5 +115,8 @@ def from_dict(cls, values):
   unknown = sorted(set(values) - set(hints))
   if unknown:
     raise ValueError(f"{cls.__module__}.{cls.__name__} has no field {unknown[0]!r}; it was written by another version.")
-  nested = lambda name, value: from_dict(hints[name], value) if dataclasses.is_dataclass(hints[name]) else value
+
+  def nested(name, value):
+    return from_dict(hints[name], value) if dataclasses.is_dataclass(hints[name]) and isinstance(value, dict) else value
+
   return cls(**{name: nested(name, value) for name, value in values.items()})

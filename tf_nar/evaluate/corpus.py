@@ -66,11 +66,15 @@ def translate(model_translate, sources, *, tokens_per_batch, longest=None, progr
                   for words, score in zip(tokens[row], scores[row], strict=True) if score != -np.inf]
     if progress:
       progress(len(rows))
+  if progress:
+    progress(len(found) - len(spoken))
   return found
 
 
 def score(model_score, pairs, *, tokens_per_batch, longest=None, progress=None):
   """Scores every pair; a group pads both sides to one length, that of its longest side.
+
+  A target above `longest` is one that the model cannot say: -inf.
 
   Args:
     model_score: maps int32 [B, S] and int32 [B, T], blank rows included, to float32 [B].
@@ -83,15 +87,18 @@ def score(model_score, pairs, *, tokens_per_batch, longest=None, progress=None):
     float32 [n], in the given order.
 
   Raises:
-    ValueError: for a side above `longest`, or `tokens_per_batch` below 1.
+    ValueError: for a source above `longest`, or `tokens_per_batch` below 1.
   """
-  scores = np.zeros(len(pairs), np.float32)
-  lengths = [max(len(source), len(target)) for source, target in pairs]
-  for rows, shape in _groups(range(len(pairs)), lengths, tokens_per_batch, longest):
+  scores = np.full(len(pairs), -np.inf, np.float32)
+  sayable = [i for i, (_, target) in enumerate(pairs) if longest is None or len(target) <= longest]
+  lengths = [max(map(len, pairs[i])) for i in sayable]
+  for rows, shape in _groups(sayable, lengths, tokens_per_batch, longest):
     src, tgt = (_padded([pairs[i][side] for i in rows], shape) for side in (0, 1))
     scores[rows] = np.asarray(model_score(src, tgt))[:len(rows)]
     if progress:
       progress(len(rows))
+  if progress:
+    progress(len(pairs) - len(sayable))
   return scores
 
 

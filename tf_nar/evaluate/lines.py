@@ -1,14 +1,13 @@
 """Text in, text out: one sentence a line, whatever way it comes and goes."""
 import contextlib
+import itertools
 import os
 import sys
 
 from absl import logging
-import numpy as np
 import tensorflow as tf
 
 from tf_nar import types
-from tf_nar.evaluate import corpus
 
 
 def read(path="", prompt=""):
@@ -108,18 +107,9 @@ def paired(first, second, names):
     raise ValueError(f"{names[0]} has {counts[0]} lines and {names[1]} has {counts[1]}; parallel files have as many.")
 
 
-def scored(model_score, pairs, vocab, *, tokens_per_batch, longest, progress=None):
-  """Returns log p(target | source) of text pairs, float32 [n], and how many tokens, with EOS, each target has.
-
-  A source above `longest` is cut as for translation. A target above it is one that the model cannot say: -inf.
-  """
-  sources = list(encode([source for source, _ in pairs], vocab, longest))
-  targets = [[*vocab.encode(target), types.EOS] for _, target in pairs]
-  sayable = [i for i, target in enumerate(targets) if len(target) <= longest]
-  if len(sayable) < len(targets):
-    logging.warning("%d of %d targets have more than %d tokens with EOS, more than the model can say: -inf.",
-                    len(targets) - len(sayable), len(targets), longest)
-  scores = np.full(len(pairs), -np.inf, np.float32)
-  scores[sayable] = corpus.score(model_score, [(sources[i], targets[i]) for i in sayable],
-                                 tokens_per_batch=tokens_per_batch, longest=longest, progress=progress)
-  return scores, [len(target) for target in targets]
+def encode_pairs(pairs, vocab, longest):
+  """Yields the ids, with EOS, of (source, target) texts; only sources are cut, for half a target is another one."""
+  left, right = itertools.tee(pairs)
+  sources = encode((source for source, _ in left), vocab, longest)
+  targets = ([*vocab.encode(target), types.EOS] for _, target in right)
+  yield from zip(sources, targets, strict=True)

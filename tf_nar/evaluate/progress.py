@@ -15,22 +15,26 @@ class Progress:
     unit: what is counted, in the plural.
     every: seconds between two log lines where there is no terminal.
     stream: where the bar goes; standard error unless told.
+    quiet: no bar, as where the results themselves go to the terminal.
     clock: seconds, monotonic.
   """
 
-  def __init__(self, what, *, total=None, unit="sentences", every=30.0, stream=None, clock=time.monotonic):
+  def __init__(self, what, *, total=None, unit="sentences", every=30.0, stream=None, quiet=False,
+               clock=time.monotonic):
     stream = stream or sys.stderr
     self._what, self._total, self._unit = what, total, unit
     self._every, self._clock = every, clock
     self._done, self._start, self._said = 0, clock(), clock()
-    self._bar = tqdm.tqdm(total=total, desc=what, unit=f" {unit}", file=stream) if stream.isatty() else None
+    self._quiet = quiet
+    shown = stream.isatty() and not quiet
+    self._bar = tqdm.tqdm(total=total, desc=what, unit=f" {unit}", file=stream) if shown else None
 
   def advance(self, count):
     """Notes that `count` more are done."""
     self._done += count
     if self._bar is not None:
       self._bar.update(count)
-    elif self._clock() - self._said >= self._every:
+    elif not self._quiet and self._clock() - self._said >= self._every:
       self._say()
 
   def _say(self):
@@ -45,5 +49,5 @@ class Progress:
   def __exit__(self, *unused):
     if self._bar is not None:
       self._bar.close()
-    elif self._done:
+    elif self._done and not self._quiet:
       self._say()

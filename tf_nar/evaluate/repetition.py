@@ -1,7 +1,7 @@
 """Repeats and length: the two faults of a model that says all words at once.
 
 Two places that each choose a good word of a different translation, or of the same, say a word twice in a row; the
-share of such words shows how much of the many-mindedness of the data a model has left (arXiv:1904.09324, table 5).
+share of such words shows how much of the many-mindedness of the data a model has left (arXiv:1904.09324).
 """
 import itertools
 

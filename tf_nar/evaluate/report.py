@@ -1,4 +1,5 @@
 """What was measured, with what each number means and what it was measured on."""
+import dataclasses
 import hashlib
 import json
 import os
@@ -19,8 +20,8 @@ class Row(NamedTuple):
   signature: str  # sacrebleu's signature, or the definition in a sentence.
 
 
-def write(path, rows, facts):
-  """Writes `report.json`: {"facts": {...}, "rows": {name: {"value", "signature"}}}.
+def write(path, rows, known):
+  """Writes `report.json`: {"facts": `known`, "rows": {name: {"value", "signature"}}}.
 
   Raises:
     ValueError: for two rows of one name, or a number that is not finite, which JSON cannot hold.
@@ -29,9 +30,9 @@ def write(path, rows, facts):
   twice = sorted({name for name in names if names.count(name) > 1})
   if twice:
     raise ValueError(f"Two rows are called {twice[0]!r}; each kind of number has a name of its own.")
-  table_ = {row.name: {"value": row.value, "signature": row.signature} for row in rows}
+  content = {row.name: {"value": row.value, "signature": row.signature} for row in rows}
   try:
-    text = json.dumps({"facts": facts, "rows": table_}, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps({"facts": known, "rows": content}, indent=2, ensure_ascii=False, allow_nan=False)
   except ValueError as error:
     raise ValueError(f"{path}: every value of a report is finite, but one is not ({error}).") from None
   with lines.writing(path) as write_line:
@@ -51,6 +52,19 @@ def table(rows):
   name, value = (max(map(len, column), default=0) for column in zip(*shown, strict=True)) if shown else (0, 0)
   return "\n".join(f"{first:<{name}}  {second:>{value}}  {row.signature}"
                    for (first, second), row in zip(shown, rows, strict=True))
+
+
+def facts(experiment, workdir, files):
+  """Returns what a reader needs to measure the same again: model, code, machine and the very files.
+
+  Args:
+    experiment: the `config.Experiment` in effect.
+    workdir: the run folder.
+    files: dict, what a file is for -> its path.
+  """
+  return {"workdir": workdir, "commit": commit(), "seed": experiment.train.seed, "machine": machine(),
+          "data": {use: file_facts(path) for use, path in files.items()},
+          "experiment": dataclasses.asdict(experiment)}
 
 
 def file_facts(path):

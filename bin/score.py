@@ -1,0 +1,48 @@
+"""Says how likely a model holds given translations: log p(target | source), in nats, one number a line.
+
+  python bin/score.py --workdir=runs/nat --source=train.de --target=train.en --output=train.scores
+
+EOS is counted, and the length where the model predicts one; there is no smoothing and no division by the length.
+A target longer than the model can say scores -inf; a source longer than it takes is cut. Both are counted. The
+log ends with the mean in nats a target token: under a NAR model this is NCM, the corpus-level multi-modality.
+"""
+from absl import app, flags, logging
+import numpy as np
+
+from tf_nar import runs
+from tf_nar.evaluate import corpus, lines, multimodality, progress
+
+WORKDIR = flags.DEFINE_string("workdir", None, "The run that scores.", required=True)
+SOURCE = flags.DEFINE_string("source", None, "Source sentences.", required=True)
+TARGET = flags.DEFINE_string("target", None, "Their translations, as many lines.", required=True)
+OUTPUT = flags.DEFINE_string("output", "", "Where the numbers go; standard output if empty.")
+TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded tokens of a side scored together.", lower_bound=1)
+
+
+def main(argv):
+  if len(argv) > 1:
+    raise app.UsageError(f"Arguments that no flag takes: {argv[1:]}.")
+  run = runs.load(WORKDIR.value)
+  score, longest = corpus.scorer(run.model), run.experiment.model.net.max_length
+  texts = lines.paired(lines.read(SOURCE.value), lines.read(TARGET.value), (SOURCE.value, TARGET.value))
+  total, tokens, unsayable = 0.0, 0, 0
+  with lines.writing(OUTPUT.value) as write, progress.Progress("score", unit="pairs", quiet=not OUTPUT.value) as bar:
+    def scored(pairs):
+      found = corpus.score(score, pairs, tokens_per_batch=TOKENS.value, longest=longest, progress=bar.advance)
+      return zip(found, [len(target) for _, target in pairs], strict=True)
+
+    for log_prob, length in corpus.stream(scored, lines.encode_pairs(texts, run.vocab, longest)):
+      write(f"{log_prob:.6f}")
+      if np.isneginf(log_prob):
+        unsayable += 1
+      else:
+        total, tokens = total + float(log_prob), tokens + length
+  if unsayable:
+    logging.warning("%d targets scored -inf: longer than %d tokens, or impossible for the model.", unsayable, longest)
+  if tokens:
+    nats = multimodality.normalised_multimodality([total], [tokens])
+    logging.info("%.4f nats a target token over %d tokens.", nats, tokens)
+
+
+if __name__ == "__main__":
+  app.run(main)

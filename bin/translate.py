@@ -1,0 +1,52 @@
+"""Translates text, one sentence a line, in the order it came.
+
+  python bin/translate.py --workdir=runs/de_en --input=test.de --output=test.hyp
+  python bin/translate.py --workdir=runs/de_en < test.de > test.hyp
+  python bin/translate.py --workdir=runs/de_en                            # Asks, on a terminal.
+  python bin/translate.py --workdir=runs/ar --set=search.beam=20 --nbest=20 --input=train.de --output=train.nbest
+  python bin/translate.py --workdir=runs/nat --set=search.lengths=9 --rescore_with=runs/ar --input=test.de
+
+An empty line gives an empty line. A line longer than the model takes is cut, which is warned of and counted.
+N-best lines are `index ||| text ||| score`, the index counted from 0; with --scores lines are `text ||| score`.
+"""
+import functools
+import sys
+
+from absl import app, flags
+
+from tf_nar import runs
+from tf_nar.evaluate import corpus, lines, progress, rescoring
+
+WORKDIR = flags.DEFINE_string("workdir", None, "The run that translates.", required=True)
+INPUT = flags.DEFINE_string("input", "", "Text to translate; standard input if empty.")
+OUTPUT = flags.DEFINE_string("output", "", "Where translations go; standard output if empty.")
+SET = flags.DEFINE_multi_string("set", [], "Overrides, as `search.beam=1`.")
+RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, usually autoregressive, that chooses the candidate.")
+NBEST = flags.DEFINE_integer("nbest", 0, "Writes up to so many candidates a line; 0: the best, as plain text.",
+                             lower_bound=0)
+SCORES = flags.DEFINE_bool("scores", False, "Writes the score behind each translation.")
+TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens translated together.", lower_bound=1)
+WINDOW = flags.DEFINE_integer("window", corpus.WINDOW, "Lines read, sorted and translated at a time; 1 answers each "
+                              "line at once, which is slow for a file.", lower_bound=1)
+
+
+def main(argv):
+  if len(argv) > 1:
+    raise app.UsageError(f"Arguments that no flag takes: {argv[1:]}.")
+  run = runs.load(WORKDIR.value, SET.value)
+  rescore = rescoring.by(runs.load(RESCORE_WITH.value), run.vocab) if RESCORE_WITH.value else None
+  search = corpus.searcher(run.model, run.experiment.search, rescore)
+  longest = run.experiment.model.net.max_length
+  asks = not INPUT.value and sys.stdin.isatty()
+  sources = lines.encode(lines.read(INPUT.value, "> " if asks else ""), run.vocab, longest)
+  shown = not OUTPUT.value and sys.stdout.isatty()
+  with lines.writing(OUTPUT.value) as write, progress.Progress("translate", quiet=asks or shown) as bar:
+    translate = functools.partial(corpus.translate, search, tokens_per_batch=TOKENS.value, longest=longest,
+                                  progress=bar.advance)
+    for index, found in enumerate(corpus.stream(translate, sources, 1 if asks else WINDOW.value)):
+      for line in lines.formatted(index, found, run.vocab, nbest=NBEST.value, scores=SCORES.value):
+        write(line)
+
+
+if __name__ == "__main__":
+  app.run(main)

@@ -1,0 +1,116 @@
+"""The run folder: a model with all that it takes to translate, and nothing outside it.
+
+  config.json   the effective experiment, `model.net.vocab` filled in
+  vocab.*, bpe.codes
+  weights.npz   every weight under its path; what `load` reads
+"""
+import dataclasses
+import io
+import json
+import os
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_nar import config
+from tf_nar import models
+from tf_nar.data import atomic
+from tf_nar.data import vocab as vocab_lib
+
+CONFIG, WEIGHTS = "config.json", "weights.npz"
+
+
+class Run(NamedTuple):
+  """A model that can translate, and how it came about."""
+
+  experiment: config.Experiment
+  model: keras.Model
+  vocab: Any  # A vocabulary of data/vocab.py.
+  workdir: str
+
+
+def create(experiment, vocab, workdir):
+  """Makes a run folder around a new, untrained model; or opens the same one again.
+
+  Raises:
+    ValueError: if another experiment or vocabulary already lives in the folder.
+  """
+  keras.utils.set_random_seed(experiment.train.seed)  # Weights; all other noise has seeds of its own.
+  model = models.build(experiment.family, experiment.model, len(vocab))
+  experiment = dataclasses.replace(experiment, model=model.config)
+  path = os.path.join(workdir, CONFIG)
+  if tf.io.gfile.exists(path):
+    old = _read(workdir)
+    _same_model(old, experiment, workdir)
+    if vocab_lib.load(workdir).sha256 != vocab.sha256:
+      raise ValueError(f"{workdir} was trained with another vocabulary; choose another --workdir.")
+  tf.io.gfile.makedirs(workdir)
+  vocab.save(workdir)
+  atomic.write(path, json.dumps(dataclasses.asdict(experiment), indent=2).encode())
+  return Run(experiment, model, vocab, workdir)
+
+
+def load(workdir, overrides=()):
+  """Opens a finished run.
+
+  Args:
+    workdir: a run folder.
+    overrides: assignments as "search.beam=1".
+
+  Raises:
+    ValueError: if there is no run, or it has not been trained yet.
+  """
+  experiment = _read(workdir)
+  for assignment in overrides:
+    experiment = config.override(experiment, assignment)
+  if not tf.io.gfile.exists(os.path.join(workdir, WEIGHTS)):
+    raise ValueError(f"{workdir} has no {WEIGHTS}: its training has not saved a model yet; wait, or start it again.")
+  vocab = vocab_lib.load(workdir)
+  model = models.build(experiment.family, experiment.model, len(vocab))
+  load_weights(model, workdir)
+  return Run(experiment, model, vocab, workdir)
+
+
+def save_weights(weights, workdir):
+  """Writes weights.npz: `weights` maps the path of a variable to its array."""
+  data = io.BytesIO()
+  np.savez(data, **weights)
+  atomic.write(os.path.join(workdir, WEIGHTS), data.getvalue())
+
+
+def load_weights(model, workdir):
+  """Fills a model with the weights of a run, as to start from them.
+
+  Raises:
+    ValueError: naming a variable that the run does not have in this shape.
+  """
+  with tf.io.gfile.GFile(os.path.join(workdir, WEIGHTS), "rb") as file:
+    weights = np.load(io.BytesIO(file.read()))
+  for variable in model.variables:
+    if variable.path not in weights or weights[variable.path].shape != tuple(variable.shape):
+      raise ValueError(
+        f"{workdir} has no weight {variable.path} of shape {tuple(variable.shape)}; "
+        "its model has another family or other sizes.")
+    variable.assign(weights[variable.path])
+
+
+def _read(workdir):
+  path = os.path.join(workdir, CONFIG)
+  if not tf.io.gfile.exists(path):
+    raise ValueError(f"No run at {workdir} (no {CONFIG}); give the --workdir of a bin/train.py, or a model of bin/em.py.")
+  with tf.io.gfile.GFile(path) as file:
+    values = json.load(file)
+  family = models.family(values["family"])
+  values["model"] = config.from_dict(family.Config, values["model"])
+  values["search"] = config.from_dict(family.Search, values["search"])
+  return config.from_dict(config.Experiment, values)
+
+
+def _same_model(old, new, workdir):
+  for part in ("family", "model"):
+    if getattr(old, part) != getattr(new, part):
+      raise ValueError(
+        f"{workdir} holds a run with another {part}: {getattr(old, part)}; asked for was {getattr(new, part)}. "
+        "Choose another --workdir.")
