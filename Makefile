@@ -39,7 +39,8 @@ clean:  ## Takes away the environment, caches and the demo.
 
 $(INSTALLED): constraints-cpu.txt setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || { \
-	  echo "tf_nar needs Python 3.11 or 3.12; $(PYTHON) is $$($(PYTHON) -V 2>&1). Say which: make PYTHON=python3.12" >&2; exit 1; }
+	  echo "tf_nar needs Python 3.11 or 3.12; $(PYTHON) is $$($(PYTHON) -V 2>&1)." \
+	    "Say which: make PYTHON=python3.12" >&2; exit 1; }
 	@echo "Installing the pinned packages into $(VENV); the first time takes minutes."
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints-cpu.txt -e '.[cpu,dev]'

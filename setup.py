@@ -25,9 +25,10 @@ setuptools.setup(
     packages=setuptools.find_packages(include=["tf_nar", "tf_nar.*"]),
     python_requires=">=3.11,<3.13",  # keras 3.15 begins at 3.11.
     install_requires=BASE,
-    # TensorFlow is no base dependency: tensorflow, tensorflow-cpu and tensorflow-tpu are different distributions that
-    # own one folder `tensorflow/`, and pip takes none of them for another. A base dependency on the first would be
-    # unpacked over the last, whose TPU kernels are then gone ("No OpKernel was registered ... ConfigureDistributedTPU").
+    # TensorFlow is no base dependency: tensorflow, tensorflow-cpu and tensorflow-tpu are distributions that
+    # own one folder `tensorflow/`, and pip takes none of them for another. A base dependency on the first is
+    # unpacked over the last, whose TPU kernels are then gone ("No OpKernel was registered to support Op
+    # 'ConfigureDistributedTPU'").
     extras_require={
         "cpu": ["tensorflow==2.20.*", "tensorboard==2.20.*", *TEXT],
         "gpu": ["tensorflow[and-cuda]==2.20.*", "tensorboard==2.20.*", *TEXT],

@@ -3,8 +3,8 @@
   python bin/doctor.py          this machine
   python bin/doctor.py --tpu    a TPU VM: the TPU's kernels must be there as well
 
-Exits with 1 if a line says FAIL. Uses the standard library only, as it must run where nothing else does; TensorFlow
-is tried in another process, because a broken one may take the process down with it.
+Exits with 1 if a line says FAIL. Uses the standard library only (so argparse, not absl), as it must run where
+nothing else does; TensorFlow is tried in another process, as a broken one may take its process down.
 """
 import argparse
 import importlib.metadata
@@ -25,7 +25,8 @@ INSTALL_TPU = "pip install -c constraints-tpu.txt -e '.[tpu]'"
 TEXT_TPU = "pip install --no-deps -c constraints-tpu.txt tensorflow-text keras-hub keras-nlp"
 # Distributions that all unpack into one folder `tensorflow/`.
 TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-tpu", "tf-nightly")
-NEEDED = ("absl-py", "keras", "keras-hub", "numpy", "sacrebleu", "sentencepiece", "subword-nmt", "tensorflow-text")
+NEEDED = ("absl-py", "keras", "keras-hub", "matplotlib", "numpy", "sacrebleu", "sentencepiece", "subword-nmt",
+          "tensorflow-text", "tqdm")
 
 
 class Finding(NamedTuple):
@@ -56,7 +57,8 @@ def check_python(version):
   found = ".".join(map(str, version))
   if (3, 11) <= tuple(version) <= (3, 12):
     return Finding("ok", "python", found)
-  return Finding("FAIL", "python", f"{found}; wants 3.11 or 3.12", "rm -rf .venv; make PYTHON=python3.12 test")
+  mend = "rm -rf .venv; make PYTHON=python3.12 test"
+  return Finding("FAIL", "python", f"{found}; wants 3.11 or 3.12", mend)
 
 
 def check_pins(installed, pins, install=INSTALL):
@@ -64,8 +66,8 @@ def check_pins(installed, pins, install=INSTALL):
   missing = [name for name in NEEDED if name not in installed]
   if missing:
     return Finding("FAIL", "packages", f"missing: {', '.join(missing)}", install)
-  other = [f"{name} {installed[name]} (pinned {pin})" for name, pin in pins.items()
-           if installed.get(name, pin) != pin]
+  differ = [name for name, pin in pins.items() if installed.get(name, pin) != pin]
+  other = [f"{name} {installed[name]} (pinned {pins[name]})" for name in differ]
   if other:
     return Finding("warn", "packages", f"not as tested: {', '.join(other)}", install)
   return Finding("ok", "packages", f"{sum(name in installed for name in pins)} at their pinned versions")
@@ -116,8 +118,8 @@ def check_tpu(probe, tpu):
     return Finding("ok", "tpu", "not asked for (--tpu)")
   if probe.get("tpu_kernels"):
     return Finding("ok", "tpu", "kernels are registered")
-  return Finding("FAIL", "tpu", "no kernel of ConfigureDistributedTPU: a plain tensorflow lies over tensorflow-tpu",
-                 f"pip uninstall -y {' '.join(TENSORFLOWS[:4])}; {INSTALL_TPU}; {TEXT_TPU}")
+  found = "no kernel of ConfigureDistributedTPU: a plain tensorflow lies over tensorflow-tpu"
+  return Finding("FAIL", "tpu", found, f"pip uninstall -y {' '.join(TENSORFLOWS)}; {INSTALL_TPU}; {TEXT_TPU}")
 
 
 def check_gpus(probe, driver):
@@ -133,16 +135,18 @@ def check_buckets(probe):
   """Checks that tf.io.gfile opens gs:// paths."""
   if "gs" in probe.get("schemes", []):
     return Finding("ok", "gs://", "registered")
-  return Finding("warn", "gs://", "not registered: only local paths work", "pip install tensorflow-io-gcs-filesystem")
+  mend = "pip install tensorflow-io-gcs-filesystem"
+  return Finding("warn", "gs://", "not registered: only local paths work", mend)
 
 
 def check_cpu(cpuinfo, cores, machine):
   """Checks the instructions that TensorFlow's wheels are built for; says whether bfloat16 is fast."""
   flags = set(cpuinfo.split())
   if machine == "x86_64" and cpuinfo and "avx" not in flags:
-    return Finding("FAIL", "cpu", "no AVX, which the wheels need", "use another machine, or build tensorflow for this one")
-  fast = [name for name in ("amx_bf16", "avx512_bf16") if name in flags]
-  return Finding("ok", "cpu", f"{cores} cores, bfloat16 by {' and '.join(fast) if fast else 'emulation (slow)'}")
+    mend = "use another machine, or build tensorflow for this one"
+    return Finding("FAIL", "cpu", "no AVX, which the wheels need", mend)
+  fast = " and ".join(name for name in ("amx_bf16", "avx512_bf16") if name in flags)
+  return Finding("ok", "cpu", f"{cores} cores, bfloat16 by {fast or 'emulation (slow)'}")
 
 
 def check_space(about, free, least, enough, mend):
@@ -185,24 +189,31 @@ def free_memory(meminfo):
   return int(kib[1]) / 2**20 if kib else float("inf")
 
 
-def examine(tpu):
-  """Yields the findings of this machine."""
-  installed = installed_versions()
-  tpu = tpu or "tensorflow-tpu" in installed
-  probe = run_probe()
-  read = lambda path: pathlib.Path(path).read_text() if os.path.exists(path) else ""
-  yield check_python(sys.version_info[:2])
-  yield check_pins(installed, read_pins(read(ROOT / "constraints-cpu.txt")), INSTALL_TPU if tpu else INSTALL)
-  yield check_one_tensorflow(installed, tpu)
-  yield check_text(installed, tpu)
+def examine_tensorflow(probe, tpu):
+  """Yields what can be said once TensorFlow was tried."""
   yield check_import(probe, tpu)
   if "error" not in probe:
     yield check_tpu(probe, tpu)
     yield check_gpus(probe, shutil.which("nvidia-smi"))
     yield check_buckets(probe)
+
+
+def examine(tpu):
+  """Yields the findings of this machine."""
+  installed = installed_versions()
+  tpu = tpu or "tensorflow-tpu" in installed
+  read = lambda path: pathlib.Path(path).read_text() if os.path.exists(path) else ""
+  yield check_python(sys.version_info[:2])
+  pins = read_pins(read(ROOT / "constraints-cpu.txt") + read(ROOT / "constraints-tpu.txt"))
+  yield check_pins(installed, pins, INSTALL_TPU if tpu else INSTALL)
+  yield check_one_tensorflow(installed, tpu)
+  yield check_text(installed, tpu)
+  if set(TENSORFLOWS) & set(installed):
+    yield from examine_tensorflow(run_probe(), tpu)
   yield check_cpu(read("/proc/cpuinfo"), len(os.sched_getaffinity(0)), platform.machine())
-  yield check_space("memory", free_memory(read("/proc/meminfo")), 1, 4, "stop other programs, or lower train.tokens_per_batch")
-  yield check_space("disk", shutil.disk_usage(ROOT).free / 2**30, 1, 5, "make room, or give --workdir another disk")
+  memory, disk = free_memory(read("/proc/meminfo")), shutil.disk_usage(ROOT).free / 2**30
+  yield check_space("memory", memory, 1, 4, "stop other programs, or lower train.tokens_per_batch")
+  yield check_space("disk", disk, 1, 5, "make room, or give --workdir another disk")
   yield check_locale(locale.getpreferredencoding(False))
 
 

@@ -4,31 +4,38 @@
   python bin/evaluate.py --workdir=runs/nat --source=test.de --reference=test.en --set=search.lengths=9 \
       --rescore_with=runs/ar --output=runs/nat/test.json
 
-Prints a table and writes it, with configuration, commit and hashes of the files, to --output; the translations
-go beside it (report.hypotheses.txt). If the vocabulary is of tokenised text, so must source and reference be, and
-BLEU is of that kind (tok:none); otherwise it is sacreBLEU as everybody's (tok:13a). The signatures tell.
+Prints a table and writes it, with configuration, commit and hashes of the files, to --output; the
+translations go beside it (report.hypotheses.txt). If the vocabulary is of tokenised text, source and
+reference must be so too, and BLEU is of that kind (tok:none); otherwise it is sacreBLEU's usual (tok:13a).
 """
 import os
 
-from absl import app, flags
+from absl import app
+from absl import flags
+from absl import logging
 
 from tf_nar import runs
-from tf_nar.evaluate import corpus, lines, progress, report, rescoring, testset
+from tf_nar.evaluate import corpus
+from tf_nar.evaluate import lines
+from tf_nar.evaluate import progress
+from tf_nar.evaluate import report
+from tf_nar.evaluate import rescoring
+from tf_nar.evaluate import testset
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The run to measure.", required=True)
 SOURCE = flags.DEFINE_string("source", None, "The test set's source sentences.", required=True)
-REFERENCE = flags.DEFINE_string("reference", None, "Their translations by people, as many lines.", required=True)
+REFERENCE = flags.DEFINE_string("reference", None, "Their translations, as many lines.", required=True)
 OUTPUT = flags.DEFINE_string("output", "", "The report; report.json in the workdir if empty.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as `search.beam=1`.")
-RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, usually autoregressive, that chooses the candidate.")
-TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens translated together.", lower_bound=1)
+RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, as the AR teacher, that ranks the candidates.")
+TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens a batch.", lower_bound=1)
 
 
 def main(argv):
   if len(argv) > 1:
     raise app.UsageError(f"Arguments that no flag takes: {argv[1:]}.")
   run = runs.load(WORKDIR.value, SET.value)
-  rescore = rescoring.by(runs.load(RESCORE_WITH.value), run.vocab) if RESCORE_WITH.value else None
+  rescore = rescoring.by(runs.load(RESCORE_WITH.value), run) if RESCORE_WITH.value else None
   search = corpus.searcher(run.model, run.experiment.search, rescore)
   sources, references = list(lines.read(SOURCE.value)), list(lines.read(REFERENCE.value))
   with progress.Progress("translate", total=len(sources)) as bar:
@@ -46,4 +53,5 @@ def main(argv):
 
 
 if __name__ == "__main__":
+  logging.set_verbosity(logging.INFO)
   app.run(main)

@@ -2,21 +2,26 @@
 
   python bin/score.py --workdir=runs/nat --source=train.de --target=train.en --output=train.scores
 
-EOS is counted, and the length where the model predicts one; there is no smoothing and no division by the length.
-A target longer than the model can say scores -inf; a source longer than it takes is cut. Both are counted. The
-log ends with the mean in nats a target token: under a NAR model this is NCM, the corpus-level multi-modality.
+EOS is counted, and the length where the model predicts one; there is no smoothing and no division by length.
+A target longer than the model can say scores -inf; a source longer than it takes is cut. Both are counted.
+The log ends with nats a target token: under a NAR model this is NCM, the corpus-level multi-modality.
 """
-from absl import app, flags, logging
 import numpy as np
+from absl import app
+from absl import flags
+from absl import logging
 
 from tf_nar import runs
-from tf_nar.evaluate import corpus, lines, multimodality, progress
+from tf_nar.evaluate import corpus
+from tf_nar.evaluate import lines
+from tf_nar.evaluate import multimodality
+from tf_nar.evaluate import progress
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The run that scores.", required=True)
 SOURCE = flags.DEFINE_string("source", None, "Source sentences.", required=True)
 TARGET = flags.DEFINE_string("target", None, "Their translations, as many lines.", required=True)
 OUTPUT = flags.DEFINE_string("output", "", "Where the numbers go; standard output if empty.")
-TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded tokens of a side scored together.", lower_bound=1)
+TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded tokens of a side a batch.", lower_bound=1)
 
 
 def main(argv):
@@ -26,7 +31,8 @@ def main(argv):
   score, longest = corpus.scorer(run.model), run.experiment.model.net.max_length
   texts = lines.paired(lines.read(SOURCE.value), lines.read(TARGET.value), (SOURCE.value, TARGET.value))
   total, tokens, unsayable = 0.0, 0, 0
-  with lines.writing(OUTPUT.value) as write, progress.Progress("score", unit="pairs", quiet=not OUTPUT.value) as bar:
+  bar = progress.Progress("score", unit="pairs", quiet=not OUTPUT.value)
+  with lines.writing(OUTPUT.value) as write, bar:
     def scored(pairs):
       found = corpus.score(score, pairs, tokens_per_batch=TOKENS.value, longest=longest, progress=bar.advance)
       return zip(found, [len(target) for _, target in pairs], strict=True)
@@ -38,11 +44,12 @@ def main(argv):
       else:
         total, tokens = total + float(log_prob), tokens + length
   if unsayable:
-    logging.warning("%d targets scored -inf: longer than %d tokens, or impossible for the model.", unsayable, longest)
+    logging.warning("%d targets scored -inf, as all of more than %d tokens with EOS do.", unsayable, longest)
   if tokens:
     nats = multimodality.normalised_multimodality([total], [tokens])
     logging.info("%.4f nats a target token over %d tokens.", nats, tokens)
 
 
 if __name__ == "__main__":
+  logging.set_verbosity(logging.INFO)
   app.run(main)

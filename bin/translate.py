@@ -3,39 +3,47 @@
   python bin/translate.py --workdir=runs/de_en --input=test.de --output=test.hyp
   python bin/translate.py --workdir=runs/de_en < test.de > test.hyp
   python bin/translate.py --workdir=runs/de_en                            # Asks, on a terminal.
-  python bin/translate.py --workdir=runs/ar --set=search.beam=20 --nbest=20 --input=train.de --output=train.nbest
+  python bin/translate.py --workdir=runs/ar --set=search.beam=20 --nbest=20 --input=test.de
   python bin/translate.py --workdir=runs/nat --set=search.lengths=9 --rescore_with=runs/ar --input=test.de
 
 An empty line gives an empty line. A line longer than the model takes is cut, which is warned of and counted.
-N-best lines are `index ||| text ||| score`, the index counted from 0; with --scores lines are `text ||| score`.
+N-best lines are `index ||| text ||| score`, the index counted from 0; --scores gives `text ||| score`.
 """
+import dataclasses
 import functools
 import sys
 
-from absl import app, flags
+from absl import app
+from absl import flags
+from absl import logging
 
 from tf_nar import runs
-from tf_nar.evaluate import corpus, lines, progress, rescoring
+from tf_nar.evaluate import corpus
+from tf_nar.evaluate import lines
+from tf_nar.evaluate import progress
+from tf_nar.evaluate import rescoring
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The run that translates.", required=True)
 INPUT = flags.DEFINE_string("input", "", "Text to translate; standard input if empty.")
 OUTPUT = flags.DEFINE_string("output", "", "Where translations go; standard output if empty.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as `search.beam=1`.")
-RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, usually autoregressive, that chooses the candidate.")
-NBEST = flags.DEFINE_integer("nbest", 0, "Writes up to so many candidates a line; 0: the best, as plain text.",
-                             lower_bound=0)
+RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, as the AR teacher, that ranks the candidates.")
+NBEST = flags.DEFINE_integer("nbest", 0, "Candidates to write of a line; 0: the best, plain.", lower_bound=0)
 SCORES = flags.DEFINE_bool("scores", False, "Writes the score behind each translation.")
-TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens translated together.", lower_bound=1)
-WINDOW = flags.DEFINE_integer("window", corpus.WINDOW, "Lines read, sorted and translated at a time; 1 answers each "
-                              "line at once, which is slow for a file.", lower_bound=1)
+TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens a batch.", lower_bound=1)
+WINDOW = flags.DEFINE_integer("window", corpus.WINDOW, "Lines read and sorted at a time; 1 answers at once.",
+                              lower_bound=1)
 
 
 def main(argv):
   if len(argv) > 1:
     raise app.UsageError(f"Arguments that no flag takes: {argv[1:]}.")
   run = runs.load(WORKDIR.value, SET.value)
-  rescore = rescoring.by(runs.load(RESCORE_WITH.value), run.vocab) if RESCORE_WITH.value else None
-  search = corpus.searcher(run.model, run.experiment.search, rescore)
+  search = run.experiment.search
+  if NBEST.value and hasattr(search, "nbest"):
+    search = dataclasses.replace(search, nbest=NBEST.value)
+  rescore = rescoring.by(runs.load(RESCORE_WITH.value), run) if RESCORE_WITH.value else None
+  search = corpus.searcher(run.model, search, rescore)
   longest = run.experiment.model.net.max_length
   asks = not INPUT.value and sys.stdin.isatty()
   sources = lines.encode(lines.read(INPUT.value, "> " if asks else ""), run.vocab, longest)
@@ -49,4 +57,5 @@ def main(argv):
 
 
 if __name__ == "__main__":
+  logging.set_verbosity(logging.INFO)
   app.run(main)

@@ -20,7 +20,7 @@ def _folder(variable, what):
 
 @pytest.fixture(scope="session")
 def golden():
-  """The folder with `nat_em_tiny.npz` and `tf1_checkpoint/`: what the original TensorFlow 1 program computed."""
+  """The folder with `nat_em_tiny.npz` and `tf1_checkpoint/`: numbers of the original TensorFlow 1 program."""
   return _folder("TF_NAR_GOLDEN", "the original program's numbers (nat_em_tiny.npz)")
 
 

@@ -40,7 +40,7 @@ def part_of(module):
 
 
 def imports(text, modules=MODULES):
-  """Returns the house's modules that a program imports, wherever in it; `from tf_nar import ops` is tf_nar.ops."""
+  """Returns the house's modules that a program imports, at its top or later."""
   names = []
   for node in ast.walk(ast.parse(text)):
     if isinstance(node, ast.Import):
@@ -76,7 +76,7 @@ def test_no_circle_inside_a_folder(folder):
   graphlib.TopologicalSorter(graph).prepare()  # Raises CycleError, which names the circle.
 
 
-PLANTED = {"tf_nar." + name for name in ("types", "config", "models", "models.ar", "ops", "ops.masking", "runs")}
+PLANTED = {f"tf_nar.{name}" for name in "types config ops ops.masking models models.ar runs".split()}
 
 
 @pytest.mark.parametrize("part, text", [

@@ -11,9 +11,13 @@ VAGUE = {"utils", "util", "common", "helpers", "helper", "misc", "core"}
 # A folder of one machine, at the start of a path: not ../work, not runs/work, not https://host/home.
 MACHINE_PATH = re.compile(r"(?<![\w.~/-])/(?:work|root|home|farm)/\w")
 ROOT = pathlib.Path(__file__).parent.parent
-CODE = sorted(path.relative_to(ROOT) for top in ("tf_nar", "bin", "configs", "data_prep")
-              for path in (ROOT / top).rglob("*.py"))
-TESTS = sorted(path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*.py"))
+
+
+def programs(*tops):
+  return sorted(path.relative_to(ROOT) for top in tops for path in (ROOT / top).rglob("*.py"))
+
+
+CODE, TESTS = programs("tf_nar", "bin", "configs", "data_prep"), programs("tests")
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -23,7 +27,8 @@ def too_large(text):
   for node in ast.walk(ast.parse(text)):
     if isinstance(node, FUNCTIONS):
       arguments = [a.arg for a in node.args.posonlyargs + node.args.args + node.args.kwonlyargs]
-      lines, count = node.end_lineno - node.lineno + 1, len(arguments) - (arguments[:1] in (["self"], ["cls"]))
+      count = len(arguments) - (arguments[:1] in (["self"], ["cls"]))
+      lines = node.end_lineno - node.lineno + 1
       wrong += [f"{node.name} has {lines} lines, over {FUNCTION}"] * (lines > FUNCTION)
       wrong += [f"{node.name} takes {count} arguments, over {ARGUMENTS}"] * (count > ARGUMENTS)
   return wrong
@@ -37,10 +42,11 @@ def returned_errors(text):
 
 
 def tracked():
-  """Returns the paths of the project's files: git's, or without git those in the folders of the house."""
-  listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
-  names = listed.stdout.splitlines() if listed.returncode == 0 else []
-  return [ROOT / name for name in names if (ROOT / name).is_file()] or [ROOT / path for path in CODE + TESTS]
+  """Returns the files that git has or would take; without git, the programs."""
+  command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+  listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+  paths = map(pathlib.Path, listed.stdout.splitlines()) if listed.returncode == 0 else CODE + TESTS
+  return [path for path in paths if (ROOT / path).is_file()]
 
 
 @pytest.mark.parametrize("path", CODE, ids=str)
@@ -61,14 +67,19 @@ def test_errors_are_raised(path):
   assert returned_errors((ROOT / path).read_text()) == []
 
 
+def test_git_ignores_no_program():
+  # A bare `data/` in .gitignore would keep tf_nar/data out of every clone.
+  assert sorted(set(CODE + TESTS) - set(tracked())) == []
+
+
 def test_no_path_of_one_machine():
   found = []
   for path in tracked():
     try:
-      lines = path.read_text(encoding="utf-8").splitlines()
+      lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
       continue  # Not text.
-    found += [f"{path.relative_to(ROOT)}:{number}" for number, line in enumerate(lines, 1) if MACHINE_PATH.search(line)]
+    found += [f"{path}:{number}" for number, line in enumerate(lines, 1) if MACHINE_PATH.search(line)]
   assert found == []
 
 

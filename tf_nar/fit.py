@@ -1,1 +1,86 @@
 """Trains one experiment from a data folder into a run folder: where data, model, loop and measures meet."""
+import functools
+import os
+
+from absl import logging
+import tensorflow as tf
+
+from tf_nar import runs
+from tf_nar import types
+from tf_nar.data import corpus as data_corpus
+from tf_nar.data import pipeline
+from tf_nar.data import vocab as vocab_lib
+from tf_nar.evaluate import bleu
+from tf_nar.evaluate import corpus
+from tf_nar.evaluate import multimodality
+from tf_nar.evaluate import repetition
+from tf_nar.train import loop
+
+SAMPLES = 5  # Translations shown in TensorBoard at each validation.
+
+
+def fit(experiment, data_dir, workdir, *, warm_start=None):
+  """Trains to the end and returns the finished `runs.Run`.
+
+  The same call goes on where an interrupted one stopped, and returns at once when the run is finished.
+
+  Args:
+    experiment: a `config.Experiment`.
+    data_dir: a data folder.
+    workdir: a run folder, made if missing.
+    warm_start: a finished run of the same family and sizes whose weights to start from; None: random ones.
+
+  Raises:
+    ValueError: where folder and experiment do not belong together.
+    FloatingPointError: when the loss is not a number any more.
+  """
+  vocab = vocab_lib.load(data_dir)
+  run = runs.create(experiment, vocab, workdir)
+  if tf.io.gfile.exists(os.path.join(workdir, runs.WEIGHTS)):
+    runs.load_weights(run.model, workdir)
+    return run
+  if warm_start:
+    runs.load_weights(run.model, warm_start)
+  train = experiment.train
+  logging.info(
+    "%s: %.2f M weights, %d words; %.1f %% of the places of a batch are padding.", workdir,
+    sum(v.shape.num_elements() for v in run.model.variables) / 1e6, len(vocab),
+    100 * pipeline.padding_waste(data_dir, train))
+  weights = loop.run(
+    run.model, experiment, functools.partial(pipeline.training, data_dir, train), workdir,
+    validate=Validation(run, data_dir))
+  runs.save_weights(weights, workdir)
+  runs.load_weights(run.model, workdir)
+  return run
+
+
+class Validation:
+  """Measures the model as it stands on the validation text; its graphs are made once."""
+
+  def __init__(self, run, data_dir):
+    count = run.experiment.train.validate_sentences or None
+    self._sources, self._references = (lines[:count] for lines in data_corpus.validation(data_dir))
+    self._vocab, self._batch = run.vocab, run.experiment.train.tokens_per_batch
+    self._longest = run.model.config.net.max_length
+    self._translate = corpus.searcher(run.model, run.experiment.search)
+    self._score = corpus.scorer(run.model)
+    ids = lambda lines: [[*run.vocab.encode(line), types.EOS] for line in lines]
+    self._ids, targets = ids(self._sources), ids(self._references)
+    self._pairs = [pair for pair in zip(self._ids, targets, strict=True) if max(map(len, pair)) <= self._longest]
+    self._ids = [source[:self._longest - 1] + [types.EOS] for source in self._ids]
+
+  def __call__(self):
+    """Returns ({"bleu", "ncm", "repeats"}, {"translations": text})."""
+    options = dict(tokens_per_batch=self._batch, longest=self._longest)
+    found = corpus.translate(self._translate, self._ids, **options)
+    said = [candidates[0].tokens if candidates else [types.EOS] for candidates in found]
+    texts = [self._vocab.decode(ids) for ids in said]
+    log_probs = corpus.score(self._score, self._pairs, **options)
+    numbers = {
+      "bleu": bleu.bleu(texts, self._references, tokenized=self._vocab.tokenized).value,
+      "ncm": multimodality.normalised_multimodality(log_probs, [len(target) for _, target in self._pairs]),
+      "repeats": repetition.repetition(said),
+    }
+    rows = zip(self._sources[:SAMPLES], texts, self._references, strict=False)
+    table = "\n".join(f"| {source} | {text} | {reference} |" for source, text, reference in rows)
+    return numbers, {"translations": f"| source | translation | reference |\n|---|---|---|\n{table}"}

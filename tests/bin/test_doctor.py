@@ -1,4 +1,4 @@
-"""Each check with fakes, each mending line by its words; and the program as a whole, in a crippled environment too."""
+"""Each check with fakes, each mending line by its words; the program where nothing is installed."""
 import subprocess
 import sys
 
@@ -44,23 +44,29 @@ def test_all_is_well(finding):
     (doctor.check_python((3, 10)), "FAIL", "3.10; wants 3.11 or 3.12", "make PYTHON=python3.12"),
     (doctor.check_python((3, 13)), "FAIL", "3.13; wants", "rm -rf .venv"),
     (doctor.check_pins(without("keras"), {}), "FAIL", "missing: keras", doctor.INSTALL),
-    (doctor.check_pins({**GOOD, "keras": "3.9"}, {"keras": "3.15.1"}), "warn", "keras 3.9 (pinned 3.15.1)", "pip install -c"),
+    (doctor.check_pins({**GOOD, "keras": "3.9"}, {"keras": "3.15.1"}), "warn",
+     "keras 3.9 (pinned 3.15.1)", "pip install -c constraints-cpu.txt"),
     (doctor.check_one_tensorflow({}, tpu=False), "FAIL", "not installed", "-e '.[cpu,dev]'"),
     (doctor.check_one_tensorflow({}, tpu=True), "FAIL", "not installed", "-e '.[tpu]'"),
     (doctor.check_one_tensorflow({**PLAIN, "tensorflow-cpu": "2.20.0"}, tpu=False), "FAIL",
-     "tensorflow and tensorflow-cpu were unpacked over each other", "pip uninstall -y tensorflow tensorflow-cpu; pip install"),
+     "tensorflow and tensorflow-cpu were unpacked over each other",
+     "pip uninstall -y tensorflow tensorflow-cpu; pip install"),
     (doctor.check_one_tensorflow({**TPU, "tensorflow": "2.20.0"}, tpu=True), "FAIL",
-     "tensorflow and tensorflow-tpu", "-e '.[tpu]'; pip install --no-deps -c constraints-tpu.txt tensorflow-text"),
+     "tensorflow and tensorflow-tpu",
+     "-e '.[tpu]'; pip install --no-deps -c constraints-tpu.txt tensorflow-text"),
     (doctor.check_one_tensorflow(PLAIN, tpu=True), "FAIL", "tensorflow where tensorflow-tpu is wanted",
      "pip uninstall -y tensorflow; pip install -c constraints-tpu.txt"),
     (doctor.check_text({**GOOD, "tensorflow-text": "2.19.0"}, tpu=False), "FAIL",
      "2.19.0 does not fit tensorflow 2.20.0", "pip install --no-deps 'tensorflow-text==2.20.*'"),
     (doctor.check_text(without("tensorflow-text"), tpu=False), "FAIL", "needs itself", doctor.INSTALL),
     (doctor.check_text({}, tpu=True), "FAIL", "needs itself and tensorflow", doctor.TEXT_TPU),
-    (doctor.check_import({"error": "boom"}, tpu=False), "FAIL", "boom", "make a new environment, then pip install"),
-    (doctor.check_tpu({"tpu_kernels": 0}, tpu=True), "FAIL", "no kernel of ConfigureDistributedTPU", "pip uninstall -y tensorflow "),
+    (doctor.check_import({"error": "boom"}, tpu=False), "FAIL", "boom",
+     "make a new environment, then pip install"),
+    (doctor.check_tpu({"tpu_kernels": 0}, tpu=True), "FAIL", "no kernel of ConfigureDistributedTPU",
+     "pip uninstall -y tensorflow "),
     (doctor.check_gpus({"gpus": []}, driver="nvidia-smi"), "warn", "TensorFlow sees none", "-e '.[gpu,dev]'"),
-    (doctor.check_buckets({"schemes": ["file"]}), "warn", "only local paths", "pip install tensorflow-io-gcs-filesystem"),
+    (doctor.check_buckets({"schemes": ["file"]}), "warn", "only local paths",
+     "pip install tensorflow-io-gcs-filesystem"),
     (doctor.check_cpu("flags : sse2", 2, "x86_64"), "FAIL", "no AVX", "use another machine"),
     (doctor.check_space("disk", 3.0, 1, 5, "make room"), "warn", "3.0 GiB free", "make room"),
     (doctor.check_space("disk", 0.5, 1, 5, "make room"), "FAIL", "0.5 GiB free", "make room"),
@@ -73,12 +79,14 @@ def test_what_is_wrong_and_how_to_mend_it(finding, status, found, mend):
 
 
 def test_bfloat16_is_named():
-  assert doctor.check_cpu("avx amx_bf16 avx512_bf16", 4, "x86_64").found == "4 cores, bfloat16 by amx_bf16 and avx512_bf16"
+  said = doctor.check_cpu("avx amx_bf16 avx512_bf16", 4, "x86_64").found
+  assert said == "4 cores, bfloat16 by amx_bf16 and avx512_bf16"
   assert "emulation" in doctor.check_cpu("avx", 4, "x86_64").found
 
 
 def test_pins_are_read_under_one_spelling():
-  assert doctor.read_pins("# a==1\n-c x.txt\nMl_Dtypes==0.6.0\nhf.xet==1\nlibtpu\n") == {"ml-dtypes": "0.6.0", "hf-xet": "1"}
+  pins = doctor.read_pins("# a==1\n-c x.txt\nMl_Dtypes==0.6.0\nhf.xet==1\nlibtpu\n")
+  assert pins == {"ml-dtypes": "0.6.0", "hf-xet": "1"}
 
 
 def test_free_memory():
@@ -95,7 +103,8 @@ def test_probe_survives_a_broken_tensorflow(program, message):
 
 
 def test_probe_reads_the_last_line():
-  assert doctor.run_probe([sys.executable, "-c", "print('chatter'); print('{\"gpus\": []}')"]) == {"gpus": []}
+  program = """print('chatter'); print('{"gpus": []}')"""
+  assert doctor.run_probe([sys.executable, "-c", program]) == {"gpus": []}
 
 
 def test_doctor_runs_where_nothing_is_installed():

@@ -6,7 +6,8 @@ all candidates in parallel.
 import tensorflow as tf
 
 from tf_nar import types
-from tf_nar.decode import argmax, beam
+from tf_nar.decode import argmax
+from tf_nar.decode import beam
 
 
 def candidates(length_logits, count, longest):
@@ -53,6 +54,6 @@ def length_parallel(fill, lengths, rescore=None, *, alpha):
     score = rescore(tokens)
     # Differs: the original takes the length asked for, and scores the places after EOS too. Cut, they have no
     # log p to pay, and an early EOS would be a bargain.
-    lengths = tf.math.count_nonzero(tokens != types.PAD, -1, tf.int32)
+    lengths = tf.math.count_nonzero(tokens != types.PAD, -1, dtype=tf.int32)
   score, order = tf.math.top_k(score / beam.length_penalty(lengths, alpha), count)  # [B, N]
   return types.Translation(tf.gather(tokens, order, batch_dims=1), score, tf.constant(1))

@@ -37,7 +37,8 @@ def chrf(hypotheses, references):
 
 def _corpus(metric, hypotheses, references):
   if len(hypotheses) != len(references):
-    raise ValueError(f"As many hypotheses as references are needed; got {len(hypotheses)} and {len(references)}.")
+    raise ValueError(f"There must be as many hypotheses as references; got {len(hypotheses)} and "
+                     f"{len(references)}.")
   if not hypotheses:
     raise ValueError("There is no sentence to measure; give at least one hypothesis and its reference.")
   value = metric.corpus_score(hypotheses, [references]).score

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_nar import types
+from tf_nar.evaluate import rescoring
 
 STEP = 8  # Padded lengths are multiples of this, or the longest length that the model takes.
 WINDOW = 50_000  # Sentences in memory at a time when a corpus streams through.
@@ -27,10 +28,19 @@ class Candidate(NamedTuple):
 NOTHING = Candidate([types.EOS], 0.0)  # The sure translation of an empty line.
 
 
-def searcher(model, search, rescore=None):
-  """Returns `model.translate` as one graph for all shapes: int32 [B, S] -> `types.Translation`."""
-  signature = [tf.TensorSpec([None, None], tf.int32)]
-  return tf.function(lambda src: model.translate(src, search, rescore=rescore), input_signature=signature)
+def searcher(model, search, teacher_score=None):
+  """Returns `model.translate` as one graph for all shapes: int32 [B, S] -> `types.Translation`.
+
+  Args:
+    model: of any family.
+    search: that family's `Search`.
+    teacher_score: src int32 [B, S], tgt int32 [B, T] -> float32 [B], as `rescoring.by` gives it, to choose
+      among the candidates; None leaves that to the model.
+  """
+  @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)])
+  def translate_batch(src):
+    return model.translate(src, search, rescore=teacher_score and rescoring.candidates(teacher_score, src))
+  return translate_batch
 
 
 def scorer(model):
@@ -50,8 +60,8 @@ def translate(model_translate, sources, *, tokens_per_batch, longest=None, progr
     progress: called with the number of sentences just done.
 
   Returns:
-    For each source, in the given order, the list of its `Candidate`s, best first; candidates that are not there
-    (score -inf) are left out, so a list may be empty.
+    For each source, in the given order, the list of its `Candidate`s, best first. Candidates that are not
+    there (score -inf) are left out, so a list may be empty.
 
   Raises:
     ValueError: for a source above `longest`, or `tokens_per_batch` below 1.
@@ -103,7 +113,7 @@ def score(model_score, pairs, *, tokens_per_batch, longest=None, progress=None):
 
 
 def stream(run, items, window=WINDOW):
-  """Yields the results of `run`, a function of a list, for items too many to hold: `window` of them at a time."""
+  """Yields the results of `run`, a function of a list, for more than memory holds: `window` items a time."""
   items = iter(items)
   while chunk := list(itertools.islice(items, window)):
     yield from run(chunk)
@@ -115,7 +125,8 @@ def _groups(indices, lengths, tokens_per_batch, longest):
     raise ValueError(f"tokens_per_batch must be at least 1; got {tokens_per_batch}.")
   order = sorted(zip(lengths, indices, strict=True), key=lambda pair: -pair[0])  # Stable.
   if longest is not None and order and order[0][0] > longest:
-    raise ValueError(f"Sentence {order[0][1]} has {order[0][0]} tokens with EOS, but the model takes {longest}; "
+    length, index = order[0]
+    raise ValueError(f"Sentence {index} has {length} tokens with EOS, but the model takes {longest}; "
                      "cut or drop it.")
   start = 0
   while start < len(order):

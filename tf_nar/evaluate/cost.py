@@ -20,7 +20,7 @@ class Meter:
     self.calls, self.passes, self.seconds = 0, 0, 0.0
 
   def warm_up(self):
-    """Searches once, over a blank sentence, without counting: the first call of a graph is the building of it."""
+    """Searches once, over a blank sentence, and does not count it: a first call also builds the graph."""
     self._search(tf.fill([1, 8], types.PAD))
 
   def __call__(self, src):

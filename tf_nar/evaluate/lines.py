@@ -4,10 +4,11 @@ import itertools
 import os
 import sys
 
-from absl import logging
 import tensorflow as tf
+from absl import logging
 
 from tf_nar import types
+from tf_nar.data import atomic
 
 
 def read(path="", prompt=""):
@@ -54,10 +55,8 @@ def writing(path=""):
     yield lambda line: print(line, flush=True)
     return
   tf.io.gfile.makedirs(os.path.dirname(path) or ".")
-  partial = f"{path}.partial"
-  with tf.io.gfile.GFile(partial, "w") as file:
+  with atomic.renamed(path) as partial, tf.io.gfile.GFile(partial, "w") as file:
     yield lambda line: file.write(line + "\n")
-  tf.io.gfile.rename(partial, path, overwrite=True)
 
 
 def encode(lines, vocab, longest):
@@ -68,8 +67,8 @@ def encode(lines, vocab, longest):
     if len(ids) >= longest:
       cut += 1
       if cut == 1:
-        logging.warning("Line %d has %d tokens with EOS, but the model takes %d: the rest is cut off, as for every "
-                        "such line.", number, len(ids) + 1, longest)
+        logging.warning("Line %d has %d tokens with EOS, but the model takes %d: the rest is cut off, here "
+                        "and of every such line.", number, len(ids) + 1, longest)
     yield [*ids[:longest - 1], types.EOS]
   if cut:
     logging.warning("%d of %d lines were cut to %d tokens.", cut, number, longest)
@@ -78,8 +77,8 @@ def encode(lines, vocab, longest):
 def formatted(index, candidates, vocab, *, nbest=0, scores=False):
   """Returns the output lines of one sentence.
 
-  With `nbest`: `index ||| text ||| score`, the index from 0, at most `nbest` lines. Otherwise one line, the best
-  candidate's text (empty where there is none), with ` ||| score` behind it if `scores`.
+  With `nbest`: at most so many lines `index ||| text ||| score`, the index from 0. Otherwise one line, the
+  best candidate's text (empty where there is none), with ` ||| score` behind it if `scores`.
   """
   text = [(vocab.decode(tokens), f"{score:.6f}") for tokens, score in candidates]
   if nbest:
@@ -103,12 +102,13 @@ def paired(first, second, names):
     yield pair
     count += 1
   if pair != (end, end):
-    counts = [count + (line is not end) + sum(1 for _ in rest) for line, rest in zip(pair, (first, second), strict=True)]
-    raise ValueError(f"{names[0]} has {counts[0]} lines and {names[1]} has {counts[1]}; parallel files have as many.")
+    left, right = (count + (line is not end) + sum(1 for _ in rest)
+                   for line, rest in zip(pair, (first, second), strict=True))
+    raise ValueError(f"{names[0]} has {left} lines and {names[1]} has {right}; parallel files have as many.")
 
 
 def encode_pairs(pairs, vocab, longest):
-  """Yields the ids, with EOS, of (source, target) texts; only sources are cut, for half a target is another one."""
+  """Yields the ids, with EOS, of (source, target) texts. Only sources are cut: half a target is another."""
   left, right = itertools.tee(pairs)
   sources = encode((source for source, _ in left), vocab, longest)
   targets = ([*vocab.encode(target), types.EOS] for _, target in right)

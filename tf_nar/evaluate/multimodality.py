@@ -22,8 +22,8 @@ def normalised_multimodality(log_probs, target_lengths, *, length_log_probs=None
   if not lengths.sum():
     raise ValueError("There is no target token to divide by; give at least one sentence pair.")
   if not np.isfinite(log_probs).all():
-    raise ValueError(f"{np.sum(~np.isfinite(log_probs))} of {log_probs.size} scores are not finite; leave out the "
-                     "pairs that the model cannot say.")
+    raise ValueError(f"{np.sum(~np.isfinite(log_probs))} of {log_probs.size} scores are not finite; leave "
+                     "out the pairs that the model cannot say.")
   if length_log_probs is not None:
     log_probs = log_probs - np.asarray(length_log_probs, np.float64)
   return float(-log_probs.sum() / lengths.sum())

@@ -2,8 +2,8 @@
 import sys
 import time
 
-from absl import logging
 import tqdm
+from absl import logging
 
 
 class Progress:

@@ -1,7 +1,7 @@
 """Repeats and length: the two faults of a model that says all words at once.
 
-Two places that each choose a good word of a different translation, or of the same, say a word twice in a row; the
-share of such words shows how much of the many-mindedness of the data a model has left (arXiv:1904.09324).
+Neighbouring places that lean to different translations say one word twice in a row; the share of such words
+shows how far a model has got away from that (Ghazvininejad et al., arXiv:1904.09324).
 """
 import itertools
 
@@ -18,7 +18,7 @@ def repetition(sentences):
   repeats = total = 0
   for tokens in sentences:
     if isinstance(tokens, str):
-      raise ValueError(f"Repeats are counted in lists of words or ids; got the text {tokens[:30]!r}, so split it.")
+      raise ValueError(f"Repeats are counted in lists of words or ids; got text, {tokens[:30]!r}: split it.")
     repeats += sum(a == b for a, b in itertools.pairwise(tokens))
     total += len(tokens)
   return repeats / total if total else 0.0

@@ -80,16 +80,18 @@ def file_facts(path):
 def machine():
   """Returns what the numbers were measured on, as far as it can be asked for."""
   devices = tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU")
-  kinds = [tf.config.experimental.get_device_details(device).get("device_name", device.name) for device in devices]
+  details = tf.config.experimental.get_device_details
+  kinds = [details(device).get("device_name", device.name) for device in devices]
   return {"devices": kinds or [f"CPU, {os.cpu_count()} cores, {platform.machine()}"],
           "tensorflow": tf.__version__, "python": platform.python_version()}
 
 
 def commit():
-  """Returns the commit of this code, with "-dirty" behind it if files differ from it; "unknown" outside git."""
+  """Returns the commit of this code, and "-dirty" if files differ from it; "unknown" outside git."""
   here = os.path.dirname(os.path.abspath(__file__))
   def git(*words):
-    return subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=True).stdout.strip()
+    done = subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
   try:
     # An installed copy may lie in a repository that is not its own; there this file is not tracked.
     git("ls-files", "--error-unmatch", os.path.basename(__file__))

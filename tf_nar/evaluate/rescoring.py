@@ -1,23 +1,31 @@
-"""Lets another run choose among the candidates of this one, as an AR teacher among lengths of its NAR student."""
-from tf_nar import types
+"""Lets another run choose among candidates, as an AR teacher among the lengths of its NAR student."""
+import tensorflow as tf
 
 
-def by(teacher, vocab):
+def by(teacher, run):
   """Returns the teacher's `score`: src int32 [B, S], tgt int32 [B, T] -> float32 [B].
 
   Args:
-    teacher: the run that scores, with a `model` and a `vocab`.
-    vocab: the vocabulary of the run whose candidates are scored; ids go from one model to the other.
+    teacher: the run that scores.
+    run: the run whose candidates are scored; ids go straight from its model to the teacher's.
 
   Raises:
-    ValueError: for another vocabulary, under which the ids would mean other words.
+    ValueError: for another vocabulary, where ids mean other words, or a teacher that takes fewer places.
   """
-  if len(teacher.vocab) != len(vocab):
-    raise ValueError(f"The model that rescores has {len(teacher.vocab)} words and this one {len(vocab)}; both must "
-                     "be trained on one data folder, or on folders with one vocabulary.")
-  for word in range(len(types.SPECIALS), len(vocab)):
-    ours, theirs = vocab.decode([word]), teacher.vocab.decode([word])
-    if ours != theirs:
-      raise ValueError(f"The model that rescores has another vocabulary: id {word} is {theirs!r} there and {ours!r} "
-                       "here; train both on folders with one vocabulary.")
+  if teacher.vocab.sha256 != run.vocab.sha256:
+    raise ValueError(f"{teacher.workdir} cannot rescore {run.workdir}: its vocabulary is another one; train "
+                     "both on data folders with one vocabulary.")
+  places = [one.experiment.model.net.max_length for one in (teacher, run)]
+  if places[0] < places[1]:
+    raise ValueError(f"{teacher.workdir} cannot rescore {run.workdir}: it takes {places[0]} tokens, fewer "
+                     f"than {places[1]}; train it with net.max_length={places[1]}.")
   return teacher.model.score
+
+
+def candidates(score, src):
+  """Returns int32 [B, N, T] -> float32 [B, N], the `score` of all candidates of the sources int32 [B, S]."""
+  def rescore(tokens):
+    batch, count, places = tf.unstack(tf.shape(tokens))
+    flat = tf.reshape(tokens, [batch * count, places])
+    return tf.reshape(score(tf.repeat(src, count, axis=0), flat), [batch, count])
+  return rescore

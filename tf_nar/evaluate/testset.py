@@ -34,11 +34,12 @@ def measure(search, vocab, sources, references, *, tokens_per_batch, longest, pr
     ValueError: for different counts, or none.
   """
   if len(sources) != len(references):
-    raise ValueError(f"As many sources as references are needed; got {len(sources)} and {len(references)}.")
+    raise ValueError(f"There must be as many sources as references; got {len(sources)} and "
+                     f"{len(references)}.")
   meter = cost.Meter(search)
   meter.warm_up()
-  found = corpus.translate(meter, list(lines.encode(sources, vocab, longest)), tokens_per_batch=tokens_per_batch,
-                           longest=longest, progress=progress)
+  ids = list(lines.encode(sources, vocab, longest))
+  found = corpus.translate(meter, ids, tokens_per_batch=tokens_per_batch, longest=longest, progress=progress)
   said = [_words(candidates[0].tokens) if candidates else [] for candidates in found]
   hypotheses = [vocab.decode(ids) for ids in said]
   rows = [*quality(hypotheses, said, references, vocab), *_cost(meter, len(sources), tokens_per_batch)]
@@ -80,5 +81,5 @@ def _cost(meter, sentences, tokens_per_batch):
   yield report.Row("passes", meter.passes / max(meter.calls, 1), "decoder passes a batch, mean over batches")
   rate = sentences / meter.seconds if meter.seconds else 0.0
   yield report.Row("sentences_per_second", rate,
-                   f"wall clock of the search and the copy back, after one warm-up call; sorted by length, up to "
-                   f"{tokens_per_batch} padded source tokens a batch, {meter.calls} batches")
+                   f"wall clock of the search and the copy back, after one warm-up call; sorted by length, "
+                   f"up to {tokens_per_batch} padded source tokens a batch, {meter.calls} batches")

@@ -1,0 +1,44 @@
+"""Trains the model that a config describes.
+
+  python bin/train.py --config=configs/ar_multi30k.py --data_dir=data/multi30k_en_de --workdir=runs/teacher
+
+The same command goes on with a run that was stopped. Any setting can be changed:
+
+  --set=train.steps=500 --set=model.net.dropout=0.2      (an unknown name is refused with the nearest right one)
+
+Watch it with `tensorboard --logdir=runs`; read its numbers in WORKDIR/log.jsonl.
+"""
+import os
+import runpy
+import sys
+
+from absl import app
+from absl import flags
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from tf_nar import config as config_lib
+from tf_nar import fit
+
+CONFIG = flags.DEFINE_string("config", None, "A file that defines get_config(); see configs/.", required=True)
+DATA_DIR = flags.DEFINE_string("data_dir", None, "What data_prep/prepare.py made.", required=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "Where the run is kept; an old run goes on.", required=True)
+WARM_START = flags.DEFINE_string("warm_start", None, "A finished run whose weights to start from.")
+SET = flags.DEFINE_multi_string("set", [], "Overrides, as train.steps=500; may be repeated.")
+
+
+def main(argv):
+  if len(argv) > 1:
+    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
+  try:
+    experiment = runpy.run_path(CONFIG.value)["get_config"]()
+    for assignment in SET.value:
+      experiment = config_lib.override(experiment, assignment)
+    fit.fit(experiment, DATA_DIR.value, WORKDIR.value, warm_start=WARM_START.value)
+  except (ValueError, FloatingPointError) as problem:
+    sys.exit(f"train: {problem}")
+  print(f"Trained. Translate with:\n  python bin/translate.py --workdir={WORKDIR.value} --input=FILE --output=FILE")
+
+
+if __name__ == "__main__":
+  app.run(main)

@@ -1,0 +1,95 @@
+"""Learns a vocabulary, one for both languages, from text. Equal text gives equal bytes."""
+import collections
+import contextlib
+import io
+import re
+import sys
+
+from tf_nar import types
+from tf_nar.data import vocab
+
+
+def pieces(sentences, size, character_coverage=0.9995):
+  """Learns a SentencePiece unigram model (Kudo, arXiv:1804.10959).
+
+  Args:
+    sentences: iterator of lines; all are held in memory while it learns.
+    size: how many pieces, the reserved ones included.
+    character_coverage: share of the characters of the text that get a piece; the rest becomes UNK.
+
+  Returns:
+    `vocab.Pieces`.
+
+  Raises:
+    ValueError: if the text cannot carry so many pieces, or has more characters than pieces.
+  """
+  import sentencepiece
+  model = io.BytesIO()
+  pad, eos, unk, bos, mask = types.SPECIALS
+  try:
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences), model_writer=model, model_type="unigram", vocab_size=size,
+        character_coverage=character_coverage, minloglevel=2,
+        pad_id=types.PAD, eos_id=types.EOS, unk_id=types.UNK, bos_id=types.BOS,
+        pad_piece=pad, eos_piece=eos, unk_piece=unk, bos_piece=bos, unk_surface=unk,
+        # A control symbol takes the next id, 4, and is never found in a text that happens to contain it.
+        control_symbols=[mask])
+  except RuntimeError as error:
+    raise ValueError(_explained(str(error), size)) from error
+  return vocab.Pieces(model.getvalue())
+
+
+def merges(sentences, operations, threshold=0, minimum=1):
+  """Learns joint byte-pair merges (Sennrich et al., arXiv:1508.07909) with subword-nmt.
+
+  Args:
+    sentences: iterator of lines, words apart by spaces; each different word is held in memory.
+    operations: how many merges at most.
+    threshold: a merged unit seen fewer times is taken apart again.
+    minimum: units seen fewer times after that are left out of the list and become UNK.
+
+  Returns:
+    `vocab.WordList` of the units of this text, the most frequent first.
+
+  Raises:
+    ValueError: if there is nothing to merge.
+  """
+  words = collections.Counter(word for line in sentences for word in line.split(" ") if word)
+  if all(len(word) == 1 for word in words):
+    raise ValueError("The text has no word of two characters, so no byte-pair merge can be learned. Is it tokenised?")
+  codes = _codes(words, operations)
+  units = _count_units(words, vocab.bpe(codes))
+  if threshold > 1:
+    frequent = {unit for unit, count in units.items() if count >= threshold}
+    units = _count_units(words, vocab.bpe(codes, frequent))
+  kept = [unit for unit, count in sorted(units.items(), key=lambda item: (-item[1], item[0]))
+          if count >= minimum and unit not in types.SPECIALS]
+  return vocab.WordList([*types.SPECIALS, *kept], codes)
+
+
+def _codes(words, operations):
+  from subword_nmt import learn_bpe
+  counts = io.StringIO("".join(f"{word} {count}\n" for word, count in sorted(words.items())))
+  codes = io.StringIO()
+  # learn_bpe reports to stderr: a bar on a terminal, noise in a log.
+  quiet = contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO())
+  with quiet:
+    learn_bpe.learn_bpe(counts, codes, operations, is_dict=True)
+  return codes.getvalue()
+
+
+def _count_units(words, bpe):
+  units = collections.Counter()
+  for word, count in words.items():
+    for unit in bpe.segment_tokens([word]):
+      units[unit] += count
+  return units
+
+
+def _explained(complaint, size):
+  if found := re.search(r"value <= (\d+)", complaint):
+    return f"--vocab_size={size} is more than this text can carry; the largest possible is {found[1]}."
+  if found := re.search(r"smaller than required_chars.*?(\d+) vs (\d+)", complaint, re.DOTALL):
+    return (f"--vocab_size={size} is too small: the characters of the text alone need {found[2]}. "
+            "Raise it or lower --character_coverage.")
+  return f"SentencePiece could not learn {size} pieces: {' '.join(complaint.split())}"

@@ -1,0 +1,44 @@
+"""The likeliest word of every place, and the end of a sentence."""
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_nar import types
+from tf_nar.decode import argmax
+
+LOGITS = tf.random.stateless_normal([4, 6, 9], [1, 2])
+LENGTHS = tf.constant([6, 3, 0, 1])
+
+
+def test_every_place_says_its_likeliest_word():
+  tokens, score = argmax.argmax(LOGITS, LENGTHS)
+  log_prob = tf.nn.log_softmax(LOGITS).numpy()
+  for row, length in enumerate(LENGTHS.numpy()):
+    np.testing.assert_array_equal(tokens[row, :length], log_prob[row, :length].argmax(-1))
+    assert not tokens[row, length:].numpy().any()
+    np.testing.assert_allclose(score[row], log_prob[row, :length].max(-1).sum(), rtol=1e-5)
+
+
+def test_log_probabilities_are_logits():
+  for ours, theirs in zip(
+      argmax.argmax(LOGITS + 3.0, LENGTHS), argmax.argmax(tf.nn.log_softmax(LOGITS), LENGTHS), strict=True):
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_compiled_says_the_same(jit):
+  run = lambda logits, lengths: argmax.argmax(logits, lengths)
+  compiled = tf.function(run, jit_compile=jit)(LOGITS, LENGTHS)
+  for ours, theirs in zip(compiled, run(LOGITS, LENGTHS), strict=True):
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+@pytest.mark.parametrize("said, kept", [
+    ([7, 8, types.EOS, 9, types.EOS, 6], [7, 8, types.EOS, 0, 0, 0]),
+    ([types.EOS, 8, 9, 0, 0, 0], [types.EOS, 0, 0, 0, 0, 0]),
+    ([7, 8, 9, 0, 0, 0], [7, 8, 9, 0, 0, 0]),  # No end within the length: every word stays.
+    ([0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]),
+])
+def test_a_sentence_ends_at_its_first_end(said, kept):
+  assert argmax.finish(tf.constant(said)).numpy().tolist() == kept
+  assert argmax.finish(tf.constant([[said, said]])).numpy().tolist() == [[kept, kept]]

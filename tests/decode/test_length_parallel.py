@@ -1,0 +1,114 @@
+"""Several lengths at once: which are tried, and which wins."""
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_nar import types
+from tf_nar.decode import length_parallel
+
+EOS = types.EOS
+
+
+@pytest.mark.parametrize("likeliest, count, longest, expected", [
+    (20, 9, 128, [16, 17, 18, 19, 20, 21, 22, 23, 24]),
+    (20, 4, 128, [18, 19, 20, 21]),
+    (3, 9, 128, [2, 3, 4, 5, 6, 7, 8, 9, 10]),  # One word and EOS is the least.
+    (20, 5, 21, [18, 19, 20, 21, 21]),
+    (20, 1, 128, [20]),
+    (0, 1, 128, [2]),
+    (20, 1, 12, [12]),
+    (5, 2, 1, [1, 1]),
+])
+def test_lengths_lie_around_the_likeliest(likeliest, count, longest, expected):
+  logits = tf.one_hot([likeliest, 7], 40)
+  lengths = length_parallel.candidates(logits, count, longest)
+  assert lengths.dtype == tf.int32
+  assert lengths[0].numpy().tolist() == expected
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ((0, 5), r"count >= 1, got 0"),
+    ((3, 0), r"longest >= 1, got 0"),
+])
+def test_candidates_refuses(arguments, message):
+  with pytest.raises(ValueError, match=message):
+    length_parallel.candidates(tf.zeros([1, 8]), *arguments)
+
+
+def ramble(lengths):
+  """Says 5, 5, ..., EOS in the length asked for; a word costs one nat."""
+  place = tf.range(6)
+  tokens = tf.where(place < lengths[:, None] - 1, 5, tf.where(place == lengths[:, None] - 1, EOS, types.PAD))
+  return tokens, -tf.cast(lengths, tf.float32)
+
+
+def test_the_teacher_chooses_the_length():
+  # The model itself would be brief; the teacher knows three words are right for one and two for the other.
+  def teacher(tokens):
+    spoken = tf.math.count_nonzero(tokens == 5, -1)
+    return -tf.cast(tf.abs(spoken - [[3], [2]]), tf.float32) - 1.0
+
+  lengths = tf.constant([[2, 3, 4], [2, 3, 4]])
+  found = length_parallel.length_parallel(ramble, lengths, teacher, alpha=0.0)
+  assert found.tokens.numpy().tolist() == [
+      [[5, 5, 5, EOS, 0, 0], [5, 5, EOS, 0, 0, 0], [5, EOS, 0, 0, 0, 0]],
+      [[5, 5, EOS, 0, 0, 0], [5, EOS, 0, 0, 0, 0], [5, 5, 5, EOS, 0, 0]],  # Of equals the first.
+  ]
+  assert found.score.numpy().tolist() == [[-1, -2, -3], [-1, -2, -2]]
+  assert found.passes == 1
+  alone = length_parallel.length_parallel(ramble, lengths, None, alpha=0.0)
+  assert alone.tokens[0, 0].numpy().tolist() == [5, EOS, 0, 0, 0, 0]
+
+
+def test_the_penalty_counts_the_end():
+  # log p -2 in 2 tokens against -2.3 in 4: the longer wins once the penalty is felt.
+  teacher = lambda tokens: tf.where(tokens[..., 1] == EOS, -2.0, -2.3)
+  rank = lambda alpha: length_parallel.length_parallel(ramble, tf.constant([[2, 4]]), teacher, alpha=alpha)
+  np.testing.assert_allclose(rank(0.0).score, [[-2.0, -2.3]])
+  np.testing.assert_allclose(rank(1.4).score, [[-2.3 / (9 / 6) ** 1.4, -2.0 / (7 / 6) ** 1.4]], rtol=1e-6)
+  assert rank(1.4).tokens[0, 0].numpy().tolist() == [5, 5, 5, EOS, 0, 0]
+
+
+def test_an_early_end_is_no_bargain():
+  # Both lengths say the same sentence, so they rank equal, however many places were asked for.
+  def fill(lengths):
+    return tf.tile([[5, EOS, 6, 7, EOS]], [tf.size(lengths), 1]), tf.zeros_like(lengths, tf.float32)
+
+  seen = []
+
+  def teacher(tokens):
+    seen.append(tokens.numpy().tolist())
+    return tf.fill(tokens.shape[:2], -3.0)
+
+  found = length_parallel.length_parallel(fill, tf.constant([[2, 5]]), teacher, alpha=1.0)
+  assert seen == [[[[5, EOS, 0, 0, 0]] * 2]]
+  np.testing.assert_allclose(found.score, [[-3 / (7 / 6)] * 2], rtol=1e-6)
+
+
+def test_without_a_teacher_all_places_filled_are_counted():
+  found = length_parallel.length_parallel(ramble, tf.constant([[2, 6]]), alpha=1.0)
+  np.testing.assert_allclose(found.score, [[-2 / (7 / 6), -6 / (11 / 6)]], rtol=1e-6)
+
+
+def test_all_lengths_are_filled_in_one_call():
+  asked = []
+
+  def fill(lengths):
+    asked.append(lengths.numpy().tolist())
+    return ramble(lengths)
+
+  length_parallel.length_parallel(fill, tf.constant([[2, 3], [4, 5]]), alpha=0.6)
+  assert asked == [[2, 3, 4, 5]]
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_compiled_says_the_same(jit):
+  teacher = lambda tokens: -tf.reduce_sum(tf.cast(tokens, tf.float32) ** 0.5, -1)
+
+  def run(logits):
+    lengths = length_parallel.candidates(logits, 3, 6)
+    return length_parallel.length_parallel(ramble, lengths, teacher, alpha=1.4)
+
+  logits = tf.random.stateless_normal([4, 8], [1, 2])
+  for ours, theirs in zip(tf.function(run, jit_compile=jit)(logits), run(logits), strict=True):
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)

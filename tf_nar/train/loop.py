@@ -1,0 +1,120 @@
+"""The training loop, for every family: update, log, validate, save, stop."""
+import math
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from tf_nar.data import pipeline
+from tf_nar.train import checkpoint
+from tf_nar.train import monitor as monitor_lib
+from tf_nar.train import optimizer
+from tf_nar.train import step as step_lib
+
+
+def run(model, experiment, batches, workdir, *, validate):
+  """Trains to the end, from the newest checkpoint of `workdir` if it has one.
+
+  Args:
+    model: a family's model, its weights made.
+    experiment: what `train`s it; `config.Experiment`.
+    batches: maps a `pipeline.Position` to an endless iterable of (epoch, batch in it, `Batch`).
+    workdir: a run folder.
+    validate: () -> ({name: number} with "bleu" among them, {name: text}); measures the model as it stands.
+
+  Returns:
+    {path of a weight: array}, averaged as `train.average` says: what the run ships.
+
+  Raises:
+    FloatingPointError: when the loss is not a number any more.
+  """
+  train = experiment.train
+  adam = optimizer.Adam(train.optimizer, model.trainable_variables)
+  saved = checkpoint.Checkpoints(model, adam, workdir)
+  step, position = saved.restore()
+  update = step_lib.Update(model, adam, train)
+  stream = iter(batches(position))
+  with monitor_lib.Monitor(workdir, step, train.steps) as monitor:
+    if not step:
+      monitor.settings(experiment)
+    window = Window(step)
+    while step < train.steps and not _patience_is_over(monitor.rows, train.patience):
+      drawn = [window.wait_for(stream) for _ in range(train.optimizer.accumulate)]
+      position = pipeline.Position(int(drawn[-1][0]), int(drawn[-1][1]) + 1)
+      window.add(update([batch for *_, batch in drawn], step), [batch for *_, batch in drawn])
+      step += 1
+      monitor.advance()
+      validating = step % train.validate_every == 0 or step == train.steps
+      if validating or step % train.log_every == 0:
+        monitor.write(step, epoch=position.epoch, **window.close(saved))
+      if validating:
+        numbers, texts = validate()
+        monitor.write(step, texts, **{f"valid_{name}": value for name, value in numbers.items()})
+        saved.save(step, position, _kept(monitor.rows, train, train.keep))
+        window = Window(step)
+    return saved.mean(_kept(monitor.rows, train, train.average) & set(saved.steps()))
+
+
+class Window:
+  """What happened since the last row of the log. Reading it is the one place that waits for the device."""
+
+  def __init__(self, step):
+    self._restart(step)
+
+  def _restart(self, step):
+    self._start, self._began, self._waited = step, time.perf_counter(), 0.0
+    self._said, self._tokens, self._places = [], [], 0
+
+  def wait_for(self, stream):
+    """Draws a batch and notes the time it took to come."""
+    began = time.perf_counter()
+    drawn = next(stream)
+    self._waited += time.perf_counter() - began
+    return drawn
+
+  def add(self, said, batches):
+    self._said.append(said)
+    self._tokens.extend(tf.math.count_nonzero(batch.tgt) for batch in batches)
+    self._places += sum(math.prod(batch.tgt.shape) for batch in batches)
+
+  def close(self, saved):
+    """Returns the means and rates of the window and begins the next.
+
+    Raises:
+      FloatingPointError: naming the first update whose loss was not finite.
+    """
+    losses = np.array([float(said["loss"]) for said in self._said])
+    if not np.isfinite(losses).all():
+      bad = self._start + 1 + int(np.argmin(np.isfinite(losses)))
+      good = saved.steps()
+      last = f"the last good checkpoint is {saved.path(good[-1])}" if good else "nothing was saved yet"
+      raise FloatingPointError(
+        f"The loss is {losses[bad - self._start - 1]} at step {bad}; {last}. Lower train.optimizer.learning_rate or "
+        "lengthen train.optimizer.warmup, then run the same command.")
+    took, tokens = time.perf_counter() - self._began, int(sum(self._tokens))
+    row = {name: float(np.mean([float(said[name]) for said in self._said])) for name in self._said[0]}
+    row |= {
+      "tokens_per_second": tokens / took,
+      "padding": 1 - tokens / self._places,
+      "input_share": self._waited / took,
+    }
+    self._restart(self._start + len(losses))
+    return row
+
+
+def _scores(rows):
+  """Returns [(step, validation BLEU)], oldest first."""
+  return [(row["step"], row["valid_bleu"]) for row in rows if "valid_bleu" in row]
+
+
+def _patience_is_over(rows, patience):
+  scores = [bleu for _, bleu in _scores(rows)]
+  return bool(patience and scores and len(scores) - 1 - int(np.argmax(scores)) >= patience)
+
+
+def _kept(rows, train, count):
+  """Returns the set of `count` steps, the last or the best by BLEU."""
+  scores = _scores(rows)
+  if train.average_of == "best":
+    scores = sorted(scores, key=lambda pair: pair[1])
+  return {step for step, _ in scores[-count:]}

@@ -1,0 +1,76 @@
+"""What a training tells: log.jsonl (one object a line), TensorBoard, and a bar on a terminal."""
+import dataclasses
+import json
+import os
+
+from absl import logging
+import tensorflow as tf
+import tqdm
+
+from tf_nar.data import atomic
+
+LOG = "log.jsonl"
+
+
+def read(workdir):
+  """Returns the log's rows, oldest first."""
+  path = os.path.join(workdir, LOG)
+  if not tf.io.gfile.exists(path):
+    return []
+  with tf.io.gfile.GFile(path) as file:
+    return [json.loads(line) for line in file if line.endswith("\n")]  # The last may be half written.
+
+
+class Monitor:
+  """Writes rows of scalars. What an interrupted run wrote after `step` is taken back."""
+
+  def __init__(self, workdir, step, steps):
+    self.rows = [row for row in read(workdir) if row["step"] <= step]
+    self._path = os.path.join(workdir, LOG)
+    atomic.write(self._path, "".join(json.dumps(row) + "\n" for row in self.rows).encode())
+    self._events = tf.summary.create_file_writer(os.path.join(workdir, "events"))
+    self._bar = tqdm.tqdm(total=steps, initial=step, unit="step", disable=None, dynamic_ncols=True)
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *_):
+    self._bar.close()
+    self._events.close()
+
+  def write(self, step, texts=None, **scalars):
+    """Writes scalars by name, and `texts`, which only TensorBoard keeps."""
+    row = {"step": step} | {name: float(f"{value:.6g}") for name, value in scalars.items()}
+    self.rows.append(row)
+    with tf.io.gfile.GFile(self._path, "a") as file:
+      file.write(json.dumps(row) + "\n")
+    with self._events.as_default(step):
+      for name, value in scalars.items():
+        tf.summary.scalar(name, value)
+      for name, text in (texts or {}).items():
+        tf.summary.text(name, text)
+    self._events.flush()
+    shown = "  ".join(f"{name} {value:.4g}" for name, value in scalars.items())
+    if self._bar.disable or texts:
+      with tqdm.tqdm.external_write_mode():
+        logging.info("step %d  %s", step, shown)
+    else:
+      self._bar.set_postfix_str(shown)
+
+  def advance(self):
+    self._bar.update()
+
+  def settings(self, experiment):
+    """Puts the experiment into TensorBoard's hparams table."""
+    from tensorboard.plugins.hparams import api as hparams  # Only here; it is slow to import.
+
+    with self._events.as_default():
+      hparams.hparams(dict(_flat(dataclasses.asdict(experiment), "")))
+
+
+def _flat(tree, prefix):
+  for name, value in tree.items():
+    if isinstance(value, dict):
+      yield from _flat(value, f"{prefix}{name}.")
+    else:
+      yield prefix + name, value
