@@ -38,8 +38,8 @@ clean:  ## Takes away the environment, caches and the demo.
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): constraints-cpu.txt setup.py pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || { \
-	  echo "tf_nar needs Python 3.11 or 3.12; $(PYTHON) is $$($(PYTHON) -V 2>&1)." \
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null || { \
+	  echo "tf_nar needs Python 3.11 or 3.12; $(PYTHON) is $$($(PYTHON) -V 2>/dev/null || echo missing)." \
 	    "Say which: make PYTHON=python3.12" >&2; exit 1; }
 	@echo "Installing the pinned packages into $(VENV); the first time takes minutes."
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)

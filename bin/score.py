@@ -38,7 +38,7 @@ def main(argv):
       return zip(found, [len(target) for _, target in pairs], strict=True)
 
     for log_prob, length in corpus.stream(scored, lines.encode_pairs(texts, run.vocab, longest)):
-      write(f"{log_prob:.6f}")
+      write(f"{log_prob:z.6f}")
       if np.isneginf(log_prob):
         unsayable += 1
       else:

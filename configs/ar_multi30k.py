@@ -10,7 +10,7 @@ from tf_nar.models import ar
 
 TINY = transformer.Config(
   width=128, ffn=256, heads=4, encoder_layers=4, decoder_layers=4, max_length=128, positions="sine",
-  dropout=0.3, attention_dropout=0.1, relu_dropout=0.1, epsilon=1e-6, dtype="mixed_bfloat16")
+  dropout=0.3, attention_dropout=0.0, relu_dropout=0.0, epsilon=1e-6, dtype="mixed_bfloat16")
 
 
 def get_config():

@@ -56,7 +56,8 @@ def merges(sentences, operations, threshold=0, minimum=1):
   """
   words = collections.Counter(word for line in sentences for word in line.split(" ") if word)
   if all(len(word) == 1 for word in words):
-    raise ValueError("The text has no word of two characters, so no byte-pair merge can be learned. Is it tokenised?")
+    raise ValueError("The text has no word of two characters, so no byte-pair merge can be learned. "
+                     "Give text with spaces between words.")
   codes = _codes(words, operations)
   units = _count_units(words, vocab.bpe(codes))
   if threshold > 1:

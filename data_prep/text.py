@@ -32,8 +32,8 @@ def lines(path, digest=None):
     try:
       text = line.removesuffix(b"\r").decode("utf-8")
     except UnicodeDecodeError as error:
-      raise ValueError(f"{path}:{number}: not UTF-8 (byte {error.start + 1} of the line is 0x{line[error.start]:02x}). "
-                       "Convert the file, as with iconv -t UTF-8.") from error
+      byte = f"byte {error.start + 1} of the line is 0x{line[error.start]:02x}"
+      raise ValueError(f"{path}:{number}: not UTF-8 ({byte}). Convert it, as with iconv -t UTF-8.") from error
     yield text.removeprefix("\ufeff") if number == 1 else text
 
 

@@ -129,7 +129,7 @@ def test_batch_mates_change_nothing():
 
 
 def story(next_words, limit=6, **options):
-  """Searches one sentence of a model told as {said so far: {word: probability}}; what is untold is impossible."""
+  """Searches a sentence of a model told as {said so far: {word: probability}}; the untold is impossible."""
   width = 6
   options = {"beam": 1, "alpha": 0.0, "steps": width, **options}
   seen = []
@@ -148,9 +148,8 @@ def story(next_words, limit=6, **options):
 
 
 GARDEN_PATH = {
-    (): {5: 0.6, 6: 0.4},
+    (): {5: 0.6, 6: 0.4}, (6,): {7: 1.0}, (6, 7): {EOS: 1.0},
     (5,): {7: 0.4, 8: 0.3, 9: 0.3}, (5, 7): {EOS: 1.0}, (5, 8): {EOS: 1.0}, (5, 9): {EOS: 1.0},
-    (6,): {7: 1.0}, (6, 7): {EOS: 1.0},
 }
 
 
@@ -174,30 +173,32 @@ def test_a_beam_of_one_is_greedy():
     assert [s for _, s in sentences(found, row)] == [tuple(line[2:])]
 
 
-LONG_OR_SHORT = {
-    (): {5: 0.55, EOS: 0.45}, (5,): {6: 0.9}, (5, 6): {7: 0.9}, (5, 6, 7): {EOS: 0.9},
-}
-
-
-@pytest.mark.parametrize("alpha, said, p", [(0.0, [EOS], 0.45), (2.0, [5, 6, 7, EOS], 0.55 * 0.9**3)])
-def test_the_penalty_decides_between_long_and_short(alpha, said, p):
-  found, _ = story(LONG_OR_SHORT, beam=2, alpha=alpha)
-  assert found.tokens[0, 0, :len(said)].numpy().tolist() == said
-  np.testing.assert_allclose(found.score, [[penalised(np.log(p), len(said), alpha)]], rtol=1e-4)
-
-
 def test_the_first_token_is_the_callers():
   assert story(GARDEN_PATH, beam=2)[1][0] == [BOS, BOS]
   assert story(GARDEN_PATH, beam=2, first=-1)[1][0] == [-1, -1]
 
 
 def test_the_search_stops_when_nothing_can_win():
-  # After EOS is said with 0.45, what is alive can reach 0.55 * 0.9 at once but no more than 0.4 in the end.
-  found, seen = story({**LONG_OR_SHORT, (5,): {6: 0.8}}, beam=2)
+  # EOS is said with 0.45. What is alive could reach 0.55, but after the next word only 0.44.
+  words = {(): {5: 0.55, EOS: 0.45}, (5,): {6: 0.8}, (5, 6): {7: 1.0}, (5, 6, 7): {EOS: 1.0}}
+  found, seen = story(words, beam=2)
   assert len(seen) == found.passes == 2
-  # The second best must be waited for.
-  found, seen = story({**LONG_OR_SHORT, (5,): {6: 0.8}}, beam=2, nbest=2)
+  found, seen = story(words, beam=2, nbest=2)  # The second best must be waited for.
   assert len(seen) == found.passes == 4
+
+
+@pytest.mark.parametrize("alpha, p, said", [
+    (0.0, 0.30, [EOS]),
+    (2.0, 0.30, [5, 6, 7, EOS]),  # The next length would not make up for the worse log p; the last one does.
+    (-1.0, 0.53, [5, EOS]),  # The last length would be hopeless; the next one is not.
+])
+def test_the_search_goes_on_while_anything_can_win(alpha, p, said):
+  long = said if len(said) > 1 else [5, 6, 7, EOS]
+  words = {(): {EOS: 0.45, 5: p}, **{tuple(long[:n]): {long[n]: 1.0} for n in range(1, len(long))}}
+  found, _ = story(words, beam=2, alpha=alpha)
+  assert found.tokens[0, 0, :len(said)].numpy().tolist() == said
+  total = np.log(p if said == long else 0.45)
+  np.testing.assert_allclose(found.score, [[penalised(total, len(said), alpha)]], rtol=1e-4)
 
 
 def test_no_step_is_taken_past_the_last_limit():
@@ -235,8 +236,7 @@ def test_sizes_may_be_unknown_when_traced():
     return beam.beam_search(step, (), limit, beam=3, steps=tf.reduce_max(limit))
 
   found = run(tables(2, seed=12), tf.constant([4, 3]))
-  assert found.tokens.shape == [2, 1, 4]
-  assert np.all(np.isfinite(found.score))
+  assert found.tokens.shape == [2, 1, 4] and np.all(np.isfinite(found.score))
 
 
 @pytest.mark.parametrize("sizes, message", [

@@ -5,8 +5,7 @@
 Alive and finished hypotheses are kept apart: a step looks at the 2·beam best extensions, of which at most
 `beam` end, so `beam` always live on.
 """
-from typing import Any
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 

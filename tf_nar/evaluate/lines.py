@@ -80,7 +80,7 @@ def formatted(index, candidates, vocab, *, nbest=0, scores=False):
   With `nbest`: at most so many lines `index ||| text ||| score`, the index from 0. Otherwise one line, the
   best candidate's text (empty where there is none), with ` ||| score` behind it if `scores`.
   """
-  text = [(vocab.decode(tokens), f"{score:.6f}") for tokens, score in candidates]
+  text = [(vocab.decode(tokens), f"{score:z.6f}") for tokens, score in candidates]
   if nbest:
     return [f"{index} ||| {words} ||| {score}" for words, score in text[:nbest]]
   words, score = text[0] if text else ("", "-inf")

@@ -18,7 +18,7 @@ def normalised_multimodality(log_probs, target_lengths, *, length_log_probs=None
   """
   log_probs, lengths = np.asarray(log_probs, np.float64), np.asarray(target_lengths)
   if log_probs.shape != lengths.shape:
-    raise ValueError(f"As many scores as targets are needed; got {log_probs.size} and {lengths.size}.")
+    raise ValueError(f"There must be as many scores as targets; got {log_probs.size} and {lengths.size}.")
   if not lengths.sum():
     raise ValueError("There is no target token to divide by; give at least one sentence pair.")
   if not np.isfinite(log_probs).all():

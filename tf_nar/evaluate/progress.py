@@ -24,7 +24,8 @@ class Progress:
     stream = stream or sys.stderr
     self._what, self._total, self._unit = what, total, unit
     self._every, self._clock = every, clock
-    self._done, self._start, self._said = 0, clock(), clock()
+    self._done, self._start = 0, clock()
+    self._said = self._start
     self._quiet = quiet
     shown = stream.isatty() and not quiet
     self._bar = tqdm.tqdm(total=total, desc=what, unit=f" {unit}", file=stream) if shown else None

@@ -1,0 +1,136 @@
+"""translate, score and evaluate from flags to files, around a model that spells sentences backwards."""
+import importlib.util
+import io
+import json
+import pathlib
+from types import SimpleNamespace
+
+import pytest
+import tensorflow as tf
+from absl import app
+from absl import flags
+
+import tf_nar
+from tf_nar import config
+from tf_nar import types
+from tf_nar.data import vocab as vocab_lib
+from tf_nar.models import ar
+
+BIN = pathlib.Path(__file__).parents[2] / "bin"
+VOCAB = vocab_lib.WordList([*types.SPECIALS, *"abcdefgh"])
+
+
+class Backwards:
+  """Says the source backwards, and as further candidates, each a nat worse, the source itself."""
+
+  def translate(self, src, search, rescore=None):
+    words = tf.reduce_sum(tf.cast(src > types.EOS, tf.int32), 1)
+    back = tf.reverse_sequence(src, words, seq_axis=1)
+    tokens = tf.concat([back[:, None]] + (search.nbest - 1) * [src[:, None]], 1)
+    score = tf.tile(-tf.range(search.nbest, dtype=tf.float32)[None], [tf.shape(src)[0], 1])
+    if rescore:
+      score, order = tf.math.top_k(rescore(tokens), search.nbest)
+      tokens = tf.gather(tokens, order, batch_dims=1)
+    return types.Translation(tokens, score, tf.constant(1))
+
+  def score(self, src, tgt):
+    """Half a nat a target token, and 100 where it does not begin as the source does."""
+    tokens = tf.math.count_nonzero(tgt, 1, dtype=tf.float32)
+    return -0.5 * tokens - 100 * tf.cast(src[:, 0] != tgt[:, 0], tf.float32)
+
+
+@pytest.fixture
+def call(monkeypatch):
+  """Returns a function that runs a program with arguments, as a shell would, and gives what it loaded."""
+  def load(workdir, overrides=()):
+    net = ar.transformer.Config(max_length=6)
+    experiment = config.Experiment("ar", ar.Config(net), ar.Search(beam=4))
+    for assignment in overrides:
+      experiment = config.override(experiment, assignment)
+    return SimpleNamespace(experiment=experiment, model=Backwards(), vocab=VOCAB, workdir=workdir)
+
+  def run(name, *arguments):
+    values = flags.FlagValues()  # The programs share names of flags, so each has its own set.
+    with monkeypatch.context() as patch:
+      patch.setattr(tf_nar, "runs", SimpleNamespace(load=load), raising=False)
+      for kind in ("DEFINE_string", "DEFINE_multi_string", "DEFINE_integer", "DEFINE_bool"):
+        define = getattr(flags, kind)
+        patch.setattr(flags, kind, lambda *args, define=define, **kw: define(*args, flag_values=values, **kw))
+      spec = importlib.util.spec_from_file_location(name, BIN / f"{name}.py")
+      program = importlib.util.module_from_spec(spec)
+      spec.loader.exec_module(program)
+    program.main(values([name, "--workdir=runs/x", *map(str, arguments)]))
+  return run
+
+
+@pytest.fixture
+def text(tmp_path):
+  def write(name, content):
+    (tmp_path / name).write_text(content)
+    return tmp_path / name
+  return write
+
+
+def test_translate_a_file(call, text, tmp_path):
+  source = text("in", "a b c\n\nd\na b c d e f g h\nb a\n")
+  call("translate", f"--input={source}", f"--output={tmp_path}/out", "--window=2")
+  assert (tmp_path / "out").read_text() == "c b a\n\nd\ne d c b a\na b\n"
+
+
+def test_translate_standard_input(call, monkeypatch, capsys):
+  stdin = SimpleNamespace(buffer=io.BytesIO(b"a b\nc\n"), isatty=lambda: False)
+  monkeypatch.setattr("sys.stdin", stdin)
+  call("translate", "--scores")
+  assert capsys.readouterr().out == "b a ||| 0.000000\nc ||| 0.000000\n"
+
+
+def test_translate_asks_on_a_terminal(call, monkeypatch, capsys):
+  stdin = SimpleNamespace(buffer=io.BytesIO(b"a b\n"), isatty=lambda: True)
+  monkeypatch.setattr("sys.stdin", stdin)
+  call("translate")
+  said = capsys.readouterr()
+  assert said.out == "b a\n" and said.err.startswith("> > ")
+
+
+def test_translate_nbest(call, text, capsys):
+  call("translate", "--input", text("in", "a b\n\n"), "--nbest=2")
+  assert capsys.readouterr().out == ("0 ||| b a ||| 0.000000\n0 ||| a b ||| -1.000000\n1 |||  ||| 0.000000\n")
+
+
+def test_translate_rescored(call, text, capsys):
+  source = text("in", "a b\n")
+  call("translate", "--input", source, "--set=search.nbest=3", "--rescore_with=runs/ar", "--scores")
+  assert capsys.readouterr().out == "a b ||| -1.500000\n"
+
+
+def test_score(call, text, tmp_path):
+  source, target = text("src", "a b\nc\nd\n"), text("tgt", "a\nd d d\na a a a a a a\n")
+  call("score", f"--source={source}", f"--target={target}", f"--output={tmp_path}/out")
+  assert (tmp_path / "out").read_text() == "-1.000000\n-102.000000\n-inf\n"
+
+
+def test_score_refuses_other_counts(call, text, tmp_path):
+  source, target = text("src", "a b\nc\n"), text("tgt", "a\n")
+  with pytest.raises(ValueError, match="src has 2 lines and .*tgt has 1; parallel files have as many"):
+    call("score", f"--source={source}", f"--target={target}", f"--output={tmp_path}/out")
+  assert not (tmp_path / "out").exists()
+
+
+def test_evaluate(call, text, tmp_path, capsys):
+  source, reference = text("src", "e d c b a\nh g f e\n"), text("ref", "a b c d e\ne f g h\n")
+  call("evaluate", f"--source={source}", f"--reference={reference}", f"--output={tmp_path}/out/report.json",
+       "--set=search.beam=7")
+  content = json.loads((tmp_path / "out/report.json").read_text())
+  assert content["rows"]["bleu_tokenized"]["value"] == pytest.approx(100)
+  assert content["facts"]["experiment"]["search"]["beam"] == 7
+  assert content["facts"]["data"]["source"]["lines"] == 2
+  assert (tmp_path / "out/report.hypotheses.txt").read_text() == reference.read_text()
+  assert "tok:none" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name, needed", [
+    ("translate", []), ("score", ["--source=s", "--target=t"]), ("evaluate", ["--source=s", "--reference=t"]),
+])
+def test_stray_arguments_are_refused(call, name, needed):
+  with pytest.raises(app.UsageError, match="Arguments that no flag takes"):
+    call(name, *needed, "stray")

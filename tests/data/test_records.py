@@ -1,0 +1,79 @@
+import pytest
+import tensorflow as tf
+
+from tf_nar.data import atomic
+from tf_nar.data import records
+
+PAIRS = [records.Pair([5, 6, 1], [7, 1], 0.5, 3), records.Pair([1], [8, 8, 8, 1])]
+CANDIDATES = [
+    records.Candidates(2**40, [5, 1], [[6, 7, 1], [1], [8, 1]], [-0.5, -1.5, -2.0]),
+    records.Candidates(0, [1], [], []),
+]
+
+
+def test_pairs_come_back(tmp_path):
+  path = str(tmp_path / "pairs")
+  records.write(path, PAIRS)
+  assert list(records.read(path)) == PAIRS
+  assert [file.name for file in tmp_path.iterdir()] == ["pairs"]
+
+
+def test_candidates_come_back(tmp_path):
+  path = str(tmp_path / "candidates")
+  records.write(path, CANDIDATES)
+  assert list(records.read_candidates(path)) == CANDIDATES
+
+
+def test_parse_gives_the_types_of_a_batch():
+  dataset = tf.data.Dataset.from_tensors(records.serialize(PAIRS[0])).map(records.parse)
+  src, tgt, weight, index = next(iter(dataset))
+  assert [x.dtype for x in (src, tgt, weight, index)] == [tf.int32, tf.int32, tf.float32, tf.int64]
+  assert [x.numpy().tolist() for x in (src, tgt, weight, index)] == [[5, 6, 1], [7, 1], 0.5, 3]
+
+
+def test_parse_batch_is_parse_many_times():
+  serialized = [records.serialize(pair) for pair in PAIRS]
+  together = records.parse_batch(tf.constant(serialized))
+  alone = [records.parse(tf.constant(one)) for one in serialized]
+  assert [field.numpy().tolist() for field in together[2:]] == [[0.5, 1.0], [3, 0]]
+  for field in (0, 1):
+    assert together[field].to_list() == [one[field].numpy().tolist() for one in alone]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+  path = str(tmp_path / "pairs")
+  records.write(path, PAIRS)
+
+  def broken():
+    yield PAIRS[1]
+    raise RuntimeError("the teacher died")
+
+  with pytest.raises(RuntimeError, match="the teacher died"):
+    records.write(path, broken())
+  assert list(records.read(path)) == PAIRS
+
+
+def test_atomic_write_replaces(tmp_path):
+  path = tmp_path / "file"
+  for data in (b"old, longer", b"new"):
+    atomic.write(str(path), data)
+  assert path.read_bytes() == b"new"
+  assert list(tmp_path.iterdir()) == [path]
+
+
+def test_refuses_the_other_kind(tmp_path):
+  path = str(tmp_path / "file")
+  records.write(path, CANDIDATES)
+  with pytest.raises(ValueError, match=r"expected records with src, tgt, weight, index; they have index, lengths"):
+    list(records.read(path))
+  records.write(path, PAIRS)
+  with pytest.raises(ValueError, match=r"expected records with index, src, tokens.* read\(\) is for pairs"):
+    list(records.read_candidates(path))
+
+
+def test_refuses_a_damaged_file(tmp_path):
+  path = tmp_path / "file"
+  records.write(str(path), PAIRS)
+  path.write_bytes(path.read_bytes()[:-3])
+  with pytest.raises(ValueError, match="file is cut short or damaged; write it again"):
+    list(records.read(str(path)))

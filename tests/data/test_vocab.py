@@ -1,0 +1,128 @@
+import io
+import sys
+
+import pytest
+import sentencepiece
+
+from data_prep import learn
+from tf_nar import types
+from tf_nar.data import vocab as vocab_lib
+
+CODES = "#version: 0.2\nl o\nlo w</w>\nn e\n"
+TEXT = ["a low house", "a new low tower", "the house is new", "lower the tower", "a slow news show"] * 20
+
+
+@pytest.fixture(scope="module")
+def pieces():
+  return learn.pieces(TEXT, 24, character_coverage=1.0)
+
+
+def words(*tokens, codes=None):
+  return vocab_lib.WordList([*types.SPECIALS, *tokens], codes)
+
+
+def test_word_list_reads_and_says_words():
+  vocab = words("ein", "Haus")
+  assert len(vocab) == 7
+  assert vocab.encode("ein  Haus ein Pferd ") == [5, 6, 5, types.UNK]
+  assert vocab.decode([5, types.UNK, 6, types.EOS, 5, 5]) == "ein <unk> Haus"
+  assert vocab.decode([types.BOS, 5, types.PAD, types.MASK, 6]) == "ein Haus"
+  assert vocab.tokenized and vocab.has_mask and vocab.tokenization == "words"
+
+
+def test_only_the_ascii_space_separates():
+  vocab = words("10\u00a0000", "b\u2028c")
+  assert vocab.encode("10\u00a0000 b\u2028c") == [5, 6]
+
+
+def test_reserved_words_in_a_text_are_words_like_others():
+  assert words("a").encode("a <eos> <pad> <mask> a") == [5, types.UNK, types.UNK, types.UNK, 5]
+
+
+def test_the_original_programs_list_has_no_mask():
+  vocab = vocab_lib.WordList([*types.SPECIALS[:4], "the", "house"])
+  assert not vocab.has_mask
+  assert vocab.encode("the house") == [4, 5]
+  assert vocab.decode([4, 5, types.EOS]) == "the house"
+
+
+def test_merges_cut_words_and_decode_joins_them():
+  vocab = words("lo@@", "w@@", "low", "n@@", "e@@", "ne@@", "w", codes=CODES)
+  cut = [vocab.tokens[i] for i in vocab.encode("low new")]
+  assert cut == ["low", "ne@@", "w"]
+  assert vocab.decode(vocab.encode("low new")) == "low new"
+  assert vocab.decode([5]) == "lo"  # A word that ends too soon shows no mark.
+
+
+def test_a_merge_out_of_the_list_is_taken_back():
+  vocab = words("lo@@", "w", "n@@", "e@@", codes=CODES)
+  assert [vocab.tokens[i] for i in vocab.encode("low new")] == ["lo@@", "w", "n@@", "e@@", "w"]
+
+
+def test_pieces_round_trip_raw_text(pieces):
+  assert pieces.decode([*pieces.encode("a new house"), types.EOS, 7, 8]) == "a new house"
+  assert pieces.decode([types.BOS, *pieces.encode("a"), types.PAD, types.MASK]) == "a"
+  assert "<unk>" in pieces.decode(pieces.encode("a \u2603 house"))
+  assert not {types.PAD, types.EOS, types.BOS, types.MASK} & set(pieces.encode("<mask> <eos> <pad> <bos>"))
+  assert len(pieces) == 24 and not pieces.tokenized and pieces.has_mask
+
+
+@pytest.mark.parametrize("make", [
+    lambda: words("a", "10\u00a0000"),
+    lambda: words("lo@@", "w", codes=CODES),
+    lambda: learn.pieces(TEXT, 24),
+], ids=["words", "bpe", "sentencepiece"])
+def test_saved_and_loaded_is_the_same(make, tmp_path):
+  vocab = make()
+  vocab.save(str(tmp_path))
+  again = vocab_lib.load(str(tmp_path))
+  assert (type(again), len(again), again.sha256) == (type(vocab), len(vocab), vocab.sha256)
+  assert again.encode("low a 10\u00a0000") == vocab.encode("low a 10\u00a0000")
+  assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_the_hash_tells_vocabularies_apart(pieces):
+  different = [words("a"), words("b"), words("a", codes=CODES), words("a", codes=CODES + "a b\n"), pieces]
+  assert len({vocab.sha256 for vocab in different}) == 5
+
+
+def test_read_counts(tmp_path):
+  path = tmp_path / "counts"
+  path.write_text("the 9\n<unk> 8\n10\u00a0000 5\nrare 4\n")
+  assert vocab_lib.read_counts(str(path)).tokens == [*types.SPECIALS[:4], "the", "10\u00a0000"]
+  assert vocab_lib.read_counts(str(path), minimum=9, mask=True).tokens == [*types.SPECIALS, "the"]
+
+
+@pytest.mark.parametrize("line", ["the", "the x", "the house 7", " 5"])
+def test_read_counts_refuses(line, tmp_path):
+  path = tmp_path / "counts"
+  path.write_text(f"a 7\n{line}\n")
+  with pytest.raises(ValueError, match="counts:2: expected a token, a space and its count; got"):
+    vocab_lib.read_counts(str(path))
+
+
+def test_refusals(tmp_path):
+  with pytest.raises(ValueError, match="must begin with <pad> <eos> <unk> <bos> <mask>, one a line; .*'the a'"):
+    vocab_lib.WordList(["the", "a"])
+  with pytest.raises(ValueError, match="has the token 'a' twice"):
+    words("a", "b", "a")
+  with pytest.raises(FileNotFoundError, match="No vocab.model nor vocab.txt .* data_prep/prepare.py"):
+    vocab_lib.load(str(tmp_path))
+
+
+def test_refuses_a_model_with_other_reserved_ids():
+  model = io.BytesIO()
+  sentencepiece.SentencePieceTrainer.train(
+      sentence_iterator=iter(TEXT), model_writer=model, vocab_size=24, minloglevel=2)
+  with pytest.raises(ValueError, match=r"pad, eos, unk, bos at 0, 1, 2, 3; it has them at \(-1, 2, 0, 1\)"):
+    vocab_lib.Pieces(model.getvalue())
+
+
+@pytest.mark.parametrize("module, make", [
+    ("subword_nmt", lambda: vocab_lib.bpe(CODES)),
+    ("sentencepiece", lambda: vocab_lib.Pieces(b"")),
+])
+def test_a_missing_library_is_named(module, make, monkeypatch):
+  monkeypatch.setitem(sys.modules, module, None)
+  with pytest.raises(ImportError, match=f"pip install {module.replace('_', '-')}"):
+    make()

@@ -1,0 +1,168 @@
+"""A planted model that doubles every word, so that order, blanks and shapes are seen from outside."""
+import itertools
+import random
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_nar import types
+from tf_nar.evaluate import corpus
+
+EOS, PAD = types.EOS, types.PAD
+LONGEST = 45
+
+
+def sentences(count, seed=0):
+  draw = random.Random(seed)
+  return [[*(draw.randrange(5, 99) for _ in range(draw.randrange(1, LONGEST))), EOS] for _ in range(count)]
+
+
+class Doubler:
+  """Says every word times two; a second candidate is there for sources of odd length."""
+
+  def __init__(self):
+    self.shapes = []
+
+  def __call__(self, src):
+    self.shapes.append(src.shape)
+    lengths = (src != PAD).sum(1)
+    tokens = np.where(src > EOS, 2 * src, src)
+    # What a model says to a blank row is noise, and must not be seen.
+    tokens = np.where(lengths[:, None] > 0, tokens, 777)
+    second = np.where(lengths % 2, -1.0, -np.inf)
+    both = np.stack([tokens, tokens + (tokens > EOS)], 1)
+    return types.Translation(both, np.stack([-lengths, second], 1), 1)
+
+
+def doubled(source):
+  best = corpus.Candidate([2 * word if word > EOS else word for word in source], -len(source))
+  other = corpus.Candidate([word + 1 if word > EOS else word for word in best.tokens], -1.0)
+  return [best, other] if len(source) % 2 else [best]
+
+
+@pytest.mark.parametrize("tokens_per_batch", [1, 64, 200, 10_000])
+def test_translations_come_in_the_order_of_sources(tokens_per_batch):
+  sources = sentences(53)
+  found = corpus.translate(Doubler(), sources, tokens_per_batch=tokens_per_batch)
+  assert found == [doubled(source) for source in sources]
+
+
+def test_shapes_are_few_and_within_the_batch():
+  model = Doubler()
+  corpus.translate(model, sentences(1000), tokens_per_batch=512)
+  assert len(set(model.shapes)) <= -(-LONGEST // corpus.STEP) + 1  # The last group may be smaller.
+  assert all(rows * length <= 512 and length % corpus.STEP == 0 for rows, length in model.shapes)
+  lengths = [length for _, length in model.shapes]
+  assert lengths == sorted(lengths, reverse=True)
+
+
+def test_one_sentence_is_not_padded_to_a_full_batch():
+  model = Doubler()
+  corpus.translate(model, [[5, 6, EOS]], tokens_per_batch=8192)
+  assert model.shapes == [(1, 8)]
+
+
+def test_rounding_up_stays_within_the_model():
+  model = Doubler()
+  corpus.translate(model, [[5] * 9 + [EOS]], tokens_per_batch=100, longest=11)
+  assert model.shapes == [(1, 11)]
+
+
+def test_an_empty_line_is_not_shown_to_the_model():
+  model = Doubler()
+  found = corpus.translate(model, [[EOS], [5, EOS], []], tokens_per_batch=64)
+  assert found == [[corpus.NOTHING], doubled([5, EOS]), [corpus.NOTHING]]
+  assert model.shapes == [(1, 8)]
+  assert corpus.translate(model, [], tokens_per_batch=64) == []
+
+
+def test_a_sentence_without_candidates_has_an_empty_list():
+  nothing = types.Translation(np.zeros([1, 2, 3], np.int32), np.full([1, 2], -np.inf), 1)
+  silent = lambda src: nothing
+  assert corpus.translate(silent, [[5, EOS]], tokens_per_batch=64) == [[]]
+
+
+def test_progress_counts_every_sentence():
+  counts = []
+  corpus.translate(Doubler(), [*sentences(20), [EOS]], tokens_per_batch=64, progress=counts.append)
+  assert sum(counts) == 21
+  counts.clear()
+  pairs = [([5, EOS], [5] * 9), ([5, EOS], [5])]
+  silent = lambda src, tgt: np.zeros(len(src))
+  corpus.score(silent, pairs, tokens_per_batch=64, longest=8, progress=counts.append)
+  assert sum(counts) == 2
+
+
+def test_scores_come_in_the_order_of_pairs():
+  shapes = set()
+  def model(src, tgt):
+    shapes.add((src.shape, tgt.shape))
+    return np.where((src != PAD).any(1), src.sum(1) - 0.5 * tgt.sum(1), np.nan)
+
+  pairs = list(zip(sentences(300), sentences(300, seed=1), strict=True))
+  scores = corpus.score(model, pairs, tokens_per_batch=256)
+  assert scores.dtype == np.float32
+  np.testing.assert_array_equal(scores, [sum(src) - 0.5 * sum(tgt) for src, tgt in pairs])
+  assert len(shapes) <= 7
+
+
+def test_a_target_too_long_to_say_scores_minus_infinity():
+  scores = corpus.score(lambda src, tgt: np.ones(len(src)), [([5, EOS], [5] * 9), ([5, EOS], [5, EOS])],
+                        tokens_per_batch=64, longest=8)
+  np.testing.assert_array_equal(scores, [-np.inf, 1.0])
+
+
+def test_stream_holds_one_window_at_a_time():
+  taken = []
+  def items():
+    for i in range(7):
+      taken.append(i)
+      yield i
+
+  results = corpus.stream(lambda chunk: [10 * i for i in chunk], items(), window=3)
+  assert list(itertools.islice(results, 1)) == [0] and taken == [0, 1, 2]
+  assert list(results) == [10, 20, 30, 40, 50, 60]
+
+
+class Copier:
+  """A model of two candidates: the source, and the source without its first word. Ranks as it is told."""
+
+  traced = 0
+
+  def translate(self, src, search, rescore=None):
+    self.traced += 1
+    tokens = tf.stack([src, tf.pad(src[:, 1:], [[0, 0], [0, 1]])], 1)
+    score = rescore(tokens) if rescore else tf.ones(tf.shape(tokens)[:2]) * search
+    return types.Translation(tokens, score, tf.constant(1))
+
+  def score(self, src, tgt):
+    self.traced += 1
+    return tf.cast(tf.reduce_sum(10 * src, 1) - tf.reduce_sum(tgt, 1), tf.float32)
+
+
+def test_one_graph_for_all_shapes():
+  model = Copier()
+  sources = sentences(40)
+  found = corpus.translate(corpus.searcher(model, 0.25), sources, tokens_per_batch=64)
+  assert [candidates[0] for candidates in found] == [corpus.Candidate(source, 0.25) for source in sources]
+  assert model.traced == 1
+  scores = corpus.score(corpus.scorer(model), [(s, s) for s in sources], tokens_per_batch=64)
+  np.testing.assert_array_equal(scores, [9 * sum(s) for s in sources])
+  assert model.traced == 2
+
+
+def test_a_teacher_scores_each_candidate_with_its_own_source():
+  sources = [[5, 6, EOS], [7, EOS]]
+  found = corpus.translate(corpus.searcher(Copier(), 0.0, Copier().score), sources, tokens_per_batch=64)
+  for source, (whole, cut) in zip(sources, found, strict=True):
+    assert whole.score == 9 * sum(source) and cut.score == 10 * sum(source) - sum(source[1:])
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ({"tokens_per_batch": 0}, "tokens_per_batch must be at least 1; got 0"),
+    ({"tokens_per_batch": 64, "longest": 3}, "1 has 4 tokens with EOS, but the model takes 3; cut or drop"),
+])
+def test_translate_refuses(arguments, message):
+  with pytest.raises(ValueError, match=message):
+    corpus.translate(Doubler(), [[5, EOS], [5, 6, 7, EOS]], **arguments)

@@ -1,0 +1,107 @@
+import io
+import os
+import types as python_types
+
+import pytest
+
+from tf_nar import types
+from tf_nar.data import vocab as vocab_lib
+from tf_nar.evaluate import corpus
+from tf_nar.evaluate import lines
+
+VOCAB = vocab_lib.WordList([*types.SPECIALS, "a", "b", "c"])
+A, B, C = 5, 6, 7
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+  said = []
+  monkeypatch.setattr(lines.logging, "warning", lambda text, *values: said.append(text % values))
+  return said
+
+
+def test_read_breaks_lines_at_line_feeds_only(tmp_path):
+  path = tmp_path / "text"
+  path.write_bytes("a\u2028b\r\n\nc\x0bd\u0085\nä".encode())
+  assert list(lines.read(str(path))) == ["a\u2028b", "", "c\x0bd\u0085", "ä"]
+
+
+def test_read_names_the_line_that_is_not_utf8(tmp_path):
+  path = tmp_path / "latin"
+  path.write_bytes(b"gut\nsch\xf6n\n")
+  with pytest.raises(ValueError, match=r"latin, line 2: not UTF-8 \(byte 4 is 0xf6\); convert it first"):
+    list(lines.read(str(path)))
+
+
+def test_read_refuses_a_file_that_is_not_there(tmp_path):
+  with pytest.raises(FileNotFoundError, match="No file .*nowhere; give a text file"):
+    list(lines.read(str(tmp_path / "nowhere")))
+
+
+def test_a_terminal_is_asked_before_each_line(monkeypatch, capsys):
+  monkeypatch.setattr(lines.sys, "stdin", python_types.SimpleNamespace(buffer=io.BytesIO(b"a\nb\n")))
+  assert list(lines.read("", "> ")) == ["a", "b"]
+  assert capsys.readouterr().err == "> > > "
+
+
+def test_a_half_written_file_is_not_there(tmp_path):
+  path = str(tmp_path / "new" / "out")
+  with pytest.raises(RuntimeError, match="stop"):
+    with lines.writing(path) as write:
+      write("a")
+      raise RuntimeError("stop")
+  assert not os.path.exists(path)
+  with lines.writing(path) as write:
+    write("ä")
+    write("")
+  assert list(lines.read(path)) == ["ä", ""]
+  assert os.listdir(os.path.dirname(path)) == ["out"]
+
+
+def test_encode_cuts_what_the_model_does_not_take(warnings):
+  text = ["a b", "a b c", "", "c c c c"]
+  assert list(lines.encode(text, VOCAB, 3)) == [[A, B, 1], [A, B, 1], [1], [C, C, 1]]
+  assert warnings == ["Line 2 has 4 tokens with EOS, but the model takes 3: the rest is cut off, here and of "
+                      "every such line.", "2 of 4 lines were cut to 3 tokens."]
+
+
+def test_encode_is_quiet_where_all_fits(warnings):
+  assert list(lines.encode(["a b"], VOCAB, 3)) == [[A, B, 1]]
+  assert warnings == []
+
+
+def test_pairs_keep_their_whole_targets(warnings):
+  pairs = lines.encode_pairs(iter([("a b c", "c b a"), ("b", "")]), VOCAB, 3)
+  assert list(pairs) == [([A, B, 1], [C, B, A, 1]), ([B, 1], [1])]
+  assert len(warnings) == 2
+
+
+FOUND = [corpus.Candidate([A, B, 1], -1.5), corpus.Candidate([C, 1], -2.0)]
+
+
+@pytest.mark.parametrize("found, options, expected", [
+    (FOUND, {}, ["a b"]),
+    (FOUND, {"scores": True}, ["a b ||| -1.500000"]),
+    (FOUND, {"nbest": 1}, ["3 ||| a b ||| -1.500000"]),
+    (FOUND, {"nbest": 9}, ["3 ||| a b ||| -1.500000", "3 ||| c ||| -2.000000"]),
+    ([corpus.NOTHING], {}, [""]),
+    ([corpus.NOTHING], {"nbest": 2}, ["3 |||  ||| 0.000000"]),
+    ([], {}, [""]),
+    ([], {"scores": True}, [" ||| -inf"]),
+    ([], {"nbest": 2}, []),
+])
+def test_formatted(found, options, expected):
+  assert lines.formatted(3, found, VOCAB, **options) == expected
+
+
+def test_paired():
+  assert list(lines.paired(["a", "b"], ["c", ""], ("x", "y"))) == [("a", "c"), ("b", "")]
+
+
+@pytest.mark.parametrize("first, second, message", [
+    (4, 2, "x has 4 lines and y has 2; parallel files have as many"),
+    (0, 3, "x has 0 lines and y has 3"),
+])
+def test_paired_refuses_other_counts(first, second, message):
+  with pytest.raises(ValueError, match=message):
+    list(lines.paired(["a"] * first, ["b"] * second, ("x", "y")))

@@ -1,0 +1,30 @@
+import math
+
+import pytest
+
+from tf_nar.evaluate import multimodality
+
+
+def test_two_equal_modes_cost_one_bit_a_word():
+  # A model that cannot choose between two words at every place; EOS and the length are sure.
+  words = [3, 5]
+  ncm = multimodality.normalised_multimodality([-n * math.log(2) for n in words], [n + 1 for n in words])
+  assert ncm == pytest.approx(8 * math.log(2) / 10)
+
+
+def test_it_is_a_ratio_of_sums():
+  assert multimodality.normalised_multimodality([-1.0, -8.0], [1, 2]) == 3.0
+
+
+def test_the_length_can_be_taken_out():
+  assert multimodality.normalised_multimodality([-3.0, -5.0], [2, 2], length_log_probs=[-1.0, -3.0]) == 1.0
+
+
+@pytest.mark.parametrize("log_probs, lengths, message", [
+    ([-1.0], [1, 2], "as many scores as targets; got 1 and 2"),
+    ([], [], "no target token"),
+    ([-1.0, -math.inf], [1, 1], "1 of 2 scores are not finite; leave out"),
+])
+def test_refusals(log_probs, lengths, message):
+  with pytest.raises(ValueError, match=message):
+    multimodality.normalised_multimodality(log_probs, lengths)

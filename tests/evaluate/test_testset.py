@@ -1,0 +1,58 @@
+import pytest
+import sacrebleu
+import tensorflow as tf
+
+from tf_nar import types
+from tf_nar.data import vocab as vocab_lib
+from tf_nar.evaluate import cost
+from tf_nar.evaluate import testset
+
+VOCAB = vocab_lib.WordList([*types.SPECIALS, *"abcdefgh"])
+REFERENCES = ["a b c d e", "f g h a b", "", "c d e f"]
+
+
+def stutter(src):
+  """Translates into the source, its first word said twice."""
+  tokens = tf.concat([src[:, :1], src], 1)
+  return types.Translation(tokens[:, None], tf.zeros([tf.shape(src)[0], 1]), tf.constant(3))
+
+
+def test_measure_sees_the_stutter_and_that_it_can_be_mended():
+  hypotheses, rows = testset.measure(stutter, VOCAB, REFERENCES, REFERENCES, tokens_per_batch=8, longest=9)
+  found = {row.name: row for row in rows}
+  assert hypotheses == ["a a b c d e", "f f g h a b", "", "c c d e f"]
+  expected = sacrebleu.corpus_bleu(hypotheses, [REFERENCES], tokenize="none", force=True).score
+  assert found["bleu_tokenized"].value == expected < 99
+  assert found["bleu_tokenized_deduplicated"].value == pytest.approx(100)
+  assert "tok:none" in found["bleu_tokenized"].signature
+  assert found["repetition_tokens"].value == found["repetition_words"].value == 3 / 17
+  assert found["repetition_tokens_deduplicated"].value == found["repetition_words_deduplicated"].value == 0
+  assert found["length_ratio"].value == 17 / 14
+  assert found["sentences"].value == 4
+  assert found["passes"].value == 3
+  assert found["sentences_per_second"].value > 0
+  assert "up to 8 padded source tokens a batch, 3 batches" in found["sentences_per_second"].signature
+
+
+def test_raw_text_is_measured_under_another_name():
+  class Raw:
+    tokenized = False
+    encode, decode = VOCAB.encode, VOCAB.decode
+  _, rows = testset.measure(stutter, Raw, REFERENCES, REFERENCES, tokens_per_batch=64, longest=9)
+  found = {row.name: row.signature for row in rows}
+  assert "tok:13a" in found["bleu_detokenized"] and "chrf_detokenized" in found
+  assert "bleu_tokenized" not in found
+
+
+def test_measure_refuses_other_counts():
+  with pytest.raises(ValueError, match="as many sources as references; got 1 and 4"):
+    testset.measure(stutter, VOCAB, ["a"], REFERENCES, tokens_per_batch=8, longest=9)
+
+
+def test_meter_adds_up_all_but_the_warm_up():
+  seconds = iter([10.0, 12.0, 20.0, 25.0])
+  meter = cost.Meter(stutter, clock=lambda: next(seconds))
+  meter.warm_up()
+  for _ in range(2):
+    meter(tf.constant([[5, 1]]))
+  assert (meter.calls, meter.passes, meter.seconds) == (2, 6, 7.0)

@@ -1,0 +1,18 @@
+"""A file is either whole or not there: it is written under another name and renamed."""
+import contextlib
+
+import tensorflow as tf
+
+
+@contextlib.contextmanager
+def renamed(path):
+  """Gives a temporary path to write to; it becomes `path` if nothing was raised meanwhile."""
+  temporary = f"{path}.tmp"
+  yield temporary
+  tf.io.gfile.rename(temporary, path, overwrite=True)
+
+
+def write(path, data):
+  """Writes `data` (bytes) as `path`."""
+  with renamed(path) as temporary, tf.io.gfile.GFile(temporary, "wb") as file:
+    file.write(data)

@@ -1,0 +1,177 @@
+"""Batches for training: an endless stream that is a function of (seed, epoch) and can start anywhere.
+
+Each batch has one of a few static shapes (rows, length), which is what XLA wants, and about the same
+number of places, which is what the optimizer wants.
+"""
+import math
+from typing import NamedTuple
+
+import tensorflow as tf
+from absl import logging
+
+from tf_nar import types
+from tf_nar.data import corpus
+from tf_nar.data import records
+
+_SHUFFLED = 100_000  # Records held to shuffle; a corpus below that is shuffled exactly.
+_READ_AT_ONCE = 16  # Shards.
+_PARSED_TOGETHER = 256  # Records.
+_AHEAD = 64  # Batches, so that the start of an epoch does not stop the training.
+_MULTIPLE = 4  # Of padded lengths.
+_ROWS_MULTIPLE = 8  # A TPU core wants rows in eights.
+
+
+class Position(NamedTuple):
+  """A place in the stream: the next batch to come."""
+
+  epoch: int = 0
+  batch: int = 0  # Within the epoch.
+
+
+_START = Position()
+
+
+def bucket_lengths(histogram, count):
+  """Chooses the padded lengths that waste the fewest places.
+
+  Each pair is padded to the least chosen length that holds it. An exact dynamic programme over the
+  multiples of 4 below the longest pair, and the longest pair itself, O(count * lengths^2).
+
+  Args:
+    histogram: dict, length -> pairs.
+    count: how many lengths at most.
+
+  Returns:
+    Increasing list of at most `count` lengths; the last is the greatest of `histogram`.
+
+  Raises:
+    ValueError: if `count` is below 1 or `histogram` is empty.
+  """
+  if count < 1 or not histogram:
+    raise ValueError("bucket_lengths needs count >= 1 and a histogram with lengths; "
+                     f"got count={count} and {len(histogram)} lengths.")
+  longest = max(histogram)
+  # An end that no pair is just below would be worse than the one before it.
+  ends = [0, *sorted({min(-(-length // _MULTIPLE) * _MULTIPLE, longest) for length in histogram})]
+  # pairs[j]: pairs up to ends[j]. As the sum of lengths is constant, the places padded to count.
+  pairs = [sum(n for length, n in histogram.items() if length <= end) for end in ends]
+  # best[j]: (places, chosen lengths) for all pairs up to ends[j], with at most k buckets after round k.
+  best = [(0, ())] + [(float("inf"), ())] * (len(ends) - 1)
+  for _ in range(min(count, len(ends) - 1)):
+    best = [min([best[j]] + [(best[i][0] + ends[j] * (pairs[j] - pairs[i]), (*best[i][1], ends[j]))
+                             for i in range(j)]) for j in range(len(ends))]
+  return list(best[-1][1])
+
+
+def rows(length, tokens_per_batch):
+  """Returns how many sentences of `length` fit in a batch: a multiple of 8, at least 8."""
+  return max(_ROWS_MULTIPLE, tokens_per_batch // length // _ROWS_MULTIPLE * _ROWS_MULTIPLE)
+
+
+def padding_waste(folder, train):
+  """Returns the share of target places that are PAD in an epoch, blank rows included.
+
+  From the manifest alone. Exact if no pair is left out, else targets are taken to fill pairs as in the whole.
+  """
+  split = corpus.read(folder).splits["train"]
+  kept = _kept(split.lengths, train.max_length)
+  lengths = bucket_lengths(kept, train.buckets)
+  inside = _inside(lengths, kept)
+  places = 0
+  for length, pairs in inside.items():
+    count = rows(length, train.tokens_per_batch)
+    places += math.ceil(pairs / count) * count * length
+  total = lambda histogram: sum(length * pairs for length, pairs in histogram.items())
+  return 1 - split.target_tokens * total(kept) / total(split.lengths) / places
+
+
+def training(folder, train, start=_START):
+  """Streams the training pairs of a data folder, epoch after epoch, without end.
+
+  Args:
+    folder: a data folder.
+    train: `config.Train`; `seed`, `tokens_per_batch`, `max_length` and `buckets` matter.
+    start: `Position` of the first batch; it and all that follow are those of an undisturbed stream.
+
+  Returns:
+    Dataset of (epoch int64 [], batch within the epoch int64 [], `types.Batch`), src and tgt int32
+    [rows(L), L] for the L of its bucket. In an epoch each pair comes once; blank rows fill the last
+    batch of a bucket.
+
+  Raises:
+    ValueError: if `train.max_length` leaves no pair.
+  """
+  split = corpus.read(folder).splits["train"]
+  kept = _kept(split.lengths, train.max_length)
+  if left_out := split.pairs - sum(kept.values()):
+    logging.info("%d of %d pairs are longer than %d and left out.", left_out, split.pairs, train.max_length)
+  paths = corpus.shards(folder, "train")
+  batched = _batching(bucket_lengths(kept, train.buckets), train.tokens_per_batch)
+
+  def epoch_of(epoch):
+    done = tf.where(epoch == start.epoch, tf.cast(start.batch, tf.int64), 0)
+    batches = batched(_shuffled(paths, train.seed, epoch, min(split.pairs, _SHUFFLED)))
+    return batches.enumerate().skip(done).map(lambda batch, value: (epoch, batch, value))
+
+  dataset = tf.data.Dataset.counter(start.epoch).flat_map(epoch_of).prefetch(_AHEAD)
+  options = tf.data.Options()
+  options.deterministic = True
+  return dataset.with_options(options)
+
+
+def _kept(lengths, max_length):
+  kept = {length: pairs for length, pairs in lengths.items() if length <= max_length}
+  if not kept:
+    raise ValueError(f"train.max_length={max_length} leaves no training pair; "
+                     f"the shortest has {min(lengths)} tokens. Raise it.")
+  return kept
+
+
+def _inside(lengths, histogram):
+  """Returns dict, padded length -> pairs of `histogram` that it holds."""
+  inside = dict.fromkeys(lengths, 0)
+  for length, pairs in histogram.items():
+    inside[min(end for end in lengths if end >= length)] += pairs
+  return inside
+
+
+def _shuffled(paths, seed, epoch, size):
+  """Serialized records of one epoch: shards in a new order, then records within a bounded buffer."""
+  # Dataset.shuffle mixes the program's global seed into its own. This sets that of the function being
+  # traced, and only that, so that the order depends on nothing but the arguments.
+  tf.random.set_seed(1)
+  key = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0], tf.int64), epoch, alg="philox")  # [2]
+  order = tf.random.experimental.stateless_shuffle(tf.constant(paths), key, alg="philox")
+  draw = tf.random.stateless_uniform([], key, maxval=tf.int64.max, dtype=tf.int64, alg="philox")
+  files = tf.data.Dataset.from_tensor_slices(order)
+  lines = files.interleave(tf.data.TFRecordDataset, min(len(paths), _READ_AT_ONCE), block_length=16,
+                           num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+  return lines.shuffle(size, seed=draw, reshuffle_each_iteration=False)
+
+
+def _batching(lengths, tokens_per_batch):
+  """Returns a function from serialized records to full batches; it leaves out longer pairs."""
+  ends = tf.constant(lengths, tf.int64)
+  counts = tf.constant([rows(length, tokens_per_batch) for length in lengths], tf.int64)
+
+  def place(serialized):  # string [P] -> int64 [P], its bucket; past the last one if the pair is too long.
+    src, tgt, _, _ = records.parse_batch(serialized)
+    longer = tf.maximum(src.row_lengths(), tgt.row_lengths())
+    return serialized, tf.searchsorted(ends, longer, out_type=tf.int64)
+
+  def pad(serialized, bucket):
+    src, tgt, weight, _ = records.parse_batch(serialized)
+    count, length = counts[bucket[0]], ends[bucket[0]]
+    filled = lambda tokens: tokens.to_tensor(types.PAD, shape=[count, length])
+    return types.Batch(filled(src), filled(tgt), tf.pad(weight, [[0, count - tf.size(weight, tf.int64)]]))
+
+  def batched(serialized):
+    # Records travel serialized and are parsed twice, many at a time: one by one it takes three times as long.
+    placed = serialized.batch(_PARSED_TOGETHER).map(place, tf.data.AUTOTUNE).unbatch()
+    return placed.filter(lambda _, bucket: bucket < len(lengths)).group_by_window(
+        key_func=lambda _, bucket: bucket,
+        reduce_func=lambda bucket, window: window.batch(counts[bucket]),
+        window_size_func=lambda bucket: counts[bucket],
+    ).map(pad, tf.data.AUTOTUNE)
+
+  return batched

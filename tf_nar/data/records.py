@@ -1,0 +1,124 @@
+"""The TFRecord schema, in one place: sentence pairs, and the candidates that a teacher gave for a source."""
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tf_nar.data import atomic
+
+
+class Pair(NamedTuple):
+  """A sentence pair in ids."""
+
+  src: list  # Ends in EOS.
+  tgt: list  # Ends in EOS.
+  weight: float = 1.0  # How much it counts in training.
+  index: int = 0  # Line number in the original text, from 0.
+
+
+class Candidates(NamedTuple):
+  """N translations of one source, best first."""
+
+  index: int  # Line number in the original text, from 0.
+  src: list  # Ends in EOS.
+  tokens: list  # N lists of ids, each ends in EOS.
+  scores: list  # N floats: what ranked them.
+
+
+def serialize(item):
+  """Returns a `Pair` or `Candidates` as the bytes of one record; equal items give equal bytes."""
+  features = {"index": _ints([item.index]), "src": _ints(item.src)}
+  if isinstance(item, Pair):
+    features |= {"tgt": _ints(item.tgt), "weight": _floats([item.weight])}
+  else:
+    features |= {
+        "tokens": _ints([token for tokens in item.tokens for token in tokens]),
+        "lengths": _ints([len(tokens) for tokens in item.tokens]),
+        "scores": _floats(item.scores),
+    }
+  example = tf.train.Example(features=tf.train.Features(feature=features))
+  return example.SerializeToString(deterministic=True)
+
+
+def write(path, items):
+  """Writes `Pair`s or `Candidates` as one file, which appears when it is whole."""
+  with atomic.renamed(path) as temporary, tf.io.TFRecordWriter(temporary) as writer:
+    for item in items:
+      writer.write(serialize(item))
+
+
+def read(path):
+  """Yields the `Pair`s of a file.
+
+  Raises:
+    ValueError: if the file is damaged or holds something else.
+  """
+  for features in _features(path, ("src", "tgt", "weight", "index")):
+    yield Pair(list(features["src"].int64_list.value), list(features["tgt"].int64_list.value),
+               features["weight"].float_list.value[0], features["index"].int64_list.value[0])
+
+
+def read_candidates(path):
+  """Yields the `Candidates` of a file.
+
+  Raises:
+    ValueError: if the file is damaged or holds something else.
+  """
+  for features in _features(path, ("index", "src", "tokens", "lengths", "scores")):
+    flat, tokens = iter(features["tokens"].int64_list.value), []
+    for length in features["lengths"].int64_list.value:
+      tokens.append([next(flat) for _ in range(length)])
+    yield Candidates(features["index"].int64_list.value[0], list(features["src"].int64_list.value), tokens,
+                     list(features["scores"].float_list.value))
+
+
+def parse(serialized):
+  """Parses one `Pair` inside tf.data.
+
+  Args:
+    serialized: string [].
+
+  Returns:
+    src int32 [S], tgt int32 [T], weight float32 [], index int64 [].
+  """
+  src, tgt, weight, index = parse_batch(serialized[tf.newaxis])
+  return src[0], tgt[0], weight[0], index[0]
+
+
+def parse_batch(serialized):
+  """Parses `Pair`s together, many times faster than one by one.
+
+  Args:
+    serialized: string [B].
+
+  Returns:
+    src ragged int32 [B, (S)], tgt ragged int32 [B, (T)], weight float32 [B], index int64 [B].
+  """
+  parsed = tf.io.parse_example(serialized, {
+      "src": tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64),
+      "tgt": tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64),
+      "weight": tf.io.FixedLenFeature([], tf.float32),
+      "index": tf.io.FixedLenFeature([], tf.int64),
+  })
+  return tf.cast(parsed["src"], tf.int32), tf.cast(parsed["tgt"], tf.int32), parsed["weight"], parsed["index"]
+
+
+def _features(path, names):
+  try:
+    for serialized in tf.data.TFRecordDataset(path).as_numpy_iterator():
+      features = tf.train.Example.FromString(serialized).features.feature
+      missing = [name for name in names if name not in features]
+      if missing:
+        raise ValueError(f"{path}: expected records with {', '.join(names)}; "
+                         f"they have {', '.join(sorted(features))}. "
+                         "read() is for pairs, read_candidates() for candidates.")
+      yield features
+  except tf.errors.DataLossError as error:
+    raise ValueError(f"{path} is cut short or damaged; write it again.") from error
+
+
+def _ints(values):
+  return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+
+def _floats(values):
+  return tf.train.Feature(float_list=tf.train.FloatList(value=values))

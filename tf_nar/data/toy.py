@@ -1,0 +1,167 @@
+"""A language pair made by the program, where what a parallel model can do best is known in closed form.
+
+A source is a few made-up words. It has `modes` equally good translations: each word takes the ending of the mode,
+and all words of a sentence the same one. Text shows one of them, drawn for each sentence alone:
+
+  source        bada kuvi          mode 0   badan kuvin         mode 1   badas kuvis         mixed   badan kuvis
+
+Nothing in a source tells the mode, so a model that says all words at once pays the entropy H of the mode for
+every word, and one that says them in turn pays it once a sentence. With W words a sentence and EOS:
+
+  NCM  = H E[W] / E[W + 1]            nats a token of a parallel model, at best   (`parallel_nats`)
+  NLL  = H / E[W + 1]                 of a sequential one
+  BLEU <= 100 max share               against one reference, for translations wholly in the commonest mode
+
+Lengths are the source's, so the length costs nothing. Sun & Yang (ICML 2020) lower the first of these numbers by
+choosing the text. Distillation alone does so only as far as the teacher prefers one mode: a teacher that remembers
+which mode each training sentence had gives both modes back. A student cannot, and leans a little to the commoner
+one. The lean of a word is as uncertain as its count is small, so its argmax mixes modes; but over a sentence leans
+add up, so it ranks whole candidates in that mode first.
+"""
+import dataclasses
+import math
+import os
+
+import numpy as np
+
+from tf_nar import types
+from tf_nar.data import atomic, corpus, records
+from tf_nar.data import vocab as vocab_lib
+
+_ENDINGS = "nslrtm"  # One a mode.
+_CONSONANTS, _VOWELS = "bdfgkpvz", "aeiou"
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """A toy pair. The first mode has `first_share` of the text and the others the rest, equally."""
+
+  words: int = 40  # Distinct source words.
+  modes: int = 2
+  first_share: float = 0.55
+  shortest: int = 4  # Words a sentence; lengths are uniform from here ...
+  longest: int = 8  # ... to here.
+  pairs: int = 600  # Training sentences, all different.
+  valid_pairs: int = 200  # None of them a training sentence.
+  seed: int = 0
+
+  def __post_init__(self):
+    if not 1 <= self.modes <= len(_ENDINGS):
+      raise ValueError(f"toy.modes is from 1 to {len(_ENDINGS)}; got {self.modes}.")
+    if not 0 < self.first_share <= 1 or (self.modes == 1) != (self.first_share == 1):
+      raise ValueError(f"toy.first_share is above 0 and below 1, and 1 for one mode; got {self.first_share} "
+                       f"for {self.modes} modes.")
+    most = (len(_CONSONANTS) * len(_VOWELS)) ** 2
+    if not (1 <= self.shortest <= self.longest and 2 <= self.words <= most):
+      raise ValueError(f"A toy needs 1 <= shortest <= longest and 2 to {most} words; got {self.shortest}, "
+                       f"{self.longest} and {self.words}.")
+    if self.words * (self.words - 1)**(self.shortest - 1) < 2 * (self.pairs + self.valid_pairs):
+      raise ValueError(f"{self.words} words make too few sentences of {self.shortest} for {self.pairs} + "
+                       f"{self.valid_pairs} different ones; raise toy.words or toy.shortest.")
+
+
+def shares(config):
+  """Returns float [modes]: how much of the text is in each mode."""
+  rest = (1 - config.first_share) / max(config.modes - 1, 1)
+  return np.array([config.first_share] + [rest] * (config.modes - 1))
+
+
+def entropy(config):
+  """Returns H, the nats that the mode of a sentence is worth."""
+  return float(-sum(share * math.log(share) for share in shares(config)))
+
+
+def parallel_nats(config):
+  """Returns the NCM of the text under an ideal parallel model, nats a target token with EOS."""
+  words = (config.shortest + config.longest) / 2
+  return entropy(config) * words / (words + 1)
+
+
+def translate(source, mode):
+  """Returns the translation of a line in one mode."""
+  return " ".join(word + _ENDINGS[mode] for word in source.split())
+
+
+def mode(source, target):
+  """Returns the mode that a line is translated in, or None for a mixed or wrong translation."""
+  matching = [k for k in range(len(_ENDINGS)) if target and target == translate(source, k)]
+  return matching[0] if matching else None
+
+
+def valid_share(sources, targets):
+  """Returns the share of lines that are translated wholly in one mode, whichever.
+
+  Raises:
+    ValueError: for different counts, or none.
+  """
+  if len(sources) != len(targets) or not sources:
+    raise ValueError(f"As many targets as sources are needed, at least one; got {len(targets)} and {len(sources)}.")
+  return sum(mode(*pair) is not None for pair in zip(sources, targets, strict=True)) / len(sources)
+
+
+def sentences(config):
+  """Makes the text: a function of the config alone.
+
+  Returns:
+    sources: `pairs + valid_pairs` different lines.
+    targets: a translation of each.
+  """
+  draw = np.random.default_rng(config.seed)
+  words, chosen = _source_words(config.words), {}  # A dict keeps the order in which it was filled.
+  while len(chosen) < config.pairs + config.valid_pairs:
+    length = draw.integers(config.shortest, config.longest + 1)
+    # No word twice in a row: a decoder that forbids doubles (ODD) then loses nothing.
+    steps = [draw.integers(len(words)), *draw.integers(1, len(words), size=length - 1)]
+    chosen[" ".join(words[k % len(words)] for k in np.cumsum(steps))] = None
+  modes = draw.choice(config.modes, len(chosen), p=shares(config))
+  return list(chosen), [translate(line, k) for line, k in zip(chosen, modes, strict=True)]
+
+
+def write(folder, config, shards=2):
+  """Writes the pair as a data folder.
+
+  Args:
+    folder: where; it appears when it is whole.
+    config: a `Config`.
+    shards: how many record files.
+
+  Returns:
+    The folder's `corpus.Manifest`.
+
+  Raises:
+    FileExistsError: if `folder` is a data folder already.
+  """
+  sources, targets = sentences(config)
+  vocab = vocabulary(config)
+  ids = lambda line: [*vocab.encode(line), types.EOS]
+  with corpus.building(folder) as building:
+    with corpus.Writer(building, shards) as writer:
+      for index in range(config.pairs):
+        pair = records.Pair(ids(sources[index]), ids(targets[index]), 1.0, index)
+        writer.add(records.serialize(pair), len(pair.src), len(pair.tgt))
+    for name, lines in ((corpus.SOURCE, sources), (corpus.TARGET, targets)):
+      atomic.write(os.path.join(building, name), "".join(f"{line}\n" for line in lines[config.pairs:]).encode())
+    vocab.save(building)
+    tokens = sum(len(line.split()) + 1 for line in sources[config.pairs:])
+    valid = corpus.Split(config.valid_pairs, tokens, tokens, _lengths(sources[config.pairs:]))
+    manifest = corpus.Manifest("words", True, len(vocab), vocab.sha256, {"train": writer.split(), "valid": valid})
+    corpus.write(building, manifest)
+  return manifest
+
+
+def vocabulary(config):
+  """Returns the `WordList` of both languages."""
+  words = _source_words(config.words)
+  return vocab_lib.WordList([*types.SPECIALS, *words, *(w + e for e in _ENDINGS[:config.modes] for w in words)])
+
+
+def _source_words(count):
+  syllables = [c + v for c in _CONSONANTS for v in _VOWELS]
+  step = 7  # Coprime to their number, so that neighbours in the list look different.
+  return [syllables[k % len(syllables)] + syllables[(step * k + k // len(syllables)) % len(syllables)]
+          for k in range(count)]
+
+
+def _lengths(lines):
+  lengths = [len(line.split()) + 1 for line in lines]
+  return {length: lengths.count(length) for length in sorted(set(lengths))}

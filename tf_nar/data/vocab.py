@@ -1,0 +1,214 @@
+"""Text to ids and back. Both kinds of vocabulary reserve the first ids as `types` says.
+
+`WordList` is for text whose tokens stand apart by spaces, perhaps cut further by byte-pair merges
+(Sennrich et al., arXiv:1508.07909); `Pieces` is a SentencePiece model (Kudo and Richardson,
+arXiv:1808.06226) for raw text.
+"""
+import hashlib
+import io
+import os
+import re
+
+import tensorflow as tf
+
+from tf_nar import types
+from tf_nar.data import atomic
+
+WORDS_FILE, CODES_FILE, PIECES_FILE = "vocab.txt", "bpe.codes", "vocab.model"
+_CACHED_WORDS = 1_000_000  # Distinct words whose cut is remembered: the memory of a long corpus.
+
+
+class WordList:
+  """Tokens by line number. With `codes`, words are first cut by those merges.
+
+  A merge that gives a token outside the list is taken back, so that a rare word falls into smaller
+  known units, and into UNK only for a character that the list does not have.
+  """
+
+  tokenized = True
+
+  def __init__(self, tokens, codes=None):
+    """Makes a vocabulary.
+
+    Args:
+      tokens: strings, the reserved ones first: all of `types.SPECIALS`, or the first four, as the
+        original NAT-EM program has it; then `has_mask` is False and id 4 is a plain word.
+      codes: text of a subword-nmt file of merges, or None.
+
+    Raises:
+      ValueError: if the reserved tokens are not first, or a token is there twice.
+    """
+    self.tokens, self.codes = list(tokens), codes
+    if tuple(self.tokens[:4]) != types.SPECIALS[:4]:
+      raise ValueError(f"{WORDS_FILE} must begin with {' '.join(types.SPECIALS)}, one a line; "
+                       f"it begins with {' '.join(self.tokens[:5])!r}. "
+                       "For `token count` lines use data_prep/prepare.py --tokenizer=words.")
+    self.has_mask = self.tokens[4:5] == [types.SPECIALS[types.MASK]]
+    ids = {token: place for place, token in enumerate(self.tokens)}
+    if len(ids) != len(self.tokens):
+      twice = next(token for place, token in enumerate(self.tokens) if ids[token] != place)
+      raise ValueError(f"{WORDS_FILE} has the token {twice!r} twice; leave one.")
+    reserved = types.SPECIALS[:5 if self.has_mask else 4]
+    # A `<eos>` typed in a text is a word like others, and must not end the sentence.
+    self._ids = {token: place for token, place in ids.items() if token not in reserved}
+    self._skipped = {types.PAD, types.BOS} | ({types.MASK} if self.has_mask else set())
+    self._bpe = bpe(codes, set(self._ids)) if codes else None
+
+  @property
+  def tokenization(self):
+    return "bpe" if self.codes else "words"
+
+  def __len__(self):
+    return len(self.tokens)
+
+  def encode(self, text):
+    """Returns the ids of a line, without EOS. Only the ASCII space separates words."""
+    words = [word for word in text.split(" ") if word]
+    if self._bpe:
+      if len(self._bpe.cache) > _CACHED_WORDS:
+        self._bpe.cache.clear()
+      words = self._bpe.segment_tokens(words)
+    return [self._ids.get(word, types.UNK) for word in words]
+
+  def decode(self, ids):
+    """Returns the text of ids up to the first EOS, the parts of a cut word joined."""
+    return join(" ".join(self.tokens[i] for i in _until_end(ids, self._skipped)))
+
+  @property
+  def sha256(self):
+    return hashlib.sha256(self._text() + (self.codes or "").encode()).hexdigest()
+
+  def save(self, folder):
+    """Writes `vocab.txt` and, if there are merges, `bpe.codes`."""
+    atomic.write(os.path.join(folder, WORDS_FILE), self._text())
+    if self.codes:
+      atomic.write(os.path.join(folder, CODES_FILE), self.codes.encode())
+
+  def _text(self):
+    return "".join(f"{token}\n" for token in self.tokens).encode()
+
+
+class Pieces:
+  """A SentencePiece model, from its serialized bytes."""
+
+  tokenized = False
+  tokenization = "sentencepiece"
+
+  def __init__(self, model):
+    """Loads `model` (bytes).
+
+    Raises:
+      ValueError: if its reserved ids are not those of `types`.
+    """
+    self._model = model
+    self._processor = _sentencepiece().SentencePieceProcessor(model_proto=model)
+    processor = self._processor
+    found = (processor.pad_id(), processor.eos_id(), processor.unk_id(), processor.bos_id())
+    if found != (types.PAD, types.EOS, types.UNK, types.BOS):
+      raise ValueError(f"{PIECES_FILE} must have pad, eos, unk, bos at 0, 1, 2, 3; it has them at {found}. "
+                       "Learn it with data_prep/prepare.py.")
+    self.has_mask = processor.id_to_piece(types.MASK) == types.SPECIALS[types.MASK]
+    self._skipped = {types.PAD, types.BOS} | ({types.MASK} if self.has_mask else set())
+
+  def __len__(self):
+    return self._processor.get_piece_size()
+
+  def encode(self, text):
+    """Returns the ids of a line of raw text, without EOS."""
+    return self._processor.encode(text)
+
+  def decode(self, ids):
+    """Returns the raw text of ids up to the first EOS."""
+    return self._processor.decode(_until_end(ids, self._skipped))
+
+  @property
+  def sha256(self):
+    return hashlib.sha256(self._model).hexdigest()
+
+  def save(self, folder):
+    """Writes `vocab.model`."""
+    atomic.write(os.path.join(folder, PIECES_FILE), self._model)
+
+
+def load(folder):
+  """Returns the vocabulary of a data or run folder, `WordList` or `Pieces`.
+
+  Raises:
+    FileNotFoundError: if there is none.
+  """
+  path = lambda name: os.path.join(folder, name)
+  if tf.io.gfile.exists(path(PIECES_FILE)):
+    return Pieces(_read(path(PIECES_FILE)))
+  if not tf.io.gfile.exists(path(WORDS_FILE)):
+    raise FileNotFoundError(f"No {PIECES_FILE} nor {WORDS_FILE} in {folder}: it is no data or run folder. "
+                            "Make a data folder with data_prep/prepare.py.")
+  tokens = _read(path(WORDS_FILE)).decode().removesuffix("\n").split("\n")
+  codes = _read(path(CODES_FILE)).decode() if tf.io.gfile.exists(path(CODES_FILE)) else None
+  return WordList(tokens, codes)
+
+
+def read_counts(path, minimum=5, mask=False):
+  """Reads a list of `token count` lines, as subword-nmt get-vocab and the original NAT-EM program write it.
+
+  Args:
+    path: the file.
+    minimum: tokens counted fewer times are left out; 5 is the original program's.
+    mask: whether `<mask>` is put after the four reserved tokens that the original has.
+
+  Returns:
+    A `WordList` in the order of the file.
+
+  Raises:
+    ValueError: for a line of another form.
+  """
+  reserved = types.SPECIALS[:5 if mask else 4]
+  tokens = list(reserved)
+  for number, line in enumerate(_read(path).decode().removesuffix("\n").split("\n"), 1):
+    token, _, count = line.rstrip("\r").rpartition(" ")
+    if not token or " " in token or not count.isdecimal():
+      raise ValueError(f"{path}:{number}: expected a token, a space and its count; got {line!r}.")
+    if int(count) >= minimum and token not in reserved:
+      tokens.append(token)
+  return WordList(tokens)
+
+
+def join(text):
+  """Joins the parts of words that subword-nmt marked with `@@`."""
+  return re.sub(r"@@( |$)", "", text)
+
+
+def bpe(codes, known=None):
+  """Returns subword-nmt's cutter of words for the text of a file of merges.
+
+  Args:
+    codes: the text.
+    known: set of units that may come out, others are cut further; None: all may.
+  """
+  try:
+    from subword_nmt import apply_bpe
+  except ImportError as error:
+    raise ImportError("Byte-pair merges need subword-nmt: pip install subword-nmt.") from error
+  return apply_bpe.BPE(io.StringIO(codes), vocab=known)
+
+
+def _until_end(ids, skipped):
+  kept = []
+  for i in map(int, ids):
+    if i == types.EOS:
+      break
+    if i not in skipped:
+      kept.append(i)
+  return kept
+
+
+def _read(path):
+  with tf.io.gfile.GFile(path, "rb") as file:
+    return file.read()
+
+
+def _sentencepiece():
+  try:
+    import sentencepiece
+  except ImportError as error:
+    raise ImportError("A vocab.model needs SentencePiece: pip install sentencepiece.") from error
+  return sentencepiece

@@ -1,0 +1,61 @@
+"""What an alternation is: two experiments and how they take turns."""
+import dataclasses
+from typing import Any
+
+from tf_nar import config
+from tf_nar.data import toy
+
+
+@dataclasses.dataclass(frozen=True)
+class Alternation:
+  """EM between an autoregressive teacher and a non-autoregressive student (Sun & Yang, ICML 2020).
+
+  The defaults are what the paper's program does; `quality`, `normalize` and the soft rule are in its theory alone.
+  """
+
+  teacher: config.Experiment
+  student: config.Experiment
+  rounds: int = 3  # Round 1 is plain sequence-level distillation.
+  raw_student: bool = True  # Also a student of the text as it came: row 0 of the table.
+  nbest: int = 20  # Candidates a source, and the beam that finds them.
+  nbest_alpha: float = 0.6  # Length penalty of that beam.
+  rule: str = "hard"  # Keep the best candidate; or "soft": all of them, weighted.
+  normalize: bool = False  # Divide the student's score by the length; as it is, it favours short candidates.
+  quality: float = 0.0  # lambda of lambda log p(y | x) under the first teacher, which saw the true text.
+  stop: str = "none"  # Or "ncm", "bleu": no further round once the student's no longer improves.
+  warm_start_teacher: bool = False  # From the weights of the round before; else from scratch, as in the paper.
+  warm_start_student: bool = False
+  later_teacher_steps: int = 0  # Of round 2 and on; 0: as the first.
+  later_student_steps: int = 0
+  tokens_per_batch: int = 8_192  # Padded source places translated or scored together.
+  lengths: int = 9  # Length candidates that the teacher ranks, in the report.
+  sample: int = 2_000  # NCM is measured on the training sentences of index below this.
+  data: Any = None  # A `toy.Config` for the built-in pair; None: a data folder is given.
+
+  def __post_init__(self):
+    for name, choices in (("rule", ("hard", "soft")), ("stop", ("none", "ncm", "bleu"))):
+      if getattr(self, name) not in choices:
+        raise ValueError(f"{name} is one of {', '.join(choices)}; got {getattr(self, name)!r}.")
+    for name in ("rounds", "nbest", "tokens_per_batch", "lengths", "sample"):
+      if getattr(self, name) < 1:
+        raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
+    if self.quality < 0:
+      raise ValueError(f"quality is a weight of 0 or more; got {self.quality}.")
+    missing = [name for name in ("beam", "nbest", "alpha") if not hasattr(self.teacher.search, name)]
+    if missing:
+      raise ValueError(f"The teacher must search with a beam; {self.teacher.family} has no search.{missing[0]}. "
+                       "Take family ar.")
+    if self.data is not None and not isinstance(self.data, toy.Config):
+      raise ValueError(f"data is a toy.Config, or None for a data folder of yours; got {self.data!r}.")
+
+
+def nbest_search(alternation):
+  """Returns the teacher's search for candidates."""
+  found = dict(beam=alternation.nbest, nbest=alternation.nbest, alpha=alternation.nbest_alpha)
+  return dataclasses.replace(alternation.teacher.search, **found)
+
+
+def budget(experiment, steps):
+  """Returns the experiment with another number of updates; 0 leaves it."""
+  train = dataclasses.replace(experiment.train, steps=steps) if steps else experiment.train
+  return dataclasses.replace(experiment, train=train)

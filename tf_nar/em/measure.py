@@ -1,0 +1,123 @@
+"""What is measured of one round: how many-minded its text is, and how well teacher and student translate.
+
+NCM is in nats a target token with EOS and the length term, without smoothing and dropout. Every number called ncm
+is under the student of that round, on the training sentences of index below `sample`: of the true text, of the
+distilled text that the student learned, and of the selected text. Numbers of two rounds compare where their
+students were trained equally long.
+"""
+import dataclasses
+import json
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from tf_nar import runs
+from tf_nar import types
+from tf_nar.data import atomic
+from tf_nar.data import corpus as data_corpus
+from tf_nar.data import records
+from tf_nar.data import toy
+from tf_nar.evaluate import bleu
+from tf_nar.evaluate import corpus
+from tf_nar.evaluate import multimodality
+from tf_nar.evaluate import repetition
+
+FILE = "measures.json"
+
+
+def measure(folders, data_dir, alternation):
+  """Measures a round.
+
+  Args:
+    folders: dict, stage -> folder; "student", and of a full round also "teacher", "candidates", "distilled" and
+      "selected".
+    data_dir: the data folder of the true text.
+    alternation: `config.Alternation`; with toy data, translations wholly in one mode are counted.
+
+  Returns:
+    dict, name -> number:
+      ncm_raw, ncm_distilled, ncm_selected   see the module
+      kept_first      share of the sample's sources whose selected target is the teacher's best
+      X_bleu, X_repeats, X_valid   of the validation text translated by X: student (its own search), student_argmax,
+        student_odd, student_rescored (`lengths` lengths, ranked by the teacher), teacher.
+  """
+  student = runs.load(folders["student"])
+  data = {"raw": data_dir} | {name: folders[name] for name in ("distilled", "selected") if name in folders}
+  texts = {name: sample(folder, alternation.sample) for name, folder in data.items()}
+  score = corpus.scorer(student.model)
+  measures = {f"ncm_{name}": ncm(score, pairs, student, alternation) for name, pairs in texts.items()}
+  if "selected" in texts:
+    measures["kept_first"] = kept_first(texts["distilled"], texts["selected"])
+  teacher = runs.load(folders["teacher"]) if "teacher" in folders else None
+  for name, run, search, rescore in _translators(student, teacher, alternation):
+    found = _quality(run, corpus.searcher(run.model, search, rescore), data_dir, alternation)
+    measures |= {f"{name}_{what}": value for what, value in found.items()}
+  return measures
+
+
+def write(measures, folder):
+  """Writes measures.json."""
+  atomic.write(os.path.join(folder, FILE), json.dumps(measures, indent=1).encode())
+
+
+def read(folder):
+  """Returns what `write` wrote, or {}."""
+  path = os.path.join(folder, FILE)
+  if not tf.io.gfile.exists(path):
+    return {}
+  with tf.io.gfile.GFile(path) as file:
+    return json.load(file)
+
+
+def sample(folder, count):
+  """Returns the training pairs of index below `count`, by index."""
+  pairs = [pair for path in data_corpus.shards(folder) for pair in records.read(path) if pair.index < count]
+  return sorted(pairs, key=lambda pair: pair.index)  # Stable: weighted pairs of one source keep their order.
+
+
+def kept_first(distilled, selected):
+  """Returns the share of weight that the selection left on the teacher's best candidate."""
+  first = {pair.index: pair.tgt for pair in distilled}
+  kept = [pair.weight * (pair.tgt == first[pair.index]) for pair in selected]
+  return float(sum(kept) / sum(pair.weight for pair in selected))
+
+
+def ncm(score, pairs, run, alternation):
+  """Returns NCM of weighted pairs under a run; pairs that it cannot say are left out."""
+  longest = run.experiment.model.net.max_length
+  pairs = [pair for pair in pairs if max(len(pair.src), len(pair.tgt)) <= longest]
+  log_probs = corpus.score(score, [(pair.src, pair.tgt) for pair in pairs],
+                           tokens_per_batch=alternation.tokens_per_batch, longest=longest)
+  weights, lengths = np.array([pair.weight for pair in pairs]), np.array([len(pair.tgt) for pair in pairs])
+  return multimodality.normalised_multimodality(weights * log_probs, weights * lengths)
+
+
+def _translators(student, teacher, alternation):
+  """Yields (name, run, search, rescore)."""
+  search = student.experiment.search
+  known = {field.name for field in dataclasses.fields(search)}
+  if "odd" in known:
+    yield "student_argmax", student, dataclasses.replace(search, odd=False), None
+    yield "student_odd", student, dataclasses.replace(search, odd=True), None
+  else:
+    yield "student", student, search, None
+  if teacher:
+    if "lengths" in known:
+      wide = dataclasses.replace(search, lengths=alternation.lengths)
+      yield "student_rescored", student, wide, teacher.model.score
+    yield "teacher", teacher, teacher.experiment.search, None
+
+
+def _quality(run, search, data_dir, alternation):
+  sources, references = data_corpus.validation(data_dir)
+  longest = run.experiment.model.net.max_length
+  ids = [[*run.vocab.encode(line)[:longest - 1], types.EOS] for line in sources]
+  found = corpus.translate(search, ids, tokens_per_batch=alternation.tokens_per_batch, longest=longest)
+  said = [candidates[0].tokens if candidates else [types.EOS] for candidates in found]
+  lines = [run.vocab.decode(tokens) for tokens in said]
+  measures = {
+    "bleu": bleu.bleu(lines, references, tokenized=run.vocab.tokenized).value,
+    "repeats": repetition.repetition([[token for token in tokens if token != types.EOS] for tokens in said]),
+  }
+  return measures | ({"valid": toy.valid_share(sources, lines)} if alternation.data else {})

@@ -1,0 +1,61 @@
+"""Which candidates the next teacher learns from. Pure functions of one source's n-best list.
+
+With p the student, A0 the first teacher (of the true text) and At the one whose beam found the candidates:
+
+  merit(y) = log p(y | x) + lambda log A0(y | x)
+  hard     y* = argmax merit(y)                          the paper's program, with lambda = 0
+  soft     w(y) ~ exp(merit(y)) / At(y | x), sum 1       the paper's posterior q ~ p A0^lambda, by importance
+                                                         sampling with At as the proposal
+
+The posterior is that of posterior regularisation: the nearest to the student's belief among those of enough
+expected quality (Ganchev et al., 2010); lambda is the multiplier of that constraint.
+"""
+import numpy as np
+
+
+def merit(student, lengths, *, normalize=False, quality=None, weight=0.0):
+  """Returns how much each candidate is wanted, float64 [N].
+
+  Args:
+    student: float [N], log p(y | x) with EOS and the length term; -inf for what the student cannot say.
+    lengths: int [N], tokens with EOS.
+    normalize: divide the student's part by the length. Differs: the original does not, and so favours short ones.
+    quality: float [N], log A0(y | x); needed if `weight` is not 0.
+    weight: lambda.
+
+  Raises:
+    ValueError: if the list is empty or counts differ.
+  """
+  student, lengths = np.asarray(student, np.float64), np.asarray(lengths)
+  if not student.size or student.shape != lengths.shape:
+    raise ValueError(f"A selection needs at least one candidate and a score each; got {lengths.size} candidates and "
+                     f"{student.size} scores.")
+  total = student / lengths if normalize else student
+  if not weight:
+    return total
+  if quality is None or np.shape(quality) != student.shape:
+    raise ValueError(f"A quality weight of {weight} needs the first teacher's score of each of the {student.size} "
+                     "candidates; score them, or set quality=0.")
+  return total + weight * np.asarray(quality, np.float64)
+
+
+def best(merits):
+  """Returns the place of the candidate to keep; of equals the first, the one that the teacher ranked higher."""
+  return int(np.argmax(merits))
+
+
+def weights(merits, proposal):
+  """Returns the self-normalised importance weights of the candidates, float64 [N], sum 1.
+
+  Args:
+    merits: float [N].
+    proposal: float [N], log At(y | x), of the whole sentence and without a length penalty.
+
+  Where no candidate has a finite merit all weight goes to the first.
+  """
+  merits, proposal = np.asarray(merits, np.float64), np.asarray(proposal, np.float64)
+  if not np.isfinite(merits).any():
+    return np.eye(len(merits))[0]
+  log_weight = np.where(np.isfinite(merits), merits - proposal, -np.inf)
+  unscaled = np.exp(log_weight - log_weight.max())
+  return unscaled / unscaled.sum()

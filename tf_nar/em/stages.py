@@ -1,0 +1,174 @@
+"""The work of each stage of `alternate`, from folder to folder.
+
+  teach, study     run folders, by fit.fit, which goes on from its own checkpoints
+  propose, score   a file for each shard of the data; a stage that was stopped goes on at the next one
+  distil, choose   data folders, in seconds; one that was stopped is begun again
+"""
+import io
+import os
+
+from absl import logging
+import numpy as np
+import tensorflow as tf
+
+from tf_nar import fit
+from tf_nar import runs
+from tf_nar.data import atomic
+from tf_nar.data import corpus as data_corpus
+from tf_nar.data import records
+from tf_nar.decode import beam
+from tf_nar.em import config as config_lib
+from tf_nar.em import measure as measure_lib
+from tf_nar.em import select
+from tf_nar.evaluate import corpus
+from tf_nar.evaluate import progress
+
+
+class Stages:
+  """What `alternate.run` calls; everything else it needs to know is in the two arguments."""
+
+  def __init__(self, alternation, data_dir):
+    """Takes an `config.Alternation` and the data folder of the true text."""
+    self._alternation, self._data_dir = alternation, data_dir
+
+  def teach(self, data, before, out):
+    """Fits a teacher to a data folder; `before` is the teacher of the last round, None in the first."""
+    alternation = self._alternation
+    experiment = config_lib.budget(alternation.teacher, before and alternation.later_teacher_steps)
+    fit.fit(experiment, data, out, warm_start=before if alternation.warm_start_teacher else None)
+
+  def study(self, data, before, out):
+    """Fits a student, likewise."""
+    alternation = self._alternation
+    experiment = config_lib.budget(alternation.student, before and alternation.later_student_steps)
+    fit.fit(experiment, data, out, warm_start=before if alternation.warm_start_student else None)
+
+  def propose(self, teacher, out):
+    """Writes the teacher's n-best list of every source of the true text."""
+    run, alternation = runs.load(teacher), self._alternation
+    search = corpus.searcher(run.model, config_lib.nbest_search(alternation))
+    total = data_corpus.read(self._data_dir).splits["train"].pairs
+    with progress.Progress("candidates", total=total) as bar:
+      options = dict(tokens_per_batch=alternation.tokens_per_batch, longest=run.experiment.model.net.max_length,
+                     progress=bar.advance)
+      for shard in data_corpus.shards(self._data_dir):
+        path = os.path.join(out, os.path.basename(shard))
+        if not tf.io.gfile.exists(path):
+          tf.io.gfile.makedirs(out)
+          found = corpus.stream(lambda pairs: proposed(search, pairs, **options), records.read(shard))
+          records.write(path, found)
+
+  def distil(self, candidates, out):
+    """Writes the data folder of each list's first candidate."""
+    self._derive(out, (records.Pair(each.src, each.tokens[0], 1.0, each.index)
+                       for path in self._shards(candidates) for each in records.read_candidates(path)))
+
+  def score(self, student, first_teacher, candidates, out):
+    """Writes log p of every candidate under the student and, where the rule asks, the first teacher.
+
+    A file is an npz of float32 [candidates of the shard], list after list: `student` and perhaps `quality`.
+    """
+    judges = {"student": student} | ({"quality": first_teacher} if self._alternation.quality else {})
+    judges = {name: runs.load(workdir) for name, workdir in judges.items()}
+    scorers = {name: corpus.scorer(run.model) for name, run in judges.items()}
+    tf.io.gfile.makedirs(out)
+    with progress.Progress("scores", unit="candidates") as bar:
+      for shard in self._shards(candidates):
+        path = _scores_path(out, shard)
+        if not tf.io.gfile.exists(path):
+          pairs = [(each.src, tokens) for each in records.read_candidates(shard) for tokens in each.tokens]
+          scores = {name: scored(scorers[name], pairs, run.experiment.model.net.max_length,
+                                 self._alternation.tokens_per_batch, bar.advance) for name, run in judges.items()}
+          _save(path, scores)
+
+  def choose(self, candidates, scores, out):
+    """Writes the data folder that the next teacher learns from."""
+    self._derive(out, self._chosen(candidates, scores))
+
+  def measure(self, folders, out):
+    """Writes measures.json: `measure.measure` of a round."""
+    tf.io.gfile.makedirs(out)
+    measure_lib.write(measure_lib.measure(folders, self._data_dir, self._alternation), out)
+
+  def _chosen(self, candidates, scores):
+    for shard in self._shards(candidates):
+      of_all, start = load(_scores_path(scores, shard)), 0
+      for each in records.read_candidates(shard):
+        here = {name: values[start:start + len(each.tokens)] for name, values in of_all.items()}
+        start += len(each.tokens)
+        yield from chosen(each, here, self._alternation)
+
+  def _shards(self, folder):
+    return [os.path.join(folder, os.path.basename(path)) for path in data_corpus.shards(self._data_dir)]
+
+  def _derive(self, out, pairs):
+    if tf.io.gfile.exists(out):
+      tf.io.gfile.rmtree(out)  # Of a start that was stopped; there is no DONE.
+    data_corpus.derive(self._data_dir, out, pairs, shards=len(data_corpus.shards(self._data_dir)))
+
+
+def proposed(search, pairs, *, tokens_per_batch, longest, progress=None):
+  """Returns the `records.Candidates` of some pairs, in their order.
+
+  Empty and doubled hypotheses are left out. A source that the teacher cannot read or has nothing to say to keeps
+  its target as the only candidate, so that every source stays in the corpus.
+  """
+  readable = [pair.src for pair in pairs if len(pair.src) <= longest]
+  if len(readable) < len(pairs):
+    logging.warning("%d sources are longer than %d tokens and keep their targets.", len(pairs) - len(readable), longest)
+  found = iter(corpus.translate(search, readable, tokens_per_batch=tokens_per_batch, longest=longest, progress=progress))
+  result = []
+  for pair in pairs:
+    said = {}
+    for candidate in next(found) if len(pair.src) <= longest else []:
+      if len(candidate.tokens) > 1:
+        said.setdefault(tuple(candidate.tokens), candidate.score)  # The first is the best.
+    said = said or {tuple(pair.tgt): 0.0}  # Of a list of one, the score never counts.
+    result.append(records.Candidates(pair.index, pair.src, [list(tokens) for tokens in said], list(said.values())))
+  return result
+
+
+def scored(score, pairs, longest, tokens_per_batch, progress=None):
+  """Returns log p of (source, target) pairs, float32 [n]; -inf for a source that the model cannot read."""
+  readable = [i for i, (source, _) in enumerate(pairs) if len(source) <= longest]
+  scores = np.full(len(pairs), -np.inf, np.float32)
+  scores[readable] = corpus.score(score, [pairs[i] for i in readable], tokens_per_batch=tokens_per_batch,
+                                  longest=longest, progress=progress)
+  return scores
+
+
+def chosen(candidates, scores, alternation):
+  """Yields the `records.Pair`s kept of one source: one by the hard rule, weighted ones by the soft rule.
+
+  Args:
+    candidates: `records.Candidates`.
+    scores: dict with "student" and perhaps "quality", float [N].
+    alternation: `config.Alternation`.
+  """
+  lengths = [len(tokens) for tokens in candidates.tokens]
+  merits = select.merit(scores["student"], lengths, normalize=alternation.normalize,
+                        quality=scores.get("quality"), weight=alternation.quality)
+  if alternation.rule == "hard":
+    yield records.Pair(candidates.src, candidates.tokens[select.best(merits)], 1.0, candidates.index)
+    return
+  # The beam ranked by log p / penalty.
+  proposal = candidates.scores * np.asarray(beam.length_penalty(lengths, alternation.nbest_alpha))
+  for tokens, weight in zip(candidates.tokens, select.weights(merits, proposal), strict=True):
+    if weight > 0:
+      yield records.Pair(candidates.src, tokens, float(weight), candidates.index)
+
+
+def load(path):
+  """Returns the scores of a shard, dict of float32 [n]."""
+  with tf.io.gfile.GFile(path, "rb") as file:
+    return dict(np.load(io.BytesIO(file.read())))
+
+
+def _save(path, scores):
+  data = io.BytesIO()
+  np.savez(data, **scores)
+  atomic.write(path, data.getvalue())
+
+
+def _scores_path(folder, shard):
+  return os.path.join(folder, f"{os.path.basename(shard)}.npz")
