@@ -22,6 +22,7 @@ def get_config():
       steps=8_000,
       tokens_per_batch=8_192,
       max_length=64,
+      buckets=10,
       optimizer=config.Optimizer(learning_rate=0.005, warmup=2_000),
       log_every=20,
       validate_every=60,  # About an epoch.

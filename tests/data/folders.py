@@ -26,6 +26,7 @@ def make(folder, pairs, shards=3):
     for name, text in ((corpus.SOURCE, "w1 w2\nw3\u2028w4\n"), (corpus.TARGET, "w5\nw6 w7\n")):
       with open(f"{path}/{name}", "w", encoding="utf-8") as file:
         file.write(text)
-    splits = {"train": writer.split({"too long": 2}, [("train.en", "ab")]), "valid": corpus.Split(2, 5, 5, {3: 2})}
+    train = writer.split({"too long": 2}, [("train.en", "ab")])
+    splits = {"train": train, "valid": corpus.Split(2, 5, 5, {3: 2})}
     corpus.write(path, corpus.Manifest("words", True, len(VOCAB), VOCAB.sha256, splits))
   return str(folder)

@@ -92,14 +92,14 @@ def test_refuses_a_folder_without_manifest(tmp_path):
 
 def test_refuses_another_vocabulary(folder):
   vocab_lib.WordList([*types.SPECIALS, "other"]).save(folder)
-  with pytest.raises(ValueError, match=r"is not the one of its records .*; restore it or run data_prep/prepare.py"):
+  with pytest.raises(ValueError, match=r"is not the one of its records .*; restore it or run data_prep/"):
     corpus.read(folder)
 
 
 def test_refuses_another_version(folder):
   path = pathlib.Path(folder) / corpus.MANIFEST
   path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 7}))
-  with pytest.raises(ValueError, match="is of version 7, this program reads 1; run data_prep/prepare.py again"):
+  with pytest.raises(ValueError, match="is of version 7, this program reads 1; run data_prep/prepare.py"):
     corpus.read(folder)
 
 

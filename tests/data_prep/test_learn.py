@@ -7,7 +7,8 @@ from data_prep import learn
 from tf_nar import types
 from tf_nar.data import vocab as vocab_lib
 
-TEXT = ["the lower house is lowest", "a new tower by the low house", "newest towers lower the house"] * 9 + ["rarely"]
+TEXT = ["the lower house is lowest", "a new tower by the low house", "newest towers lower the house"] * 9
+TEXT += ["rarely"]
 
 
 def units(vocab, lines):
@@ -36,20 +37,20 @@ def test_threshold_is_that_of_subword_nmt():
 
 def test_rare_units_become_unknown():
   assert types.UNK not in learn.merges(TEXT, 30).encode("rarely")
-  assert types.UNK in learn.merges(TEXT, 30, minimum=2).encode("rarely")  # No other word has an y after l.
+  assert types.UNK in learn.merges(TEXT, 30, minimum=2).encode("rarely")  # No other word has a y after l.
 
 
 def test_learning_twice_gives_the_same():
   assert learn.merges(TEXT, 30).sha256 == learn.merges(reversed(TEXT), 30).sha256
-  assert learn.pieces(TEXT, 30).sha256 == learn.pieces(TEXT, 30).sha256
+  assert learn.pieces(TEXT, 26).sha256 == learn.pieces(TEXT, 26).sha256
 
 
 def test_refusals():
   with pytest.raises(ValueError, match="no word of two characters, so no byte-pair merge can be learned"):
     learn.merges(["a b", "c"], 5)
-  with pytest.raises(ValueError, match=r"--vocab_size=5000 is more than this text can carry; the largest .* is \d+\."):
+  with pytest.raises(ValueError, match=r"vocab_size=5000 is more than this text can carry; the .* \d+\."):
     learn.pieces(TEXT, 5000)
-  with pytest.raises(ValueError, match=r"--vocab_size=8 is too small: the characters of the text alone need \d+"):
+  with pytest.raises(ValueError, match=r"vocab_size=8 is too small: the characters .* alone need \d+"):
     learn.pieces(TEXT, 8)
   with pytest.raises(ValueError, match="SentencePiece could not learn 30 pieces: .*character_coverage"):
     learn.pieces(TEXT, 30, character_coverage=2.0)

@@ -45,6 +45,10 @@ class Alternation:
     if missing:
       raise ValueError(f"The teacher must search with a beam; {self.teacher.family} has no search.{missing[0]}. "
                        "Take family ar.")
+    places = [experiment.model.net.max_length for experiment in (self.teacher, self.student)]
+    if places[0] < places[1]:
+      raise ValueError(f"The teacher takes {places[0]} tokens and the student {places[1]}, but the teacher ranks what "
+                       f"the student says; set teacher.model.net.max_length={places[1]}.")
     if self.data is not None and not isinstance(self.data, toy.Config):
       raise ValueError(f"data is a toy.Config, or None for a data folder of yours; got {self.data!r}.")
 

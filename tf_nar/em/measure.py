@@ -22,6 +22,7 @@ from tf_nar.evaluate import bleu
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import multimodality
 from tf_nar.evaluate import repetition
+from tf_nar.evaluate import rescoring
 
 FILE = "measures.json"
 
@@ -50,8 +51,8 @@ def measure(folders, data_dir, alternation):
   if "selected" in texts:
     measures["kept_first"] = kept_first(texts["distilled"], texts["selected"])
   teacher = runs.load(folders["teacher"]) if "teacher" in folders else None
-  for name, run, search, rescore in _translators(student, teacher, alternation):
-    found = _quality(run, corpus.searcher(run.model, search, rescore), data_dir, alternation)
+  for name, run, search, teacher_score in _translators(student, teacher, alternation):
+    found = _quality(run, corpus.searcher(run.model, search, teacher_score), data_dir, alternation)
     measures |= {f"{name}_{what}": value for what, value in found.items()}
   return measures
 
@@ -94,7 +95,7 @@ def ncm(score, pairs, run, alternation):
 
 
 def _translators(student, teacher, alternation):
-  """Yields (name, run, search, rescore)."""
+  """Yields (name, run, search, teacher_score) of every way to translate."""
   search = student.experiment.search
   known = {field.name for field in dataclasses.fields(search)}
   if "odd" in known:
@@ -105,7 +106,7 @@ def _translators(student, teacher, alternation):
   if teacher:
     if "lengths" in known:
       wide = dataclasses.replace(search, lengths=alternation.lengths)
-      yield "student_rescored", student, wide, teacher.model.score
+      yield "student_rescored", student, wide, rescoring.by(teacher, student)
     yield "teacher", teacher, teacher.experiment.search, None
 
 

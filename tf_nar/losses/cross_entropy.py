@@ -50,17 +50,19 @@ def _swept(states, table, bias, labels, weight, smoothing):
   def total(states, table, bias):
     words = tf.cast(table, states.dtype)
 
+    chunks = [tf.reshape(x, [-1, ROWS, *x.shape[1:]]) for x in (states, labels, weight)]
+    count = tf.shape(chunks[0])[0]
+
     def sweep(i, loss, d_states, d_table, d_bias):
-      rows = slice(i * ROWS, (i + 1) * ROWS)
-      chunk = _chunk(states[rows], words, bias, labels[rows], weight[rows])
+      states, labels, weight = (x[i] for x in chunks)
+      chunk = _chunk(states, words, bias, labels, weight)
       return i + 1, loss + chunk[0], d_states.write(i, chunk[1]), d_table + chunk[2], d_bias + chunk[3]
 
-    count = tf.shape(states)[0] // ROWS
     gradients = tf.TensorArray(states.dtype, count, element_shape=[ROWS, states.shape[-1]])
     start = (0, 0.0, gradients, tf.zeros_like(table), tf.zeros_like(bias))
     _, loss, d_states, d_table, d_bias = tf.while_loop(
       lambda i, *_: i < count, sweep, start, parallel_iterations=1)
-    d_states = d_states.concat()
+    d_states = tf.reshape(d_states.stack(), tf.shape(states))  # XLA has no `concat` of a TensorArray.
 
     # What the smoothed target q takes away needs no [places, V] tensor.
     hits, even = (1 - smoothing) * weight, smoothing * weight

@@ -82,9 +82,10 @@ class Model(keras.Model):
     sentences = tf.shape(src)[0]
     memory = self.decoder.project(self.encode(src))
     seen = masking.valid(src)[:, None]
-    limit = tf.where(masking.valid(src)[:, 0], masking.lengths(src) + search.extra_length, 0)  # [B]
-    longest = tf.shape(src)[1] + search.extra_length
-    start = self.embed.look_up([types.BOS])[0] if self.config.start_from_bos else 0.0
+    longest = tf.minimum(tf.shape(src)[1] + search.extra_length, self.config.net.max_length)
+    limit = tf.minimum(masking.lengths(src) + search.extra_length, longest)  # [B]
+    limit = tf.where(masking.valid(src)[:, 0], limit, 0)
+    start = self.embed.look_up([types.BOS]) * float(self.config.start_from_bos)  # [1, D]
     places = self.embed.positions(longest)
 
     def step(tokens, t, cache):

@@ -109,6 +109,7 @@ class Model(keras.Model):
     """
     memory = self.encode(src)
     lengths = length_parallel.candidates(self.length_logits(memory), search.lengths, self.config.net.max_length)
+    lengths = tf.where(masking.valid(src)[:, :1], lengths, 0)  # Blank rows stay blank.
     places = tf.reduce_max(lengths)
     projected, mask = self.decoder.project(memory), self._words(src)
 

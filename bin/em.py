@@ -1,0 +1,70 @@
+"""Alternates teacher and student: EM for non-autoregressive translation (Sun & Yang, ICML 2020).
+
+  python bin/em.py --config=configs/em_toy.py --workdir=runs/demo
+  python bin/em.py --config=configs/em_toy.py --data_dir=data/mine --workdir=runs/mine --set=rounds=2
+
+The same command goes on with a run that was stopped. Settings are changed as --set=student.train.steps=500.
+
+Leaves in WORKDIR: round_R/{teacher,student}, which bin/translate.py and bin/export.py take; round_R/{distilled,
+selected}, data folders; em.json and em.png, what was measured.
+"""
+import os
+import runpy
+import sys
+
+from absl import app
+from absl import flags
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from tf_nar import config as config_lib
+from tf_nar.em import run as run_lib
+
+CONFIG = flags.DEFINE_string("config", None, "A file whose get_config() returns an Alternation.", required=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "Where all is kept; an old run goes on.", required=True)
+DATA_DIR = flags.DEFINE_string("data_dir", "", "What data_prep/prepare.py made; empty: the config's toy pair.")
+SET = flags.DEFINE_multi_string("set", [], "Overrides, as rounds=2; may be repeated.")
+
+FLOW = """\
+  true text -> teacher -> candidates -> distilled -> student -> scores -> selected
+                  ^                                                          |
+                  +------------------------ next round ----------------------+
+"""
+NEXT = """
+Translate, measure and ship the student of the last round, {student}:
+
+  python bin/translate.py --workdir={student} --input={data}/valid.src
+  python bin/evaluate.py --workdir={student} --source={data}/valid.src --reference={data}/valid.tgt
+  python bin/evaluate.py --workdir={student} --source={data}/valid.src --reference={data}/valid.tgt \\
+      --set=search.lengths=9 --rescore_with={teacher}
+  python bin/export.py --workdir={student} --output={workdir}/saved_model
+
+Your own text (tokenised train.src, train.tgt, valid.src, valid.tgt), in five commands:
+
+  python data_prep/prepare.py --help      # says how to make data/mine from them
+  python bin/em.py --config={config} --data_dir=data/mine --workdir=runs/mine
+  python bin/evaluate.py --workdir=runs/mine/round_{last}/student --source=test.src --reference=test.tgt
+  python bin/export.py --workdir=runs/mine/round_{last}/student --output=runs/mine/saved_model
+  tensorboard --logdir=runs/mine
+"""
+
+
+def main(argv):
+  if len(argv) > 1:
+    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
+  workdir = WORKDIR.value
+  try:
+    alternation = runpy.run_path(CONFIG.value)["get_config"]()
+    for assignment in SET.value:
+      alternation = config_lib.override(alternation, assignment)
+    print(FLOW)
+    rows = run_lib.run(alternation, DATA_DIR.value, workdir, tell=lambda text: print(text, flush=True))
+  except (ValueError, FloatingPointError) as problem:
+    sys.exit(f"em: {problem}")
+  last = rows[-1]["round"]
+  print(NEXT.format(student=f"{workdir}/round_{last}/student", teacher=f"{workdir}/round_1/teacher", workdir=workdir,
+                    data=DATA_DIR.value or f"{workdir}/data", config=CONFIG.value, last=last))
+
+
+if __name__ == "__main__":
+  app.run(main)

@@ -1,0 +1,42 @@
+import dataclasses
+
+import pytest
+
+from tf_nar import config as config_lib
+from tf_nar.em import config
+from tf_nar.layers import transformer
+from tf_nar.models import ar
+from tf_nar.models import nat_em
+
+TEACHER = config_lib.Experiment("ar", ar.Config(), ar.Search(beam=5))
+STUDENT = config_lib.Experiment("nat_em", nat_em.Config(), nat_em.Search())
+
+
+def test_candidates_are_sought_with_a_beam_as_wide_as_their_number():
+  assert config.nbest_search(config.Alternation(TEACHER, STUDENT)) == ar.Search(beam=20, nbest=20, alpha=0.6)
+
+
+def test_budget_of_later_rounds():
+  assert config.budget(TEACHER, 0) == TEACHER
+  assert config.budget(TEACHER, 7).train == dataclasses.replace(TEACHER.train, steps=7)
+
+
+def test_settings_are_overridden_by_name():
+  changed = config_lib.override(config.Alternation(TEACHER, STUDENT), "student.train.steps=7")
+  assert changed.student.train.steps == 7
+
+
+@pytest.mark.parametrize("values, message", [
+    (dict(rule="firm"), "rule is one of hard, soft; got 'firm'"),
+    (dict(stop="now"), "stop is one of none, ncm, bleu; got 'now'"),
+    (dict(rounds=0), "rounds must be at least 1; got 0"),
+    (dict(nbest=0), "nbest must be at least 1"),
+    (dict(quality=-1.0), "quality is a weight of 0 or more; got -1.0"),
+    (dict(data="toy"), "data is a toy.Config, or None"),
+    (dict(teacher=STUDENT), "must search with a beam; nat_em has no search.beam"),
+    (dict(teacher=dataclasses.replace(TEACHER, model=ar.Config(transformer.Config(max_length=64)))),
+     "set teacher.model.net.max_length=256"),
+])
+def test_refuses(values, message):
+  with pytest.raises(ValueError, match=message):
+    config.Alternation(**{"teacher": TEACHER, "student": STUDENT} | values)

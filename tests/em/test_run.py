@@ -1,0 +1,104 @@
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.em import minuscule
+from tf_nar.data import corpus
+from tf_nar.em import measure
+from tf_nar.em import report
+from tf_nar.em import run
+
+
+class Stages:
+  """Every stage makes an empty folder; the measures are planted."""
+
+  def __init__(self, *values):
+    self.values = iter(values)
+
+  def __getattr__(self, name):
+    if name == "measure":
+      return lambda folders, out: self._make(out) or measure.write({"ncm_distilled": next(self.values)}, out)
+    return lambda *inputs: self._make(inputs[-1])
+
+  def _make(self, out):
+    os.makedirs(out)
+
+
+def without_times(rows):
+  return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def test_report_is_written_and_told(tmp_path):
+  told = []
+  rows = run.run(minuscule.get_config(), "", str(tmp_path), tell=told.append, stages=Stages(0.9, 0.5, 0.3))
+  assert without_times(rows) == [{"round": n, "ncm_distilled": v} for n, v in enumerate((0.9, 0.5, 0.3))]
+  assert json.loads((tmp_path / report.FILE).read_text()) == rows
+  assert sum("teacher done" in text for text in told) == 2
+  assert told[-1] == report.table(rows)
+
+
+def test_toy_data_are_made_once(tmp_path):
+  run.run(minuscule.get_config(), "", str(tmp_path), tell=lambda text: None, stages=Stages(3, 2, 1))
+  assert corpus.read(str(tmp_path / "data")).splits["train"].pairs == minuscule.get_config().data.pairs
+  told = []
+  run.run(minuscule.get_config(), "", str(tmp_path), tell=told.append, stages=Stages())
+  assert len(told) == 1  # The table alone.
+
+
+def test_stops_early(tmp_path):
+  alternation = dataclasses.replace(minuscule.get_config(), rounds=5, stop="ncm")
+  rows = run.run(alternation, "", str(tmp_path), tell=lambda text: None, stages=Stages(0.9, 0.5, 0.3, 0.4))
+  assert [row["round"] for row in rows] == [0, 1, 2, 3]
+
+
+def test_one_configuration_a_workdir(tmp_path):
+  quiet = dict(tell=lambda text: None)
+  run.run(minuscule.get_config(), "", str(tmp_path), stages=Stages(3, 2, 1), **quiet)
+  with pytest.raises(ValueError, match="begun with another nbest; choose another --workdir"):
+    run.run(dataclasses.replace(minuscule.get_config(), nbest=2), "", str(tmp_path), **quiet)
+  more = dataclasses.replace(minuscule.get_config(), rounds=3)
+  assert len(run.run(more, "", str(tmp_path), stages=Stages(0), **quiet)) == 4
+
+
+def test_refuses_no_data(tmp_path):
+  with pytest.raises(ValueError, match="give --data_dir"):
+    run.run(dataclasses.replace(minuscule.get_config(), data=None), "", str(tmp_path))
+
+
+def command(workdir):
+  root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+  program = [sys.executable, "bin/em.py", f"--config={minuscule.__file__}", f"--workdir={workdir}"]
+  return subprocess.Popen(program, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def finish(workdir):
+  process = command(workdir)
+  _, errors = process.communicate(timeout=600)
+  assert process.returncode == 0, errors
+  return json.loads((workdir / report.FILE).read_text())
+
+
+@pytest.mark.slow
+def test_killed_by_a_signal_it_ends_as_if_undisturbed(tmp_path):
+  whole = finish(tmp_path / "whole")
+  parts = tmp_path / "parts"
+  moments = [
+    "round_0/student/checkpoints", "round_1/candidates/train-00000-of-00002.tfrecord", "round_1/distilled",
+             "round_1/student/config.json", "round_1/scores/DONE", "round_2/teacher/log.jsonl", "round_2/measures"]
+  for moment in moments:
+    process = command(parts)
+    while not (parts / moment).exists():
+      assert process.poll() is None, f"Ended before {moment}: {process.stderr.read()}"
+      time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+  assert without_times(finish(parts)) == without_times(whole)
+  assert [row["round"] for row in whole] == [0, 1, 2]
+  stages = [set(row["seconds"]) for row in whole]
+  assert stages[0] == {"student", "measures"} and len(stages[1]) == len(stages[2]) == 7

@@ -1,0 +1,120 @@
+"""The alternation so far, as em.json, a table, a plot and TensorBoard scalars; read from the folders of its stages."""
+import json
+import os
+
+import tensorflow as tf
+
+from tf_nar.data import atomic
+from tf_nar.em import alternate
+from tf_nar.em import measure
+
+FILE, PLOT = "em.json", "em.png"
+COLUMNS = {  # Heading -> the measure, or the first of several that there is.
+  "NCM raw": ("ncm_raw",),
+  "distilled": ("ncm_distilled",),
+  "selected": ("ncm_selected",),
+  "kept 1st": ("kept_first",),
+  "teacher": ("teacher_bleu",),
+  "argmax": ("student_argmax_bleu", "student_bleu"),
+  "ODD": ("student_odd_bleu",),
+  "rescored": ("student_rescored_bleu",),
+  "repeats": ("student_argmax_repeats", "student_repeats"),
+  "valid": ("student_argmax_valid", "student_valid"),
+  "valid ODD": ("student_odd_valid",),
+}
+
+
+def collect(workdir, rounds):
+  """Returns a list of dicts, one a round from 0 on that has begun: "round", what was measured, and "seconds".
+
+  "seconds" maps each finished stage to the time it took; all else is a function of data and configuration.
+  """
+  rows = []
+  for number in range(rounds + 1):
+    folders = alternate.at(workdir, number)
+    took = {stage: alternate.seconds(folder) for stage, folder in folders.items()}
+    took = {stage: seconds for stage, seconds in took.items() if seconds is not None}
+    if took:
+      known = measure.read(folders["measures"]) if "measures" in took else {}
+      rows.append({"round": number, **known, "seconds": took})
+  return rows
+
+
+def write(rows, workdir):
+  """Writes em.json."""
+  atomic.write(os.path.join(workdir, FILE), json.dumps(rows, indent=1).encode())
+
+
+def table(rows):
+  """Returns the measured rounds as text. Round 0 is the student of the true text."""
+  shown = {name: keys for name, keys in COLUMNS.items() if any(_first(row, keys) is not None for row in rows)}
+  head = f"{'round':>5}" + "".join(f"{name:>{_width(name)}}" for name in shown) + f"{'seconds':>9}"
+  body = []
+  for row in rows:
+    cells = [f"{_text(_first(row, keys), keys[0]):>{_width(name)}}" for name, keys in shown.items()]
+    body.append(f"{row['round']:>5}" + "".join(cells) + f"{sum(row['seconds'].values()):>9.0f}")
+  return "\n".join([head, *body])
+
+
+def no_better(rows, stop):
+  """Whether the last round did not improve on the one before.
+
+  Args:
+    rows: what `collect` gave.
+    stop: "none"; "ncm", of the distilled text; or "bleu", of the student's translations by ODD.
+  """
+  keys = {"ncm": ("ncm_distilled",), "bleu": ("student_odd_bleu", "student_bleu")}.get(stop)
+  values = [_first(row, keys) for row in rows if row["round"]] if keys else []
+  if len(values) < 2 or None in values[-2:]:
+    return False
+  return values[-1] >= values[-2] if stop == "ncm" else values[-1] <= values[-2]
+
+
+def scalars(row, workdir):
+  """Adds the numbers of a round to TensorBoard's events, the round as the step."""
+  writer = tf.summary.create_file_writer(workdir)
+  with writer.as_default(step=row["round"]):
+    for name, value in row.items():
+      if name not in ("round", "seconds"):
+        tf.summary.scalar(f"em/{name}", value)
+  writer.close()
+
+
+def plot(rows, workdir):
+  """Draws em.png: NCM and translations by round. Returns whether matplotlib is there to do it."""
+  try:
+    import matplotlib
+  except ImportError:
+    return False  # The table says the same.
+  matplotlib.use("Agg")
+  from matplotlib import pyplot
+  figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.5))
+  for axis, names in ((left, ("NCM raw", "distilled", "selected")), (right, ("teacher", "argmax", "ODD", "rescored"))):
+    for name in names:
+      points = [(row["round"], value) for row in rows if (value := _first(row, COLUMNS[name])) is not None]
+      if points:
+        axis.plot(*zip(*points, strict=True), marker="o", label=name.removeprefix("NCM "))
+    axis.set_xlabel("round")
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    if axis.lines:
+      axis.legend()
+  left.set_ylabel("NCM, nats a token")
+  right.set_ylabel("validation BLEU")
+  figure.tight_layout()
+  # Through a GFile, for the folder may be gs://.
+  with atomic.renamed(os.path.join(workdir, PLOT)) as path, tf.io.gfile.GFile(path, "wb") as file:
+    figure.savefig(file, format="png", dpi=120)
+  pyplot.close(figure)
+  return True
+
+
+def _first(row, keys):
+  return next((row[key] for key in keys if key in row), None)
+
+
+def _text(value, key):
+  return "-" if value is None else f"{value:.1f}" if key.endswith("_bleu") else f"{value:.3f}"
+
+
+def _width(name):
+  return max(len(name), 6) + 2
