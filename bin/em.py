@@ -5,13 +5,14 @@
 
 The same command goes on with a run that was stopped. Settings are changed as --set=student.train.steps=500.
 
-Leaves in WORKDIR: round_R/{teacher,student}, which bin/translate.py and bin/export.py take; round_R/{distilled,
-selected}, data folders; em.json and em.png, what was measured.
+Leaves in WORKDIR: round_R/{teacher,student}, which bin/translate.py and bin/export.py take;
+round_R/{distilled,selected}, data folders; em.json and em.png, what was measured.
 """
 import os
 import runpy
 import sys
 
+import tensorflow as tf
 from absl import app
 from absl import flags
 
@@ -20,9 +21,9 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from tf_nar import config as config_lib
 from tf_nar.em import run as run_lib
 
-CONFIG = flags.DEFINE_string("config", None, "A file whose get_config() returns an Alternation.", required=True)
+CONFIG = flags.DEFINE_string("config", None, "Its get_config() returns an Alternation.", required=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "Where all is kept; an old run goes on.", required=True)
-DATA_DIR = flags.DEFINE_string("data_dir", "", "What data_prep/prepare.py made; empty: the config's toy pair.")
+DATA_DIR = flags.DEFINE_string("data_dir", "", "Made by data_prep/prepare.py; empty: the toy pair.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as rounds=2; may be repeated.")
 
 FLOW = """\
@@ -52,6 +53,8 @@ Your own text (tokenised train.src, train.tgt, valid.src, valid.tgt), in five co
 def main(argv):
   if len(argv) > 1:
     raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
+  # Every stage traces graphs of its own, which TensorFlow takes for a mistake.
+  tf.get_logger().setLevel("ERROR")
   workdir = WORKDIR.value
   try:
     alternation = runpy.run_path(CONFIG.value)["get_config"]()
@@ -62,8 +65,9 @@ def main(argv):
   except (ValueError, FloatingPointError) as problem:
     sys.exit(f"em: {problem}")
   last = rows[-1]["round"]
-  print(NEXT.format(student=f"{workdir}/round_{last}/student", teacher=f"{workdir}/round_1/teacher", workdir=workdir,
-                    data=DATA_DIR.value or f"{workdir}/data", config=CONFIG.value, last=last))
+  print(NEXT.format(
+    student=f"{workdir}/round_{last}/student", teacher=f"{workdir}/round_{last}/teacher", workdir=workdir,
+    data=DATA_DIR.value or f"{workdir}/data", config=CONFIG.value, last=last))
 
 
 if __name__ == "__main__":

@@ -20,12 +20,12 @@ def get_config():
     search=ar.Search(beam=1, extra_length=20),  # Of validation; test with --set=search.beam=5.
     train=config.Train(
       steps=8_000,
-      tokens_per_batch=8_192,
+      tokens_per_batch=4_096,
       max_length=64,
       buckets=10,
-      optimizer=config.Optimizer(learning_rate=0.005, warmup=2_000),
-      log_every=20,
-      validate_every=60,  # About an epoch.
+      optimizer=config.Optimizer(learning_rate=0.0035, warmup=1_500),
+      log_every=60,
+      validate_every=120,  # About an epoch.
       patience=10,
       keep=10,
       average=10,

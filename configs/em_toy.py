@@ -26,14 +26,15 @@ def get_config():
     # No dropout and no smoothing: the teacher is to remember which mode each sentence had.
     teacher=config.Experiment(
       "ar", ar.Config(_net(encoder_layers=2, decoder_layers=2, dropout=0.0), smoothing=0.0),
-      ar.Search(beam=4, extra_length=4), _train(300, 1e-3, 100)),
+      ar.Search(beam=3, extra_length=4), _train(300, 1e-3, 100)),
     student=config.Experiment(
       "nat_em", nat_em.Config(_net(encoder_layers=1, decoder_layers=0, dropout=0.1), smoothing=0.1),
       nat_em.Search(odd=True), _train(250, 2e-3, 50)),
     rounds=3,
-    nbest=4,
+    nbest=3,
     later_teacher_steps=200,
+    later_student_steps=350,
     tokens_per_batch=4_096,
-    lengths=9,
-    data=toy.Config(pairs=1_500),
+    lengths=1,  # A target is as long as its source.
+    data=toy.Config(pairs=1_500, first_share=0.58),
   )

@@ -13,6 +13,7 @@ ORDER = [
     {"models"},
     {"runs"},
     {"train", "evaluate", "export"},
+    {"fit"},
     {"em"},
     {"bin", "configs", "data_prep"},
 ]

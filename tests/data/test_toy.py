@@ -33,7 +33,8 @@ def test_every_target_is_wholly_in_one_mode():
 
 
 @pytest.mark.parametrize("target, mode", [
-    ("badan kuvin", 0), ("badas kuvis", 1), ("badan kuvis", None), ("badan", None), ("kuvin badan", None), ("", None),
+    ("badan kuvin", 0), ("badas kuvis", 1), ("badan kuvis", None), ("badan", None), ("kuvin badan", None),
+    ("", None),
 ])
 def test_mode_of_a_translation(target, mode):
   assert toy.mode("bada kuvi", target) == mode
@@ -50,9 +51,9 @@ def test_parallel_nats_is_the_optimum_over_all_distributions_of_words():
   # The best parallel model of a text without features says, for every word, how often each mode was taken.
   config = toy.Config(words=8, pairs=2_000, valid_pairs=1, shortest=5, first_share=0.7)
   sources, targets = toy.sentences(config)
-  seen, nats, tokens = collections.Counter(), 0.0, 0
-  pairs = [(s, t) for a, b in zip(sources, targets, strict=True) for s, t in zip(a.split(), b.split(), strict=True)]
-  seen.update(pairs)
+  pairs = [pair for lines in zip(sources, targets, strict=True)
+           for pair in zip(*map(str.split, lines), strict=True)]
+  seen = collections.Counter(pairs)
   of_source = collections.Counter(source for source, _ in pairs)
   nats = -sum(count * math.log(count / of_source[source]) for (source, _), count in seen.items())
   tokens = len(pairs) + len(sources)  # EOS costs nothing.
@@ -78,7 +79,8 @@ def test_folder_holds_the_text(tmp_path):
   assert manifest == corpus.read(folder)
   vocab = toy.vocabulary(SMALL)
   sources, targets = toy.sentences(SMALL)
-  pairs = sorted((pair for path in corpus.shards(folder) for pair in records.read(path)), key=lambda pair: pair.index)
+  pairs = [pair for path in corpus.shards(folder) for pair in records.read(path)]
+  pairs.sort(key=lambda pair: pair.index)
   assert [vocab.decode(pair.src) for pair in pairs] == sources[:50]
   assert [vocab.decode(pair.tgt) for pair in pairs] == targets[:50]
   assert corpus.validation(folder) == (sources[50:], targets[50:])

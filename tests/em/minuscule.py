@@ -6,8 +6,10 @@ from tf_nar.layers import transformer
 from tf_nar.models import ar
 from tf_nar.models import nat_em
 
-NET = transformer.Config(width=8, ffn=8, heads=2, encoder_layers=1, decoder_layers=1, dropout=0.1, max_length=16)
-TRAIN = config.Train(steps=6, tokens_per_batch=64, max_length=16, buckets=1, log_every=3, validate_every=3, keep=2)
+NET = transformer.Config(
+  width=8, ffn=8, heads=2, encoder_layers=1, decoder_layers=1, dropout=0.1, max_length=16)
+TRAIN = config.Train(
+  steps=6, tokens_per_batch=64, max_length=16, buckets=1, log_every=3, validate_every=3, keep=2)
 
 
 def get_config():

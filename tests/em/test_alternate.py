@@ -22,7 +22,7 @@ class Killed(BaseException):
 
 
 class Stages:
-  """Notes which stage ran on what, and writes down what a stage was given. May be killed in the middle of a stage."""
+  """Notes which stage ran on what, and writes that as its result. May be killed in the middle of a stage."""
 
   def __init__(self, workdir, kill_in=None):
     self.ran, self._workdir, self._kill_in = [], workdir, kill_in
@@ -33,8 +33,9 @@ class Stages:
 
     def stage(*inputs):
       *given, out = inputs
-      short = [os.path.relpath(path, self._workdir).removeprefix("round_") for path in given if isinstance(path, str)]
-      self.ran.append(" ".join([name, *short, "->", os.path.relpath(out, self._workdir).removeprefix("round_")]))
+      short = lambda path: os.path.relpath(path, self._workdir).removeprefix("round_")
+      given = [short(path) for path in given if isinstance(path, str)]
+      self.ran.append(" ".join([name, *given, "->", short(out)]))
       os.makedirs(out, exist_ok=True)
       for part in ("first", "second"):
         with open(os.path.join(out, part), "w") as file:

@@ -34,7 +34,8 @@ def test_collects_what_is_done(workdir):
   rows = report.collect(str(workdir), 3)
   assert [row["round"] for row in rows] == [0, 1, 2]
   assert rows[1]["ncm_distilled"] == 0.5
-  assert [set(row["seconds"]) for row in rows] == [{"student", "measures"}, {"teacher", "measures"}, {"teacher"}]
+  stages = [set(row["seconds"]) for row in rows]
+  assert stages == [{"student", "measures"}, {"teacher", "measures"}, {"teacher"}]
 
 
 def test_table_has_a_line_a_round_and_a_dash_for_what_is_not_known(workdir):

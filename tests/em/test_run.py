@@ -90,7 +90,8 @@ def test_killed_by_a_signal_it_ends_as_if_undisturbed(tmp_path):
   parts = tmp_path / "parts"
   moments = [
     "round_0/student/checkpoints", "round_1/candidates/train-00000-of-00002.tfrecord", "round_1/distilled",
-             "round_1/student/config.json", "round_1/scores/DONE", "round_2/teacher/log.jsonl", "round_2/measures"]
+             "round_1/student/config.json", "round_1/scores/DONE", "round_2/teacher/log.jsonl",
+    "round_2/measures"]
   for moment in moments:
     process = command(parts)
     while not (parts / moment).exists():

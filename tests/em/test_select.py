@@ -8,7 +8,8 @@ from tf_nar.em import select
 
 def random_list(seed, count=6):
   draw = np.random.default_rng(seed)
-  return draw.normal(-10, 4, count), draw.integers(2, 9, count), draw.normal(-6, 2, count), draw.normal(-5, 2, count)
+  lengths = draw.integers(2, 9, count)
+  return draw.normal(-10, 4, count), lengths, draw.normal(-6, 2, count), draw.normal(-5, 2, count)
 
 
 def test_hard_rule_keeps_what_the_student_likes():
@@ -27,7 +28,8 @@ def test_normalized_prefers_the_long_one_that_is_likelier_a_token():
 
 def test_quality_of_the_first_teacher_outweighs_the_student():
   student, quality = [-3.0, -4.0], [-9.0, -2.0]
-  choices = [select.best(select.merit(student, [3, 3], quality=quality, weight=w)) for w in (0.0, 0.1, 0.2, 1.0)]
+  choose = lambda weight: select.best(select.merit(student, [3, 3], quality=quality, weight=weight))
+  choices = [choose(weight) for weight in (0.0, 0.1, 0.2, 1.0)]
   assert choices == [0, 0, 1, 1]  # They change sides at lambda = 1 / 7.
 
 
@@ -36,7 +38,8 @@ def test_merit_is_that_of_brute_force(seed):
   student, lengths, quality, _ = random_list(seed)
   for normalize, weight in itertools.product((False, True), (0.0, 0.5)):
     merits = select.merit(student, lengths, normalize=normalize, quality=quality, weight=weight)
-    each = [s / (n if normalize else 1) + weight * q for s, n, q in zip(student, lengths, quality, strict=True)]
+    each = [s / (n if normalize else 1) + weight * q
+            for s, n, q in zip(student, lengths, quality, strict=True)]
     assert merits == pytest.approx(each)
     assert select.best(merits) == each.index(max(each))
 
@@ -49,7 +52,7 @@ def test_selection_is_never_worse_than_the_teachers_best(seed):
 
 
 def test_soft_weights_are_the_posterior_over_what_the_proposal_reached():
-  # Three translations are all there is. Drawn as the proposal draws them and weighted, they are the posterior.
+  # Three translations are all there is. Drawn by the proposal and weighted, they are the posterior.
   student, proposal = np.log([0.5, 0.3, 0.2]), np.log([0.2, 0.2, 0.6])
   weights = select.weights(select.merit(student, [3, 3, 3]), proposal)
   ratios = np.array([0.5 / 0.2, 0.3 / 0.2, 0.2 / 0.6])

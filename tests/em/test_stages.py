@@ -18,7 +18,8 @@ EOS, PAD = types.EOS, types.PAD
 
 
 def alternation(**values):
-  teacher, student = Experiment("ar", ar.Config(), ar.Search()), Experiment("nat_em", nat_em.Config(), nat_em.Search())
+  teacher = Experiment("ar", ar.Config(), ar.Search())
+  student = Experiment("nat_em", nat_em.Config(), nat_em.Search())
   return config.Alternation(teacher, student, **values)
 
 
@@ -66,7 +67,7 @@ def test_a_source_too_long_keeps_its_target_and_its_place():
 def test_what_the_model_cannot_read_scores_nothing():
   score = lambda src, tgt: tf.cast(-tf.math.count_nonzero(tgt, 1), tf.float32)
   pairs = [([5, EOS], [7, 8, EOS]), ([5] * 9, [7, EOS]), ([5, EOS], [7, EOS])]
-  assert stages.scored(score, pairs, 8, 64).tolist() == [-3.0, -np.inf, -2.0]
+  assert stages.scored(score, pairs, 8, tokens_per_batch=64).tolist() == [-3.0, -np.inf, -2.0]
 
 
 LIST = records.Candidates(3, [5, EOS], [[7, EOS], [8, 9, EOS]], [-1.0, -2.0])

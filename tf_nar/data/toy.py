@@ -1,9 +1,9 @@
 """A language pair made by the program, where what a parallel model can do best is known in closed form.
 
-A source is a few made-up words. It has `modes` equally good translations: each word takes the ending of the mode,
-and all words of a sentence the same one. Text shows one of them, drawn for each sentence alone:
+A source is a few made-up words. It has `modes` equally good translations: each word takes the ending of the
+mode, and all words of a sentence the same one. Text shows one of them, drawn for each sentence alone:
 
-  source        bada kuvi          mode 0   badan kuvin         mode 1   badas kuvis         mixed   badan kuvis
+  source   bada kuvi      mode 0   badan kuvin      mode 1   badas kuvis      mixed, wrong   badan kuvis
 
 Nothing in a source tells the mode, so a model that says all words at once pays the entropy H of the mode for
 every word, and one that says them in turn pays it once a sentence. With W words a sentence and EOS:
@@ -12,11 +12,11 @@ every word, and one that says them in turn pays it once a sentence. With W words
   NLL  = H / E[W + 1]                 of a sequential one
   BLEU <= 100 max share               against one reference, for translations wholly in the commonest mode
 
-Lengths are the source's, so the length costs nothing. Sun & Yang (ICML 2020) lower the first of these numbers by
-choosing the text. Distillation alone does so only as far as the teacher prefers one mode: a teacher that remembers
-which mode each training sentence had gives both modes back. A student cannot, and leans a little to the commoner
-one. The lean of a word is as uncertain as its count is small, so its argmax mixes modes; but over a sentence leans
-add up, so it ranks whole candidates in that mode first.
+Lengths are the source's, so the length costs nothing. Sun & Yang (ICML 2020) lower the first of these numbers
+by choosing the text. Distillation alone does so only as far as the teacher prefers one mode: a teacher that
+remembers which mode each training sentence had gives all modes back. A student that cannot remember leans a
+little to the commoner mode. The lean of a word is the less sure the rarer it is, so its argmax mixes modes; but
+over a sentence leans add up, so it ranks candidates wholly in that mode first.
 """
 import dataclasses
 import math
@@ -25,7 +25,9 @@ import os
 import numpy as np
 
 from tf_nar import types
-from tf_nar.data import atomic, corpus, records
+from tf_nar.data import atomic
+from tf_nar.data import corpus
+from tf_nar.data import records
 from tf_nar.data import vocab as vocab_lib
 
 _ENDINGS = "nslrtm"  # One a mode.
@@ -95,7 +97,8 @@ def valid_share(sources, targets):
     ValueError: for different counts, or none.
   """
   if len(sources) != len(targets) or not sources:
-    raise ValueError(f"As many targets as sources are needed, at least one; got {len(targets)} and {len(sources)}.")
+    raise ValueError("As many targets as sources are needed, at least one; got "
+                     f"{len(targets)} and {len(sources)}.")
   return sum(mode(*pair) is not None for pair in zip(sources, targets, strict=True)) / len(sources)
 
 
@@ -140,11 +143,13 @@ def write(folder, config, shards=2):
         pair = records.Pair(ids(sources[index]), ids(targets[index]), 1.0, index)
         writer.add(records.serialize(pair), len(pair.src), len(pair.tgt))
     for name, lines in ((corpus.SOURCE, sources), (corpus.TARGET, targets)):
-      atomic.write(os.path.join(building, name), "".join(f"{line}\n" for line in lines[config.pairs:]).encode())
+      text = "".join(f"{line}\n" for line in lines[config.pairs:])
+      atomic.write(os.path.join(building, name), text.encode())
     vocab.save(building)
     tokens = sum(len(line.split()) + 1 for line in sources[config.pairs:])
     valid = corpus.Split(config.valid_pairs, tokens, tokens, _lengths(sources[config.pairs:]))
-    manifest = corpus.Manifest("words", True, len(vocab), vocab.sha256, {"train": writer.split(), "valid": valid})
+    splits = {"train": writer.split(), "valid": valid}
+    manifest = corpus.Manifest("words", True, len(vocab), vocab.sha256, splits)
     corpus.write(building, manifest)
   return manifest
 
@@ -152,7 +157,8 @@ def write(folder, config, shards=2):
 def vocabulary(config):
   """Returns the `WordList` of both languages."""
   words = _source_words(config.words)
-  return vocab_lib.WordList([*types.SPECIALS, *words, *(w + e for e in _ENDINGS[:config.modes] for w in words)])
+  targets = [word + ending for ending in _ENDINGS[:config.modes] for word in words]
+  return vocab_lib.WordList([*types.SPECIALS, *words, *targets])
 
 
 def _source_words(count):

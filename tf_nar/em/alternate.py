@@ -9,8 +9,8 @@
     scores       the student's, of all candidates
     selected     the candidate it likes best: S_t+1
 
-Round 1 is plain distillation. Each stage is a folder that says DONE when it is whole, so the same command goes on
-where it was stopped, by whatever.
+Round 1 is plain distillation. Each stage is a folder that says DONE when it is whole, so the same command
+goes on where it was stopped, by whatever.
 """
 import json
 import os
@@ -24,13 +24,14 @@ DONE = "DONE"
 ROUND = ("teacher", "candidates", "distilled", "student", "scores", "selected", "measures")
 
 
-def run(stages, data_dir, workdir, *, rounds, raw_student=True, after=lambda: None, enough=lambda number: False):
+def run(stages, data_dir, workdir, *, rounds, raw_student=True, after=lambda: None,
+        enough=lambda number: False):
   """Runs all rounds; what is done already is not done again.
 
   Args:
     stages: an object with the work of each stage, as `stages.Stages`: methods `teach`, `propose`, `distil`,
-      `study`, `score`, `choose` and `measure`, each of which fills the folder given last, and is called again on
-      the same folder if it was stopped.
+      `study`, `score`, `choose` and `measure`, each of which fills the folder given last, and is called
+      again on the same folder if it was stopped.
     data_dir: the data folder of the true text.
     workdir: where the folders of all stages are, as round_1/teacher. Round 0 is a student of the true text.
     rounds: how many.

@@ -10,7 +10,7 @@ from tf_nar.data import toy
 class Alternation:
   """EM between an autoregressive teacher and a non-autoregressive student (Sun & Yang, ICML 2020).
 
-  The defaults are what the paper's program does; `quality`, `normalize` and the soft rule are in its theory alone.
+  The defaults are what the paper's program does; `quality` and the soft rule are in its theory alone.
   """
 
   teacher: config.Experiment
@@ -23,12 +23,12 @@ class Alternation:
   normalize: bool = False  # Divide the student's score by the length; as it is, it favours short candidates.
   quality: float = 0.0  # lambda of lambda log p(y | x) under the first teacher, which saw the true text.
   stop: str = "none"  # Or "ncm", "bleu": no further round once the student's no longer improves.
-  warm_start_teacher: bool = False  # From the weights of the round before; else from scratch, as in the paper.
+  warm_start_teacher: bool = False  # From the last round's weights; else from scratch.
   warm_start_student: bool = False
   later_teacher_steps: int = 0  # Of round 2 and on; 0: as the first.
   later_student_steps: int = 0
   tokens_per_batch: int = 8_192  # Padded source places translated or scored together.
-  lengths: int = 9  # Length candidates that the teacher ranks, in the report.
+  lengths: int = 9  # That the teacher ranks, in the report; 1: none.
   sample: int = 2_000  # NCM is measured on the training sentences of index below this.
   data: Any = None  # A `toy.Config` for the built-in pair; None: a data folder is given.
 
@@ -43,12 +43,14 @@ class Alternation:
       raise ValueError(f"quality is a weight of 0 or more; got {self.quality}.")
     missing = [name for name in ("beam", "nbest", "alpha") if not hasattr(self.teacher.search, name)]
     if missing:
-      raise ValueError(f"The teacher must search with a beam; {self.teacher.family} has no search.{missing[0]}. "
-                       "Take family ar.")
+      raise ValueError(
+        f"The teacher must search with a beam; {self.teacher.family} has no search.{missing[0]}. "
+        "Take family ar.")
     places = [experiment.model.net.max_length for experiment in (self.teacher, self.student)]
     if places[0] < places[1]:
-      raise ValueError(f"The teacher takes {places[0]} tokens and the student {places[1]}, but the teacher ranks what "
-                       f"the student says; set teacher.model.net.max_length={places[1]}.")
+      raise ValueError(
+        f"The teacher takes {places[0]} tokens and the student {places[1]}, but the teacher ranks what the "
+        f"student says; set teacher.model.net.max_length={places[1]}.")
     if self.data is not None and not isinstance(self.data, toy.Config):
       raise ValueError(f"data is a toy.Config, or None for a data folder of yours; got {self.data!r}.")
 

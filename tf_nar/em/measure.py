@@ -1,9 +1,9 @@
 """What is measured of one round: how many-minded its text is, and how well teacher and student translate.
 
-NCM is in nats a target token with EOS and the length term, without smoothing and dropout. Every number called ncm
-is under the student of that round, on the training sentences of index below `sample`: of the true text, of the
-distilled text that the student learned, and of the selected text. Numbers of two rounds compare where their
-students were trained equally long.
+NCM is in nats a target token with EOS and the length term, without smoothing and dropout. Every number called
+ncm is under the student of that round, on the training sentences of index below `sample`: of the true text,
+of the distilled text that the student learned, and of the selected text. Numbers of two rounds compare where
+their students were trained equally long.
 """
 import dataclasses
 import json
@@ -31,8 +31,7 @@ def measure(folders, data_dir, alternation):
   """Measures a round.
 
   Args:
-    folders: dict, stage -> folder; "student", and of a full round also "teacher", "candidates", "distilled" and
-      "selected".
+    folders: dict, stage -> folder; "student", and of a full round also "teacher", "distilled" and "selected".
     data_dir: the data folder of the true text.
     alternation: `config.Alternation`; with toy data, translations wholly in one mode are counted.
 
@@ -40,8 +39,8 @@ def measure(folders, data_dir, alternation):
     dict, name -> number:
       ncm_raw, ncm_distilled, ncm_selected   see the module
       kept_first      share of the sample's sources whose selected target is the teacher's best
-      X_bleu, X_repeats, X_valid   of the validation text translated by X: student (its own search), student_argmax,
-        student_odd, student_rescored (`lengths` lengths, ranked by the teacher), teacher.
+      X_bleu, X_repeats, X_valid   of the validation text translated by X: student_argmax, student_odd, or
+        student where its family has no ODD; student_rescored, several lengths ranked by the teacher; teacher
   """
   student = runs.load(folders["student"])
   data = {"raw": data_dir} | {name: folders[name] for name in ("distilled", "selected") if name in folders}
@@ -104,7 +103,7 @@ def _translators(student, teacher, alternation):
   else:
     yield "student", student, search, None
   if teacher:
-    if "lengths" in known:
+    if "lengths" in known and alternation.lengths > 1:
       wide = dataclasses.replace(search, lengths=alternation.lengths)
       yield "student_rescored", student, wide, rescoring.by(teacher, student)
     yield "teacher", teacher, teacher.experiment.search, None

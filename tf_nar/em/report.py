@@ -1,4 +1,4 @@
-"""The alternation so far, as em.json, a table, a plot and TensorBoard scalars; read from the folders of its stages."""
+"""The alternation so far, read from its folders, as em.json, a table, a plot and TensorBoard scalars."""
 import json
 import os
 
@@ -89,7 +89,8 @@ def plot(rows, workdir):
   matplotlib.use("Agg")
   from matplotlib import pyplot
   figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.5))
-  for axis, names in ((left, ("NCM raw", "distilled", "selected")), (right, ("teacher", "argmax", "ODD", "rescored"))):
+  bleus = ("teacher", "argmax", "ODD", "rescored")
+  for axis, names in ((left, ("NCM raw", "distilled", "selected")), (right, bleus)):
     for name in names:
       points = [(row["round"], value) for row in rows if (value := _first(row, COLUMNS[name])) is not None]
       if points:

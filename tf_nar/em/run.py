@@ -64,7 +64,8 @@ def _data(alternation, data_dir, workdir):
   if data_dir:
     return data_dir, dataclasses.replace(alternation, data=None)
   if alternation.data is None:
-    raise ValueError("This configuration has no data of its own; give --data_dir, a folder that data_prep/prepare.py made.")
+    raise ValueError("This configuration has no data of its own; give --data_dir, a folder that "
+                     "data_prep/prepare.py made.")
   data_dir = os.path.join(workdir, "data")
   if not tf.io.gfile.exists(os.path.join(data_dir, data_corpus.MANIFEST)):
     toy.write(data_dir, alternation.data)
@@ -87,7 +88,7 @@ def _same(alternation, data_dir, workdir):
       old = json.load(file)
     changed = [name for name in values if name not in MAY_CHANGE and values[name] != old.get(name)]
     if changed:
-      raise ValueError(f"{workdir} was begun with another {' and '.join(changed)}; choose another --workdir, or give "
-                       "the same settings to go on.")
+      raise ValueError(f"{workdir} was begun with another {' and '.join(changed)}; choose another --workdir, "
+                       "or give the same settings to go on.")
   tf.io.gfile.makedirs(workdir)
   atomic.write(path, json.dumps(values, indent=1).encode())

@@ -19,7 +19,7 @@ def merit(student, lengths, *, normalize=False, quality=None, weight=0.0):
   Args:
     student: float [N], log p(y | x) with EOS and the length term; -inf for what the student cannot say.
     lengths: int [N], tokens with EOS.
-    normalize: divide the student's part by the length. Differs: the original does not, and so favours short ones.
+    normalize: divide the student's part by the length; the original does not, and so favours short ones.
     quality: float [N], log A0(y | x); needed if `weight` is not 0.
     weight: lambda.
 
@@ -28,19 +28,19 @@ def merit(student, lengths, *, normalize=False, quality=None, weight=0.0):
   """
   student, lengths = np.asarray(student, np.float64), np.asarray(lengths)
   if not student.size or student.shape != lengths.shape:
-    raise ValueError(f"A selection needs at least one candidate and a score each; got {lengths.size} candidates and "
-                     f"{student.size} scores.")
+    raise ValueError("A selection needs at least one candidate and a score each; got "
+                     f"{lengths.size} candidates and {student.size} scores.")
   total = student / lengths if normalize else student
   if not weight:
     return total
   if quality is None or np.shape(quality) != student.shape:
-    raise ValueError(f"A quality weight of {weight} needs the first teacher's score of each of the {student.size} "
-                     "candidates; score them, or set quality=0.")
+    raise ValueError(f"A quality weight of {weight} needs the first teacher's score of each of the "
+                     f"{student.size} candidates; score them, or set quality=0.")
   return total + weight * np.asarray(quality, np.float64)
 
 
 def best(merits):
-  """Returns the place of the candidate to keep; of equals the first, the one that the teacher ranked higher."""
+  """Returns the place of the candidate to keep; of equals the one that the teacher ranked first."""
   return int(np.argmax(merits))
 
 

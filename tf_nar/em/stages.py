@@ -7,9 +7,9 @@
 import io
 import os
 
-from absl import logging
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from tf_nar import fit
 from tf_nar import runs
@@ -49,8 +49,8 @@ class Stages:
     search = corpus.searcher(run.model, config_lib.nbest_search(alternation))
     total = data_corpus.read(self._data_dir).splits["train"].pairs
     with progress.Progress("candidates", total=total) as bar:
-      options = dict(tokens_per_batch=alternation.tokens_per_batch, longest=run.experiment.model.net.max_length,
-                     progress=bar.advance)
+      longest = run.experiment.model.net.max_length
+      options = dict(tokens_per_batch=alternation.tokens_per_batch, longest=longest, progress=bar.advance)
       for shard in data_corpus.shards(self._data_dir):
         path = os.path.join(out, os.path.basename(shard))
         if not tf.io.gfile.exists(path):
@@ -77,9 +77,9 @@ class Stages:
         path = _scores_path(out, shard)
         if not tf.io.gfile.exists(path):
           pairs = [(each.src, tokens) for each in records.read_candidates(shard) for tokens in each.tokens]
-          scores = {name: scored(scorers[name], pairs, run.experiment.model.net.max_length,
-                                 self._alternation.tokens_per_batch, bar.advance) for name, run in judges.items()}
-          _save(path, scores)
+          options = dict(tokens_per_batch=self._alternation.tokens_per_batch, progress=bar.advance)
+          _save(path, {name: scored(scorers[name], pairs, run.experiment.model.net.max_length, **options)
+                       for name, run in judges.items()})
 
   def choose(self, candidates, scores, out):
     """Writes the data folder that the next teacher learns from."""
@@ -110,13 +110,14 @@ class Stages:
 def proposed(search, pairs, *, tokens_per_batch, longest, progress=None):
   """Returns the `records.Candidates` of some pairs, in their order.
 
-  Empty and doubled hypotheses are left out. A source that the teacher cannot read or has nothing to say to keeps
-  its target as the only candidate, so that every source stays in the corpus.
+  Empty and doubled hypotheses are left out. A source that the teacher cannot read or has nothing to say to
+  keeps its target as the only candidate, so that every source stays in the corpus.
   """
   readable = [pair.src for pair in pairs if len(pair.src) <= longest]
-  if len(readable) < len(pairs):
-    logging.warning("%d sources are longer than %d tokens and keep their targets.", len(pairs) - len(readable), longest)
-  found = iter(corpus.translate(search, readable, tokens_per_batch=tokens_per_batch, longest=longest, progress=progress))
+  if left := len(pairs) - len(readable):
+    logging.warning("%d sources are longer than %d tokens and keep their targets.", left, longest)
+  found = iter(corpus.translate(
+    search, readable, tokens_per_batch=tokens_per_batch, longest=longest, progress=progress))
   result = []
   for pair in pairs:
     said = {}
@@ -124,11 +125,12 @@ def proposed(search, pairs, *, tokens_per_batch, longest, progress=None):
       if len(candidate.tokens) > 1:
         said.setdefault(tuple(candidate.tokens), candidate.score)  # The first is the best.
     said = said or {tuple(pair.tgt): 0.0}  # Of a list of one, the score never counts.
-    result.append(records.Candidates(pair.index, pair.src, [list(tokens) for tokens in said], list(said.values())))
+    tokens, scores = [list(tokens) for tokens in said], list(said.values())
+    result.append(records.Candidates(pair.index, pair.src, tokens, scores))
   return result
 
 
-def scored(score, pairs, longest, tokens_per_batch, progress=None):
+def scored(score, pairs, longest, *, tokens_per_batch, progress=None):
   """Returns log p of (source, target) pairs, float32 [n]; -inf for a source that the model cannot read."""
   readable = [i for i, (source, _) in enumerate(pairs) if len(source) <= longest]
   scores = np.full(len(pairs), -np.inf, np.float32)

@@ -49,13 +49,15 @@ class Embedding(keras.layers.Layer):
     init = lambda: keras.initializers.RandomNormal(stddev=config.width**-0.5)
     self.words = keras_nlp.layers.ReversibleEmbedding(
       config.vocab, config.width, embeddings_initializer=init(), name="words")
-    self.words.build()
     self.bias = self.add_weight(name="output_bias", shape=(config.vocab,), initializer="zeros")
     if config.positions == "learned":
       self.places = self.add_weight(name="places", shape=(config.max_length + 1, config.width), initializer=init())
     else:
       self.sine = keras_nlp.layers.SinePositionEncoding()
-    self.built = True
+    self.build(None)
+
+  def build(self, _):
+    self.words.build()
 
   @property
   def table(self):
@@ -141,10 +143,12 @@ class Stack(keras.layers.Layer):
     self.config = config
     self.blocks = [Block(config, cross, name=f"block_{i}") for i in range(depth)]
     self.norm = norm(config, "norm")
-    shape = (None, None, config.width)
+    self.build((None, None, config.width))
+
+  def build(self, shape):
+    # Here and not in __init__, so that paths begin with this stack's name: a run finds its weights by path.
     for part in (*self.blocks, self.norm):
       part.build(shape)
-    self.built = True
 
   def call(self, x, mask, memory=None, memory_mask=None, noise=QUIET):
     """Runs over whole sequences.

@@ -45,63 +45,57 @@ def tied_cross_entropy(states, table, bias, labels, weight, smoothing=0.0):
 
 def _swept(states, table, bias, labels, weight, smoothing):
   """`tied_cross_entropy` on [k ROWS, D]; differentiable by states, table and bias."""
+  width, words = table.shape[1], tf.cast(tf.shape(table)[0], tf.float32)
 
   @tf.custom_gradient
   def total(states, table, bias):
-    words = tf.cast(table, states.dtype)
+    # The bias is the weight of a feature that is always one: its gradient comes with the table's.
+    output = tf.cast(tf.concat([tf.transpose(table), bias[None]], 0), states.dtype)  # [D + 1, V]
+    states = tf.concat([states, tf.ones_like(states[:, :1])], 1)  # [places, D + 1]
 
+    # An index, unlike a slice from a computed place, has a shape that XLA knows.
     chunks = [tf.reshape(x, [-1, ROWS, *x.shape[1:]]) for x in (states, labels, weight)]
     count = tf.shape(chunks[0])[0]
 
-    def sweep(i, loss, d_states, d_table, d_bias):
-      states, labels, weight = (x[i] for x in chunks)
-      chunk = _chunk(states, words, bias, labels, weight)
-      return i + 1, loss + chunk[0], d_states.write(i, chunk[1]), d_table + chunk[2], d_bias + chunk[3]
+    def sweep(i, loss, d_states, d_output):
+      of_states, of_labels, of_weight = (x[i] for x in chunks)
+      chunk = _chunk(of_states, output, of_labels, of_weight)
+      return i + 1, loss + chunk[0], d_states.write(i, chunk[1]), d_output + chunk[2]
 
-    gradients = tf.TensorArray(states.dtype, count, element_shape=[ROWS, states.shape[-1]])
-    start = (0, 0.0, gradients, tf.zeros_like(table), tf.zeros_like(bias))
-    _, loss, d_states, d_table, d_bias = tf.while_loop(
-      lambda i, *_: i < count, sweep, start, parallel_iterations=1)
-    d_states = tf.reshape(d_states.stack(), tf.shape(states))  # XLA has no `concat` of a TensorArray.
+    gradients = tf.TensorArray(states.dtype, count, element_shape=[ROWS, width])
+    _, loss, d_states, d_output = tf.while_loop(
+      lambda i, *_: i < count, sweep, (0, 0.0, gradients, tf.zeros(output.shape)), parallel_iterations=1)
+    d_states = tf.cast(tf.reshape(d_states.stack(), [-1, width]), tf.float32)
 
     # What the smoothed target q takes away needs no [places, V] tensor.
     hits, even = (1 - smoothing) * weight, smoothing * weight
-    mean_word = tf.reduce_mean(table, 0)  # [D]
     flat = tf.cast(states, tf.float32)
-    z_mean = tf.linalg.matvec(flat, mean_word) + tf.reduce_mean(bias)
-    right = tf.cast(tf.gather(words, labels), tf.float32)  # [places, D]
-    z_right = tf.reduce_sum(flat * right, -1) + tf.gather(bias, labels)
-    loss -= tf.reduce_sum(hits * z_right + even * z_mean)
-    d_states = tf.cast(d_states, tf.float32) - hits[:, None] * right - even[:, None] * mean_word
-    spread = tf.reduce_sum(even[:, None] * flat, 0) / tf.cast(tf.shape(table)[0], tf.float32)
-    at = labels[:, None]
-    d_table = tf.tensor_scatter_nd_sub(d_table - spread, at, hits[:, None] * flat)
-    d_bias = tf.tensor_scatter_nd_sub(d_bias - tf.reduce_mean(even) * _ratio(weight, bias), at, hits)
+    rows = tf.concat([table, bias[:, None]], 1)  # [V, D + 1]
+    right, mean = tf.gather(rows, labels), tf.reduce_mean(rows, 0)
+    loss -= tf.reduce_sum(hits * tf.reduce_sum(flat * right, -1) + even * tf.linalg.matvec(flat, mean))
+    d_states -= hits[:, None] * right[:, :width] + even[:, None] * mean[:width]
+    d_rows = tf.transpose(d_output) - tf.linalg.matvec(flat, even, transpose_a=True) / words
+    d_rows = tf.tensor_scatter_nd_sub(d_rows, labels[:, None], hits[:, None] * flat)
 
     def gradient(up):
-      return tf.cast(up * d_states, states.dtype), up * d_table, up * d_bias
+      return tf.cast(up * d_states, states.dtype), up * d_rows[:, :width], up * d_rows[:, width]
 
     return loss, gradient
 
   return total(states, table, bias)
 
 
-def _ratio(a, b):
-  return tf.cast(tf.size(a), tf.float32) / tf.cast(tf.size(b), tf.float32)
-
-
-def _chunk(states, words, bias, labels, weight):
-  """The logsumexp part of one chunk: weighted sum, and its gradients by states, words and bias."""
-  logits = tf.nn.bias_add(tf.matmul(states, words, transpose_b=True), tf.cast(bias, states.dtype))  # [ROWS, V]
+def _chunk(states, output, labels, weight):
+  """The logsumexp part of one chunk: its weighted sum, and the gradients by states [ROWS, D] and output [D + 1, V]."""
+  logits = tf.matmul(states, output)  # [ROWS, V]
   prob = tf.nn.softmax(logits)
   # logsumexp = z_y - log p_y, from the numbers at hand; no second sweep over the words.
   at = lambda x: tf.cast(tf.gather(x, labels, batch_dims=1), tf.float32)
   log_sum = at(logits) - tf.math.log(tf.maximum(at(prob), 1e-37))
-  d_states = weight[:, None] * tf.cast(tf.matmul(prob, words), tf.float32)
+  d_states = weight[:, None] * tf.cast(tf.matmul(prob, output[:-1], transpose_b=True), tf.float32)
   scaled = tf.cast(weight[:, None] * tf.cast(states, tf.float32), states.dtype)
-  d_words = tf.cast(tf.matmul(prob, scaled, transpose_a=True), tf.float32)
-  d_bias = tf.cast(tf.linalg.matvec(prob, tf.cast(weight, prob.dtype), transpose_a=True), tf.float32)
-  return tf.reduce_sum(weight * log_sum), tf.cast(d_states, states.dtype), d_words, d_bias
+  d_output = tf.cast(tf.matmul(scaled, prob, transpose_a=True), tf.float32)
+  return tf.reduce_sum(weight * log_sum), tf.cast(d_states, states.dtype), d_output
 
 
 def of_rows(logits, labels, weight):

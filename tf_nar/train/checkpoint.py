@@ -2,11 +2,13 @@
 
   checkpoints/ckpt-000400.index, .data-*     model, Adam, position in the text
 
-A checkpoint counts once its index is there, which TensorFlow writes last.
+A checkpoint counts once its index is there, which TensorFlow writes last, and is read only if it is whole: a
+machine that stops may leave a file that has its name and not yet all its bytes.
 """
 import os
 import re
 
+from absl import logging
 import numpy as np
 import tensorflow as tf
 
@@ -34,12 +36,13 @@ class Checkpoints:
     return os.path.join(self._folder, f"ckpt-{step:06d}")
 
   def restore(self):
-    """Restores the newest; returns (its step, the position to read on from), step 0 if there is none."""
-    steps = self.steps()
-    if not steps:
-      return 0, pipeline.Position(0, 0)
-    self._all.restore(self.path(steps[-1])).assert_existing_objects_matched()
-    return steps[-1], pipeline.Position(int(self._epoch), int(self._batch))
+    """Restores the newest whole one; returns (its step, the position to read on from), step 0 if there is none."""
+    for step in reversed(self.steps()):
+      if is_whole(self.path(step)):
+        self._all.read(self.path(step)).assert_existing_objects_matched()
+        return step, pipeline.Position(int(self._epoch), int(self._batch))
+      logging.warning("%s is not whole and passed over.", self.path(step))
+    return 0, pipeline.Position(0, 0)
 
   def save(self, step, position, kept):
     """Saves, then removes all but the newest and those that `kept` (a set of steps) names."""
@@ -56,9 +59,20 @@ class Checkpoints:
     held = {v.path: v.numpy() for v in self._model.variables}
     total = {path: np.zeros(value.shape, np.float64) for path, value in held.items()}
     for step in steps:
-      tf.train.Checkpoint(model=self._model).restore(self.path(step)).expect_partial()
+      tf.train.Checkpoint(model=self._model).read(self.path(step)).expect_partial()
       for v in self._model.variables:
         total[v.path] += v.numpy()
     for v in self._model.variables:
       v.assign(held[v.path])
     return {path: (value / len(steps)).astype(np.float32) for path, value in total.items()}
+
+
+def is_whole(path):
+  """Whether every value of the checkpoint can be read. Each has a checksum."""
+  try:
+    reader = tf.train.load_checkpoint(path)
+    for name in reader.get_variable_to_shape_map():
+      reader.get_tensor(name)
+  except (tf.errors.OpError, IndexError):  # What the reader says of short files and wrong checksums.
+    return False
+  return True

@@ -10,7 +10,7 @@ clips each replica's gradient before the reduction.
 """
 import tensorflow as tf
 
-SPARED = ("norm", "bias", "gamma", "beta")  # Their names; not decayed, except biases of linear maps.
+SPARED = ("/norm", "source_bias", "output_bias")  # Parts of the paths of what does not decay.
 
 
 def learning_rate(config, step):
@@ -64,4 +64,4 @@ def decays(path):
 
   Biases of linear maps decay, as in the original, whose rule missed them by their name.
   """
-  return not any(part in path for part in ("/norm", "source_bias", "output_bias"))
+  return not any(part in path for part in SPARED)

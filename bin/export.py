@@ -1,0 +1,51 @@
+"""Makes of a run one SavedModel that translates raw strings, for which only TensorFlow is needed.
+
+  python bin/export.py --workdir=runs/nat --out=runs/nat/saved_model
+  python bin/export.py --workdir=runs/nat --out=served/1 --set=search.lengths=9 --rescore_with=runs/ar
+
+Signatures: `translate` (strings) and `translate_ids` (token ids). What was exported is loaded by a fresh process
+and must translate as the run does, else nothing is written. If the vocabulary is of tokenised text, the strings
+must be so too. assets.extra/metadata.json says what the model is.
+"""
+import os
+import sys
+
+from absl import app
+from absl import flags
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import tensorflow as tf
+
+from tf_nar import runs
+from tf_nar.evaluate import corpus
+from tf_nar.evaluate import rescoring
+from tf_nar.export import saved_model
+
+WORKDIR = flags.DEFINE_string("workdir", None, "The run to export.", required=True)
+OUT = flags.DEFINE_string("out", None, "The SavedModel's folder, which must not be there yet.", required=True)
+SET = flags.DEFINE_multi_string("set", [], "Overrides, as `search.beam=1`; may be repeated.")
+RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, as the AR teacher, that ranks the candidates.")
+
+USE = """\
+import tensorflow as tf, tensorflow_text
+model = tf.saved_model.load({out!r})
+print(model.translate(tf.constant(["..."]))["translation"].numpy()[0].decode())"""
+
+
+def main(argv):
+  if len(argv) > 1:
+    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
+  tf.config.set_visible_devices([], "GPU")  # The check compares numbers, which are those of the CPU.
+  try:
+    run = runs.load(WORKDIR.value, SET.value)
+    teacher = runs.load(RESCORE_WITH.value) if RESCORE_WITH.value else None
+    search = corpus.searcher(run.model, run.experiment.search, teacher and rescoring.by(teacher, run))
+    saved_model.export(run, search, OUT.value, teacher)
+  except (ValueError, RuntimeError) as problem:
+    sys.exit(f"export: {problem}")
+  print(USE.format(out=OUT.value))
+
+
+if __name__ == "__main__":
+  app.run(main)

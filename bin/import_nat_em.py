@@ -1,0 +1,65 @@
+"""Makes a run of a TensorFlow 1 checkpoint of the original NAT-EM program, AR or NAR.
+
+  python bin/import_nat_em.py --checkpoint=DIR/model.ckpt-600 --model_config=DIR/model_config.json \\
+      --vocab=vocab.txt --workdir=runs/imported
+
+Every other binary reads the run: bin/translate.py, bin/score.py, bin/evaluate.py, bin/export.py. Its text is
+tokenised and cut by merges already, as the original's was; `@@ ` is joined on output.
+"""
+import os
+import sys
+
+from absl import app
+from absl import flags
+import tensorflow as tf
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from tf_nar import config
+from tf_nar import models
+from tf_nar import runs
+from tf_nar.data import vocab as vocab_lib
+from tf_nar.models import original
+
+CHECKPOINT = flags.DEFINE_string("checkpoint", None, "The prefix, as DIR/model.ckpt-600.", required=True)
+MODEL_CONFIG = flags.DEFINE_string("model_config", None, "The model_config.json beside it.", required=True)
+VOCAB = flags.DEFINE_string("vocab", None, "The vocabulary it was trained with: `token count` lines.", required=True)
+MINIMUM = flags.DEFINE_integer("minimum_count", 5, "Tokens seen fewer times are not in the model; the original's 5.")
+WORKDIR = flags.DEFINE_string("workdir", None, "The run folder to make.", required=True)
+
+
+def import_run(checkpoint, model_config, vocab, minimum, workdir):
+  """Makes the run folder and returns its family.
+
+  Raises:
+    ValueError: for a checkpoint of another program, or a vocabulary of another size.
+  """
+  if not tf.io.gfile.exists(checkpoint + ".index"):
+    raise ValueError(f"No checkpoint {checkpoint}: there is no {checkpoint}.index; give its prefix, as DIR/model.ckpt-600.")
+  reader = tf.train.load_checkpoint(checkpoint)
+  family = original.family(reader.get_variable_to_shape_map())
+  model = original.model_config(model_config, family)
+  words = vocab_lib.read_counts(vocab, minimum=minimum)
+  if len(words) != model.net.vocab:
+    raise ValueError(
+      f"{vocab} gives {len(words)} words with a count of {minimum} or more, the model has {model.net.vocab}; "
+      "give the vocabulary that it was trained with, or --minimum_count.")
+  experiment = config.Experiment(family, model, models.family(family).Search())
+  run = runs.create(experiment, words, workdir)
+  original.load(run.model, lambda name: reader.get_tensor(f"{original.SCOPES[family]}/{name}"))
+  runs.save_weights({v.path: v.numpy() for v in run.model.variables}, workdir)
+  return family
+
+
+def main(argv):
+  if len(argv) > 1:
+    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
+  try:
+    family = import_run(CHECKPOINT.value, MODEL_CONFIG.value, VOCAB.value, MINIMUM.value, WORKDIR.value)
+  except ValueError as problem:
+    sys.exit(f"import_nat_em: {problem}")
+  print(f"Imported a model of family {family}. Translate with:\n  python bin/translate.py --workdir={WORKDIR.value}")
+
+
+if __name__ == "__main__":
+  app.run(main)

@@ -1,0 +1,47 @@
+"""A checkpoint of the original program becomes a run (TF_NAR_GOLDEN)."""
+import dataclasses
+import runpy
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_nar import runs
+from tf_nar import types
+
+import_run = runpy.run_path("bin/import_nat_em.py")["import_run"]
+SCORES = {"at": "ar_score", "nat": "nar_score"}
+
+
+def paths(golden, kind):
+  folder = golden / "tf1_checkpoint"
+  return str(folder / kind / "model.ckpt-600"), str(folder / kind / "model_config.json"), str(folder / "vocab")
+
+
+@pytest.mark.parametrize("kind", ["at", "nat"])
+def test_imported_run_scores_as_the_original(golden, tmp_path, kind):
+  import_run(*paths(golden, kind), 5, str(tmp_path / "run"))
+  run = runs.load(str(tmp_path / "run"))
+  numbers = np.load(golden / "nat_em_tiny.npz")
+  cut = lambda side: tf.constant(np.where(
+    np.arange(40) < numbers[f"{side}_length"][:, None], numbers[side], types.PAD), tf.int32)
+  np.testing.assert_allclose(run.model.score(cut("source"), cut("target")), numbers[SCORES[kind]], rtol=1e-5, atol=1e-5)
+  assert run.vocab.decode(run.vocab.encode("w3 w7 w0")) == "w3 w7 w0"
+  search = dataclasses.replace(run.experiment.search)
+  assert run.model.translate(cut("source"), search).tokens.shape[0] == 12
+
+
+def test_another_vocabulary_is_refused(golden, tmp_path):
+  with pytest.raises(ValueError, match=r"words with a count of 1000000 or more, the model has 44"):
+    import_run(*paths(golden, "at"), 1_000_000, str(tmp_path / "run"))
+
+
+def test_a_missing_checkpoint_is_refused(tmp_path):
+  with pytest.raises(ValueError, match=r"No checkpoint .*nowhere: there is no .*\.index; give its prefix"):
+    import_run(str(tmp_path / "nowhere"), "x", "y", 5, str(tmp_path / "run"))
+
+
+def test_another_program_is_refused(tmp_path):
+  tf.train.Checkpoint(v=tf.Variable(1.0)).write(str(tmp_path / "other"))
+  with pytest.raises(ValueError, match=r"No variable of the original program"):
+    import_run(str(tmp_path / "other"), "x", "y", 5, str(tmp_path / "run"))

@@ -1,0 +1,62 @@
+"""A tiny instance of every family: the list that the conformance tests run over."""
+import dataclasses
+from typing import Any
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_nar import models
+from tf_nar import types
+from tf_nar.data import vocab as vocab_lib
+from tf_nar.layers import transformer
+from tf_nar.models import ar
+from tf_nar.models import nat_em
+
+VOCAB = vocab_lib.WordList([*types.SPECIALS, *(f"w{n}" for n in range(15))])
+NET = transformer.Config(width=16, ffn=32, heads=2, encoder_layers=1, decoder_layers=1, max_length=12)
+STILL = dict(dropout=0.0, attention_dropout=0.0, relu_dropout=0.0)  # For `net`: no noise.
+
+
+class Tiny(NamedTuple):
+  """A family in small: its config, and a search that gives several candidates."""
+
+  config: Any
+  search: Any
+
+
+TINY = {
+  "ar": Tiny(ar.Config(NET), ar.Search(beam=3, nbest=3, extra_length=4)),
+  "nat_em": Tiny(nat_em.Config(NET), nat_em.Search(lengths=3)),
+}
+
+
+def build(name, seed=0, **net):
+  """Returns a tiny model whose every weight matters: those that start at zero are moved away from it."""
+  keras.utils.set_random_seed(seed)
+  config = TINY[name].config
+  model = models.build(name, dataclasses.replace(config, net=dataclasses.replace(config.net, **net)), len(VOCAB))
+  draw = np.random.default_rng(seed)
+  for variable in model.variables:
+    variable.assign(variable + draw.normal(size=variable.shape, scale=0.1))
+  return model
+
+
+def padded(sentences, length):
+  """Lists of ids, without EOS -> int32 [B, length]."""
+  rows = [[*words, types.EOS] if words else [] for words in sentences]
+  return tf.constant([row + [types.PAD] * (length - len(row)) for row in rows], tf.int32)
+
+
+def sentences(count, longest, seed=0):
+  """Returns `count` lists of 1 to `longest` words, no word twice in a row."""
+  draw = np.random.default_rng(seed)
+  words = lambda length: np.cumsum([draw.integers(15), *draw.integers(1, 15, length - 1)]) % 15 + len(types.SPECIALS)
+  return [words(draw.integers(1, longest + 1)).tolist() for _ in range(count)]
+
+
+def batch(count=6, longest=7, length=9):
+  """Returns a `Batch` of random pairs, all padded to `length`."""
+  src, tgt = (padded(sentences(count, longest, seed), length) for seed in (1, 2))
+  return types.Batch(src, tgt, tf.linspace(0.5, 1.5, count))

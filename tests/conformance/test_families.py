@@ -1,0 +1,217 @@
+"""What every model family must do, whoever wrote it."""
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conformance import families
+from tf_nar import config
+from tf_nar import models
+from tf_nar import runs
+from tf_nar import types
+from tf_nar.train import optimizer
+from tf_nar.train import step as step_lib
+
+pytestmark = pytest.mark.parametrize("name", sorted(models.FAMILIES))
+
+BATCH = families.batch()
+CLOSE = dict(rtol=1e-5, atol=1e-5)
+MEMO = functools.lru_cache(maxsize=None)
+
+
+@MEMO
+def tiny(name):
+  """The one model of a family that tests share; none changes it."""
+  return families.build(name)
+
+
+@MEMO
+def compiled(name):
+  """Its three methods as graphs for all shapes: objective's total and count by term, score, translate."""
+  model, search = tiny(name), families.TINY[name].search
+  tokens = tf.TensorSpec([None, None], tf.int32)
+  parts = lambda batch: {k: (t.total, t.count) for k, t in model.objective(batch, seed=None, training=False).items()}
+  return (
+    tf.function(parts, input_signature=[step_lib.BATCH]),
+    tf.function(lambda src, tgt: model.score(src, tgt), input_signature=[tokens] * 2),
+    tf.function(lambda src: model.translate(src, search), input_signature=[tokens]),
+  )
+
+
+def loss(model, seed, training=True):
+  return float(types.loss(model.objective(BATCH, seed=seed, training=training)))
+
+
+def spoken(translation, row):
+  """The candidates of one sentence without their padding, [(ids, score)]."""
+  tokens, scores = translation.tokens[row].numpy(), translation.score[row].numpy()
+  return [(words[words != types.PAD].tolist(), score) for words, score in zip(tokens, scores, strict=True)]
+
+
+def assert_same_translation(one, other):
+  assert [words for words, _ in one] == [words for words, _ in other]
+  np.testing.assert_allclose([score for _, score in one], [score for _, score in other], **CLOSE)
+
+
+def test_is_listed(name):
+  assert name in families.TINY, f"Add a tiny {name} to tests/conformance/families.py."
+
+
+def test_every_variable_has_a_path_of_its_own_and_a_gradient(name):
+  model = tiny(name)
+  with tf.GradientTape() as tape:
+    value = types.loss(model.objective(BATCH, seed=[0, 0], training=True))
+  gradients = tape.gradient(value, [v.value for v in model.trainable_variables])
+  paths = [v.path for v in model.trainable_variables]
+  assert [path for path, g in zip(paths, gradients, strict=True) if g is None] == []
+  assert len(set(paths)) == len(paths)
+
+
+def test_same_seed_same_loss(name):
+  model = tiny(name)
+  assert loss(model, [3, 4]) == loss(model, [3, 4])
+  assert loss(model, [3, 4]) != loss(model, [3, 5])
+
+
+def test_at_rest_no_seed_matters(name):
+  model = tiny(name)
+  assert loss(model, [3, 4], training=False) == loss(model, [5, 6], training=False)
+  assert loss(model, [3, 4], training=False) == loss(model, None, training=False) != loss(model, [3, 4])
+
+
+def test_takes_the_longest_sentence(name):
+  objective, score, translate = compiled(name)
+  longest = families.NET.max_length
+  full = families.padded([[5, 6] * (longest // 2 - 1) + [5]], longest)
+  assert full.shape == (1, longest) and np.count_nonzero(full) == longest
+  for total, count in objective(types.Batch(full, full, tf.ones([1]))).values():
+    assert np.isfinite(total) and count > 0
+  assert np.isfinite(score(full, full)).all()
+  assert translate(full).tokens.shape[2] <= longest
+
+
+def test_padding_changes_nothing(name):
+  objective, score, translate = compiled(name)
+  wide = lambda tokens: tf.pad(tokens, [[0, 0], [0, 3]])
+  wider = types.Batch(wide(BATCH.src), wide(BATCH.tgt), BATCH.weight)
+  for one, other in zip(tf.nest.flatten(objective(BATCH)), tf.nest.flatten(objective(wider)), strict=True):
+    np.testing.assert_allclose(one, other, **CLOSE)
+  np.testing.assert_allclose(score(BATCH.src, BATCH.tgt), score(wider.src, wider.tgt), **CLOSE)
+  np.testing.assert_allclose(score(BATCH.src, BATCH.tgt), score(BATCH.src, wider.tgt), **CLOSE)
+  narrow, broad = translate(BATCH.src), translate(wider.src)
+  for row in range(BATCH.src.shape[0]):
+    assert_same_translation(spoken(narrow, row), spoken(broad, row))
+
+
+def test_batch_mates_and_blank_rows_change_nothing(name):
+  objective, score, translate = compiled(name)
+  blank = lambda tokens: tf.pad(tokens, [[0, 2], [0, 0]])
+  together = types.Batch(blank(BATCH.src), blank(BATCH.tgt), tf.pad(BATCH.weight, [[0, 2]]))
+  rows = range(BATCH.src.shape[0])
+  alone = [types.Batch(*(field[row:row + 1] for field in together)) for row in rows]
+
+  sums = {term: np.sum(values, 0) for term, values in _by_term([objective(one) for one in alone]).items()}
+  for term, value in objective(together).items():
+    np.testing.assert_allclose(value, sums[term], **CLOSE)
+  scores = [score(one.src, one.tgt)[0] for one in alone]
+  np.testing.assert_allclose(score(together.src, together.tgt)[:len(rows)], scores, **CLOSE)
+  found = translate(together.src)
+  for row in rows:
+    assert_same_translation(spoken(found, row), spoken(translate(alone[row].src), 0))
+  assert not np.any(found.tokens[-2:])
+
+
+def _by_term(values):
+  return {term: [value[term] for value in values] for term in values[0]}
+
+
+def test_blank_rows_never_spoil_a_gradient(name):
+  # A nan in a row that counts nowhere still spoils the sum: 0 * nan is nan.
+  model = tiny(name)
+  rows = types.Batch(*(tf.pad(field, [[0, 2]] + [[0, 0]] * (field.shape.rank - 1)) for field in BATCH))
+  with tf.GradientTape() as tape:
+    value = types.loss(model.objective(rows, seed=[0, 0], training=True))
+  gradients = tape.gradient(value, [v.value for v in model.trainable_variables])
+  assert np.isfinite(value) and all(np.isfinite(tf.convert_to_tensor(g)).all() for g in gradients)
+
+
+def test_form_of_a_translation(name):
+  found = compiled(name)[2](BATCH.src)
+  tokens, scores = found.tokens.numpy(), found.score.numpy()
+  assert (tokens.dtype, scores.dtype, found.passes.dtype, found.passes.shape) == (np.int32, np.float32, tf.int32, ())
+  assert tokens.shape[:2] == scores.shape == (BATCH.src.shape[0], 3) and tokens.ndim == 3
+  assert int(found.passes) >= 1
+  np.testing.assert_array_equal(scores, -np.sort(-scores, 1))
+  for words, score in zip(tokens.reshape(-1, tokens.shape[2]), scores.ravel(), strict=True):
+    ends = np.flatnonzero(words == types.EOS)[:1]
+    said = ends[0] + 1 if len(ends) else np.count_nonzero(words)
+    assert (words[:said] != types.PAD).all() and (words[said:] == types.PAD).all()
+    assert said > 0 or score == -np.inf
+
+
+def test_compiled_equals_eager(name):
+  model = tiny(name)
+  objective, score, translate = compiled(name)
+  for term, (total, count) in objective(BATCH).items():
+    eager = model.objective(BATCH, seed=None, training=False)[term]
+    np.testing.assert_allclose((total, count), (eager.total, eager.count), **CLOSE)
+  noisy = tf.function(lambda: types.loss(model.objective(BATCH, seed=[1, 2], training=True)))
+  np.testing.assert_allclose(noisy(), loss(model, [1, 2]), **CLOSE)
+  np.testing.assert_allclose(score(BATCH.src, BATCH.tgt), model.score(BATCH.src, BATCH.tgt), **CLOSE)
+  found, eager = translate(BATCH.src), model.translate(BATCH.src, families.TINY[name].search)
+  for row in range(BATCH.src.shape[0]):
+    assert_same_translation(spoken(found, row), spoken(eager, row))
+  assert int(found.passes) == int(eager.passes)
+
+
+def test_score_is_a_log_probability_of_each_sentence(name):
+  scores = compiled(name)[1](BATCH.src, BATCH.tgt)
+  assert scores.dtype == tf.float32 and scores.shape == BATCH.src.shape[:1]
+  assert (scores.numpy() < 0).all()
+
+
+def test_bfloat16_is_close(name):
+  half = families.build(name, dtype="mixed_bfloat16")
+  assert {v.dtype for v in half.variables} == {"float32"}
+  for mine, theirs in zip(half.variables, tiny(name).variables, strict=True):
+    np.testing.assert_array_equal(mine, theirs)
+  with tf.GradientTape() as tape:
+    value = types.loss(half.objective(BATCH, seed=None, training=False))
+  np.testing.assert_allclose(value, loss(tiny(name), None, training=False), rtol=0.02)
+  gradients = tape.gradient(value, [v.value for v in half.trainable_variables])
+  assert {g.dtype for g in gradients} == {tf.float32} and all(np.isfinite(tf.convert_to_tensor(g)).all() for g in gradients)
+  scores = half.score(BATCH.src, BATCH.tgt)
+  np.testing.assert_allclose(scores, compiled(name)[1](BATCH.src, BATCH.tgt), rtol=0.02)
+  found = half.translate(BATCH.src, families.TINY[name].search)
+  assert scores.dtype == found.score.dtype == tf.float32 and np.isfinite(found.score[:, 0]).all()
+
+
+def test_saved_and_loaded_says_the_same(name, tmp_path):
+  tiny_config, search = families.TINY[name]
+  experiment = config.Experiment(name, tiny_config, search)
+  runs.create(experiment, families.VOCAB, str(tmp_path))
+  runs.save_weights({v.path: v.numpy() for v in tiny(name).variables}, str(tmp_path))
+  keras.utils.set_random_seed(9)
+  loaded = runs.load(str(tmp_path))
+  assert (loaded.experiment.search, loaded.experiment.model) == (search, tiny(name).config)
+  np.testing.assert_array_equal(
+    loaded.model.score(BATCH.src, BATCH.tgt), tiny(name).score(BATCH.src, BATCH.tgt))
+
+
+def test_learns_eight_sentences_by_heart(name):
+  src, tgt = (families.padded(families.sentences(8, 6, seed), 7) for seed in (3, 4))
+  batch = types.Batch(src, tgt, tf.ones([8]))
+  model = families.build(name, width=32, ffn=64, **families.STILL)
+  recipe = config.Optimizer(learning_rate=5e-3, warmup=20)
+  update = step_lib.Update(model, optimizer.Adam(recipe, model.trainable_variables), config.Train(optimizer=recipe))
+  for step in range(250):
+    update([batch], step)
+
+  smoothing, words = model.config.smoothing, len(families.VOCAB)
+  floor = -(1 - smoothing) * np.log(1 - smoothing + smoothing / words) - smoothing * np.log(smoothing / words)
+  token = model.objective(batch, seed=None, training=False)["token"]
+  assert floor - 0.1 < token.total / token.count < floor + 0.1
+  found = model.translate(src, families.TINY[name].search)
+  assert [spoken(found, row)[0][0] for row in range(8)] == [row[row != types.PAD].tolist() for row in tgt.numpy()]

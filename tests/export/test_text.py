@@ -1,0 +1,101 @@
+"""The graph's text and ids against those of `data.vocab`, on words that real text has and on stranger ones."""
+import random
+
+import pytest
+import tensorflow as tf
+
+from data_prep import learn
+from tf_nar import types
+from tf_nar.data import vocab as vocab_lib
+from tf_nar.export import text
+
+LINES = ["a low house", "a new low tower", "the house is new", "lower the tower", "a slow news show aaaa"] * 20
+TRICKY = ["", " ", "a", "  the   house ", "the low\u00a0house", "☃ house", "new☃er", "ＮＥＷ café cafe\u0301", "<eos> <unk> <mask>",
+          "@@ a@@ b", "a\tb", "aaaaaaaaa aaaaa aaa aa", "<s> </s> </w> lo</w>w", "日本語 𝔘nicode 👩‍👩‍👧", "t▁he", "no\u2028line"]
+
+
+def words(*tokens, codes=None):
+  return vocab_lib.WordList([*types.SPECIALS, *tokens], codes)
+
+
+VOCABULARIES = {
+  "words": lambda: words("a", "the", "house", "low\u00a0house", "☃", "</w>"),
+  "no mask": lambda: vocab_lib.WordList([*types.SPECIALS[:4], "the", "house", "a"]),
+  "bpe": lambda: learn.merges(iter(LINES), 30),
+  "bpe, rare units cut": lambda: learn.merges(iter(LINES), 30, threshold=30, minimum=25),
+  "sentencepiece": lambda: learn.pieces(LINES, 24, character_coverage=1.0),
+}
+
+
+@pytest.fixture(scope="module", params=VOCABULARIES)
+def vocab(request):
+  return VOCABULARIES[request.param]()
+
+
+def encode(graph, lines):
+  """Through a function of any batch, as the exported one is."""
+  signature = [tf.TensorSpec([None], tf.string)]
+  return tf.function(graph.encode, input_signature=signature)(tf.constant(lines, tf.string)).to_list()
+
+
+def decode(graph, rows):
+  ids = tf.ragged.constant(rows, tf.int32, ragged_rank=1).to_tensor(types.PAD)
+  signature = [tf.TensorSpec([None, None], tf.int32)]
+  return [line.decode() for line in tf.function(graph.decode, input_signature=signature)(ids).numpy()]
+
+
+def test_encode_equals_the_vocabulary(vocab):
+  lines = LINES[:5] + TRICKY
+  assert encode(text.build(vocab), lines) == [vocab.encode(line) for line in lines]
+
+
+def test_encode_nothing(vocab):
+  assert encode(text.build(vocab), []) == []
+  assert encode(text.build(vocab), ["", ""]) == [[], []]
+
+
+def test_decode_equals_the_vocabulary(vocab):
+  draw = random.Random(0)
+  rows = [[draw.randrange(len(vocab)) for _ in range(draw.randrange(9))] for _ in range(200)]
+  rows += [[], [types.EOS], [5, 6, types.EOS, 5], [types.PAD, types.BOS, 5, types.MASK, types.UNK, 6]]
+  assert decode(text.build(vocab), rows) == [vocab.decode(row) for row in rows]
+
+
+@pytest.mark.parametrize("threshold", [0, 40])
+def test_random_words_are_cut_as_by_subword_nmt(threshold):
+  draw = random.Random(1)
+  word = lambda letters: "".join(draw.choices(letters, k=draw.randint(1, 12)))
+  vocab = learn.merges((word("aab") + " " + word("abcd") for _ in range(800)), 120, threshold, minimum=threshold)
+  words = [word("aabcdé") for _ in range(1000)]
+  assert encode(text.build(vocab), words) == [vocab.encode(word) for word in words]
+
+
+@pytest.mark.parametrize("codes", [
+  "a a\naa aa\naa a</w>\n",  # Pairs that overlap.
+  "b c\na bc\nabc d\na b\nab c\n",  # What was made late has an early merge: all places of one pair go first.
+  "x y\nxy xy\ny x\nx y</w>\ny x\n",  # A merge twice; the first counts.
+  "< /\n</ w\n</w >\na </w\n",  # A text that looks like the mark of an end.
+])
+def test_merges_in_all_orders(codes):
+  parts = sorted(set(codes.replace("</w>", "").split()))
+  codes = "#version: 0.2\n" + codes
+  draw = random.Random(2)
+  letters = "".join(parts)
+  lines = ["".join(draw.choices(letters, k=draw.randint(1, 9))) for _ in range(300)] + ["a</w>a", "</w>", "a</w>"]
+  cutter = vocab_lib.bpe(codes)
+  units = sorted(set(cutter.segment_tokens(lines)))
+  for known in (units, units[::2]):
+    vocab = words(*known, codes=codes)
+    assert encode(text.build(vocab), lines) == [vocab.encode(line) for line in lines]
+
+
+def test_real_lines_are_cut_as_by_subword_nmt(multi30k):
+  lines = next(multi30k.glob("train*.tok.de")).read_text().splitlines()
+  vocab = learn.merges(iter(lines[:5000]), 2000)
+  lines = lines[-500:]
+  assert encode(text.build(vocab), lines) == [vocab.encode(line) for line in lines]
+
+
+def test_merges_of_the_first_format_are_refused():
+  with pytest.raises(ValueError, match="first line is `#version: 0.2`; got version 0.1. Learn the merges again"):
+    text.build(words("ab", codes="a b\n"))

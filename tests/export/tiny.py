@@ -1,0 +1,31 @@
+"""Run folders of tiny models, untrained but not indifferent: their weights are large."""
+import numpy as np
+
+from data_prep import learn
+from tf_nar import config
+from tf_nar import models
+from tf_nar import runs
+from tf_nar import types
+from tf_nar.data import vocab as vocab_lib
+from tf_nar.layers import transformer
+
+LINES = ["a low house", "a new low tower", "the house is new", "lower the tower", "a slow news show"] * 20
+MAX_LENGTH = 12
+
+VOCABULARIES = {
+  "words": lambda: vocab_lib.WordList([*types.SPECIALS, *"a the low new house tower show is".split()]),
+  "bpe": lambda: learn.merges(iter(LINES), 20),
+  "sentencepiece": lambda: learn.pieces(LINES, 24, character_coverage=1.0),
+}
+
+
+def make(folder, family, vocab, *, dtype="float32", **search):
+  """Writes a run folder and returns its path."""
+  part = models.family(family)
+  net = transformer.Config(width=16, ffn=32, heads=2, encoder_layers=1, decoder_layers=1, max_length=MAX_LENGTH, dtype=dtype)
+  experiment = config.Experiment(family, part.Config(net), part.Search(**search))
+  run = runs.create(experiment, vocab, str(folder))
+  draw = np.random.default_rng(0)
+  runs.save_weights({variable.path: variable.numpy() + draw.normal(0, 0.3, variable.shape).astype(np.float32)
+                     for variable in run.model.variables}, str(folder))
+  return str(folder)

@@ -1,0 +1,91 @@
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_nar.layers import transformer
+from tf_nar.ops import masking
+from tf_nar.ops import noise as noise_lib
+
+NET = transformer.Config(vocab=9, width=8, ffn=12, heads=2, max_length=6)
+CLOSE = dict(rtol=1e-4, atol=1e-5)
+
+
+def normal(*shape, seed=0):
+  return tf.constant(np.random.default_rng(seed).normal(size=shape), tf.float32)
+
+
+def decoder(**changes):
+  keras.utils.set_random_seed(0)
+  return transformer.Stack(dataclasses.replace(NET, **changes), 2, cross=True)
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+def test_place_by_place_equals_all_at_once(norm):
+  stack, x, memory = decoder(norm=norm), normal(2, 5, 8), normal(2, 4, 8, seed=1)
+  seen = tf.sequence_mask([4, 2])[:, None]
+  whole = stack(x, masking.causal(5), memory, seen)
+  cache, projected = stack.start_cache(2, 5), stack.project(memory)
+  for at in range(5):
+    y, cache = stack.step(x[:, at:at + 1], at, cache, projected, seen)
+    np.testing.assert_allclose(y[:, 0], whole[:, at], **CLOSE)
+
+
+def test_rows_of_one_sentence_share_its_memory():
+  stack, x, memory = decoder(), normal(6, 3, 8), normal(2, 4, 8, seed=1)
+  seen = tf.sequence_mask([4, 2])[:, None]
+  together = stack(x, masking.causal(3), memory, seen)
+  apart = stack(x, masking.causal(3), tf.repeat(memory, 3, 0), tf.repeat(seen, 3, 0))
+  np.testing.assert_allclose(together, apart, **CLOSE)
+
+
+def test_norm_stands_where_the_layout_says():
+  x, memory, seen = normal(2, 5, 8), normal(2, 4, 8, seed=1), tf.ones([2, 1, 4], tf.bool)
+  mean = lambda **net: tf.reduce_mean(decoder(**net)(10.0 * x, masking.causal(5), memory, seen), -1)
+  np.testing.assert_allclose(mean(norm="post"), np.zeros([2, 5]), atol=1e-5)
+  np.testing.assert_allclose(mean(norm="pre"), np.zeros([2, 5]), atol=1e-5)
+  # Norms inside the branches see no scale, so with x large each adds the same to it, however large.
+  pre = decoder(norm="pre")
+  run = lambda x: pre.blocks[0](x, tf.zeros([1, 1, 5, 5]), pre.project(memory)[0], tf.zeros([1])) - x
+  np.testing.assert_allclose(run(1e3 * x), run(2e3 * x), atol=0.02)
+  assert np.abs(run(1e3 * x)).max() > 0.5
+
+
+def test_dropout_comes_only_from_the_noise_given():
+  stack, x, memory, seen = decoder(), normal(2, 5, 8), normal(2, 4, 8, seed=1), tf.ones([2, 1, 4], tf.bool)
+  run = lambda seed: stack(x, masking.causal(5), memory, seen, noise=noise_lib.Noise(seed)).numpy()
+  np.testing.assert_array_equal(run([1, 2]), run([1, 2]))
+  assert not np.allclose(run([1, 2]), run([1, 3])) and not np.allclose(run([1, 2]), run(None))
+
+
+def test_embeddings_are_scaled_by_the_root_of_the_width():
+  embed = transformer.Embedding(NET)
+  np.testing.assert_allclose(embed.look_up([[3]])[0, 0], embed.table[3] * 8**0.5, rtol=1e-6)
+  np.testing.assert_allclose(embed.positions(2), embed.places[:2] * 8**0.5, rtol=1e-6)
+  assert embed.places.shape[0] == NET.max_length + 1  # A [LEN] slot may come before the longest sentence.
+
+
+def test_output_layer_is_the_table():
+  embed, states = transformer.Embedding(NET), normal(2, 3, 8)
+  embed.bias.assign(normal(9, seed=1))
+  np.testing.assert_allclose(embed.logits(states), states.numpy() @ embed.table.numpy().T + embed.bias.numpy(), **CLOSE)
+
+
+def test_sine_places_are_no_weights():
+  embed = transformer.Embedding(dataclasses.replace(NET, positions="sine"))
+  assert {v.path.split("/")[-1] for v in embed.variables} == {"embeddings", "output_bias"}
+  places = embed.positions(6).numpy()
+  assert places.shape == (6, 8) and len(np.unique(places.round(4), axis=0)) == 6
+  np.testing.assert_allclose((places**2).sum(-1), np.full(6, 4.0), rtol=1e-5)  # Four pairs of sine and cosine.
+
+
+@pytest.mark.parametrize("change, message", [
+  (dict(norm="middle"), "net.norm is post or pre .* got middle, learned"),
+  (dict(positions="rotary"), "positions learned or sine; got post, rotary"),
+  (dict(dtype="float16"), "net.dtype is float32 or mixed_bfloat16; got 'float16'"),
+])
+def test_config_refuses(change, message):
+  with pytest.raises(ValueError, match=message):
+    dataclasses.replace(NET, **change)

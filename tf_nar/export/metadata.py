@@ -1,0 +1,56 @@
+"""What a SavedModel says of itself, in assets.extra/metadata.json, where servers leave files alone."""
+import dataclasses
+import importlib.metadata
+import json
+import os
+
+import tensorflow as tf
+
+from tf_nar.data import atomic
+
+FOLDER, FILE, LOG = "assets.extra", "metadata.json", "log.jsonl"
+PACKAGES = ("tensorflow", "tensorflow-text", "keras")
+
+
+def describe(run, teacher=None):
+  """Returns what a reader needs to know of an exported run, as a dict of plain values.
+
+  Args:
+    run: a `runs.Run`.
+    teacher: the `runs.Run` that rescores, or None.
+  """
+  return {
+      "family": run.experiment.family,
+      "search": dataclasses.asdict(run.experiment.search),
+      "max_length": run.experiment.model.net.max_length,
+      "dtype": run.experiment.model.net.dtype,
+      "rescored_by": teacher and teacher.experiment.family,
+      "tokenization": run.vocab.tokenization,
+      "vocabulary_sha256": run.vocab.sha256,
+      "valid_bleu": _valid_bleu(run.workdir),
+      "versions": {name: _version(name) for name in PACKAGES},
+  }
+
+
+def write(facts, folder):
+  """Writes what `describe` returned into a SavedModel's folder."""
+  tf.io.gfile.makedirs(os.path.join(folder, FOLDER))
+  atomic.write(os.path.join(folder, FOLDER, FILE), json.dumps(facts, indent=2).encode())
+
+
+def _valid_bleu(workdir):
+  """Returns the last validation BLEU of a run, None if it was never measured."""
+  path = os.path.join(workdir, LOG)
+  if not tf.io.gfile.exists(path):
+    return None
+  with tf.io.gfile.GFile(path) as file:
+    rows = [json.loads(line) for line in file if line.endswith("\n")]  # The last may be half written.
+  return next((row["valid_bleu"] for row in reversed(rows) if "valid_bleu" in row), None)
+
+
+def _version(package):
+  """Returns a version; None for one that is installed under another name, as tensorflow-tpu."""
+  try:
+    return importlib.metadata.version(package)
+  except importlib.metadata.PackageNotFoundError:
+    return None

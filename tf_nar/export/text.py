@@ -1,0 +1,80 @@
+"""Text to ids and back inside a graph, equal to `data.vocab` of the run.
+
+What is built is a `tf.Module` with
+
+  encode(string [B])    -> int32 [B, (S)], ragged, without EOS
+  decode(int32 [B, T])  -> string [B], up to the first EOS, without PAD, BOS and MASK
+
+which carries all its tables, so that a SavedModel has no file beside it.
+"""
+import os
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+
+from tf_nar import types
+from tf_nar.data import vocab as vocab_lib
+from tf_nar.export import merges
+
+
+def build(vocab):
+  """Returns the graph's `Words` or `Pieces` for a vocabulary of `data.vocab`."""
+  return Words(vocab) if vocab.tokenized else Pieces(vocab)
+
+
+class Words(tf.Module):
+  """A list of words, perhaps cut by byte-pair merges."""
+
+  def __init__(self, vocab):
+    super().__init__()
+    self._tokens, self._skipped = np.array(vocab.tokens, object), _skipped(vocab)
+    reserved = 5 if vocab.has_mask else 4  # In a text they are words like others: unknown.
+    ids = {token: place for place, token in enumerate(vocab.tokens) if place >= reserved}
+    self._merges = merges.Merges(vocab.codes, ids) if vocab.codes else None
+    self._ids = None if vocab.codes else merges.table(list(ids), ids.values(), types.UNK)
+
+  def encode(self, texts):
+    words = tf.strings.split(texts, " ")
+    words = tf.ragged.boolean_mask(words, words != "")
+    if self._merges is None:
+      return tf.ragged.map_flat_values(self._ids.lookup, words)
+    return words.with_values(self._merges.encode(words.values)).merge_dims(1, 2)
+
+  def decode(self, ids):
+    words = tf.ragged.map_flat_values(lambda flat: tf.gather(self._tokens, flat), _said(ids, self._skipped))
+    return tf.strings.regex_replace(tf.strings.reduce_join(words, -1, separator=" "), "@@( |$)", "")
+
+
+class Pieces(tf.Module):
+  """A SentencePiece model."""
+
+  def __init__(self, vocab):
+    super().__init__()
+    import tensorflow_text  # Heavy, and of no use to word lists.
+    self._skipped = _skipped(vocab)
+    self._pieces = tensorflow_text.SentencepieceTokenizer(_model(vocab), out_type=tf.int32)
+
+  def encode(self, texts):
+    return self._pieces.tokenize(texts)
+
+  def decode(self, ids):
+    return self._pieces.detokenize(_said(ids, self._skipped))
+
+
+def _model(vocab):
+  with tempfile.TemporaryDirectory() as folder:
+    vocab.save(folder)
+    with open(os.path.join(folder, vocab_lib.PIECES_FILE), "rb") as file:
+      return file.read()
+
+
+def _skipped(vocab):
+  return np.array([types.PAD, types.BOS] + [types.MASK] * vocab.has_mask, np.int32)
+
+
+def _said(ids, skipped):
+  """int32 [B, T] -> int32 [B, (T)]: what stands before EOS and is said."""
+  ended = tf.cumsum(tf.cast(ids == types.EOS, tf.int32), 1) > 0
+  silent = tf.reduce_any(ids[..., None] == skipped, -1)
+  return tf.ragged.boolean_mask(ids, ~(ended | silent))
