@@ -9,9 +9,9 @@ tokenised and cut by merges already, as the original's was; `@@ ` is joined on o
 import os
 import sys
 
+import tensorflow as tf
 from absl import app
 from absl import flags
-import tensorflow as tf
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 

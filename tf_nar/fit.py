@@ -2,8 +2,8 @@
 import functools
 import os
 
-from absl import logging
 import tensorflow as tf
+from absl import logging
 
 from tf_nar import runs
 from tf_nar import types

@@ -1,7 +1,6 @@
 """A tiny instance of every family: the list that the conformance tests run over."""
 import dataclasses
-from typing import Any
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np

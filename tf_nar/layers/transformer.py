@@ -40,6 +40,15 @@ class Config:
       raise ValueError(f"net.dtype is float32 or mixed_bfloat16; got {self.dtype!r}.")
 
 
+# The original program's three sizes (its configs/transformer_*.json), and one for small corpora.
+SMALL = Config(width=256, ffn=1024, heads=4, encoder_layers=5, decoder_layers=5)
+BASE = Config()
+LARGE = Config(width=1024, ffn=4096, heads=16)
+TINY = Config(
+  width=128, ffn=256, heads=4, encoder_layers=4, decoder_layers=4, dropout=0.3, attention_dropout=0.0,
+  relu_dropout=0.0, max_length=128, positions="sine", epsilon=1e-6, dtype="mixed_bfloat16")
+
+
 class Embedding(keras.layers.Layer):
   """Words and places, one table each for source, target and output: sqrt(D) E[x] + sqrt(D) P[i]."""
 

@@ -8,9 +8,9 @@ machine that stops may leave a file that has its name and not yet all its bytes.
 import os
 import re
 
-from absl import logging
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from tf_nar.data import pipeline
 

@@ -3,9 +3,9 @@ import dataclasses
 import json
 import os
 
-from absl import logging
 import tensorflow as tf
 import tqdm
+from absl import logging
 
 from tf_nar.data import atomic
 

@@ -1,0 +1,25 @@
+"""EM on Multi30k en-de (lc.norm.tok, joint BPE of 10,000 merges): two rounds after distillation.
+
+  python data_prep/prepare.py --tokenizer=bpe --operations=10000 \
+      --source=train.lc.norm.tok.en --target=train.lc.norm.tok.de \
+      --valid_source=val.lc.norm.tok.en --valid_target=val.lc.norm.tok.de --out=data/multi30k_en_de
+  python bin/em.py --config=configs/em_multi30k.py --data_dir=data/multi30k_en_de --workdir=runs/em_multi30k
+
+Hours on two CPU cores; the same command goes on after a stop. Measured: docs/results.md.
+"""
+from configs import ar_multi30k
+from configs import nat_em_multi30k
+from tf_nar.em import config
+
+
+def get_config():
+  return config.Alternation(
+    teacher=ar_multi30k.get_config(),
+    student=nat_em_multi30k.get_config(),
+    rounds=3,  # The first is plain distillation.
+    nbest=10,
+    warm_start_teacher=True,
+    warm_start_student=True,
+    later_teacher_steps=800,
+    later_student_steps=1_500,
+  )

@@ -1,0 +1,30 @@
+"""The NAR student on Multi30k en-de (lc.norm.tok, joint BPE of 10,000 merges).
+
+  python bin/train.py --config=configs/nat_em_multi30k.py --data_dir=data/multi30k_en_de --workdir=runs/student
+
+That trains on the text as it came; configs/em_multi30k.py trains it on what a teacher makes of it. Measured: docs/results.md.
+"""
+import dataclasses
+
+from tf_nar import config
+from tf_nar.layers import transformer
+from tf_nar.models import nat_em
+
+
+def get_config():
+  return config.Experiment(
+    family="nat_em",
+    model=nat_em.Config(dataclasses.replace(transformer.TINY, dropout=0.2)),
+    search=nat_em.Search(odd=True),
+    train=config.Train(
+      steps=6_000,
+      tokens_per_batch=4_096,
+      max_length=64,
+      optimizer=config.Optimizer(learning_rate=0.0025, warmup=1_500),
+      log_every=60,
+      validate_every=120,  # About an epoch.
+      patience=15,
+      keep=10,
+      average=10,
+    ),
+  )

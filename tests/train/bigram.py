@@ -1,0 +1,35 @@
+"""The least that a loop can train: says each word from the source word in its place, under dropout."""
+import keras
+import tensorflow as tf
+
+from tf_nar import types
+from tf_nar.losses import cross_entropy
+from tf_nar.ops import masking
+from tf_nar.ops import noise as noise_lib
+
+
+class Bigram(keras.Model):
+  """Two terms, counted by token and by sentence. `traced` counts how often `objective` was called."""
+
+  def __init__(self, words=45, width=4, rate=0.3):
+    super().__init__(name="bigram")
+    keras.utils.set_random_seed(0)
+    self.table = self.add_weight(name="table", shape=(words, width))
+    self.output = self.add_weight(name="output", shape=(width, words))
+    self.length = self.add_weight(name="length", shape=(), initializer="ones")
+    self.rate, self.traced = rate, 0
+    self.built = True
+
+  def objective(self, batch, *, seed, training):
+    self.traced += 1
+    noise = noise_lib.Noise(seed if training else None)
+    states = noise.drop(tf.gather(tf.convert_to_tensor(self.table), batch.src), self.rate)
+    logits = tf.einsum("btd,dv->btv", states, tf.convert_to_tensor(self.output))
+    weight = tf.cast(masking.valid(batch.tgt), tf.float32) * batch.weight[:, None]
+    token = cross_entropy.cross_entropy(logits, batch.tgt, weight)
+    lengths = tf.cast(masking.lengths(batch.tgt), tf.float32)
+    length = tf.reduce_sum(batch.weight * (lengths - self.length) ** 2)
+    return {
+      "token": types.Term(token, tf.reduce_sum(weight)),
+      "length": types.Term(length, tf.reduce_sum(batch.weight), 0.1),
+    }

@@ -1,0 +1,95 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conformance import families
+from tf_nar import config
+from tf_nar import models
+from tf_nar.train import optimizer
+
+RECIPE = config.Optimizer(learning_rate=0.02, warmup=3)
+
+
+def variables():
+  draw = np.random.default_rng(0)
+  shapes = {"words": (5, 3), "norm": (3,), "kernel": (3, 2)}
+  made = []
+  for scope, shape in shapes.items():
+    with keras.name_scope(f"model/{scope}"):
+      made.append(keras.Variable(draw.normal(size=shape).astype(np.float32), name="w"))
+  return made
+
+
+def gradients(step):
+  """Rows 1 and 4 of the table; row 4 was looked up twice."""
+  draw = np.random.default_rng(100 + step)
+  rows, norm, kernel = (draw.normal(size=s).astype(np.float32) for s in ((3, 3), (3,), (3, 2)))
+  table = tf.IndexedSlices(tf.constant(rows), tf.constant([4, 1, 4]), tf.constant([5, 3]))
+  dense = np.zeros((5, 3))
+  np.add.at(dense, [4, 1, 4], rows)
+  return [table, tf.constant(norm), tf.constant(kernel)], [dense, norm, kernel]
+
+
+def by_hand(recipe, weights, steps):
+  """Adam as its docstring says it, in float64. `weights` are decayed but for the second."""
+  m, v = ([np.zeros_like(w) for w in weights] for _ in range(2))
+  norms = []
+  for step in range(steps):
+    g = gradients(step)[1]
+    norms.append(np.sqrt(sum((x**2).sum() for x in g)))
+    shrink = min(1.0, recipe.clip_norm / norms[-1]) if recipe.clip_norm else 1.0
+    rate = recipe.learning_rate * min((step + 1) / recipe.warmup, (recipe.warmup / (step + 1)) ** 0.5)
+    for k, w in enumerate(weights):
+      m[k] = recipe.beta_1 * m[k] + (1 - recipe.beta_1) * shrink * g[k]
+      v[k] = recipe.beta_2 * v[k] + (1 - recipe.beta_2) * (shrink * g[k]) ** 2
+      first = m[k] / (1 - recipe.beta_1 ** (step + 1)) if recipe.bias_correction else m[k]
+      second = v[k] / (1 - recipe.beta_2 ** (step + 1)) if recipe.bias_correction else v[k]
+      weights[k] = w - rate * (first / (np.sqrt(second) + recipe.epsilon) + (k != 1) * recipe.weight_decay * w)
+  return weights, norms
+
+
+@pytest.mark.parametrize("clip", [0.0, 1.0, 100.0])
+@pytest.mark.parametrize("correction, decay", [(True, 0.0), (False, 0.0), (True, 0.1), (False, 0.1)])
+def test_is_adam(correction, decay, clip):
+  recipe = config.Optimizer(
+    learning_rate=0.02, warmup=3, bias_correction=correction, weight_decay=decay, clip_norm=clip)
+  ours = variables()
+  start = [v.numpy().astype(np.float64) for v in ours]
+  adam, norms = optimizer.Adam(recipe, ours), []
+  for step in range(5):
+    norm, rate = adam.apply(gradients(step)[0])
+    norms.append(norm)
+    np.testing.assert_allclose(rate, optimizer.learning_rate(recipe, step))
+  theirs, their_norms = by_hand(recipe, start, 5)
+  for mine, other in zip(ours, theirs, strict=True):
+    np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-6)
+  np.testing.assert_allclose(norms, their_norms, rtol=1e-5)
+
+
+def test_inverse_square_root_peaks_at_the_end_of_warmup():
+  recipe = config.Optimizer(learning_rate=5e-4, warmup=400)
+  rates = np.array([float(optimizer.learning_rate(recipe, step)) for step in (0, 199, 398, 399, 400, 1_599)])
+  np.testing.assert_allclose(rates[[0, 1, 3, 5]], [5e-4 / 400, 2.5e-4, 5e-4, 2.5e-4], rtol=1e-5)
+  assert rates.argmax() == 3
+
+
+@pytest.mark.parametrize("step, rate", [(0, 2.47e-7), (1_000, 2.47e-4), (4_000, 9.88e-4), (120_000, 1.80e-4)])
+def test_schedule_of_the_original(step, rate):
+  recipe = config.Optimizer(learning_rate=0.1, warmup=4_000, schedule="nat_em")
+  np.testing.assert_allclose(optimizer.learning_rate(recipe, step), rate, rtol=5e-3)
+
+
+def test_original_schedule_is_capped_for_short_warmups():
+  recipe = config.Optimizer(learning_rate=0.1, warmup=4, schedule="nat_em")
+  rates = [float(optimizer.learning_rate(recipe, step)) for step in (3, 100, 3_999)]
+  np.testing.assert_allclose(rates, [0.1 * 10 / 16 * 4_000**-0.5] * 3, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(models.FAMILIES))
+def test_only_norms_and_the_two_outer_biases_are_spared(name):
+  spared = {v.path for v in families.build(name).variables if not optimizer.decays(v.path)}
+  every = {v.path for v in families.build(name).variables}
+  assert spared == {path for path in every if path.endswith(("gamma", "beta", "source_bias", "output_bias"))}
+  assert {"encoder/norm/gamma", "embed/output_bias"} <= spared
+  assert "encoder/block_0/widen/bias" in every - spared
