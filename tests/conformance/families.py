@@ -38,7 +38,7 @@ def build(name, seed=0, **net):
   model = models.build(name, dataclasses.replace(config, net=dataclasses.replace(config.net, **net)), len(VOCAB))
   draw = np.random.default_rng(seed)
   for variable in model.variables:
-    variable.assign(variable + draw.normal(size=variable.shape, scale=0.1))
+    variable.assign(variable.numpy() + draw.normal(size=variable.shape, scale=0.1))
   return model
 
 

@@ -176,7 +176,7 @@ def test_bfloat16_is_close(name):
   half = families.build(name, dtype="mixed_bfloat16")
   assert {v.dtype for v in half.variables} == {"float32"}
   for mine, theirs in zip(half.variables, tiny(name).variables, strict=True):
-    np.testing.assert_array_equal(mine, theirs)
+    np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
   with tf.GradientTape() as tape:
     value = types.loss(half.objective(BATCH, seed=None, training=False))
   np.testing.assert_allclose(value, loss(tiny(name), None, training=False), rtol=0.02)

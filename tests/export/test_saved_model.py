@@ -42,6 +42,8 @@ def load(folder, case):
 def exported(request, tmp_path_factory):
   """A run and its SavedModel, which no process has checked."""
   folder = tmp_path_factory.mktemp("exported")
+  (folder / "out.tmp").mkdir()
+  (folder / "out.tmp/old").touch()  # As a killed export leaves it.
   run, search = load(folder / "run", CASES[request.param])
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(verify, "check", lambda *_: None)
@@ -167,17 +169,8 @@ def test_metadata(exported, tmp_path):
   assert metadata.describe(run._replace(workdir=str(tmp_path)))["valid_bleu"] == 9.5
 
 
-def test_no_export_over_another(tmp_path):
-  (tmp_path / "out").mkdir()
-  run, search = load(tmp_path / "run", CASES["nat_em, words"])
+def test_no_export_over_another(exported):
   with pytest.raises(ValueError, match="out is there already; choose another --out, or remove it"):
-    saved_model.export(run, search, str(tmp_path / "out"))
-  assert os.listdir(tmp_path / "out") == []
-
-
-def test_what_a_killed_export_left_is_replaced(tmp_path, unchecked):
-  (tmp_path / "out.tmp").mkdir()
-  (tmp_path / "out.tmp/old").touch()
-  run, search = load(tmp_path / "run", CASES["nat_em, words"])
-  saved_model.export(run, search, str(tmp_path / "out"))
-  assert "saved_model.pb" in os.listdir(tmp_path / "out") and "old" not in os.listdir(tmp_path / "out")
+    saved_model.export(exported.run, exported.search, exported.out)
+  assert sorted(os.listdir(exported.out)) == ["assets", "assets.extra", "fingerprint.pb", "saved_model.pb", "variables"]
+  assert sorted(os.listdir(os.path.dirname(exported.out))) == ["out", "run"]

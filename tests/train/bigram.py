@@ -15,7 +15,7 @@ class Bigram(keras.Model):
     super().__init__(name="bigram")
     keras.utils.set_random_seed(0)
     self.table = self.add_weight(name="table", shape=(words, width))
-    self.output = self.add_weight(name="output", shape=(width, words))
+    self.speak = self.add_weight(name="speak", shape=(width, words))
     self.length = self.add_weight(name="length", shape=(), initializer="ones")
     self.rate, self.traced = rate, 0
     self.built = True
@@ -24,7 +24,7 @@ class Bigram(keras.Model):
     self.traced += 1
     noise = noise_lib.Noise(seed if training else None)
     states = noise.drop(tf.gather(tf.convert_to_tensor(self.table), batch.src), self.rate)
-    logits = tf.einsum("btd,dv->btv", states, tf.convert_to_tensor(self.output))
+    logits = tf.einsum("btd,dv->btv", states, tf.convert_to_tensor(self.speak))
     weight = tf.cast(masking.valid(batch.tgt), tf.float32) * batch.weight[:, None]
     token = cross_entropy.cross_entropy(logits, batch.tgt, weight)
     lengths = tf.cast(masking.lengths(batch.tgt), tf.float32)

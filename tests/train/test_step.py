@@ -38,15 +38,11 @@ def updates(model, accumulate=1, **train):
 
 def assert_same_weights(one, other, **tolerance):
   for mine, theirs in zip(one.variables, other.variables, strict=True):
-    np.testing.assert_allclose(mine, theirs, err_msg=mine.path, **tolerance)
+    np.testing.assert_allclose(mine.numpy(), theirs.numpy(), err_msg=mine.path, **tolerance)
 
 
-@pytest.mark.parametrize("make_model", [
-  lambda: bigram.Bigram(words=20, rate=0.0),
-  lambda: families.build("nat_em", **families.STILL),
-], ids=["bigram", "nat_em"])
-def test_unequal_micro_batches_are_the_batch_they_make_up(make_model):
-  several, one = make_model(), make_model()
+def test_unequal_micro_batches_are_the_batch_they_make_up():
+  several, one = (bigram.Bigram(words=20, rate=0.0) for _ in range(2))
   gather, whole = updates(several, accumulate=3), updates(one)
   for step in range(3):
     batches = [make(rows, length, 10 * step + rows) for rows, length in ((2, 4), (5, 9), (1, 6))]
@@ -62,7 +58,7 @@ def test_micro_batches_drop_different_units():
   noisy = [bigram.Bigram(words=20), bigram.Bigram(words=20)]
   updates(noisy[0], accumulate=2)([batch, batch], 0)
   updates(noisy[1])([batch], 0)  # The first of the two: of the same draw, twice it would be it.
-  assert not np.allclose(noisy[0].table, noisy[1].table, rtol=1e-4)
+  assert not np.allclose(noisy[0].table.numpy(), noisy[1].table.numpy(), rtol=1e-4)
 
 
 @pytest.mark.parametrize("accumulate, traces", [(1, 1), (2, 2)])  # Two: counts, and gradients.
@@ -82,6 +78,7 @@ def test_noise_is_of_the_runs_seed_and_the_step():
   assert len(set(losses.values())) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(models.FAMILIES))
 def test_xla_makes_the_same_step(name):
   batch, plain, compiled = make(4, 6, 0), families.build(name), families.build(name)

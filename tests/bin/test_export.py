@@ -1,0 +1,39 @@
+"""bin/export.py as a user calls it; the lines that it prints are run as they are."""
+import pathlib
+import subprocess
+import sys
+
+import tensorflow as tf
+
+from tests.export import tiny
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def call(*arguments):
+  return subprocess.run([sys.executable, ROOT / "bin/export.py", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_export_and_use(tmp_path, capsys):
+  vocab = tiny.VOCABULARIES["words"]()
+  run, teacher = tiny.make(tmp_path / "nat", "nat_em", vocab), tiny.make(tmp_path / "ar", "ar", vocab)
+  done = call(f"--workdir={run}", f"--rescore_with={teacher}", f"--out={tmp_path}/out", "--set=search.lengths=3")
+  assert done.returncode == 0, done.stderr
+  lines = done.stdout.splitlines()[-3:]
+  names = {}
+  exec("\n".join(lines).replace("...", "a low house"), names)
+  said = names["model"].translate(tf.constant(["a low house"]))["translation"].numpy()[0].decode()
+  assert capsys.readouterr().out == said + "\n" and said
+  assert '"lengths": 3' in (tmp_path / "out/assets.extra/metadata.json").read_text()
+
+
+def test_refusals_are_one_line(tmp_path):
+  run = tiny.make(tmp_path / "nat", "nat_em", tiny.VOCABULARIES["words"]())
+  teacher = tiny.make(tmp_path / "ar", "ar", tiny.VOCABULARIES["bpe"]())
+  for arguments, message in (
+      ([f"--workdir={tmp_path}/none"], f"export: No run at {tmp_path}/none"),
+      ([f"--workdir={run}", f"--rescore_with={teacher}"], f"export: {teacher} cannot rescore {run}: its vocabulary is"),
+  ):
+    refused = call(*arguments, f"--out={tmp_path}/out")
+    assert refused.returncode == 1 and refused.stderr.splitlines()[-1].startswith(message)
+    assert not (tmp_path / "out").exists() and "Traceback" not in refused.stderr
