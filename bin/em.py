@@ -38,14 +38,15 @@ Translate, measure and ship the student of the last round, {student}:
   python bin/evaluate.py --workdir={student} --source={data}/valid.src --reference={data}/valid.tgt
   python bin/evaluate.py --workdir={student} --source={data}/valid.src --reference={data}/valid.tgt \\
       --set=search.lengths=9 --rescore_with={teacher}
-  python bin/export.py --workdir={student} --output={workdir}/saved_model
+  python bin/export.py --workdir={student} --out={workdir}/saved_model
 
-Your own text (tokenised train.src, train.tgt, valid.src, valid.tgt), in five commands:
+Your own text, one sentence a line, in five commands (the sizes of {config} are a toy's; copy and raise them):
 
-  python data_prep/prepare.py --help      # says how to make data/mine from them
+  python data_prep/prepare.py --source=train.src --target=train.tgt --valid_source=valid.src \
+      --valid_target=valid.tgt --out=data/mine
   python bin/em.py --config={config} --data_dir=data/mine --workdir=runs/mine
   python bin/evaluate.py --workdir=runs/mine/round_{last}/student --source=test.src --reference=test.tgt
-  python bin/export.py --workdir=runs/mine/round_{last}/student --output=runs/mine/saved_model
+  python bin/export.py --workdir=runs/mine/round_{last}/student --out=runs/mine/saved_model
   tensorboard --logdir=runs/mine
 """
 

@@ -3,9 +3,9 @@
   python bin/export.py --workdir=runs/nat --out=runs/nat/saved_model
   python bin/export.py --workdir=runs/nat --out=served/1 --set=search.lengths=9 --rescore_with=runs/ar
 
-Signatures: `translate` (strings) and `translate_ids` (token ids). What was exported is loaded by a fresh process
-and must translate as the run does, else nothing is written. If the vocabulary is of tokenised text, the strings
-must be so too. assets.extra/metadata.json says what the model is.
+Signatures: `translate` (strings) and `translate_ids` (token ids). A fresh process loads what was exported and
+must translate with it as the run does, else nothing is written. If the vocabulary is of tokenised text, the
+strings must be so too. assets.extra/metadata.json says what the model is.
 """
 import os
 import sys

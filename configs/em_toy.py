@@ -1,6 +1,18 @@
 """EM on the built-in toy pair, where distillation alone does not help (tf_nar/data/toy.py says why).
 
   python bin/em.py --config=configs/em_toy.py --workdir=runs/demo
+
+Measured on two CPU cores, TF 2.20; seeds of data, teacher and student all 0 / all 1. NCM is that of the text
+that the round's student learned, nats a token; BLEU and the share of translations wholly in one mode are the
+student's, by ODD, on validation text. At best a parallel model has NCM 0.583 on the true text, and BLEU 58.
+
+  round                  NCM              BLEU           valid
+  0  true text           0.624 / 0.631    41.7 / 29.0    0.415 / 0.190
+  1  distillation        0.601 / 0.609    41.4 / 37.5    0.375 / 0.345
+  2                      0.081 / 0.107    58.4 / 54.7    1.000 / 0.980
+  3                      0.068 / 0.071    58.4 / 54.3    1.000 / 0.995
+
+It took 3 min 50 s of CPU time.
 """
 from tf_nar import config
 from tf_nar.data import toy

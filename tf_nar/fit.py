@@ -42,6 +42,7 @@ def fit(experiment, data_dir, workdir, *, warm_start=None):
   if warm_start:
     runs.load_weights(run.model, warm_start)
   train = experiment.train
+  _check_lengths(data_dir, train.max_length, run.model.config.net.max_length)
   logging.info(
     "%s: %.2f M weights, %d words; %.1f %% of the places of a batch are padding.", workdir,
     sum(v.shape.num_elements() for v in run.model.variables) / 1e6, len(vocab),
@@ -52,6 +53,15 @@ def fit(experiment, data_dir, workdir, *, warm_start=None):
   runs.save_weights(weights, workdir)
   runs.load_weights(run.model, workdir)
   return run
+
+
+def _check_lengths(data_dir, kept, taken):
+  """Refuses training pairs that the model has no places for: those up to `kept` tokens are trained on."""
+  lengths = data_corpus.read(data_dir).splits["train"].lengths
+  if (longest := max((n for n in lengths if n <= kept), default=0)) > taken:
+    raise ValueError(
+      f"{data_dir} has pairs of {longest} tokens, but the model takes model.net.max_length={taken}; "
+      f"raise it, or set train.max_length={taken} to leave longer pairs out.")
 
 
 class Validation:
@@ -67,6 +77,8 @@ class Validation:
     ids = lambda lines: [[*run.vocab.encode(line), types.EOS] for line in lines]
     self._ids, targets = ids(self._sources), ids(self._references)
     self._pairs = [pair for pair in zip(self._ids, targets, strict=True) if max(map(len, pair)) <= self._longest]
+    if not self._pairs:
+      raise ValueError(f"No validation pair of {data_dir} fits in model.net.max_length={self._longest}; raise it.")
     self._ids = [source[:self._longest - 1] + [types.EOS] for source in self._ids]
 
   def __call__(self):

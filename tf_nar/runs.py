@@ -65,8 +65,6 @@ def load(workdir, overrides=()):
   experiment = _read(workdir)
   for assignment in overrides:
     experiment = config.override(experiment, assignment)
-  if not tf.io.gfile.exists(os.path.join(workdir, WEIGHTS)):
-    raise ValueError(f"{workdir} has no {WEIGHTS}: its training has not saved a model yet; wait, or start it again.")
   vocab = vocab_lib.load(workdir)
   model = models.build(experiment.family, experiment.model, len(vocab))
   load_weights(model, workdir)
@@ -84,8 +82,10 @@ def load_weights(model, workdir):
   """Fills a model with the weights of a run, as to start from them.
 
   Raises:
-    ValueError: naming a variable that the run does not have in this shape.
+    ValueError: if the run is not trained yet, or naming a variable that it does not have in this shape.
   """
+  if not tf.io.gfile.exists(os.path.join(workdir, WEIGHTS)):
+    raise ValueError(f"{workdir} has no {WEIGHTS}: its training has not saved a model yet; wait, or start it again.")
   with tf.io.gfile.GFile(os.path.join(workdir, WEIGHTS), "rb") as file:
     weights = np.load(io.BytesIO(file.read()))
   for variable in model.variables:

@@ -1,4 +1,4 @@
-"""The exported model says what the run says, whatever the shapes; and what cannot be exported leaves nothing."""
+"""The exported model says what the run says, whatever the shapes; what cannot be exported leaves nothing."""
 import json
 import os
 from typing import Any, NamedTuple
@@ -67,11 +67,12 @@ def test_translate_equals_the_run(exported):
   found = exported.model.translate(tf.constant(TEXTS))
   rows = [[*run.vocab.encode(text)[:tiny.MAX_LENGTH - 1], types.EOS] for text in TEXTS]
   wanted = by_corpus(exported.search, rows)
-  assert [line.decode() for line in found["translation"].numpy()] == [run.vocab.decode(one.tokens) for one in wanted]
+  said = [line.decode() for line in found["translation"].numpy()]
+  assert said == [run.vocab.decode(one.tokens) for one in wanted]
   # One at a time and padded together, products are added in another order.
   tolerance = 3e-2 if run.experiment.model.net.dtype == "mixed_bfloat16" else 1e-4
   np.testing.assert_allclose(found["score"], [one.score for one in wanted], atol=tolerance)
-  assert found["translation"].numpy()[[1, 3]].tolist() == [b"", b""] and found["score"].numpy()[[1, 3]].tolist() == [0, 0]
+  assert said[1] == said[3] == "" and found["score"].numpy()[[1, 3]].tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (2, tiny.MAX_LENGTH), (5, tiny.MAX_LENGTH + 9)])
@@ -93,7 +94,8 @@ def test_blank_and_empty_batches(exported):
   model = exported.model
   for shape in ((2, 0), (2, 4)):
     found = model.translate_ids(tf.fill(shape, types.PAD))
-    assert found["ids"].numpy()[:, 0].tolist() == [types.EOS] * 2 and found["score"].numpy().tolist() == [0, 0]
+    assert found["ids"].numpy()[:, 0].tolist() == [types.EOS] * 2
+    assert found["score"].numpy().tolist() == [0, 0]
   assert model.translate(tf.constant([], tf.string))["translation"].shape == [0]
   assert model.translate_ids(tf.zeros([0, 3], tf.int32))["score"].shape == [0]
 
@@ -130,7 +132,7 @@ def test_a_difference_leaves_nothing(tmp_path, monkeypatch):
 
 def test_a_model_that_cannot_be_loaded_is_told(tmp_path, monkeypatch):
   monkeypatch.setattr(verify, "PROGRAM", "raise OSError('no such op')")
-  with pytest.raises(RuntimeError, match="by a fresh process: OSError: no such op; nothing was exported. Look at"):
+  with pytest.raises(RuntimeError, match="by a fresh process: OSError: no such op; nothing was exported"):
     verify.ask(str(tmp_path), [], np.zeros([0, 0]))
 
 
@@ -165,12 +167,14 @@ def test_metadata(exported, tmp_path):
   assert facts["vocabulary_sha256"] == run.vocab.sha256 and facts["tokenization"] == run.vocab.tokenization
   assert facts["versions"]["tensorflow"] == tf.__version__
   assert facts["valid_bleu"] is None and facts["rescored_by"] is None
-  (tmp_path / metadata.LOG).write_text('{"step": 1, "valid_bleu": 7}\n{"step": 2, "valid_bleu": 9.5}\n{"step": 3}\n{"st')
+  rows = ['{"step": 1, "valid_bleu": 7}', '{"step": 2, "valid_bleu": 9.5}', '{"step": 3}', '{"st']
+  (tmp_path / metadata.LOG).write_text("\n".join(rows))
   assert metadata.describe(run._replace(workdir=str(tmp_path)))["valid_bleu"] == 9.5
 
 
 def test_no_export_over_another(exported):
   with pytest.raises(ValueError, match="out is there already; choose another --out, or remove it"):
     saved_model.export(exported.run, exported.search, exported.out)
-  assert sorted(os.listdir(exported.out)) == ["assets", "assets.extra", "fingerprint.pb", "saved_model.pb", "variables"]
+  files = ["assets", "assets.extra", "fingerprint.pb", "saved_model.pb", "variables"]
+  assert sorted(os.listdir(exported.out)) == files
   assert sorted(os.listdir(os.path.dirname(exported.out))) == ["out", "run"]

@@ -15,8 +15,8 @@ every word, and one that says them in turn pays it once a sentence. With W words
 Lengths are the source's, so the length costs nothing. Sun & Yang (ICML 2020) lower the first of these numbers
 by choosing the text. Distillation alone does so only as far as the teacher prefers one mode: a teacher that
 remembers which mode each training sentence had gives all modes back. A student that cannot remember leans a
-little to the commoner mode. The lean of a word is the less sure the rarer it is, so its argmax mixes modes; but
-over a sentence leans add up, so it ranks candidates wholly in that mode first.
+little to the commoner mode. The lean of a rare word is unsure, so argmax, word by word, mixes modes; but over
+a sentence leans add up, so it ranks candidates wholly in that mode first.
 """
 import dataclasses
 import math

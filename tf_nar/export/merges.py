@@ -2,7 +2,7 @@
 
 A symbol is a number here. The symbols of all words stand in one flat row, each beside the number of its word:
 
-  repeat, in every word: the pair of neighbours whose merge was learned first becomes one symbol, from the left
+  repeat, in every word: the neighbours whose merge was learned first become one symbol, from the left
 
 What a symbol at last becomes, known units or UNK, does not depend on its word, so tables of it are made
 beforehand: `_cut` says them.
@@ -15,7 +15,8 @@ import tensorflow as tf
 from tf_nar import types
 from tf_nar.data import vocab as vocab_lib
 
-MARK, END = "@@", "</w>"  # After a part that is not its word's last; in the merges, after a word's last character.
+MARK = "@@"  # Follows, in the list of units, a part that is not its word's last.
+END = "</w>"  # Follows, in the merges, a word's last character.
 _NEVER = tf.int32.max  # The rank of a pair that no merge joins.
 
 
@@ -47,10 +48,11 @@ class Merges(tf.Module):
     keys = [number[left] * self._base + number[right] for left, right in pairs]
     self._ranks = table(keys, range(len(pairs)), _NEVER)
     self._joined = np.array([number[left + right] for left, right in pairs], np.int32)
-    cut = lambda last: [
-        [ids.get(unit, types.UNK) for unit in _cut(symbol, last, bpe.bpe_codes_reverse, ids)] for symbol in symbols]
-    # First what symbols become inside a word, then at its end.
-    rows = tf.ragged.constant([*cut(False), [types.UNK], *cut(True), [types.UNK]], tf.int32)
+    cut = lambda symbol, last: _cut(symbol, last, bpe.bpe_codes_reverse, ids)
+    rows = []
+    for last in (False, True):  # What symbols become inside a word, then at its end.
+      rows += [[ids.get(unit, types.UNK) for unit in cut(symbol, last)] for symbol in symbols] + [[types.UNK]]
+    rows = tf.ragged.constant(rows, tf.int32)
     self._values, self._lengths = rows.values.numpy(), rows.row_lengths().numpy()
 
   def encode(self, words):

@@ -4,9 +4,9 @@
   translate (serving_default)   text: string [B]           translation: string [B], score: float32 [B]
   translate_ids                 ids: int32 [B, S]          ids: int32 [B, T], score: float32 [B]
 
-Ids are words, EOS, then PAD. Scores are what the search ranked by; of a blank sentence the translation is blank
-and the score 0. A source longer than the model takes is cut. B, S and T are any; strings stay in the outer graph,
-the network is the inner function `search`.
+Ids are words, EOS, then PAD. Scores are what the search ranked by; a blank sentence has a blank translation
+and the score 0. A source longer than the model takes is cut. B, S and T are any. Strings stay in the outer
+graph; the network is the inner function `search`.
 """
 import contextlib
 
@@ -23,7 +23,7 @@ def export(run, search, out, teacher=None):
 
   Args:
     run: a `runs.Run`.
-    search: maps int32 [B, S] to a `types.Translation`, as `evaluate.corpus.searcher` makes it of the run's model.
+    search: maps int32 [B, S] to a `types.Translation`; `evaluate.corpus.searcher` makes it.
     out: the folder to make.
     teacher: the `runs.Run` whose model `search` rescores with, or None.
 

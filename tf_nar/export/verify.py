@@ -22,7 +22,8 @@ ids = model.signatures["translate_ids"](ids=tf.constant(asked["ids"]))
 if "tf_nar" in sys.modules:
   sys.exit("it imported tf_nar")
 print(json.dumps({
-    "text": [line.decode() for line in text["translation"].numpy()], "text_score": text["score"].numpy().tolist(),
+    "text": [line.decode() for line in text["translation"].numpy()],
+    "text_score": text["score"].numpy().tolist(),
     "ids": ids["ids"].numpy().tolist(), "ids_score": ids["score"].numpy().tolist()}))
 """
 
@@ -91,10 +92,10 @@ def ask(folder, texts, ids):
   environment["CUDA_VISIBLE_DEVICES"] = "-1"
   with tempfile.TemporaryDirectory() as elsewhere:
     process = subprocess.run(
-        [sys.executable, "-c", PROGRAM, folder], cwd=elsewhere, env=environment, capture_output=True, text=True,
-        encoding="utf-8", input=json.dumps({"texts": texts, "ids": ids.tolist()}), check=False)
+        [sys.executable, "-c", PROGRAM, folder], input=json.dumps({"texts": texts, "ids": ids.tolist()}),
+        cwd=elsewhere, env=environment, capture_output=True, text=True, encoding="utf-8", check=False)
   if process.returncode:
     last = process.stderr.strip().splitlines()[-1:]
-    raise RuntimeError(f"The exported model cannot be used by a fresh process: {' '.join(last)}; nothing was exported. "
-                       "Look at the installation with bin/doctor.py.")
+    raise RuntimeError(f"The exported model cannot be used by a fresh process: {' '.join(last)}; "
+                       "nothing was exported. Look at the installation with bin/doctor.py.")
   return json.loads(process.stdout.splitlines()[-1])

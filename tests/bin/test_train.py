@@ -1,0 +1,89 @@
+"""bin/train.py from flags to `fit.fit`."""
+import importlib.util
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from absl import app
+from absl import flags
+
+PROGRAM = pathlib.Path(__file__).parents[2] / "bin" / "train.py"
+CONFIG = """
+from tf_nar import config
+from tf_nar.models import ar
+
+
+def get_config():
+  return config.Experiment("ar", ar.Config(), ar.Search())
+"""
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path):
+  """Returns a function that runs the program and gives the call of `fit.fit`, which does not train."""
+  calls = []
+  (tmp_path / "config.py").write_text(CONFIG)
+
+  def run(*arguments, fit=lambda *args, **kw: calls.append((args, kw))):
+    values = flags.FlagValues()  # Programs share names of flags, so each has its own set.
+    with monkeypatch.context() as patch:
+      for kind in ("DEFINE_string", "DEFINE_multi_string"):
+        define = getattr(flags, kind)
+        patch.setattr(flags, kind, lambda *args, define=define, **kw: define(*args, flag_values=values, **kw))
+      spec = importlib.util.spec_from_file_location("train_program", PROGRAM)
+      program = importlib.util.module_from_spec(spec)
+      spec.loader.exec_module(program)
+    monkeypatch.setattr(program.fit, "fit", fit)
+    given = [f"--config={tmp_path}/config.py", "--data_dir=data", "--workdir=runs/x", *arguments]
+    program.main(values(["train.py", *given]))
+    return calls[-1]
+
+  return run
+
+
+def test_flags_reach_the_fit(call, capsys):
+  (experiment, data_dir, workdir), options = call(
+    "--set=train.steps=500", "--set=model.net.dropout=0.2", "--warm_start=runs/old")
+  assert (experiment.train.steps, experiment.model.net.dropout) == (500, 0.2)
+  assert (data_dir, workdir, options) == ("data", "runs/x", {"warm_start": "runs/old"})
+  assert "bin/translate.py --workdir=runs/x" in capsys.readouterr().out
+
+
+def test_starts_cold_unless_told(call):
+  assert call()[1] == {"warm_start": None}
+
+
+@pytest.mark.parametrize("flag, message", [
+  ("--set=train.setps=5", r"train: --set train.setps=5: no field 'setps'\. Did you mean 'steps'\?"),
+  ("--set=train.steps", "train: --set wants name=value"),
+  ("--set=train.steps=many", "wants int, as 100000; got 'many'"),
+])
+def test_a_wrong_setting_is_one_line_and_not_a_traceback(call, flag, message):
+  with pytest.raises(SystemExit, match=message) as exit:
+    call(flag)
+  assert isinstance(exit.value.code, str)  # Which Python prints to stderr, and exits with 1.
+
+
+@pytest.mark.parametrize("problem", [ValueError("no such run"), FloatingPointError("The loss is nan at step 3")])
+def test_what_fit_refuses_is_one_line(call, problem):
+  def fit(*_, **__):
+    raise problem
+
+  with pytest.raises(SystemExit, match=f"^train: {problem}$"):
+    call(fit=fit)
+
+
+def test_arguments_that_no_flag_takes(call):
+  with pytest.raises(app.UsageError, match="Arguments that no flag takes: train.steps=5"):
+    call("train.steps=5")
+
+
+def test_help_teaches_and_a_wrong_name_exits_with_1(tmp_path):
+  (tmp_path / "config.py").write_text(CONFIG)
+  run = lambda *arguments: subprocess.run([sys.executable, PROGRAM, *arguments], capture_output=True, text=True)
+  told = run("--help").stdout
+  for text in ("python bin/train.py --config=", "--set=train.steps=500", "tensorboard", "--warm_start"):
+    assert text in told
+  wrong = run(f"--config={tmp_path}/config.py", "--data_dir=d", f"--workdir={tmp_path}", "--set=train.setps=5")
+  assert wrong.returncode == 1 and "Did you mean 'steps'?" in wrong.stderr and "Traceback" not in wrong.stderr

@@ -1,0 +1,111 @@
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conformance import families
+from tf_nar import models
+from tf_nar import types
+from tf_nar.layers import transformer
+from tf_nar.models import ar
+
+WORDS = 6  # PAD, EOS, UNK, BOS, MASK and one more.
+NEVER = -1e4  # A bias that forbids a word.
+
+
+@pytest.fixture(scope="module")
+def model():
+  """A model that never says PAD, so that every sequence without it has its whole probability."""
+  net = transformer.Config(width=8, ffn=16, heads=2, encoder_layers=1, decoder_layers=1, max_length=5)
+  model = models.build("ar", ar.Config(net), WORDS)
+  draw = np.random.default_rng(0)
+  for variable in model.variables:
+    variable.assign(variable.numpy() + draw.normal(size=variable.shape, scale=0.3))
+  forbid(model, types.PAD)
+  return model
+
+
+def forbid(model, word, bias=NEVER):
+  model.embed.bias.assign(tf.tensor_scatter_nd_update(model.embed.bias.value, [[word]], [bias]))
+
+
+def all_sentences(longest):
+  """All that end in EOS, as lists, and all of `longest` words that have not ended."""
+  words = range(2, WORDS)
+  ended = [[*s, types.EOS] for n in range(longest) for s in itertools.product(words, repeat=n)]
+  return ended, [list(s) for s in itertools.product(words, repeat=longest)]
+
+
+def score(model, src, sequences, longest):
+  rows = np.array([s + [types.PAD] * (longest - len(s)) for s in sequences], np.int32)
+  return model.score(tf.repeat(src, len(rows), 0), rows).numpy()
+
+
+SRC = families.padded([[3, 5]], 4)
+
+
+def test_all_sentences_together_are_certain(model):
+  ended, going = all_sentences(3)
+  finished = np.exp(score(model, SRC, ended, 3)).sum()
+  assert 0 < finished < 1
+  np.testing.assert_allclose(finished + np.exp(score(model, SRC, going, 3)).sum(), 1, rtol=1e-5)
+
+
+def test_score_adds_a_word_at_a_time(model):
+  # p(y_t | y_<t) from the states of the prefix alone: nothing of the word itself or later ones is seen.
+  tokens, total = [4, 2, 5, types.EOS], 0.0
+  for t, word in enumerate(tokens):
+    logits = model.embed.logits(model.states(SRC, tf.constant([tokens[:t] + [types.MASK]])))
+    total += tf.nn.log_softmax(logits[0, t])[word]
+  np.testing.assert_allclose(model.score(SRC, tf.constant([tokens])), [total], rtol=1e-5)
+
+
+def test_wide_beam_finds_every_sentence_in_order(model):
+  ended, _ = all_sentences(3)
+  scores = score(model, SRC, ended, 3)
+  best = np.argsort(-scores)
+  # Three source tokens, so a limit of three target tokens; 16 alive ones have 80 extensions, within twice the beam.
+  found = model.translate(SRC, ar.Search(beam=48, nbest=len(ended), alpha=0.0, extra_length=0))
+  said = [words[words != types.PAD].tolist() for words in found.tokens[0].numpy()]
+  assert said == [ended[i] for i in best]
+  np.testing.assert_allclose(found.score[0], scores[best], rtol=1e-4)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.6])
+def test_rank_is_the_score_over_the_length_penalty(model, alpha):
+  found = model.translate(SRC, ar.Search(beam=4, nbest=4, alpha=alpha, extra_length=1))
+  tokens = found.tokens[0]
+  lengths = np.count_nonzero(tokens, 1)
+  expected = model.score(tf.repeat(SRC, 4, 0), tokens) / ((5 + lengths) / 6) ** alpha
+  np.testing.assert_allclose(found.score[0], expected, rtol=1e-4)
+
+
+def test_greedy_is_a_beam_of_one(model):
+  found = model.translate(SRC, ar.Search(beam=1, alpha=0.0, extra_length=1))
+  said = []
+  while types.EOS not in said and len(said) < 4:
+    logits = model.embed.logits(model.states(SRC, tf.constant([said + [types.MASK]])))[0, -1].numpy()
+    said.append(int(logits.argmax()) if len(said) < 3 else types.EOS)  # The limit closes it.
+  words = found.tokens[0, 0].numpy()
+  assert words[words != types.PAD].tolist() == said
+  assert int(found.passes) == len(said)
+
+
+def test_limit_is_the_source_and_what_is_extra(model):
+  src = families.padded([[3], [3, 5], []], 4)
+  held = model.embed.bias.numpy()
+  forbid(model, types.EOS, NEVER / 2)
+  found = model.translate(src, ar.Search(beam=2, extra_length=1))
+  model.embed.bias.assign(held)
+  assert np.count_nonzero(found.tokens[:, 0], 1).tolist() == [3, 4, 0]
+
+
+def test_start_from_bos_changes_the_search_alone(model):
+  changed = models.build("ar", ar.Config(model.config.net, start_from_bos=True), WORDS)
+  for mine, theirs in zip(changed.variables, model.variables, strict=True):
+    mine.assign(theirs.value)
+  tgt = tf.constant([[4, types.EOS]])
+  np.testing.assert_array_equal(changed.score(SRC, tgt), model.score(SRC, tgt))
+  search = ar.Search(beam=2, alpha=0.0)
+  assert not np.allclose(changed.translate(SRC, search).score, model.translate(SRC, search).score)

@@ -1,0 +1,93 @@
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conformance import families
+from tf_nar import models
+from tf_nar import types
+from tf_nar.layers import transformer
+from tf_nar.models import nat_em
+
+WORDS = 6
+SRC = families.padded([[3, 5], [4]], 4)
+PLAIN = nat_em.Search(odd=False, lengths=1, alpha=0.0)
+
+
+@pytest.fixture(scope="module")
+def model():
+  """A model that says neither PAD nor, by itself, EOS: no sentence is shorter than its length."""
+  net = transformer.Config(width=8, ffn=16, heads=2, encoder_layers=1, decoder_layers=1, max_length=6)
+  model = models.build("nat_em", nat_em.Config(net), WORDS)
+  draw = np.random.default_rng(0)
+  for variable in model.variables:
+    variable.assign(variable.numpy() + draw.normal(size=variable.shape, scale=0.3))
+  bias = model.embed.bias.numpy()
+  bias[[types.PAD, types.EOS]] = -1e4, -20.0
+  model.embed.bias.assign(bias)
+  return model
+
+
+def length_log_probs(model, src=SRC):
+  return tf.nn.log_softmax(model.length_logits(model.encode(src))).numpy()
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_all_sentences_of_a_length_have_the_lengths_probability(model, length):
+  sentences = np.array(list(itertools.product(range(1, WORDS), repeat=length)), np.int32)
+  scores = model.score(tf.repeat(SRC[:1], len(sentences), 0), sentences)
+  np.testing.assert_allclose(np.exp(scores).sum(), np.exp(length_log_probs(model)[0, length]), rtol=1e-4)
+
+
+def test_likeliest_words_at_the_likeliest_length(model):
+  found = model.translate(SRC, PLAIN)
+  tokens, lengths = found.tokens[:, 0], length_log_probs(model).argmax(1).clip(2)
+  assert np.count_nonzero(tokens, 1).tolist() == lengths.tolist()
+  whole = model.score(SRC, tokens).numpy()
+  expected = whole - length_log_probs(model)[range(2), lengths]
+  np.testing.assert_allclose(found.score[:, 0], expected, rtol=1e-4)  # The search ranks by the words alone.
+  assert int(found.passes) == 1
+
+
+def test_no_sentence_of_that_length_is_likelier(model):
+  tokens = model.translate(SRC[:1], PLAIN).tokens[0, 0].numpy()
+  length = np.count_nonzero(tokens)
+  others = np.array(list(itertools.product(range(2, WORDS), repeat=min(length, 4))), np.int32)
+  others = np.concatenate([others, np.tile(tokens[others.shape[1]:length], (len(others), 1))], 1)
+  best = model.score(SRC[:1], tokens[None, :length])[0]
+  assert (model.score(tf.repeat(SRC[:1], len(others), 0), others) <= best + 1e-4).numpy().all()
+
+
+def test_odd_never_repeats_a_word(model):
+  plain = model.translate(SRC, nat_em.Search(odd=False, lengths=5)).tokens.numpy()
+  odd = model.translate(SRC, nat_em.Search(odd=True, lengths=5)).tokens.numpy()
+  repeats = lambda tokens: ((tokens[..., 1:] == tokens[..., :-1]) & (tokens[..., 1:] != types.PAD)).sum()
+  assert repeats(plain) > 0 == repeats(odd)
+
+
+def test_a_rescorer_ranks_the_candidates(model):
+  search = dataclasses.replace(PLAIN, lengths=3)
+  lengths = lambda translation: np.count_nonzero(translation.tokens, 2)
+  wants = lambda sign: lambda tokens: sign * tf.math.count_nonzero(tokens, -1, dtype=tf.float32)
+  longest, shortest = (lengths(model.translate(SRC, search, rescore=wants(sign))) for sign in (1.0, -1.0))
+  np.testing.assert_array_equal(longest, -np.sort(-longest, 1))
+  np.testing.assert_array_equal(shortest, longest[:, ::-1])
+  assert (longest[:, 0] == longest[:, 2] + 2).all()  # Consecutive lengths.
+
+
+def test_decoder_does_not_see_the_sources_eos(model):
+  memory = model.encode(SRC)
+  spoiled = tf.tensor_scatter_nd_add(memory, [[0, 3], [1, 2]], tf.fill([2, 8], 9.0))  # EOS, one on by the slot.
+  lengths, hidden = tf.constant([3, 3]), model._words(SRC)
+  np.testing.assert_array_equal(model.fill(memory, hidden, lengths, 3), model.fill(spoiled, hidden, lengths, 3))
+  spoiled = tf.tensor_scatter_nd_add(memory, [[0, 0]], tf.fill([1, 8], 9.0) * tf.range(8.0))  # The [LEN] slot it sees.
+  assert not np.allclose(model.fill(memory, hidden, lengths, 3)[0], model.fill(spoiled, hidden, lengths, 3)[0])
+
+
+def test_loss_weighs_the_length_by_its_factor(model):
+  batch = types.Batch(SRC, SRC, tf.constant([1.0, 2.0]))
+  terms = model.objective(batch, seed=None, training=False)
+  assert (terms["token"].scale, terms["length"].scale) == (1.0, model.config.length_factor)
+  assert (float(terms["token"].count), float(terms["length"].count)) == (3 * 1 + 2 * 2, 3)

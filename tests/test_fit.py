@@ -1,0 +1,201 @@
+"""Data folder in, run folder out."""
+import dataclasses
+import os
+import pathlib
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conformance import families
+from tests.data import folders
+from tf_nar import config
+from tf_nar import fit
+from tf_nar import models
+from tf_nar import runs
+from tf_nar import types
+from tf_nar.data import corpus
+from tf_nar.data import pipeline
+from tf_nar.data import vocab as vocab_lib
+from tf_nar.train import loop
+from tf_nar.train import monitor
+
+TRAIN = config.Train(
+  steps=5, tokens_per_batch=128, max_length=12, buckets=1, log_every=2, validate_every=2, keep=2, average=2,
+  optimizer=config.Optimizer(learning_rate=0.01, warmup=1))
+
+
+def experiment(name, **train):
+  return config.Experiment(name, *families.TINY[name], dataclasses.replace(TRAIN, **train))
+
+
+class Killed(BaseException):
+  """What no program catches."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+  return folders.make(tmp_path_factory.mktemp("fit") / "data", folders.random_pairs(60, longest=11))
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+  return fit.fit(experiment("nat_em"), data, str(tmp_path_factory.mktemp("fit") / "run"))
+
+
+def weights(run):
+  return {v.path: v.numpy() for v in run.model.variables}
+
+
+def rows(workdir):
+  timed = {"tokens_per_second", "input_share"}
+  return [{name: value for name, value in row.items() if name not in timed} for row in monitor.read(workdir)]
+
+
+def assert_same(one, other):
+  assert one.keys() == other.keys()
+  for path, value in one.items():
+    np.testing.assert_array_equal(value, other[path], err_msg=path)
+
+
+def killed_at(batch):
+  """A stream of training that ends its program as it is asked for one more batch."""
+  def training(folder, train, position):
+    yield from stream(folder, train, position).take(batch)
+    raise Killed
+
+  stream = pipeline.training
+  return training
+
+
+def test_run_folder_stands_alone(data, finished):
+  held = {path.name for path in pathlib.Path(finished.workdir).iterdir()}
+  assert held == {"config.json", "vocab.txt", "weights.npz", "log.jsonl", "checkpoints", "events"}
+  loaded = runs.load(finished.workdir)
+  assert_same(weights(loaded), weights(finished))
+  assert loaded.vocab.sha256 == vocab_lib.load(data).sha256
+  src = families.padded([[5, 6, 7], [8]], 5)
+  np.testing.assert_array_equal(loaded.model.score(src, src), finished.model.score(src, src))
+
+
+def test_measures_are_logged(finished):
+  validations = [row for row in rows(finished.workdir) if "valid_bleu" in row]
+  assert [row["step"] for row in validations] == [2, 4, 5]
+  assert all(row.keys() == {"step", "valid_bleu", "valid_ncm", "valid_repeats"} for row in validations)
+
+
+def test_a_finished_run_returns_at_once(data, finished, monkeypatch):
+  monkeypatch.setattr(loop, "run", lambda *_, **__: pytest.fail("It trained again."))
+  again = fit.fit(experiment("nat_em"), data, finished.workdir)
+  assert_same(weights(again), weights(finished))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(models.FAMILIES))
+def test_stopping_changes_nothing(data, tmp_path, monkeypatch, name):
+  whole = fit.fit(experiment(name), data, str(tmp_path / "whole"))
+  with monkeypatch.context() as patch, pytest.raises(Killed):
+    patch.setattr(pipeline, "training", killed_at(3))
+    fit.fit(experiment(name), data, str(tmp_path / "parts"))
+  parts = fit.fit(experiment(name), data, str(tmp_path / "parts"))
+  assert_same(weights(parts), weights(whole))
+  assert rows(parts.workdir) == rows(whole.workdir)
+
+
+def test_warm_start_begins_with_those_weights(data, finished, tmp_path, monkeypatch):
+  began = {}
+
+  def run(model, *_, **__):
+    began.update((v.path, v.numpy()) for v in model.variables)
+    return began
+
+  monkeypatch.setattr(loop, "run", run)
+  fit.fit(experiment("nat_em", seed=7), data, str(tmp_path / "warm"), warm_start=finished.workdir)
+  assert_same(began, weights(finished))
+  fit.fit(experiment("nat_em", seed=7), data, str(tmp_path / "cold"))
+  assert not np.array_equal(began["embed/words/embeddings"], weights(finished)["embed/words/embeddings"])
+
+
+def test_a_warm_start_goes_on_from_its_own_checkpoint(data, finished, tmp_path, monkeypatch):
+  restored, restore = [], loop.checkpoint.Checkpoints.restore
+
+  def look(saved):
+    step = restore(saved)
+    restored.append((step[0], {v.path: v.numpy() for v in saved._model.variables}))
+    return step
+
+  with monkeypatch.context() as patch, pytest.raises(Killed):
+    patch.setattr(pipeline, "training", killed_at(3))
+    patch.setattr(fit.Validation, "__call__", lambda self: ({"bleu": 0.0}, {}))
+    fit.fit(experiment("nat_em", seed=7), data, str(tmp_path), warm_start=finished.workdir)
+  with monkeypatch.context() as patch, pytest.raises(Killed):
+    patch.setattr(pipeline, "training", killed_at(0))
+    patch.setattr(loop.checkpoint.Checkpoints, "restore", look)
+    fit.fit(experiment("nat_em", seed=7), data, str(tmp_path), warm_start=finished.workdir)
+  (step, held), = restored
+  assert step == 2 and not np.array_equal(held["embed/places"], weights(finished)["embed/places"])
+
+
+@pytest.mark.parametrize("changes, message", [
+  (dict(max_length=256), r"pairs of 14 tokens, but the model takes model.net.max_length=12; raise it, or set "
+                         r"train.max_length=12 to leave longer pairs out"),
+  (dict(max_length=1), "train.max_length=1 leaves no training pair"),
+])
+def test_refuses_pairs_without_places(tmp_path, changes, message):
+  pairs = [folders.records.Pair([5] * n + [types.EOS], [5, types.EOS]) for n in (4, 13)]
+  folder = folders.make(tmp_path / "data", pairs)
+  with pytest.raises(ValueError, match=message):
+    fit.fit(experiment("ar", **changes), folder, str(tmp_path / "run"))
+
+
+def test_refuses_a_warm_start_that_is_no_run(data, tmp_path):
+  with pytest.raises(ValueError, match="has no weights.npz: its training has not saved a model yet"):
+    fit.fit(experiment("ar"), data, str(tmp_path / "run"), warm_start=str(tmp_path))
+
+
+class Echo:
+  """Says the source, at half a nat a token."""
+
+  def __init__(self, max_length):
+    self.config = SimpleNamespace(net=SimpleNamespace(max_length=max_length))
+
+  def translate(self, src, search, rescore=None):
+    return types.Translation(src[:, None], tf.zeros([tf.shape(src)[0], 1]), tf.constant(1))
+
+  def score(self, src, tgt):
+    return -0.5 * tf.math.count_nonzero(tgt, 1, dtype=tf.float32)
+
+
+def validation(folder, max_length=12, **train):
+  """A `Validation` of the echo on text that is its own translation but for one repeated word."""
+  for name, text in ((corpus.SOURCE, "w1 w2 w3 w4\nw5 w5 w7 w8 w9\n"), (corpus.TARGET, "w1 w2 w3 w4\nw5 w5 w7 w8 w9\n")):
+    with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+      file.write(text)
+  run = runs.Run(experiment("ar", **train), Echo(max_length), folders.VOCAB, "")
+  return fit.Validation(run, folder)
+
+
+@pytest.fixture
+def text_data(tmp_path):
+  return folders.make(tmp_path / "data", folders.random_pairs(3))
+
+
+def test_validation_measures(text_data):
+  numbers, texts = validation(text_data)()
+  np.testing.assert_allclose([numbers["bleu"], numbers["ncm"]], [100, 0.5])
+  assert 0 < numbers["repeats"] < 1
+  assert texts["translations"].splitlines()[2] == "| w1 w2 w3 w4 | w1 w2 w3 w4 | w1 w2 w3 w4 |"
+
+
+def test_validation_of_a_part(text_data):
+  numbers, _ = validation(text_data, validate_sentences=1)()
+  assert (numbers["bleu"], numbers["repeats"]) == (pytest.approx(100), 0)
+
+
+def test_validation_cuts_what_is_too_long_and_scores_it_not(text_data):
+  numbers, texts = validation(text_data, max_length=5)()
+  assert texts["translations"].splitlines()[3] == "| w5 w5 w7 w8 w9 | w5 w5 w7 w8 | w5 w5 w7 w8 w9 |"
+  assert numbers["bleu"] < 100 and numbers["ncm"] == pytest.approx(0.5)
+  with pytest.raises(ValueError, match=r"No validation pair of .* fits in model.net.max_length=4; raise it"):
+    validation(text_data, max_length=4)

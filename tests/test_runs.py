@@ -1,0 +1,114 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from tests.conformance import families
+from tf_nar import config
+from tf_nar import runs
+from tf_nar import types
+from tf_nar.data import vocab as vocab_lib
+from tf_nar.models import ar
+from tf_nar.models import nat_em
+
+TINY = families.TINY["ar"]
+EXPERIMENT = config.Experiment("ar", TINY.config, TINY.search, config.Train(steps=7))
+VOCAB = families.VOCAB
+OTHER_VOCAB = vocab_lib.WordList([*types.SPECIALS, *(f"x{n}" for n in range(15))])
+
+
+def weights(model):
+  return {v.path: v.numpy() for v in model.variables}
+
+
+def resized(**net):
+  return dataclasses.replace(EXPERIMENT, model=ar.Config(dataclasses.replace(families.NET, **net)))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+  """A run with weights of its own."""
+  workdir = str(tmp_path_factory.mktemp("runs") / "finished")
+  run = runs.create(EXPERIMENT, VOCAB, workdir)
+  runs.save_weights(weights(families.build("ar", seed=5)), workdir)
+  runs.load_weights(run.model, workdir)
+  return run
+
+
+@pytest.fixture
+def untrained(tmp_path):
+  return runs.create(EXPERIMENT, VOCAB, str(tmp_path))
+
+
+def test_round_trip(finished):
+  loaded = runs.load(finished.workdir)
+  assert loaded.experiment == finished.experiment
+  assert loaded.experiment.model.net.vocab == len(VOCAB)
+  assert (loaded.vocab.sha256, loaded.workdir) == (VOCAB.sha256, finished.workdir)
+  for path, value in weights(loaded.model).items():
+    np.testing.assert_array_equal(value, weights(families.build("ar", seed=5))[path], err_msg=path)
+
+
+def test_a_run_can_be_searched_otherwise(finished):
+  loaded = runs.load(finished.workdir, ["search.beam=1", "search.nbest=1"])
+  assert (loaded.experiment.search.beam, finished.experiment.search.beam) == (1, 3)
+
+
+def test_weights_are_of_the_seed(tmp_path, untrained):
+  again = runs.create(EXPERIMENT, VOCAB, str(tmp_path))
+  other = dataclasses.replace(EXPERIMENT, train=config.Train(seed=1))
+  different = runs.create(other, VOCAB, str(tmp_path / "other"))
+  np.testing.assert_array_equal(again.model.embed.table, untrained.model.embed.table)
+  assert not np.array_equal(different.model.embed.table, untrained.model.embed.table)
+
+
+def test_training_settings_may_change_on_the_way(tmp_path, untrained):
+  runs.create(dataclasses.replace(EXPERIMENT, train=config.Train(steps=9)), VOCAB, str(tmp_path))
+  assert json.loads((tmp_path / runs.CONFIG).read_text())["train"]["steps"] == 9
+
+
+def test_no_run(tmp_path):
+  with pytest.raises(ValueError, match=r"No run at .* \(no config.json\); give the --workdir of a bin/train.py"):
+    runs.load(str(tmp_path))
+
+
+def test_untrained_run(tmp_path, untrained):
+  for read in (lambda: runs.load(str(tmp_path)), lambda: runs.load_weights(untrained.model, str(tmp_path))):
+    with pytest.raises(ValueError, match="has no weights.npz: its training has not saved a model yet; wait, or start"):
+      read()
+
+
+@pytest.mark.parametrize("experiment, vocab, message", [
+  (EXPERIMENT, OTHER_VOCAB, "was trained with another vocabulary; choose another --workdir"),
+  (dataclasses.replace(EXPERIMENT, family="nat_em", model=nat_em.Config(families.NET)), VOCAB,
+   r"holds a run with another family: ar; asked for was nat_em\. Choose another --workdir"),
+  (resized(ffn=24), VOCAB, r"holds a run with another model: Config\(.*ffn=32.*asked for was Config\(.*ffn=24"),
+])
+def test_a_folder_keeps_its_run(tmp_path, untrained, experiment, vocab, message):
+  with pytest.raises(ValueError, match=message):
+    runs.create(experiment, vocab, str(tmp_path))
+  assert json.loads((tmp_path / runs.CONFIG).read_text())["model"]["net"]["ffn"] == 32
+  assert vocab_lib.load(str(tmp_path)).sha256 == VOCAB.sha256
+
+
+@pytest.mark.parametrize("model, missing", [
+  (lambda: families.build("ar", ffn=24), "encoder/block_0/widen/kernel of shape \\(16, 24\\)"),
+  (lambda: families.build("ar", encoder_layers=2), "encoder/block_1/.* of shape"),
+  (lambda: families.build("nat_em"), "nat_em/source_bias of shape"),
+])
+def test_weights_of_another_model(finished, model, missing):
+  with pytest.raises(ValueError, match=f"has no weight {missing}.*; its model has another family or other sizes"):
+    runs.load_weights(model(), finished.workdir)
+
+
+def test_a_vocabulary_that_lost_a_word(tmp_path, untrained):
+  runs.save_weights(weights(untrained.model), str(tmp_path))
+  vocab_lib.WordList(VOCAB.tokens[:-1]).save(str(tmp_path))
+  with pytest.raises(ValueError, match="The model has net.vocab=20 words, the data 19"):
+    runs.load(str(tmp_path))
+
+
+def test_nothing_half_written_is_left(tmp_path, untrained):
+  runs.save_weights(weights(untrained.model), str(tmp_path))
+  assert {path.name for path in tmp_path.iterdir()} == {runs.CONFIG, runs.WEIGHTS, vocab_lib.WORDS_FILE}

@@ -1,0 +1,203 @@
+"""A run may die at any moment; what it leaves must be that of a run that did not."""
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.data import folders
+from tests.train import bigram
+from tf_nar import config
+from tf_nar.data import pipeline
+from tf_nar.models import ar
+from tf_nar.train import checkpoint
+from tf_nar.train import loop
+from tf_nar.train import monitor
+
+RECIPE = config.Optimizer(learning_rate=0.05, warmup=2)
+TRAIN = config.Train(
+  steps=8, tokens_per_batch=64, buckets=2, seed=3, log_every=2, validate_every=3, keep=2, average=2, optimizer=RECIPE)
+TIMED = {"tokens_per_second", "input_share"}
+
+
+class Killed(BaseException):
+  """What no program catches."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+  return folders.make(tmp_path_factory.mktemp("loop") / "data", folders.random_pairs(40, longest=8))
+
+
+@pytest.fixture(autouse=True)
+def _no_events(monkeypatch):
+  monkeypatch.setattr(monitor.tf.summary, "create_file_writer", lambda _: tf.summary.create_noop_writer())
+
+
+def train(data, workdir, train=TRAIN, dies=None, validate=None, make=bigram.Bigram):
+  """Trains a new model; returns it and what the loop gave.
+
+  `dies`: ("batch", n) kills it as the n-th batch is drawn, ("validation", n) in the n-th validation.
+  """
+  model, validations = make(), []
+  workdir.mkdir(exist_ok=True)
+
+  def batches(position):
+    for n, drawn in enumerate(pipeline.training(data, train, position), 1):
+      if dies == ("batch", n):
+        raise Killed
+      yield drawn
+
+  def measure():
+    validations.append(None)
+    if dies == ("validation", len(validations)):
+      raise Killed
+    return {"bleu": float(tf.reduce_sum(tf.abs(model.table.value)))}, {"text": "words"}
+
+  experiment = config.Experiment("ar", ar.Config(), ar.Search(), train)
+  return model, loop.run(model, experiment, batches, str(workdir), validate=validate or measure)
+
+
+def rows(workdir):
+  return [{name: value for name, value in row.items() if name not in TIMED} for row in monitor.read(str(workdir))]
+
+
+def assert_same_run(workdir, found, undisturbed):
+  whole_dir, (whole_model, whole_shipped) = undisturbed
+  model, shipped = found
+  for mine, theirs in zip(model.variables, whole_model.variables, strict=True):
+    np.testing.assert_array_equal(mine.numpy(), theirs.numpy(), err_msg=mine.path)
+  assert shipped.keys() == whole_shipped.keys()
+  for path, value in whole_shipped.items():
+    np.testing.assert_array_equal(shipped[path], value, err_msg=path)
+  assert rows(workdir) == rows(whole_dir)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, tmp_path_factory):
+  workdir = tmp_path_factory.mktemp("loop") / "whole"
+  return workdir, train(data, workdir)
+
+
+def test_log_of_a_run(undisturbed):
+  logged = [(row["step"], "valid_bleu" in row) for row in rows(undisturbed[0])]
+  assert logged == [(2, False), (3, False), (3, True), (4, False), (6, False), (6, True), (8, False), (8, True)]
+  assert rows(undisturbed[0])[-2]["epoch"] >= 1  # The runs below die in one epoch and go on into the next.
+  assert {"loss", "token", "length", "gradient_norm", "learning_rate", "padding"} < rows(undisturbed[0])[0].keys()
+
+
+@pytest.mark.parametrize("dies", [
+  ("batch", 1), ("batch", 3), ("batch", 4), ("batch", 6), ("batch", 8), ("validation", 1), ("validation", 3)])
+def test_stopping_changes_nothing(data, tmp_path, undisturbed, dies):
+  with pytest.raises(Killed):
+    train(data, tmp_path, dies=dies)
+  assert_same_run(tmp_path, train(data, tmp_path), undisturbed)
+
+
+def test_stopping_often_changes_nothing(data, tmp_path, undisturbed):
+  for dies in [("batch", 2), ("batch", 5), ("validation", 1), ("batch", 5), ("batch", 2)]:
+    with pytest.raises(Killed):
+      train(data, tmp_path, dies=dies)
+  assert_same_run(tmp_path, train(data, tmp_path), undisturbed)
+
+
+def test_stopping_changes_nothing_with_several_micro_batches(data, tmp_path):
+  several = dataclasses.replace(TRAIN, optimizer=dataclasses.replace(RECIPE, accumulate=2))
+  whole = train(data, tmp_path / "whole", several)
+  with pytest.raises(Killed):
+    train(data, tmp_path / "parts", several, dies=("batch", 10))
+  assert_same_run(tmp_path / "parts", train(data, tmp_path / "parts", several), (tmp_path / "whole", whole))
+
+
+def spoil(path, kind):
+  """Leaves of a checkpoint what a machine might that stopped while writing it."""
+  index, data = (path.parent / f"{path.name}{end}" for end in (".index", ".data-00000-of-00001"))
+  if kind == "no index":
+    return index.unlink()
+  half = index if kind == "half an index" else data
+  return half.write_bytes(half.read_bytes()[:half.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("kind", ["no index", "half an index", "half the data"])
+def test_half_a_checkpoint_is_passed_over(data, tmp_path, undisturbed, monkeypatch, kind):
+  with pytest.raises(Killed):
+    train(data, tmp_path, dies=("batch", 8))
+  spoil(tmp_path / checkpoint.FOLDER / "ckpt-000006", kind)
+  began, stream = [], pipeline.training
+  monkeypatch.setattr(pipeline, "training", lambda *args: began.append(args[-1]) or stream(*args))
+  assert_same_run(tmp_path, train(data, tmp_path), undisturbed)
+  assert began == [pipeline.Position(0, 3)]  # As after step 3.
+
+
+def test_a_finished_run_only_gives_its_weights(data, tmp_path, undisturbed):
+  train(data, tmp_path)
+  assert_same_run(tmp_path, train(data, tmp_path, dies=("batch", 1)), undisturbed)
+
+
+def scripted(bleus):
+  values = iter(bleus)
+  return lambda: ({"bleu": next(values)}, {})
+
+
+@pytest.mark.parametrize("bleus, stops", [
+  ([1, 2, 3, 4, 5, 6, 7, 8], 8),
+  ([1, 3, 2, 2, 9, 9, 9, 9], 4),  # Two without a better one.
+  ([1, 1, 1, 2, 2, 2, 2, 2], 3),  # As good is not better.
+])
+def test_patience(data, tmp_path, bleus, stops):
+  often = dataclasses.replace(TRAIN, validate_every=1, patience=2)
+  train(data, tmp_path, often, validate=scripted(bleus))
+  assert rows(tmp_path)[-1]["step"] == stops
+  train(data, tmp_path, often, dies=("batch", 1))  # What patience ended stays ended.
+
+
+@pytest.mark.parametrize("of, shipped, left", [("last", {5, 6}, {4, 5, 6}), ("best", {2, 4}, {2, 3, 4, 6})])
+def test_ships_the_mean_of_the_right_checkpoints(data, tmp_path, of, shipped, left):
+  settings = dataclasses.replace(TRAIN, steps=6, validate_every=1, keep=3, average=2, average_of=of)
+  weights, bleus, held = {}, dict(zip(range(1, 7), [1, 8, 6, 9, 2, 3], strict=True)), []
+
+  def measure():
+    step = len(weights) + 1
+    weights[step] = [v.numpy() for v in held[0].variables]
+    return {"bleu": bleus[step]}, {}
+
+  def make():
+    held.append(bigram.Bigram())
+    return held[0]
+
+  model, mean = train(data, tmp_path, settings, validate=measure, make=make)
+  for n, variable in enumerate(model.variables):
+    expected = np.mean([weights[step][n] for step in shipped], 0)
+    np.testing.assert_allclose(mean[variable.path], expected, rtol=1e-6)
+    np.testing.assert_array_equal(variable.numpy(), weights[6][n])  # The model itself stays where it was.
+  assert set(checkpoint.Checkpoints(model, tf.Module(), str(tmp_path)).steps()) == left
+
+
+class Diverges(bigram.Bigram):
+  """Its loss is no number after some updates."""
+
+  def __init__(self, after):
+    super().__init__()
+    self.done, self.after = tf.Variable(0), after
+
+  def objective(self, batch, *, seed, training):
+    terms = super().objective(batch, seed=seed, training=training)
+    spoiled = tf.where(self.done.assign_add(1) > self.after, float("nan"), 1.0)
+    return terms | {"token": terms["token"]._replace(total=terms["token"].total * spoiled)}
+
+
+@pytest.mark.parametrize("after, message", [
+  (0, r"loss is nan at step 1; nothing was saved yet"),
+  (4, r"loss is nan at step 5; the last good checkpoint is .*ckpt-000003\. Lower train.optimizer.learning_rate"),
+])
+def test_a_loss_that_is_no_number_stops_the_run(data, tmp_path, after, message):
+  with pytest.raises(FloatingPointError, match=message):
+    train(data, tmp_path, make=lambda: Diverges(after))
+  assert [row["step"] for row in rows(tmp_path)] == [2, 3, 3, 4][:after]
+
+
+def test_draws_as_many_micro_batches_as_an_update_has(data, tmp_path):
+  settings = dataclasses.replace(TRAIN, steps=2, optimizer=dataclasses.replace(RECIPE, accumulate=3))
+  train(data, tmp_path / "enough", settings, dies=("batch", 7))
+  with pytest.raises(Killed):
+    train(data, tmp_path / "one_less", settings, dies=("batch", 6))

@@ -1,0 +1,39 @@
+import json
+
+from tf_nar import config
+from tf_nar.models import ar
+from tf_nar.train import monitor
+
+
+def lines(workdir):
+  return [json.loads(line) for line in (workdir / monitor.LOG).read_text().splitlines()]
+
+
+def test_a_row_is_a_line(tmp_path):
+  with monitor.Monitor(str(tmp_path), 0, 10) as log:
+    log.write(2, loss=1.23456789, epoch=0)
+    log.write(4, {"translations": "a | b"}, valid_bleu=30.0)
+  assert lines(tmp_path) == log.rows == [
+    {"step": 2, "loss": 1.23457, "epoch": 0.0}, {"step": 4, "valid_bleu": 30.0}]
+  assert monitor.read(str(tmp_path)) == log.rows
+
+
+def test_what_came_after_the_checkpoint_is_taken_back(tmp_path):
+  (tmp_path / monitor.LOG).write_text('{"step": 2, "loss": 3.0}\n{"step": 4, "loss": 2.0}\n{"step": 6, "lo')
+  with monitor.Monitor(str(tmp_path), 2, 10) as log:
+    assert log.rows == lines(tmp_path) == [{"step": 2, "loss": 3.0}]
+    log.write(4, loss=2.5)
+  assert [row["step"] for row in lines(tmp_path)] == [2, 4]
+
+
+def test_no_log_yet(tmp_path):
+  assert monitor.read(str(tmp_path)) == []
+
+
+def test_settings_and_scalars_reach_tensorboard(tmp_path):
+  with monitor.Monitor(str(tmp_path), 0, 10) as log:
+    log.settings(config.Experiment("ar", ar.Config(), ar.Search()))
+    log.write(2, {"translations": "ein Hund"}, loss=1.5)
+  events = b"".join(path.read_bytes() for path in (tmp_path / "events").iterdir())
+  for text in (b"train.optimizer.learning_rate", b"model.net.width", b"loss", b"ein Hund"):
+    assert text in events
