@@ -36,13 +36,11 @@ Translate, measure and ship the student of the last round, {student}:
 
   python bin/translate.py --workdir={student} --input={data}/valid.src
   python bin/evaluate.py --workdir={student} --source={data}/valid.src --reference={data}/valid.tgt
-  python bin/evaluate.py --workdir={student} --source={data}/valid.src --reference={data}/valid.tgt \\
-      --set=search.lengths=9 --rescore_with={teacher}
   python bin/export.py --workdir={student} --out={workdir}/saved_model
 
 Your own text, one sentence a line, in five commands (the sizes of {config} are a toy's; copy and raise them):
 
-  python data_prep/prepare.py --source=train.src --target=train.tgt --valid_source=valid.src \
+  python data_prep/prepare.py --source=train.src --target=train.tgt --valid_source=valid.src \\
       --valid_target=valid.tgt --out=data/mine
   python bin/em.py --config={config} --data_dir=data/mine --workdir=runs/mine
   python bin/evaluate.py --workdir=runs/mine/round_{last}/student --source=test.src --reference=test.tgt
@@ -67,7 +65,7 @@ def main(argv):
     sys.exit(f"em: {problem}")
   last = rows[-1]["round"]
   print(NEXT.format(
-    student=f"{workdir}/round_{last}/student", teacher=f"{workdir}/round_{last}/teacher", workdir=workdir,
+    student=f"{workdir}/round_{last}/student", workdir=workdir,
     data=DATA_DIR.value or f"{workdir}/data", config=CONFIG.value, last=last))
 
 

@@ -184,8 +184,15 @@ def text_data(tmp_path):
 def test_validation_measures(text_data):
   numbers, texts = validation(text_data)()
   np.testing.assert_allclose([numbers["bleu"], numbers["ncm"]], [100, 0.5])
-  assert 0 < numbers["repeats"] < 1
+  assert numbers["repeats"] == pytest.approx(1 / 9)  # Of nine words; EOS is none.
   assert texts["translations"].splitlines()[2] == "| w1 w2 w3 w4 | w1 w2 w3 w4 | w1 w2 w3 w4 |"
+
+
+def test_validation_ends_each_source_once(text_data, monkeypatch):
+  shown, translate = [], fit.corpus.translate
+  monkeypatch.setattr(fit.corpus, "translate", lambda model, ids, **kw: shown.extend(ids) or translate(model, ids, **kw))
+  validation(text_data, max_length=5)()
+  assert shown == [[6, 7, 8, 9, types.EOS], [10, 10, 12, 13, types.EOS]]
 
 
 def test_validation_of_a_part(text_data):

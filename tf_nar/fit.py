@@ -79,7 +79,8 @@ class Validation:
     self._pairs = [pair for pair in zip(self._ids, targets, strict=True) if max(map(len, pair)) <= self._longest]
     if not self._pairs:
       raise ValueError(f"No validation pair of {data_dir} fits in model.net.max_length={self._longest}; raise it.")
-    self._ids = [source[:self._longest - 1] + [types.EOS] for source in self._ids]
+    cut = lambda source: source if len(source) <= self._longest else source[:self._longest - 1] + [types.EOS]
+    self._ids = [cut(source) for source in self._ids]
 
   def __call__(self):
     """Returns ({"bleu", "ncm", "repeats"}, {"translations": text})."""
@@ -91,7 +92,7 @@ class Validation:
     numbers = {
       "bleu": bleu.bleu(texts, self._references, tokenized=self._vocab.tokenized).value,
       "ncm": multimodality.normalised_multimodality(log_probs, [len(target) for _, target in self._pairs]),
-      "repeats": repetition.repetition(said),
+      "repeats": repetition.repetition([ids[:-1] if ids[-1:] == [types.EOS] else ids for ids in said]),
     }
     rows = zip(self._sources[:SAMPLES], texts, self._references, strict=False)
     table = "\n".join(f"| {source} | {text} | {reference} |" for source, text, reference in rows)
