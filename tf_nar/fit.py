@@ -76,9 +76,11 @@ class Validation:
     self._score = corpus.scorer(run.model)
     ids = lambda lines: [[*run.vocab.encode(line), types.EOS] for line in lines]
     self._ids, targets = ids(self._sources), ids(self._references)
-    self._pairs = [pair for pair in zip(self._ids, targets, strict=True) if max(map(len, pair)) <= self._longest]
+    pairs = zip(self._ids, targets, strict=True)
+    self._pairs = [pair for pair in pairs if max(map(len, pair)) <= self._longest]
     if not self._pairs:
-      raise ValueError(f"No validation pair of {data_dir} fits in model.net.max_length={self._longest}; raise it.")
+      raise ValueError(
+        f"No validation pair of {data_dir} fits in model.net.max_length={self._longest}; raise it.")
     cut = lambda source: source if len(source) <= self._longest else source[:self._longest - 1] + [types.EOS]
     self._ids = [cut(source) for source in self._ids]
 

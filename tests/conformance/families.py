@@ -35,7 +35,8 @@ def build(name, seed=0, **net):
   """Returns a tiny model whose every weight matters: those that start at zero are moved away from it."""
   keras.utils.set_random_seed(seed)
   config = TINY[name].config
-  model = models.build(name, dataclasses.replace(config, net=dataclasses.replace(config.net, **net)), len(VOCAB))
+  config = dataclasses.replace(config, net=dataclasses.replace(config.net, **net))
+  model = models.build(name, config, len(VOCAB))
   draw = np.random.default_rng(seed)
   for variable in model.variables:
     variable.assign(variable.numpy() + draw.normal(size=variable.shape, scale=0.1))
@@ -51,7 +52,8 @@ def padded(sentences, length):
 def sentences(count, longest, seed=0):
   """Returns `count` lists of 1 to `longest` words, no word twice in a row."""
   draw = np.random.default_rng(seed)
-  words = lambda length: np.cumsum([draw.integers(15), *draw.integers(1, 15, length - 1)]) % 15 + len(types.SPECIALS)
+  steps = lambda length: [draw.integers(15), *draw.integers(1, 15, length - 1)]
+  words = lambda length: np.cumsum(steps(length)) % 15 + len(types.SPECIALS)
   return [words(draw.integers(1, longest + 1)).tolist() for _ in range(count)]
 
 

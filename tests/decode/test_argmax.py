@@ -33,12 +33,21 @@ def test_compiled_says_the_same(jit):
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
+def test_forbidden_words_are_not_said_but_keep_their_share():
+  tokens, score = argmax.argmax(LOGITS, LENGTHS, forbid=(0, 3))
+  log_prob = tf.nn.log_softmax(LOGITS).numpy()
+  log_prob[..., [0, 3]] = -np.inf
+  np.testing.assert_array_equal(tokens[0], log_prob[0].argmax(-1))
+  np.testing.assert_allclose(score[0], log_prob[0].max(-1).sum(), rtol=1e-5)
+
+
 @pytest.mark.parametrize("said, kept", [
-    ([7, 8, types.EOS, 9, types.EOS, 6], [7, 8, types.EOS, 0, 0, 0]),
-    ([types.EOS, 8, 9, 0, 0, 0], [types.EOS, 0, 0, 0, 0, 0]),
-    ([7, 8, 9, 0, 0, 0], [7, 8, 9, 0, 0, 0]),  # No end within the length: every word stays.
-    ([0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]),
+    ([7, 8, types.EOS, 9, types.EOS, 6], [7, 8, types.EOS, 0, 0, 0, 0]),
+    ([types.EOS, 8, 9, 0, 0, 0], [types.EOS, 0, 0, 0, 0, 0, 0]),
+    ([7, 8, 9, 0, 0, 0], [7, 8, 9, types.EOS, 0, 0, 0]),  # None within the length.
+    ([7, 8, 9, 9, 8, 7], [7, 8, 9, 9, 8, 7, types.EOS]),
+    ([0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0]),
 ])
-def test_a_sentence_ends_at_its_first_end(said, kept):
+def test_a_sentence_ends_at_its_first_end_or_gets_one(said, kept):
   assert argmax.finish(tf.constant(said)).numpy().tolist() == kept
   assert argmax.finish(tf.constant([[said, said]])).numpy().tolist() == [[kept, kept]]

@@ -51,13 +51,13 @@ def test_the_teacher_chooses_the_length():
   lengths = tf.constant([[2, 3, 4], [2, 3, 4]])
   found = length_parallel.length_parallel(ramble, lengths, teacher, alpha=0.0)
   assert found.tokens.numpy().tolist() == [
-      [[5, 5, 5, EOS, 0, 0], [5, 5, EOS, 0, 0, 0], [5, EOS, 0, 0, 0, 0]],
-      [[5, 5, EOS, 0, 0, 0], [5, EOS, 0, 0, 0, 0], [5, 5, 5, EOS, 0, 0]],  # Of equals the first.
+      [[5, 5, 5, EOS, 0, 0, 0], [5, 5, EOS, 0, 0, 0, 0], [5, EOS, 0, 0, 0, 0, 0]],
+      [[5, 5, EOS, 0, 0, 0, 0], [5, EOS, 0, 0, 0, 0, 0], [5, 5, 5, EOS, 0, 0, 0]],  # Of equals the first.
   ]
   assert found.score.numpy().tolist() == [[-1, -2, -3], [-1, -2, -2]]
   assert found.passes == 1
   alone = length_parallel.length_parallel(ramble, lengths, None, alpha=0.0)
-  assert alone.tokens[0, 0].numpy().tolist() == [5, EOS, 0, 0, 0, 0]
+  assert alone.tokens[0, 0].numpy().tolist() == [5, EOS, 0, 0, 0, 0, 0]
 
 
 def test_the_penalty_counts_the_end():
@@ -66,7 +66,7 @@ def test_the_penalty_counts_the_end():
   rank = lambda alpha: length_parallel.length_parallel(ramble, tf.constant([[2, 4]]), teacher, alpha=alpha)
   np.testing.assert_allclose(rank(0.0).score, [[-2.0, -2.3]])
   np.testing.assert_allclose(rank(1.4).score, [[-2.3 / (9 / 6) ** 1.4, -2.0 / (7 / 6) ** 1.4]], rtol=1e-6)
-  assert rank(1.4).tokens[0, 0].numpy().tolist() == [5, 5, 5, EOS, 0, 0]
+  assert rank(1.4).tokens[0, 0].numpy().tolist() == [5, 5, 5, EOS, 0, 0, 0]
 
 
 def test_an_early_end_is_no_bargain():
@@ -81,8 +81,20 @@ def test_an_early_end_is_no_bargain():
     return tf.fill(tokens.shape[:2], -3.0)
 
   found = length_parallel.length_parallel(fill, tf.constant([[2, 5]]), teacher, alpha=1.0)
-  assert seen == [[[[5, EOS, 0, 0, 0]] * 2]]
+  assert seen == [[[[5, EOS, 0, 0, 0, 0]] * 2]]
   np.testing.assert_allclose(found.score, [[-3 / (7 / 6)] * 2], rtol=1e-6)
+
+
+def test_a_sentence_without_an_end_gets_one_before_it_is_ranked():
+  seen = []
+
+  def teacher(tokens):
+    seen.append(tokens.numpy().tolist())
+    return -tf.math.count_nonzero(tokens, -1, dtype=tf.float32)
+
+  fill = lambda lengths: (tf.where(tf.range(3) < lengths[:, None], 5, types.PAD), tf.zeros_like(lengths, tf.float32))
+  length_parallel.length_parallel(fill, tf.constant([[2, 3]]), teacher, alpha=0.0)
+  assert seen == [[[[5, 5, EOS, 0], [5, 5, 5, EOS]]]]
 
 
 def test_without_a_teacher_all_places_filled_are_counted():

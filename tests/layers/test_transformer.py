@@ -70,7 +70,8 @@ def test_embeddings_are_scaled_by_the_root_of_the_width():
 def test_output_layer_is_the_table():
   embed, states = transformer.Embedding(NET), normal(2, 3, 8)
   embed.bias.assign(normal(9, seed=1))
-  np.testing.assert_allclose(embed.logits(states), states.numpy() @ embed.table.numpy().T + embed.bias.numpy(), **CLOSE)
+  expected = states.numpy() @ embed.table.numpy().T + embed.bias.numpy()
+  np.testing.assert_allclose(embed.logits(states), expected, **CLOSE)
 
 
 def test_sine_places_are_no_weights():
@@ -78,7 +79,7 @@ def test_sine_places_are_no_weights():
   assert {v.path.split("/")[-1] for v in embed.variables} == {"embeddings", "output_bias"}
   places = embed.positions(6).numpy()
   assert places.shape == (6, 8) and len(np.unique(places.round(4), axis=0)) == 6
-  np.testing.assert_allclose((places**2).sum(-1), np.full(6, 4.0), rtol=1e-5)  # Four pairs of sine and cosine.
+  np.testing.assert_allclose((places**2).sum(-1), np.full(6, 4.0), rtol=1e-5)  # Four sines and cosines.
 
 
 @pytest.mark.parametrize("change, message", [

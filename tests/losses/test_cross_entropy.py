@@ -18,8 +18,10 @@ def parts(places, dtype=tf.float32, width=WIDTH, words=WORDS):
   draw = np.random.default_rng(places)
   normal = lambda *shape: draw.normal(size=shape).astype(np.float32)
   weight = draw.uniform(0.5, 2.0, places) * (np.arange(places) % 3 > 0)
-  learned = (tf.cast(normal(places, width), dtype), tf.constant(normal(words, width)), tf.constant(normal(words)))
-  return learned, tf.constant(draw.integers(0, words, places), tf.int32), tf.constant(weight, tf.float32)
+  states, table, bias = normal(places, width), normal(words, width), normal(words)
+  labels = tf.constant(draw.integers(0, words, places), tf.int32)
+  learned = (tf.cast(states, dtype), tf.constant(table), tf.constant(bias))
+  return learned, labels, tf.constant(weight, tf.float32)
 
 
 def with_gradients(loss, learned):
@@ -110,7 +112,8 @@ def test_gradient_is_the_slope_of_the_definition(small_chunks):
   learned, labels, weight = parts(9)
   arrays = [x.numpy().astype(np.float64) for x in learned]
   loss = lambda: by_hand(*arrays, labels.numpy(), weight.numpy(), 0.1)
-  found = with_gradients(lambda *parts: cross_entropy.tied_cross_entropy(*parts, labels, weight, 0.1), learned)
+  fused = lambda *parts: cross_entropy.tied_cross_entropy(*parts, labels, weight, 0.1)
+  found = with_gradients(fused, learned)
   np.testing.assert_allclose(found[0], loss(), rtol=1e-6)
   for array, gradient in zip(arrays, found[1:], strict=True):
     for at in np.ndindex(*array.shape):

@@ -29,7 +29,7 @@ def test_same_seed_same_mask():
 
 
 def test_draws_and_seeds_are_independent():
-  masks = [dropped([1, 2], rate=0.5), dropped([1, 2], 2, 0.5), dropped([1, 3], rate=0.5), dropped([2, 2], rate=0.5)]
+  masks = [dropped(seed, draws, 0.5) for seed, draws in (([1, 2], 1), ([1, 2], 2), ([1, 3], 1), ([2, 2], 1))]
   for i, one in enumerate(masks):
     for other in masks[:i]:
       assert abs(((one > 0) == (other > 0)).mean() - 0.5) < 0.01

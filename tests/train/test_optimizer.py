@@ -45,7 +45,8 @@ def by_hand(recipe, weights, steps):
       v[k] = recipe.beta_2 * v[k] + (1 - recipe.beta_2) * (shrink * g[k]) ** 2
       first = m[k] / (1 - recipe.beta_1 ** (step + 1)) if recipe.bias_correction else m[k]
       second = v[k] / (1 - recipe.beta_2 ** (step + 1)) if recipe.bias_correction else v[k]
-      weights[k] = w - rate * (first / (np.sqrt(second) + recipe.epsilon) + (k != 1) * recipe.weight_decay * w)
+      decay = 0 if k == 1 else recipe.weight_decay
+      weights[k] = w - rate * (first / (np.sqrt(second) + recipe.epsilon) + decay * w)
   return weights, norms
 
 

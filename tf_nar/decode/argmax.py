@@ -2,14 +2,16 @@
 import tensorflow as tf
 
 from tf_nar import types
+from tf_nar.ops import words
 
 
-def argmax(logits, lengths):
+def argmax(logits, lengths, *, forbid=()):
   """Says the likeliest word at every place.
 
   Args:
     logits: float [B, T, V]; log-probabilities give the same, being logits that are normalised already.
     lengths: int32 [B], how many places each sentence has; 0 is a blank row.
+    forbid: ids that are never said. The probabilities of the others stay what they were.
 
   Returns:
     tokens: int32 [B, T], PAD past the length.
@@ -17,20 +19,26 @@ def argmax(logits, lengths):
   """
   logits = tf.cast(logits, tf.float32)
   inside = tf.sequence_mask(lengths, tf.shape(logits)[1])  # [B, T]
-  tokens = tf.where(inside, tf.argmax(logits, -1, tf.int32), types.PAD)
-  log_prob = tf.reduce_max(logits, -1) - tf.reduce_logsumexp(logits, -1)  # [B, T]
+  sayable = words.without(logits, forbid)
+  tokens = tf.where(inside, tf.argmax(sayable, -1, tf.int32), types.PAD)
+  log_prob = tf.reduce_max(sayable, -1) - tf.reduce_logsumexp(logits, -1)  # [B, T]
   return tokens, tf.reduce_sum(tf.where(inside, log_prob, 0.0), -1)
 
 
 def finish(tokens):
-  """Ends every sentence at its first EOS.
+  """Ends every sentence at its first EOS, and gives one to a sentence that said none.
+
+  # Differs: the original leaves a sentence without EOS open. A teacher that ranks would let it off the price of
+  # its end, and so prefer broken-off sentences.
 
   Args:
-    tokens: int32 [..., T].
+    tokens: int32 [..., T], PAD past the length.
 
   Returns:
-    int32 [..., T]: PAD after the first EOS. A sentence without one stays as it is: what its last place says
-    is a word like the others.
+    int32 [..., T + 1]: words, EOS, then PAD; a blank row stays blank.
   """
-  is_end = tf.cast(tokens == types.EOS, tf.int32)
-  return tf.where(tf.cumsum(is_end, -1, exclusive=True) == 0, tokens, types.PAD)
+  wider = tf.pad(tokens, [[0, 0]] * (tokens.shape.rank - 1) + [[0, 1]])
+  ends = tf.cumsum(tf.cast(wider == types.EOS, tf.int32), -1, exclusive=True)  # How many before a place.
+  length = tf.math.count_nonzero(wider != types.PAD, -1, keepdims=True, dtype=tf.int32)
+  after = (tf.range(tf.shape(wider)[-1]) == length) & (length > 0)
+  return tf.where(ends == 0, tf.where(after, types.EOS, wider), types.PAD)

@@ -36,18 +36,20 @@ def length_parallel(fill, lengths, rescore=None, *, alpha):
 
   Args:
     fill: maps lengths int32 [B*N] to (tokens int32 [B*N, T], score float32 [B*N]); candidate n of sentence
-      b is row b*N + n. Tokens are cut at their first EOS here.
+      b is row b*N + n. Tokens are cut at their first EOS here, or get one.
     lengths: int32 [B, N], EOS included.
     rescore: maps tokens int32 [B, N, T] to log p float32 [B, N], as an autoregressive teacher does; None
       ranks by the score of `fill`.
     alpha: the exponent of the length penalty; 0 ranks by log p.
 
   Returns:
-    A `Translation`, best candidate first, of equals the first. `passes` is 1, for the call of `fill`.
+    A `Translation` of T + 1 places, best candidate first, of equals the first. `passes` is 1, for the call of
+    `fill`.
   """
   batch, count = tf.unstack(tf.shape(lengths))
   tokens, score = fill(tf.reshape(lengths, [-1]))
-  tokens = tf.reshape(argmax.finish(tokens), [batch, count, tf.shape(tokens)[1]])
+  tokens = argmax.finish(tokens)
+  tokens = tf.reshape(tokens, [batch, count, tf.shape(tokens)[1]])
   if rescore is None:
     score = tf.reshape(score, [batch, count])  # Of all places, those after EOS too.
   else:

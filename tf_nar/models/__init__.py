@@ -33,4 +33,7 @@ def build(name, config, vocab):
       f"The model has net.vocab={config.net.vocab} words, the data {vocab}; "
       "leave net.vocab at 0, or use the data folder that the model was made for.")
   net = dataclasses.replace(config.net, vocab=vocab)
-  return family(name).Model(dataclasses.replace(config, net=net))
+  model = family(name).Model(dataclasses.replace(config, net=net))
+  paths = {v.path for v in model.variables}
+  assert len(paths) == len(model.variables), "A run keeps weights by path, so no two may share one."
+  return model

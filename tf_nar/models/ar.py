@@ -17,6 +17,7 @@ from tf_nar.layers.attention import QUIET
 from tf_nar.losses import cross_entropy
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
+from tf_nar.ops import words
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +93,8 @@ class Model(keras.Model):
       x = self.embed.look_up(tokens[:, None])  # [B K, 1, D]
       x = tf.where(t == 0, start, x) + places[t]
       states, cache = self.decoder.step(x, t, cache, memory, seen)
-      return tf.nn.log_softmax(self.embed.logits(states[:, 0])), cache
+      log_prob = tf.nn.log_softmax(self.embed.logits(states[:, 0]))
+      return words.without(log_prob, words.UNSAYABLE), cache
 
     cache = self.decoder.start_cache(sentences * search.beam, longest)
     return beam.beam_search(

@@ -22,6 +22,7 @@ from tf_nar.losses import cross_entropy
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import odd
+from tf_nar.ops import words
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,9 +96,9 @@ class Model(keras.Model):
     """Returns log p(T | x) + sum_i log p(y_i | x, T), float32 [B]."""
     memory, lengths = self.encode(src), masking.lengths(tgt)
     logits = self.embed.logits(self.fill(memory, self._words(src), lengths, tf.shape(tgt)[1]))
-    words = cross_entropy.of_rows(logits, tgt, tf.cast(masking.valid(tgt), tf.float32))
-    length = cross_entropy.of_rows(self.length_logits(memory)[:, None], lengths[:, None], tf.ones_like(words)[:, None])
-    return -words - length
+    said = cross_entropy.of_rows(logits, tgt, tf.cast(masking.valid(tgt), tf.float32))
+    length = cross_entropy.of_rows(self.length_logits(memory)[:, None], lengths[:, None], tf.ones_like(said)[:, None])
+    return -said - length
 
   def translate(self, src, search, rescore=None):
     """One pass for all length candidates at once.
@@ -115,7 +116,9 @@ class Model(keras.Model):
 
     def fill(flat):  # [B N]: the rows of a sentence look at its one memory together.
       logits = self.embed.logits(self.fill(projected, mask, flat, places))
-      return odd.odd(logits, flat) if search.odd else argmax.argmax(logits, flat)
+      # Differs: the original may say PAD or BOS, and not only as its last words.
+      say = odd.odd if search.odd else argmax.argmax
+      return say(logits, flat, forbid=words.UNSAYABLE)
 
     return length_parallel.length_parallel(fill, lengths, rescore, alpha=search.alpha)
 

@@ -7,6 +7,7 @@ The length T is kept, unlike in the usual collapsing of repeats, which shortens 
 import tensorflow as tf
 
 from tf_nar import types
+from tf_nar.ops import words
 
 # Three words a place are enough: its neighbours exclude at most two of them, so any other word can be
 # replaced by one of the three without loss. Two are not enough.
@@ -48,10 +49,7 @@ def _best(logits, forbid):
   """The log p and the ids of the best words of each place, time first: [T, B, 3]."""
   whole = tf.reduce_logsumexp(logits, -1, keepdims=True)  # Before `forbid`, which must not change p.
   vocab = logits.shape[-1]
-  if len(forbid):
-    never = tf.reduce_any(tf.one_hot(forbid, vocab, on_value=True, off_value=False), 0)  # [V]
-    logits = tf.where(never, -float("inf"), logits)
-  top, word = tf.math.top_k(logits, min(_KEPT, vocab))
+  top, word = tf.math.top_k(words.without(logits, forbid), min(_KEPT, vocab))
   return tf.transpose(top - whole, [1, 0, 2]), tf.transpose(word, [1, 0, 2])
 
 

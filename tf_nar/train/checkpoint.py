@@ -36,7 +36,7 @@ class Checkpoints:
     return os.path.join(self._folder, f"ckpt-{step:06d}")
 
   def restore(self):
-    """Restores the newest whole one; returns (its step, the position to read on from), step 0 if there is none."""
+    """Restores the newest whole one; returns (its step, the position to read on from), or step 0."""
     for step in reversed(self.steps()):
       if is_whole(self.path(step)):
         self._all.read(self.path(step)).assert_existing_objects_matched()
