@@ -19,12 +19,19 @@ from absl import flags
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from tf_nar import config as config_lib
+from tf_nar import runs
+from tf_nar.data import corpus as data_corpus
 from tf_nar.em import run as run_lib
+from tf_nar.evaluate import corpus
+from tf_nar.export import saved_model
 
 CONFIG = flags.DEFINE_string("config", None, "Its get_config() returns an Alternation.", required=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "Where all is kept; an old run goes on.", required=True)
 DATA_DIR = flags.DEFINE_string("data_dir", "", "Made by data_prep/prepare.py; empty: the toy pair.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as rounds=2; may be repeated.")
+EXPORT = flags.DEFINE_string("export", "", "Where to put the last student as a SavedModel; empty: nowhere.")
+
+SHOWN = 3  # Lines.
 
 FLOW = """\
   true text -> teacher -> candidates -> distilled -> student -> scores -> selected
@@ -49,6 +56,18 @@ Your own text, one sentence a line, in five commands (the sizes of {config} are 
 """
 
 
+def ship(student, data_dir, out):
+  """Exports a student and shows what the SavedModel makes of the first validation lines."""
+  run = runs.load(student)
+  if not tf.io.gfile.exists(out):
+    saved_model.export(run, corpus.searcher(run.model, run.experiment.search), out)
+  lines = data_corpus.validation(data_dir)[0][:SHOWN]
+  said = tf.saved_model.load(out).translate(tf.constant(lines))["translation"].numpy()
+  print(f"The SavedModel {out} says:\n")
+  for line, text in zip(lines, said, strict=True):
+    print(f"  {line}\n  -> {text.decode()}\n")
+
+
 def main(argv):
   if len(argv) > 1:
     raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
@@ -61,12 +80,13 @@ def main(argv):
       alternation = config_lib.override(alternation, assignment)
     print(FLOW)
     rows = run_lib.run(alternation, DATA_DIR.value, workdir, tell=lambda text: print(text, flush=True))
-  except (ValueError, FloatingPointError) as problem:
+    last, data = rows[-1]["round"], DATA_DIR.value or f"{workdir}/data"
+    student = f"{workdir}/round_{last}/student"
+    if EXPORT.value:
+      ship(student, data, EXPORT.value)
+  except (ValueError, RuntimeError, FloatingPointError) as problem:
     sys.exit(f"em: {problem}")
-  last = rows[-1]["round"]
-  print(NEXT.format(
-    student=f"{workdir}/round_{last}/student", workdir=workdir,
-    data=DATA_DIR.value or f"{workdir}/data", config=CONFIG.value, last=last))
+  print(NEXT.format(student=student, workdir=workdir, data=data, config=CONFIG.value, last=last))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ class Alternation:
     for name, choices in (("rule", ("hard", "soft")), ("stop", ("none", "ncm", "bleu"))):
       if getattr(self, name) not in choices:
         raise ValueError(f"{name} is one of {', '.join(choices)}; got {getattr(self, name)!r}.")
-    for name in ("rounds", "nbest", "tokens_per_batch", "lengths", "sample"):
+    for name in ("rounds", "nbest", "beam", "tokens_per_batch", "lengths", "sample"):
       if getattr(self, name) < 1:
         raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
     if self.quality < 0:

@@ -106,7 +106,7 @@ def _translators(student, teacher, alternation):
     if "lengths" in known and alternation.lengths > 1:
       wide = dataclasses.replace(search, lengths=alternation.lengths)
       yield "student_rescored", student, wide, rescoring.by(teacher, student)
-    yield "teacher", teacher, teacher.experiment.search, None
+    yield "teacher", teacher, dataclasses.replace(teacher.experiment.search, beam=alternation.beam), None
 
 
 def _quality(run, search, data_dir, alternation):

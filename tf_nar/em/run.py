@@ -13,7 +13,8 @@ from tf_nar.em import report
 from tf_nar.em import stages as stages_lib
 
 CONFIG = "alternation.json"
-MAY_CHANGE = ("rounds", "stop")  # In a workdir that was begun: a longer run begins as a shorter one did.
+# In a workdir that was begun: a longer run begins as a shorter one did, and the student of the true text stands alone.
+MAY_CHANGE = ("rounds", "stop", "raw_student")
 
 
 def run(alternation, data_dir, workdir, *, tell=print, stages=None):
