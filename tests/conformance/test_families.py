@@ -90,7 +90,7 @@ def test_takes_the_longest_sentence(name):
   for total, count in objective(types.Batch(full, full, tf.ones([1]))).values():
     assert np.isfinite(total) and count > 0
   assert np.isfinite(score(full, full)).all()
-  assert translate(full).tokens.shape[2] <= longest
+  assert translate(full).tokens.shape[2] <= longest + 1  # A search may put EOS after the longest.
 
 
 def test_padding_changes_nothing(name):
