@@ -15,6 +15,7 @@ import sys
 import tensorflow as tf
 from absl import app
 from absl import flags
+from absl import logging
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -58,11 +59,13 @@ Your own text, one sentence a line, in five commands (the sizes of {config} are 
 
 def ship(student, data_dir, out):
   """Exports a student and shows what the SavedModel makes of the first validation lines."""
+  logging.set_verbosity(logging.WARNING)  # TensorFlow tells much of what it saves.
   run = runs.load(student)
   if not tf.io.gfile.exists(out):
     saved_model.export(run, corpus.searcher(run.model, run.experiment.search), out)
   lines = data_corpus.validation(data_dir)[0][:SHOWN]
-  said = tf.saved_model.load(out).translate(tf.constant(lines))["translation"].numpy()
+  loaded = tf.saved_model.load(out)  # Held: it owns the weights.
+  said = loaded.translate(tf.constant(lines))["translation"].numpy()
   print(f"The SavedModel {out} says:\n")
   for line, text in zip(lines, said, strict=True):
     print(f"  {line}\n  -> {text.decode()}\n")
@@ -84,7 +87,7 @@ def main(argv):
     student = f"{workdir}/round_{last}/student"
     if EXPORT.value:
       ship(student, data, EXPORT.value)
-  except (ValueError, RuntimeError, FloatingPointError) as problem:
+  except (ValueError, OSError, RuntimeError, FloatingPointError) as problem:
     sys.exit(f"em: {problem}")
   print(NEXT.format(student=student, workdir=workdir, data=data, config=CONFIG.value, last=last))
 

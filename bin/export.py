@@ -12,6 +12,7 @@ import sys
 
 from absl import app
 from absl import flags
+from absl import logging
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -36,13 +37,14 @@ print(model.translate(tf.constant(["..."]))["translation"].numpy()[0].decode())"
 def main(argv):
   if len(argv) > 1:
     raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
+  logging.set_verbosity(logging.WARNING)  # TensorFlow tells much of what it saves.
   tf.config.set_visible_devices([], "GPU")  # The check compares numbers, which are those of the CPU.
   try:
     run = runs.load(WORKDIR.value, SET.value)
     teacher = runs.load(RESCORE_WITH.value) if RESCORE_WITH.value else None
     search = corpus.searcher(run.model, run.experiment.search, teacher and rescoring.by(teacher, run))
     saved_model.export(run, search, OUT.value, teacher)
-  except (ValueError, RuntimeError) as problem:
+  except (ValueError, OSError, RuntimeError) as problem:
     sys.exit(f"export: {problem}")
   print(USE.format(out=OUT.value))
 

@@ -35,7 +35,7 @@ def main(argv):
     for assignment in SET.value:
       experiment = config_lib.override(experiment, assignment)
     fit.fit(experiment, DATA_DIR.value, WORKDIR.value, warm_start=WARM_START.value)
-  except (ValueError, FloatingPointError) as problem:
+  except (ValueError, OSError, FloatingPointError) as problem:
     sys.exit(f"train: {problem}")
   print(f"Trained. Translate with:\n  python bin/translate.py --workdir={WORKDIR.value} --input=FILE --output=FILE")
 

@@ -17,10 +17,10 @@ def get_config():
     model=nat_em.Config(dataclasses.replace(transformer.TINY, dropout=0.2)),
     search=nat_em.Search(odd=True),
     train=config.Train(
-      steps=6_000,
+      steps=2_400,
       tokens_per_batch=4_096,
       max_length=64,
-      optimizer=config.Optimizer(learning_rate=0.0025, warmup=1_500),
+      optimizer=config.Optimizer(learning_rate=0.0025, warmup=800),
       log_every=60,
       validate_every=120,  # About an epoch.
       patience=15,

@@ -11,6 +11,9 @@ from tf_nar.data import atomic
 
 LOG = "log.jsonl"
 
+# TensorFlow tells of every checkpoint how long one of its callbacks took.
+logging.get_absl_logger().addFilter(lambda record: record.module != "functional_saver")
+
 
 def read(workdir):
   """Returns the log's rows, oldest first."""
