@@ -25,8 +25,8 @@ INSTALL_TPU = "pip install -c constraints-tpu.txt -e '.[tpu]'"
 TEXT_TPU = "pip install --no-deps -c constraints-tpu.txt tensorflow-text keras-hub keras-nlp"
 # Distributions that all unpack into one folder `tensorflow/`.
 TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-tpu", "tf-nightly")
-NEEDED = ("absl-py", "keras", "keras-hub", "matplotlib", "numpy", "sacrebleu", "sentencepiece", "subword-nmt",
-          "tensorflow-text", "tqdm")
+NEEDED = ("absl-py", "keras", "keras-hub", "keras-nlp", "matplotlib", "numpy", "sacrebleu", "sentencepiece", "subword-nmt",
+          "tensorboard", "tensorflow-text", "tqdm")
 
 
 class Finding(NamedTuple):
@@ -210,7 +210,9 @@ def examine(tpu):
   yield check_text(installed, tpu)
   if set(TENSORFLOWS) & set(installed):
     yield from examine_tensorflow(run_probe(), tpu)
-  yield check_cpu(read("/proc/cpuinfo"), len(os.sched_getaffinity(0)), platform.machine())
+  # macOS cannot say which cores a process may use.
+  cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+  yield check_cpu(read("/proc/cpuinfo"), cores, platform.machine())
   memory, disk = free_memory(read("/proc/meminfo")), shutil.disk_usage(ROOT).free / 2**30
   yield check_space("memory", memory, 1, 4, "stop other programs, or lower train.tokens_per_batch")
   yield check_space("disk", disk, 1, 5, "make room, or give --workdir another disk")

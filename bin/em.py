@@ -9,7 +9,6 @@ Leaves in WORKDIR: round_R/{teacher,student}, which bin/translate.py and bin/exp
 round_R/{distilled,selected}, data folders; em.json and em.png, what was measured.
 """
 import os
-import runpy
 import sys
 
 import tensorflow as tf
@@ -22,6 +21,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from tf_nar import config as config_lib
 from tf_nar import runs
 from tf_nar.data import corpus as data_corpus
+from tf_nar.em import config as em_config
 from tf_nar.em import run as run_lib
 from tf_nar.evaluate import corpus
 from tf_nar.export import saved_model
@@ -45,14 +45,15 @@ Translate, measure and ship the student of the last round, {student}:
   python bin/translate.py --workdir={student} --input={data}/valid.src
   python bin/evaluate.py --workdir={student} --source={data}/valid.src --reference={data}/valid.tgt
   python bin/export.py --workdir={student} --out={workdir}/saved_model
-
-Your own text, one sentence a line, in five commands (the sizes of {config} are a toy's; copy and raise them):
+"""
+YOURS = """
+Your own text, one sentence a line, with models of a size for some 30,000 pairs:
 
   python data_prep/prepare.py --source=train.src --target=train.tgt --valid_source=valid.src \\
-      --valid_target=valid.tgt --out=data/mine
-  python bin/em.py --config={config} --data_dir=data/mine --workdir=runs/mine
-  python bin/evaluate.py --workdir=runs/mine/round_{last}/student --source=test.src --reference=test.tgt
-  python bin/export.py --workdir=runs/mine/round_{last}/student --out=runs/mine/saved_model
+      --valid_target=valid.tgt --vocab_size=8000 --out=data/mine
+  python bin/em.py --config=configs/em_multi30k.py --data_dir=data/mine --workdir=runs/mine
+  python bin/evaluate.py --workdir=runs/mine/round_3/student --source=test.src --reference=test.tgt
+  python bin/export.py --workdir=runs/mine/round_3/student --out=runs/mine/saved_model
   tensorboard --logdir=runs/mine
 """
 
@@ -78,18 +79,16 @@ def main(argv):
   tf.get_logger().setLevel("ERROR")
   workdir = WORKDIR.value
   try:
-    alternation = runpy.run_path(CONFIG.value)["get_config"]()
-    for assignment in SET.value:
-      alternation = config_lib.override(alternation, assignment)
+    alternation = config_lib.load(CONFIG.value, em_config.Alternation, SET.value)
     print(FLOW)
     rows = run_lib.run(alternation, DATA_DIR.value, workdir, tell=lambda text: print(text, flush=True))
     last, data = rows[-1]["round"], DATA_DIR.value or f"{workdir}/data"
     student = f"{workdir}/round_{last}/student"
     if EXPORT.value:
       ship(student, data, EXPORT.value)
-  except (ValueError, OSError, RuntimeError, FloatingPointError) as problem:
+  except (ValueError, OSError, RuntimeError, FloatingPointError, tf.errors.PermissionDeniedError) as problem:
     sys.exit(f"em: {problem}")
-  print(NEXT.format(student=student, workdir=workdir, data=data, config=CONFIG.value, last=last))
+  print(NEXT.format(student=student, workdir=workdir, data=data) + ("" if DATA_DIR.value else YOURS))
 
 
 if __name__ == "__main__":

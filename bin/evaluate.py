@@ -9,7 +9,9 @@ translations go beside it (report.hypotheses.txt). If the vocabulary is of token
 reference must be so too, and BLEU is of that kind (tok:none); otherwise it is sacreBLEU's usual (tok:13a).
 """
 import os
+import sys
 
+import tensorflow as tf
 from absl import app
 from absl import flags
 from absl import logging
@@ -26,18 +28,19 @@ WORKDIR = flags.DEFINE_string("workdir", None, "The run to measure.", required=T
 SOURCE = flags.DEFINE_string("source", None, "The test set's source sentences.", required=True)
 REFERENCE = flags.DEFINE_string("reference", None, "Their translations, as many lines.", required=True)
 OUTPUT = flags.DEFINE_string("output", "", "The report; report.json in the workdir if empty.")
-SET = flags.DEFINE_multi_string("set", [], "Overrides, as `search.beam=1`.")
+SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
 RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, as the AR teacher, that ranks the candidates.")
 TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens a batch.", lower_bound=1)
 
 
-def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments that no flag takes: {argv[1:]}.")
+def evaluate():
+  """Measures the flags' test set and writes the report."""
+  names = SOURCE.value, REFERENCE.value
+  pairs = list(lines.paired(lines.read(names[0]), lines.read(names[1]), names))
+  sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
   run = runs.load(WORKDIR.value, SET.value)
   rescore = rescoring.by(runs.load(RESCORE_WITH.value), run) if RESCORE_WITH.value else None
   search = corpus.searcher(run.model, run.experiment.search, rescore)
-  sources, references = list(lines.read(SOURCE.value)), list(lines.read(REFERENCE.value))
   with progress.Progress("translate", total=len(sources)) as bar:
     hypotheses, rows = testset.measure(
         search, run.vocab, sources, references, tokens_per_batch=TOKENS.value,
@@ -50,6 +53,15 @@ def main(argv):
   files = {"source": SOURCE.value, "reference": REFERENCE.value}
   known = report.facts(run.experiment, WORKDIR.value, files)
   report.write(path, rows, {**known, "rescored_with": RESCORE_WITH.value})
+
+
+def main(argv):
+  if len(argv) > 1:
+    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
+  try:
+    evaluate()
+  except (ValueError, OSError, tf.errors.PermissionDeniedError) as problem:
+    sys.exit(f"evaluate: {problem}")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from tf_nar.export import saved_model
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The run to export.", required=True)
 OUT = flags.DEFINE_string("out", None, "The SavedModel's folder, which must not be there yet.", required=True)
-SET = flags.DEFINE_multi_string("set", [], "Overrides, as `search.beam=1`; may be repeated.")
+SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
 RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, as the AR teacher, that ranks the candidates.")
 
 USE = """\
@@ -44,7 +44,7 @@ def main(argv):
     teacher = runs.load(RESCORE_WITH.value) if RESCORE_WITH.value else None
     search = corpus.searcher(run.model, run.experiment.search, teacher and rescoring.by(teacher, run))
     saved_model.export(run, search, OUT.value, teacher)
-  except (ValueError, OSError, RuntimeError) as problem:
+  except (ValueError, OSError, RuntimeError, tf.errors.PermissionDeniedError) as problem:
     sys.exit(f"export: {problem}")
   print(USE.format(out=OUT.value))
 

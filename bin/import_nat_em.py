@@ -23,8 +23,10 @@ from tf_nar.models import original
 
 CHECKPOINT = flags.DEFINE_string("checkpoint", None, "The prefix, as DIR/model.ckpt-600.", required=True)
 MODEL_CONFIG = flags.DEFINE_string("model_config", None, "The model_config.json beside it.", required=True)
-VOCAB = flags.DEFINE_string("vocab", None, "The vocabulary it was trained with: `token count` lines.", required=True)
-MINIMUM = flags.DEFINE_integer("minimum_count", 5, "Tokens seen fewer times are not in the model; the original's 5.")
+VOCAB = flags.DEFINE_string("vocab", None, "The vocabulary that it was trained with, as `token count` lines.",
+                            required=True)
+MINIMUM = flags.DEFINE_integer("minimum_count", 5, "Tokens seen fewer times are not in the model; the original's 5.",
+                               lower_bound=0)
 WORKDIR = flags.DEFINE_string("workdir", None, "The run folder to make.", required=True)
 
 
@@ -32,13 +34,23 @@ def import_run(checkpoint, model_config, vocab, minimum, workdir):
   """Makes the run folder and returns its family.
 
   Raises:
-    ValueError: for a checkpoint of another program, or a vocabulary of another size.
+    FileNotFoundError: for a file that is not there.
+    ValueError: for a checkpoint of another program, a model_config.json without a size, or a vocabulary of
+      another size.
   """
   if not tf.io.gfile.exists(checkpoint + ".index"):
-    raise ValueError(f"No checkpoint {checkpoint}: there is no {checkpoint}.index; give its prefix, as DIR/model.ckpt-600.")
+    raise FileNotFoundError(
+      f"No checkpoint {checkpoint}: there is no {checkpoint}.index; give its prefix, as DIR/model.ckpt-600.")
   reader = tf.train.load_checkpoint(checkpoint)
   family = original.family(reader.get_variable_to_shape_map())
-  model = original.model_config(model_config, family)
+  for flag, path in (("--model_config", model_config), ("--vocab", vocab)):
+    if not tf.io.gfile.exists(path):
+      raise FileNotFoundError(f"No file {path}; give {flag} what the original program wrote and read.")
+  try:
+    model = original.model_config(model_config, family)
+  except KeyError as error:
+    raise ValueError(f"{model_config} has no {error}; give the model_config.json that the training wrote into "
+                     "its output folder, not one of the original's configs/.") from error
   words = vocab_lib.read_counts(vocab, minimum=minimum)
   if len(words) != model.net.vocab:
     raise ValueError(
@@ -56,9 +68,10 @@ def main(argv):
     raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
   try:
     family = import_run(CHECKPOINT.value, MODEL_CONFIG.value, VOCAB.value, MINIMUM.value, WORKDIR.value)
-  except ValueError as problem:
+  except (ValueError, OSError, tf.errors.OpError) as problem:
     sys.exit(f"import_nat_em: {problem}")
-  print(f"Imported a model of family {family}. Translate with:\n  python bin/translate.py --workdir={WORKDIR.value}")
+  print(f"Imported a model of family {family}. Translate with:\n"
+        f"  python bin/translate.py --workdir={WORKDIR.value}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,10 @@ EOS is counted, and the length where the model predicts one; there is no smoothi
 A target longer than the model can say scores -inf; a source longer than it takes is cut. Both are counted.
 The log ends with nats a target token: under a NAR model this is NCM, the corpus-level multi-modality.
 """
+import sys
+
 import numpy as np
+import tensorflow as tf
 from absl import app
 from absl import flags
 from absl import logging
@@ -24,9 +27,8 @@ OUTPUT = flags.DEFINE_string("output", "", "Where the numbers go; standard outpu
 TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded tokens of a side a batch.", lower_bound=1)
 
 
-def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments that no flag takes: {argv[1:]}.")
+def score_file():
+  """Scores the flags' pairs."""
   run = runs.load(WORKDIR.value)
   score, longest = corpus.scorer(run.model), run.experiment.model.net.max_length
   texts = lines.paired(lines.read(SOURCE.value), lines.read(TARGET.value), (SOURCE.value, TARGET.value))
@@ -48,6 +50,15 @@ def main(argv):
   if tokens:
     nats = multimodality.normalised_multimodality([total], [tokens])
     logging.info("%.4f nats a target token over %d tokens.", nats, tokens)
+
+
+def main(argv):
+  if len(argv) > 1:
+    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
+  try:
+    score_file()
+  except (ValueError, OSError, tf.errors.PermissionDeniedError) as problem:
+    sys.exit(f"score: {problem}")
 
 
 if __name__ == "__main__":

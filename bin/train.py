@@ -4,18 +4,19 @@
 
 The same command goes on with a run that was stopped. Any setting can be changed:
 
-  --set=train.steps=500 --set=model.net.dropout=0.2      (an unknown name is refused with the nearest right one)
+  --set=train.steps=500 --set=model.net.dropout=0.2    an unknown name is refused with the nearest right one
 
 Watch it with `tensorboard --logdir=runs`; read its numbers in WORKDIR/log.jsonl.
 """
 import os
-import runpy
 import sys
 
+import tensorflow as tf
 from absl import app
 from absl import flags
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # For configs that import others.
+# For configs that import others.
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from tf_nar import config as config_lib
 from tf_nar import fit
@@ -31,13 +32,12 @@ def main(argv):
   if len(argv) > 1:
     raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
   try:
-    experiment = runpy.run_path(CONFIG.value)["get_config"]()
-    for assignment in SET.value:
-      experiment = config_lib.override(experiment, assignment)
+    experiment = config_lib.load(CONFIG.value, config_lib.Experiment, SET.value)
     fit.fit(experiment, DATA_DIR.value, WORKDIR.value, warm_start=WARM_START.value)
-  except (ValueError, OSError, FloatingPointError) as problem:
+  except (ValueError, OSError, FloatingPointError, tf.errors.PermissionDeniedError) as problem:
     sys.exit(f"train: {problem}")
-  print(f"Trained. Translate with:\n  python bin/translate.py --workdir={WORKDIR.value} --input=FILE --output=FILE")
+  print("Trained. Translate with:\n"
+        f"  python bin/translate.py --workdir={WORKDIR.value} --input=FILE --output=FILE")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import sys
 
+import tensorflow as tf
 from absl import app
 from absl import flags
 from absl import logging
@@ -26,7 +27,7 @@ from tf_nar.evaluate import rescoring
 WORKDIR = flags.DEFINE_string("workdir", None, "The run that translates.", required=True)
 INPUT = flags.DEFINE_string("input", "", "Text to translate; standard input if empty.")
 OUTPUT = flags.DEFINE_string("output", "", "Where translations go; standard output if empty.")
-SET = flags.DEFINE_multi_string("set", [], "Overrides, as `search.beam=1`.")
+SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
 RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, as the AR teacher, that ranks the candidates.")
 NBEST = flags.DEFINE_integer("nbest", 0, "Candidates to write of a line; 0: the best, plain.", lower_bound=0)
 SCORES = flags.DEFINE_bool("scores", False, "Writes the score behind each translation.")
@@ -35,9 +36,8 @@ WINDOW = flags.DEFINE_integer("window", corpus.WINDOW, "Lines read and sorted at
                               lower_bound=1)
 
 
-def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments that no flag takes: {argv[1:]}.")
+def translate():
+  """Translates from the flags' input to their output."""
   run = runs.load(WORKDIR.value, SET.value)
   search = run.experiment.search
   if NBEST.value and hasattr(search, "nbest"):
@@ -54,6 +54,15 @@ def main(argv):
     for index, found in enumerate(corpus.stream(translate, sources, 1 if asks else WINDOW.value)):
       for line in lines.formatted(index, found, run.vocab, nbest=NBEST.value, scores=SCORES.value):
         write(line)
+
+
+def main(argv):
+  if len(argv) > 1:
+    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
+  try:
+    translate()
+  except (ValueError, OSError, tf.errors.PermissionDeniedError) as problem:
+    sys.exit(f"translate: {problem}")
 
 
 if __name__ == "__main__":

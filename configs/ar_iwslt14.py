@@ -1,4 +1,6 @@
-"""The AR teacher on IWSLT14 de-en, the small model of the original program, with its launchers' settings (about 200 sentences an update).
+"""The AR teacher on IWSLT14 de-en, the small model of the original program.
+
+The settings are those of its launchers: about 200 sentences an update.
 
   python bin/train.py --config=configs/ar_iwslt14.py --data_dir=data/iwslt14_de_en --workdir=runs/ar_iwslt14
 

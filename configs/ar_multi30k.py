@@ -16,7 +16,7 @@ def get_config():
   return config.Experiment(
     family="ar",
     model=ar.Config(transformer.TINY),
-    search=ar.Search(beam=1, extra_length=20),  # Of validation; evaluate with --set=search.beam=5.
+    search=ar.Search(beam=1, extra_length=10),  # Of validation; evaluate with --set=search.beam=5.
     train=config.Train(
       steps=8_000,
       tokens_per_batch=4_096,

@@ -1,4 +1,6 @@
-"""The AR teacher on WMT14 en-de, the base model of the original program, with its launchers' settings (about 1,280 sentences an update, in eight micro-batches).
+"""The AR teacher on WMT14 en-de, the base model of the original program.
+
+The settings are those of its launchers: about 1,280 sentences an update, in eight micro-batches.
 
   python bin/train.py --config=configs/ar_wmt14.py --data_dir=data/wmt14_en_de --workdir=runs/ar_wmt14
 

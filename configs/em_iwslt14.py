@@ -1,4 +1,6 @@
-"""The whole alternation on IWSLT14 de-en, the small model of the original program: 20 candidates, everything from scratch each round.
+"""The whole alternation on IWSLT14 de-en, the small model of the original program.
+
+20 candidates a sentence; everything from scratch each round.
 
   python bin/em.py --config=configs/em_iwslt14.py --data_dir=data/iwslt14_de_en --workdir=runs/em_iwslt14
 

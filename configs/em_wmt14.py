@@ -1,4 +1,6 @@
-"""The whole alternation on WMT14 en-de, the base model of the original program: 20 candidates, everything from scratch each round.
+"""The whole alternation on WMT14 en-de, the base model of the original program.
+
+20 candidates a sentence; everything from scratch each round.
 
   python bin/em.py --config=configs/em_wmt14.py --data_dir=data/wmt14_en_de --workdir=runs/em_wmt14
 

@@ -1,6 +1,9 @@
-"""The NAR student on IWSLT14 de-en, the small model of the original program, with its launchers' settings (about 200 sentences an update).
+"""The NAR student on IWSLT14 de-en, the small model of the original program.
 
-  python bin/train.py --config=configs/nat_em_iwslt14.py --data_dir=data/iwslt14_de_en --workdir=runs/nat_em_iwslt14
+The settings are those of its launchers: about 200 sentences an update.
+
+  python bin/train.py --config=configs/nat_em_iwslt14.py --data_dir=data/iwslt14_de_en \
+      --workdir=runs/nat_em_iwslt14
 
 Not measured yet: it wants an accelerator.
 """

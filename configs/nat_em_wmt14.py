@@ -1,6 +1,9 @@
-"""The NAR student on WMT14 en-de, the base model of the original program, with its launchers' settings (about 1,280 sentences an update, in eight micro-batches).
+"""The NAR student on WMT14 en-de, the base model of the original program.
 
-  python bin/train.py --config=configs/nat_em_wmt14.py --data_dir=data/wmt14_en_de --workdir=runs/nat_em_wmt14
+The settings are those of its launchers: about 1,280 sentences an update, in eight micro-batches.
+
+  python bin/train.py --config=configs/nat_em_wmt14.py --data_dir=data/wmt14_en_de \
+      --workdir=runs/nat_em_wmt14
 
 Not measured yet: it wants an accelerator.
 """

@@ -1,22 +1,19 @@
-"""The NAR student on WMT14 en-de, the large model of the original program, with its launchers' settings (about 1,280 sentences an update, in eight micro-batches).
+"""The NAR student on WMT14 en-de, the large model of the original program.
 
-  python bin/train.py --config=configs/nat_em_wmt14_large.py --data_dir=data/wmt14_en_de --workdir=runs/nat_em_wmt14_large
+The settings are those of its launchers for the base model: about 1,280 sentences an update, in eight
+micro-batches.
+
+  python bin/train.py --config=configs/nat_em_wmt14_large.py --data_dir=data/wmt14_en_de \
+      --workdir=runs/nat_em_wmt14_large
 
 Not measured yet: it wants an accelerator.
 """
-from tf_nar import config
+import dataclasses
+
+from configs import nat_em_wmt14
 from tf_nar.layers import transformer
 from tf_nar.models import nat_em
 
 
 def get_config():
-  return config.Experiment(
-    family="nat_em",
-    model=nat_em.Config(transformer.LARGE),
-    search=nat_em.Search(odd=True, alpha=0.6),
-    train=config.Train(
-      steps=125_000, tokens_per_batch=5_120, max_length=250, validate_every=2_000, keep=5,
-      optimizer=config.Optimizer(
-        learning_rate=0.05, warmup=4_000, schedule="nat_em", bias_correction=False, weight_decay=1e-4, accumulate=8),
-    ),
-  )
+  return dataclasses.replace(nat_em_wmt14.get_config(), model=nat_em.Config(transformer.LARGE))

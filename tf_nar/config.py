@@ -2,6 +2,9 @@
 import ast
 import dataclasses
 import difflib
+import glob
+import os
+import runpy
 import typing
 from typing import Any
 
@@ -52,7 +55,8 @@ class Train:
   def __post_init__(self):
     _choice("train.average_of", self.average_of, ("last", "best"))
     if self.average > self.keep:
-      raise ValueError(f"train.average ({self.average}) needs that many checkpoints, but train.keep is {self.keep}.")
+      raise ValueError(
+        f"train.average ({self.average}) needs that many checkpoints, but train.keep is {self.keep}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +67,36 @@ class Experiment:
   model: Any  # That family's `Config`.
   search: Any  # That family's `Search`.
   train: Train = Train()
+
+
+def load(path, wanted, assignments=()):
+  """Runs a config file and returns what its get_config() gives, overridden.
+
+  Args:
+    path: the file.
+    wanted: the class that it must give, as `Experiment`.
+    assignments: for `override`, one after the other.
+
+  Raises:
+    ValueError: if the file is not there, is no program, gives something else, or an assignment does not fit.
+  """
+  if not os.path.isfile(path):
+    near = difflib.get_close_matches(path, glob.glob(os.path.join(os.path.dirname(path), "*.py")), 1)
+    raise ValueError(f"No config {path}. " + (f"Did you mean {near[0]}?" if near else "There are some in configs/."))
+  try:
+    made = runpy.run_path(path)
+  except SyntaxError as error:
+    raise ValueError(f"{path}, line {error.lineno}: {error.msg}; a config is a Python program.") from error
+  if "get_config" not in made:
+    raise ValueError(f"{path} defines no get_config(); a config does, as those in configs/ show.")
+  node = made["get_config"]()
+  if not isinstance(node, wanted):
+    raise ValueError(
+      f"{path} gives {type(node).__name__}, wanted is {wanted.__name__}; an Experiment is for bin/train.py, "
+      "an Alternation for bin/em.py.")
+  for assignment in assignments:
+    node = override(node, assignment)
+  return node
 
 
 def override(node, assignment):
@@ -114,9 +148,11 @@ def from_dict(cls, values):
   hints = typing.get_type_hints(cls)
   unknown = sorted(set(values) - set(hints))
   if unknown:
-    raise ValueError(f"{cls.__module__}.{cls.__name__} has no field {unknown[0]!r}; it was written by another version.")
+    raise ValueError(
+      f"{cls.__module__}.{cls.__name__} has no field {unknown[0]!r}; it was written by another version.")
 
   def nested(name, value):
-    return from_dict(hints[name], value) if dataclasses.is_dataclass(hints[name]) and isinstance(value, dict) else value
+    inner = dataclasses.is_dataclass(hints[name]) and isinstance(value, dict)
+    return from_dict(hints[name], value) if inner else value
 
   return cls(**{name: nested(name, value) for name, value in values.items()})

@@ -35,7 +35,8 @@ def create(experiment, vocab, workdir):
   """Makes a run folder around a new, untrained model; or opens the same one again.
 
   Raises:
-    ValueError: if another experiment or vocabulary already lives in the folder.
+    ValueError: if another model or vocabulary already lives in the folder, or a finished run that was
+      trained otherwise; of an unfinished one the settings of training may change.
   """
   keras.utils.set_random_seed(experiment.train.seed)  # Weights; all other noise has seeds of its own.
   model = models.build(experiment.family, experiment.model, len(vocab))
@@ -44,6 +45,11 @@ def create(experiment, vocab, workdir):
   if tf.io.gfile.exists(path):
     old = _read(workdir)
     _same_model(old, experiment, workdir)
+    # What is on disk must stay true: nothing will train these weights again.
+    if tf.io.gfile.exists(os.path.join(workdir, WEIGHTS)) and old.train != experiment.train:
+      raise ValueError(
+        f"{workdir} is finished, and was trained with other settings than those asked for; give the same ones, or "
+        f"another --workdir, perhaps with --warm_start={workdir}.")
     if vocab_lib.load(workdir).sha256 != vocab.sha256:
       raise ValueError(f"{workdir} was trained with another vocabulary; choose another --workdir.")
   tf.io.gfile.makedirs(workdir)
@@ -85,7 +91,8 @@ def load_weights(model, workdir):
     ValueError: if the run is not trained yet, or naming a variable that it does not have in this shape.
   """
   if not tf.io.gfile.exists(os.path.join(workdir, WEIGHTS)):
-    raise ValueError(f"{workdir} has no {WEIGHTS}: its training has not saved a model yet; wait, or start it again.")
+    raise ValueError(
+      f"{workdir} has no {WEIGHTS}: its training has not saved a model yet; wait, or start it again.")
   with tf.io.gfile.GFile(os.path.join(workdir, WEIGHTS), "rb") as file:
     weights = np.load(io.BytesIO(file.read()))
   for variable in model.variables:
@@ -99,7 +106,8 @@ def load_weights(model, workdir):
 def _read(workdir):
   path = os.path.join(workdir, CONFIG)
   if not tf.io.gfile.exists(path):
-    raise ValueError(f"No run at {workdir} (no {CONFIG}); give the --workdir of a bin/train.py, or a model of bin/em.py.")
+    raise ValueError(
+      f"No run at {workdir} (no {CONFIG}); give the --workdir of a bin/train.py, or a model of bin/em.py.")
   with tf.io.gfile.GFile(path) as file:
     values = json.load(file)
   family = models.family(values["family"])

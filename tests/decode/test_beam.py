@@ -129,9 +129,9 @@ def test_batch_mates_change_nothing():
 
 
 def story(next_words, limit=6, **options):
-  """Searches a sentence of a model told as {said so far: {word: probability}}; the untold is impossible."""
+  """Searches a sentence of a model told as {said so far: {word: probability}}; the rest is PAD's, never said."""
   width = 6
-  options = {"beam": 1, "alpha": 0.0, "steps": width, **options}
+  options = {"beam": 1, "alpha": 0.0, "steps": width, "forbid": (types.PAD,), **options}
   seen = []
 
   def step(said, t, history):
@@ -141,6 +141,7 @@ def story(next_words, limit=6, **options):
     for row, line in enumerate(history.numpy()[:, 1:int(t) + 1]):
       for word, probability in next_words.get(tuple(line.tolist()), {}).items():
         p[row, word] = probability
+      p[row, types.PAD] = 1 - p[row, 1:].sum()
     return tf.math.log(tf.constant(p, tf.float32)), history
 
   state = tf.zeros([options["beam"], width + 1], tf.int32)
@@ -173,9 +174,8 @@ def test_a_beam_of_one_is_greedy():
     assert [s for _, s in sentences(found, row)] == [tuple(line[2:])]
 
 
-def test_the_first_token_is_the_callers():
+def test_the_first_token_is_bos():
   assert story(GARDEN_PATH, beam=2)[1][0] == [BOS, BOS]
-  assert story(GARDEN_PATH, beam=2, first=-1)[1][0] == [-1, -1]
 
 
 def test_the_search_stops_when_nothing_can_win():

@@ -30,7 +30,7 @@ def length_penalty(length, alpha):
   return ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** alpha
 
 
-def beam_search(step, state, limit, *, beam, steps, alpha=0.6, nbest=1, first=types.BOS):
+def beam_search(step, state, limit, *, beam, steps, alpha=0.6, nbest=1, forbid=()):
   """Finds the `nbest` best translations among those that a beam reaches.
 
   A sentence is searched until its `nbest`-th finished hypothesis cannot be beaten by any alive one, or until
@@ -42,8 +42,8 @@ def beam_search(step, state, limit, *, beam, steps, alpha=0.6, nbest=1, first=ty
   results, and none to a sentence with nothing finished. The same limit for all reproduces the rest.
 
   Args:
-    step: maps (previous tokens int32 [B*K], t int32 [] from 0, state) to (log p float [B*K, V], state).
-      Hypothesis k of sentence b is row b*K + k.
+    step: maps (previous tokens int32 [B*K], t int32 [] from 0, state) to (logits float [B*K, V], state).
+      Hypothesis k of sentence b is row b*K + k. At t = 0 the previous token is BOS.
     state: a nest of tensors [B*K, ...] of fixed shapes, as a key/value cache written at t. The search gathers
       its rows as hypotheses survive; what never changes, as the encoder's memory, `step` closes over.
     limit: int32 [B], the most tokens of each sentence, EOS included; 0 for a blank row. Above `steps`,
@@ -52,7 +52,7 @@ def beam_search(step, state, limit, *, beam, steps, alpha=0.6, nbest=1, first=ty
     steps: T, the width of the result, at least 1; a tensor int32 [] unless XLA compiles.
     alpha: the exponent of the length penalty; 0 ranks by log p.
     nbest: N, how many candidates to return, up to `beam`.
-    first: the token before the first, perhaps negative for none.
+    forbid: ids that are never said. The probabilities of the others stay what they were.
 
   Returns:
     A `Translation`; `passes` counts the calls of `step`.
@@ -62,11 +62,13 @@ def beam_search(step, state, limit, *, beam, steps, alpha=0.6, nbest=1, first=ty
   """
   _check(beam, steps, nbest)
   limit = tf.minimum(tf.cast(limit, tf.int32), steps)  # [B]
-  start = _start(state, limit, beam, steps, nbest, first)
+  start = _start(state, limit, beam, steps, nbest)
 
   def body(t, old):
-    log_prob, state = step(old.said, t, old.state)
-    return t + 1, _advance(old._replace(state=state), log_prob, t, limit, alpha)
+    logits, state = step(old.said, t, old.state)
+    closing = (t + 1 == limit) & (old.finished[:, 0] == _NEVER)  # [B]
+    extensions = _extensions(old.alive, tf.cast(logits, tf.float32), closing, forbid)
+    return t + 1, _advance(old._replace(state=state), extensions, t, limit, alpha)
 
   going = lambda t, now: (t < steps) & tf.reduce_any(now.alive > _NEVER)
   passes, last = tf.while_loop(going, body, (tf.constant(0), start))
@@ -82,20 +84,19 @@ def _check(beam, steps, nbest):
     raise ValueError(f"beam_search needs steps >= 1, got {steps}; it is the width T of the result.")
 
 
-def _start(state, limit, beam, steps, nbest, first):
+def _start(state, limit, beam, steps, nbest):
   """One empty hypothesis a sentence, for K equal ones would stay equal."""
   batch = tf.shape(limit)[0]
   blank = lambda count: tf.fill([batch, count, steps], types.PAD)
   alive = tf.where((tf.range(beam) == 0) & (limit > 0)[:, None], 0.0, _NEVER)  # [B, K]
   finished = tf.fill([batch, nbest], _NEVER)
-  return _Hypotheses(alive, blank(beam), finished, blank(nbest), tf.fill([batch * beam], first), state)
+  return _Hypotheses(alive, blank(beam), finished, blank(nbest), tf.fill([batch * beam], types.BOS), state)
 
 
-def _advance(old, log_prob, t, limit, alpha):
-  """The hypotheses one token later; `old.state` is already that of `log_prob`."""
+def _advance(old, extensions, t, limit, alpha):
+  """The hypotheses one token later; `old.state` is already that of the step that gave the `extensions`."""
   beam = old.alive.shape[1]
-  closing = (t + 1 == limit) & (old.finished[:, 0] == _NEVER)  # [B]
-  total, parent, token = _extensions(old.alive, log_prob, closing)  # [B, 2K] each
+  total, parent, token = extensions  # [B, 2K] each
   here = tf.range(tf.shape(old.tokens)[2]) == t  # [T]
   tokens = tf.where(here, token[..., None], tf.gather(old.tokens, parent, batch_dims=1))  # [B, 2K, T]
   ends = token == types.EOS
@@ -115,16 +116,21 @@ def _advance(old, log_prob, t, limit, alpha):
   return _Hypotheses(alive, tokens, finished, sentences, tf.reshape(token, [-1]), _reorder(old.state, parent))
 
 
-def _extensions(alive, log_prob, closing):
+def _extensions(alive, logits, closing, forbid):
   """The 2K best extensions of each sentence: log p, which hypothesis each extends, by which token; [B, 2K].
 
   Where `closing`, only those by EOS.
   """
-  batch, beam, vocab = tf.shape(alive)[0], alive.shape[1], log_prob.shape[-1]
-  kept = min(2 * beam, vocab)  # Of one hypothesis no more can be among the best 2K of all.
-  log_prob = tf.cast(log_prob, tf.float32)
-  each, token = (tf.reshape(x, [batch, beam, kept]) for x in tf.math.top_k(log_prob, kept))  # [B, K, kept]
-  end = tf.reshape(log_prob[:, types.EOS], [batch, beam, 1])
+  batch, beam, vocab = tf.shape(alive)[0], alive.shape[1], logits.shape[-1]
+  kept = min(2 * beam + len(forbid), vocab)  # Of one hypothesis no more can be among the best 2K of all.
+  top, token = tf.math.top_k(logits, kept)  # [B*K, kept]
+  # Normalised by the best word's share: no log p of V words is ever made.
+  share = tf.gather(tf.nn.softmax(logits), token[:, :1], batch_dims=1)  # [B*K, 1]
+  whole = top[:, :1] - tf.math.log(share)
+  for word in forbid:
+    top = tf.where(token == word, _NEVER, top)
+  end = logits[:, types.EOS:types.EOS + 1]
+  each, token, end = (tf.reshape(x, [batch, beam, -1]) for x in (top - whole, token, end - whole))
   only_end = tf.where(tf.range(kept) == 0, end, _NEVER)
   each = alive[..., None] + tf.where(closing[:, None, None], only_end, each)
   token = tf.where(closing[:, None, None], types.EOS, token)

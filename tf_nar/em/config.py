@@ -10,7 +10,8 @@ from tf_nar.data import toy
 class Alternation:
   """EM between an autoregressive teacher and a non-autoregressive student (Sun & Yang, ICML 2020).
 
-  The defaults are what the paper's program does; `quality` and the soft rule are in its theory alone.
+  The defaults are what the paper's program does, where it is known: how many rounds were run, and with which
+  length penalty the candidates were found, is not. `quality` and the soft rule are in its theory alone.
   """
 
   teacher: config.Experiment

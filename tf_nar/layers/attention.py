@@ -58,7 +58,7 @@ class Attention(keras.layers.Layer):
       penalty: [B or 1, 1, T or 1, S], added to the scores.
       keys_values: `project(memory)` if `cross`.
       noise: where dropout comes from.
-      cache: float [B, 2, H, S, d], keys and values of earlier places; `x` is the place `at` alone.
+      cache: keys and values of earlier places, float [B, H, S, d] each; `x` is the place `at` alone.
 
     Returns:
       float [B, T, D], and the cache with this place in it if there was one.
@@ -68,8 +68,7 @@ class Attention(keras.layers.Layer):
     else:
       query, key, value = self._split(self.query_key_value(x), 3)
     if cache is not None:
-      cache = _put(cache, tf.stack([key, value], 1), at)
-      key, value = cache[:, 0], cache[:, 1]
+      cache = key, value = _put(cache[0], key, at), _put(cache[1], value, at)
     scores = tf.matmul(query * (self.width // self.heads) ** -0.5, key, transpose_b=True)  # [B, H, T, S]
     weights = noise.drop(tf.nn.softmax(scores + penalty), self.rate)
     seen = tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3])  # [B, T, H, d]
@@ -83,6 +82,9 @@ class Attention(keras.layers.Layer):
 
 
 def _put(cache, new, at):
-  """Writes new [B, 2, H, 1, d] at place `at` of cache [B, 2, H, S, d]."""
-  here = tf.range(tf.shape(cache)[3]) == at
-  return tf.where(here[:, None], new, cache)
+  """Writes new [B, H, 1, d] at place `at` of cache [B, H, S, d]; a scatter, for it can write in place."""
+  shape, width = tf.shape(cache), cache.shape[-1]
+  rows = tf.range(shape[0] * shape[1])
+  places = tf.stack([rows, tf.fill(tf.shape(rows), at)], 1)
+  flat = tf.reshape(cache, [-1, shape[2], width])
+  return tf.reshape(tf.tensor_scatter_nd_update(flat, places, tf.reshape(new, [-1, width])), shape)

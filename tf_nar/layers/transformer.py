@@ -185,9 +185,9 @@ class Stack(keras.layers.Layer):
     return [block.attend_memory.project(memory) for block in self.blocks]
 
   def start_cache(self, rows, length):
-    """Returns an empty cache for `rows` sequences: a list of float [rows, 2, H, length, d], one a block."""
-    shape = [rows, 2, self.config.heads, length, self.config.width // self.config.heads]
-    return [tf.zeros(shape, self.compute_dtype) for _ in self.blocks]
+    """Returns an empty cache for `rows` sequences: keys and values, float [rows, H, length, d] each, of each block."""
+    shape = [rows, self.config.heads, length, self.config.width // self.config.heads]
+    return [(tf.zeros(shape, self.compute_dtype),) * 2 for _ in self.blocks]
 
   def step(self, x, at, cache, memory, memory_mask):
     """Runs over one new place: x [rows, 1, D] at place `at`, seeing the places before it.
@@ -195,7 +195,7 @@ class Stack(keras.layers.Layer):
     Returns:
       float [rows, 1, D] and the new cache.
     """
-    places = tf.range(tf.shape(cache[0])[3])
+    places = tf.range(tf.shape(cache[0][0])[2])
     hidden = attention.penalty((places <= at)[None, None], x.dtype)
     memory_hidden = attention.penalty(memory_mask, x.dtype)
     x, new = self._enter(x, QUIET), []

@@ -93,9 +93,9 @@ class Model(keras.Model):
       x = self.embed.look_up(tokens[:, None])  # [B K, 1, D]
       x = tf.where(t == 0, start, x) + places[t]
       states, cache = self.decoder.step(x, t, cache, memory, seen)
-      log_prob = tf.nn.log_softmax(self.embed.logits(states[:, 0]))
-      return words.without(log_prob, words.UNSAYABLE), cache
+      return self.embed.logits(states[:, 0]), cache
 
     cache = self.decoder.start_cache(sentences * search.beam, longest)
     return beam.beam_search(
-      step, cache, limit, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.nbest)
+      step, cache, limit, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.nbest,
+      forbid=words.UNSAYABLE)
