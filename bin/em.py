@@ -20,6 +20,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from tf_nar import config as config_lib
 from tf_nar import runs
+from tf_nar.data import atomic
 from tf_nar.data import corpus as data_corpus
 from tf_nar.em import config as em_config
 from tf_nar.em import run as run_lib
@@ -86,7 +87,7 @@ def main(argv):
     student = f"{workdir}/round_{last}/student"
     if EXPORT.value:
       ship(student, data, EXPORT.value)
-  except (ValueError, OSError, RuntimeError, FloatingPointError, tf.errors.PermissionDeniedError) as problem:
+  except (ValueError, OSError, RuntimeError, FloatingPointError, *atomic.UNREACHABLE) as problem:
     sys.exit(f"em: {problem}")
   print(NEXT.format(student=student, workdir=workdir, data=data) + ("" if DATA_DIR.value else YOURS))
 

@@ -1,7 +1,7 @@
 """Translates a test set, measures it, and says what each number means.
 
   python bin/evaluate.py --workdir=runs/de_en --source=test.de --reference=test.en
-  python bin/evaluate.py --workdir=runs/nat --source=test.de --reference=test.en --set=search.lengths=9 \
+  python bin/evaluate.py --workdir=runs/nat --source=test.de --reference=test.en --set=search.lengths=9 \\
       --rescore_with=runs/ar --output=runs/nat/test.json
 
 Prints a table and writes it, with configuration, commit and hashes of the files, to --output; the
@@ -11,12 +11,12 @@ reference must be so too, and BLEU is of that kind (tok:none); otherwise it is s
 import os
 import sys
 
-import tensorflow as tf
 from absl import app
 from absl import flags
 from absl import logging
 
 from tf_nar import runs
+from tf_nar.data import atomic
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import lines
 from tf_nar.evaluate import progress
@@ -60,7 +60,7 @@ def main(argv):
     raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
   try:
     evaluate()
-  except (ValueError, OSError, tf.errors.PermissionDeniedError) as problem:
+  except (ValueError, OSError, *atomic.UNREACHABLE) as problem:
     sys.exit(f"evaluate: {problem}")
 
 

@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import tensorflow as tf
 
 from tf_nar import runs
+from tf_nar.data import atomic
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import rescoring
 from tf_nar.export import saved_model
@@ -44,7 +45,7 @@ def main(argv):
     teacher = runs.load(RESCORE_WITH.value) if RESCORE_WITH.value else None
     search = corpus.searcher(run.model, run.experiment.search, teacher and rescoring.by(teacher, run))
     saved_model.export(run, search, OUT.value, teacher)
-  except (ValueError, OSError, RuntimeError, tf.errors.PermissionDeniedError) as problem:
+  except (ValueError, OSError, RuntimeError, *atomic.UNREACHABLE) as problem:
     sys.exit(f"export: {problem}")
   print(USE.format(out=OUT.value))
 

@@ -25,8 +25,8 @@ CHECKPOINT = flags.DEFINE_string("checkpoint", None, "The prefix, as DIR/model.c
 MODEL_CONFIG = flags.DEFINE_string("model_config", None, "The model_config.json beside it.", required=True)
 VOCAB = flags.DEFINE_string("vocab", None, "The vocabulary that it was trained with, as `token count` lines.",
                             required=True)
-MINIMUM = flags.DEFINE_integer("minimum_count", 5, "Tokens seen fewer times are not in the model; the original's 5.",
-                               lower_bound=0)
+MINIMUM = flags.DEFINE_integer("minimum_count", 5,
+                               "Tokens seen fewer times are not in the model; 5 is the original's.", lower_bound=0)
 WORKDIR = flags.DEFINE_string("workdir", None, "The run folder to make.", required=True)
 
 
@@ -49,8 +49,9 @@ def import_run(checkpoint, model_config, vocab, minimum, workdir):
   try:
     model = original.model_config(model_config, family)
   except KeyError as error:
-    raise ValueError(f"{model_config} has no {error}; give the model_config.json that the training wrote into "
-                     "its output folder, not one of the original's configs/.") from error
+    raise ValueError(
+      f"{model_config} has no {error}; give the model_config.json that the training wrote beside its "
+      "checkpoints, not one of the original's configs/.") from error
   words = vocab_lib.read_counts(vocab, minimum=minimum)
   if len(words) != model.net.vocab:
     raise ValueError(

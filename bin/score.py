@@ -9,12 +9,12 @@ The log ends with nats a target token: under a NAR model this is NCM, the corpus
 import sys
 
 import numpy as np
-import tensorflow as tf
 from absl import app
 from absl import flags
 from absl import logging
 
 from tf_nar import runs
+from tf_nar.data import atomic
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import lines
 from tf_nar.evaluate import multimodality
@@ -57,7 +57,7 @@ def main(argv):
     raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
   try:
     score_file()
-  except (ValueError, OSError, tf.errors.PermissionDeniedError) as problem:
+  except (ValueError, OSError, *atomic.UNREACHABLE) as problem:
     sys.exit(f"score: {problem}")
 
 

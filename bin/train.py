@@ -11,7 +11,6 @@ Watch it with `tensorboard --logdir=runs`; read its numbers in WORKDIR/log.jsonl
 import os
 import sys
 
-import tensorflow as tf
 from absl import app
 from absl import flags
 
@@ -20,6 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from tf_nar import config as config_lib
 from tf_nar import fit
+from tf_nar.data import atomic
 
 CONFIG = flags.DEFINE_string("config", None, "A file that defines get_config(); see configs/.", required=True)
 DATA_DIR = flags.DEFINE_string("data_dir", None, "What data_prep/prepare.py made.", required=True)
@@ -34,7 +34,7 @@ def main(argv):
   try:
     experiment = config_lib.load(CONFIG.value, config_lib.Experiment, SET.value)
     fit.fit(experiment, DATA_DIR.value, WORKDIR.value, warm_start=WARM_START.value)
-  except (ValueError, OSError, FloatingPointError, tf.errors.PermissionDeniedError) as problem:
+  except (ValueError, OSError, FloatingPointError, *atomic.UNREACHABLE) as problem:
     sys.exit(f"train: {problem}")
   print("Trained. Translate with:\n"
         f"  python bin/translate.py --workdir={WORKDIR.value} --input=FILE --output=FILE")

@@ -13,12 +13,12 @@ import dataclasses
 import functools
 import sys
 
-import tensorflow as tf
 from absl import app
 from absl import flags
 from absl import logging
 
 from tf_nar import runs
+from tf_nar.data import atomic
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import lines
 from tf_nar.evaluate import progress
@@ -40,6 +40,10 @@ def translate():
   """Translates from the flags' input to their output."""
   run = runs.load(WORKDIR.value, SET.value)
   search = run.experiment.search
+  for width in ("beam", "lengths"):  # How many candidates a search keeps.
+    if (kept := getattr(search, width, NBEST.value)) < NBEST.value:
+      raise ValueError(f"--nbest={NBEST.value} is more than the search keeps, search.{width}={kept}; "
+                       f"add --set=search.{width}={NBEST.value}.")
   if NBEST.value and hasattr(search, "nbest"):
     search = dataclasses.replace(search, nbest=NBEST.value)
   rescore = rescoring.by(runs.load(RESCORE_WITH.value), run) if RESCORE_WITH.value else None
@@ -61,7 +65,7 @@ def main(argv):
     raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
   try:
     translate()
-  except (ValueError, OSError, tf.errors.PermissionDeniedError) as problem:
+  except (ValueError, OSError, *atomic.UNREACHABLE) as problem:
     sys.exit(f"translate: {problem}")
 
 

@@ -1,8 +1,9 @@
-"""The AR teacher on Multi30k en-de (lc.norm.tok, joint BPE of 10,000 merges), the size of Wu et al. (ACL 2021).
+"""The AR teacher on Multi30k en-de (lc.norm.tok, joint BPE of 10,000 merges).
 
   python bin/train.py --config=configs/ar_multi30k.py --data_dir=data/multi30k_en_de --workdir=runs/teacher
 
-Published for a text-only Transformer of this size (paper): 41.02 BLEU, tokenised, test_2016, beam 5. Measured here: docs/results.md.
+Published for a text-only Transformer of this size (paper; Wu et al., ACL 2021): 41.02 BLEU, tokenised,
+test_2016, beam 5. Measured here: docs/results.md.
 
 Differs from the published recipe: half its 8,192 tokens an update, a lower peak (0.005 there) and a shorter
 warm-up (2,000 there), for fewer epochs on a CPU.

@@ -19,6 +19,7 @@ def get_config():
     train=config.Train(
       steps=125_000, tokens_per_batch=5_120, max_length=250, validate_every=2_000, keep=5,
       optimizer=config.Optimizer(
-        learning_rate=0.05, warmup=4_000, schedule="nat_em", bias_correction=False, weight_decay=1e-4, accumulate=8),
+        learning_rate=0.05, warmup=4_000, schedule="nat_em", bias_correction=False, weight_decay=1e-4,
+        accumulate=8),
     ),
   )

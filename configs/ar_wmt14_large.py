@@ -3,7 +3,7 @@
 The settings are those of its launchers for the base model: about 1,280 sentences an update, in eight
 micro-batches.
 
-  python bin/train.py --config=configs/ar_wmt14_large.py --data_dir=data/wmt14_en_de \
+  python bin/train.py --config=configs/ar_wmt14_large.py --data_dir=data/wmt14_en_de \\
       --workdir=runs/ar_wmt14_large
 
 Not measured yet: it wants an accelerator.

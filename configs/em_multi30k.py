@@ -1,7 +1,7 @@
 """EM on Multi30k en-de (lc.norm.tok, joint BPE of 10,000 merges): two rounds after distillation.
 
-  python data_prep/prepare.py --tokenizer=bpe --operations=10000 \
-      --source=train.lc.norm.tok.en --target=train.lc.norm.tok.de \
+  python data_prep/prepare.py --tokenizer=bpe --operations=10000 \\
+      --source=train.lc.norm.tok.en --target=train.lc.norm.tok.de \\
       --valid_source=val.lc.norm.tok.en --valid_target=val.lc.norm.tok.de --out=data/multi30k_en_de
   python bin/em.py --config=configs/em_multi30k.py --data_dir=data/multi30k_en_de --workdir=runs/em_multi30k
 

@@ -7,10 +7,10 @@ that the round's student learned, nats a token; BLEU and the share of translatio
 student's, by ODD, on validation text. At best a parallel model has NCM 0.583 on the true text, and BLEU 58.
 
   round                  NCM              BLEU           valid
-  0  true text           0.624 / 0.631    41.7 / 29.0    0.415 / 0.190
-  1  distillation        0.601 / 0.609    41.4 / 37.5    0.375 / 0.345
-  2                      0.081 / 0.107    58.4 / 54.7    1.000 / 0.980
-  3                      0.068 / 0.071    58.4 / 54.3    1.000 / 0.995
+  0  true text           0.624 / 0.631    41.6 / 29.0    0.420 / 0.190
+  1  distillation        0.599 / 0.609    41.4 / 37.5    0.405 / 0.345
+  2                      0.073 / 0.107    58.4 / 54.7    1.000 / 0.980
+  3                      0.067 / 0.071    58.4 / 54.3    1.000 / 0.995
 
 It took 3 min 50 s of CPU time.
 """

@@ -2,7 +2,8 @@
 
 20 candidates a sentence; everything from scratch each round.
 
-  python bin/em.py --config=configs/em_wmt14_large.py --data_dir=data/wmt14_en_de --workdir=runs/em_wmt14_large
+  python bin/em.py --config=configs/em_wmt14_large.py --data_dir=data/wmt14_en_de \\
+      --workdir=runs/em_wmt14_large
 
 Not measured yet: it wants an accelerator. The original's number of rounds is not known.
 """
@@ -13,4 +14,5 @@ from tf_nar.em import config
 
 def get_config():
   return config.Alternation(
-    teacher=ar_wmt14_large.get_config(), student=nat_em_wmt14_large.get_config(), rounds=3, nbest=20, nbest_alpha=0.6)
+    teacher=ar_wmt14_large.get_config(), student=nat_em_wmt14_large.get_config(), rounds=3, nbest=20,
+    nbest_alpha=0.6)

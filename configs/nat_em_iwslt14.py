@@ -2,7 +2,7 @@
 
 The settings are those of its launchers: about 200 sentences an update.
 
-  python bin/train.py --config=configs/nat_em_iwslt14.py --data_dir=data/iwslt14_de_en \
+  python bin/train.py --config=configs/nat_em_iwslt14.py --data_dir=data/iwslt14_de_en \\
       --workdir=runs/nat_em_iwslt14
 
 Not measured yet: it wants an accelerator.

@@ -1,8 +1,10 @@
 """The NAR student on Multi30k en-de (lc.norm.tok, joint BPE of 10,000 merges).
 
-  python bin/train.py --config=configs/nat_em_multi30k.py --data_dir=data/multi30k_en_de --workdir=runs/student
+  python bin/train.py --config=configs/nat_em_multi30k.py --data_dir=data/multi30k_en_de \\
+      --workdir=runs/student
 
-That trains on the text as it came; configs/em_multi30k.py trains it on what a teacher makes of it. Measured: docs/results.md.
+That trains on the text as it came; configs/em_multi30k.py trains it on what a teacher makes of it.
+Measured: docs/results.md.
 """
 import dataclasses
 

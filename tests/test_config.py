@@ -75,6 +75,31 @@ def test_override_refuses(assignment, message):
     config.override(experiment(), assignment)
 
 
+GOOD = """
+from tf_nar import config
+def get_config(): return config.Experiment("ar", None, None)
+"""
+
+
+def test_load_overrides_in_order(tmp_path):
+  (tmp_path / "a.py").write_text(GOOD)
+  made = config.load(str(tmp_path / "a.py"), config.Experiment, ["train.steps=5", "family=b", "train.steps=6"])
+  assert (made.family, made.train.steps) == ("b", 6)
+
+
+@pytest.mark.parametrize("name, text, message", [
+  ("ar_toys.py", GOOD, r"No config .*ar_toy.py. Did you mean .*ar_toys.py\?"),
+  ("zzz.py", GOOD, "No config .*ar_toy.py. There are some in configs/"),
+  ("ar_toy.py", "def get_config(:", "ar_toy.py, line 1: .*; a config is a Python program"),
+  ("ar_toy.py", "CONFIG = 1", r"defines no get_config\(\)"),
+  ("ar_toy.py", "def get_config(): return 1", "gives int, wanted is Experiment; an Experiment is for bin/train.py"),
+])
+def test_load_refuses(tmp_path, name, text, message):
+  (tmp_path / name).write_text(text)
+  with pytest.raises(ValueError, match=message):
+    config.load(str(tmp_path / "ar_toy.py"), config.Experiment)
+
+
 def test_from_dict_gives_back_what_asdict_took_apart():
   model = Model(net=Net(width=3), fill="mask")
   assert config.from_dict(Model, dataclasses.asdict(model)) == model

@@ -68,6 +68,15 @@ def test_training_settings_may_change_on_the_way(tmp_path, untrained):
   assert json.loads((tmp_path / runs.CONFIG).read_text())["train"]["steps"] == 9
 
 
+def test_a_finished_run_keeps_its_settings(finished):
+  workdir = finished.workdir
+  assert runs.create(EXPERIMENT, VOCAB, workdir).experiment == finished.experiment
+  longer = dataclasses.replace(EXPERIMENT, train=config.Train(steps=9))
+  with pytest.raises(ValueError, match=f"is finished, and was trained with other settings .* --warm_start={workdir}"):
+    runs.create(longer, VOCAB, workdir)
+  assert runs.load(workdir).experiment.train.steps == 7
+
+
 def test_no_run(tmp_path):
   with pytest.raises(ValueError, match=r"No run at .* \(no config.json\); give the --workdir of a bin/train.py"):
     runs.load(str(tmp_path))

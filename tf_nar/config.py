@@ -81,8 +81,10 @@ def load(path, wanted, assignments=()):
     ValueError: if the file is not there, is no program, gives something else, or an assignment does not fit.
   """
   if not os.path.isfile(path):
-    near = difflib.get_close_matches(path, glob.glob(os.path.join(os.path.dirname(path), "*.py")), 1)
-    raise ValueError(f"No config {path}. " + (f"Did you mean {near[0]}?" if near else "There are some in configs/."))
+    folder, name = os.path.split(path)
+    near = difflib.get_close_matches(name, glob.glob("*.py", root_dir=folder or None), 1)
+    hint = f"Did you mean {os.path.join(folder, near[0])}?" if near else "There are some in configs/."
+    raise ValueError(f"No config {path}. {hint}")
   try:
     made = runpy.run_path(path)
   except SyntaxError as error:

@@ -48,8 +48,8 @@ def create(experiment, vocab, workdir):
     # What is on disk must stay true: nothing will train these weights again.
     if tf.io.gfile.exists(os.path.join(workdir, WEIGHTS)) and old.train != experiment.train:
       raise ValueError(
-        f"{workdir} is finished, and was trained with other settings than those asked for; give the same ones, or "
-        f"another --workdir, perhaps with --warm_start={workdir}.")
+        f"{workdir} is finished, and was trained with other settings than those asked for; give the same "
+        f"ones, or another --workdir, perhaps with --warm_start={workdir}.")
     if vocab_lib.load(workdir).sha256 != vocab.sha256:
       raise ValueError(f"{workdir} was trained with another vocabulary; choose another --workdir.")
   tf.io.gfile.makedirs(workdir)
@@ -120,5 +120,5 @@ def _same_model(old, new, workdir):
   for part in ("family", "model"):
     if getattr(old, part) != getattr(new, part):
       raise ValueError(
-        f"{workdir} holds a run with another {part}: {getattr(old, part)}; asked for was {getattr(new, part)}. "
-        "Choose another --workdir.")
+        f"{workdir} holds a run with another {part}: {getattr(old, part)}; asked for was "
+        f"{getattr(new, part)}. Choose another --workdir.")

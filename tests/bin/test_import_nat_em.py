@@ -37,8 +37,25 @@ def test_another_vocabulary_is_refused(golden, tmp_path):
 
 
 def test_a_missing_checkpoint_is_refused(tmp_path):
-  with pytest.raises(ValueError, match=r"No checkpoint .*nowhere: there is no .*\.index; give its prefix"):
+  with pytest.raises(FileNotFoundError, match=r"No checkpoint .*nowhere: there is no .*\.index; give its prefix"):
     import_run(str(tmp_path / "nowhere"), "x", "y", 5, str(tmp_path / "run"))
+
+
+def test_a_missing_file_is_refused(tmp_path):
+  scope = {"Trasnformer/v": tf.Variable(1.0)}
+  tf.raw_ops.SaveV2(prefix=str(tmp_path / "ckpt"), tensor_names=list(scope), shape_and_slices=[""],
+                    tensors=list(scope.values()))
+  (tmp_path / "vocab").write_text("a 9\n")
+  (tmp_path / "sizes.json").write_text('{"num_heads": 4}')
+  at = lambda name: str(tmp_path / name)
+  for config, vocab, problem, message in (
+    ("none.json", "vocab", FileNotFoundError, "No file .*none.json; give --model_config"),
+    ("sizes.json", "none", FileNotFoundError, "No file .*none; give --vocab"),
+    ("sizes.json", "vocab", ValueError, "sizes.json has no 'vocab_size'; give the model_config.json that"),
+  ):
+    with pytest.raises(problem, match=message):
+      import_run(at("ckpt"), at(config), at(vocab), 5, at("run"))
+  assert not (tmp_path / "run").exists()
 
 
 def test_another_program_is_refused(tmp_path):

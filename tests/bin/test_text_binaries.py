@@ -111,7 +111,7 @@ def test_score(call, text, tmp_path):
 
 def test_score_refuses_other_counts(call, text, tmp_path):
   source, target = text("src", "a b\nc\n"), text("tgt", "a\n")
-  with pytest.raises(ValueError, match="src has 2 lines and .*tgt has 1; parallel files have as many"):
+  with pytest.raises(SystemExit, match="^score: .*src has 2 lines and .*tgt has 1; parallel files have as many"):
     call("score", f"--source={source}", f"--target={target}", f"--output={tmp_path}/out")
   assert not (tmp_path / "out").exists()
 
@@ -126,6 +126,24 @@ def test_evaluate(call, text, tmp_path, capsys):
   assert content["facts"]["data"]["source"]["lines"] == 2
   assert (tmp_path / "out/report.hypotheses.txt").read_text() == reference.read_text()
   assert "tok:none" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name, arguments, message", [
+    ("translate", ["--input={}/none"], "^translate: No file .*none; give a text file"),
+    ("translate", ["--input={}/none", "--set=search.bean=1"], "no field 'bean'. Did you mean 'beam'"),
+    ("translate", ["--input={}/src", "--nbest=5"], "^translate: --nbest=5 is more than .* search.beam=4; add --set=search.beam=5"),
+    ("score", ["--source={}/src", "--target={}/none"], "^score: No file .*none; give a text file"),
+    ("evaluate", ["--source={}/src", "--reference={}/two"],
+     "^evaluate: .*src has 1 lines and .*two has 2; parallel files have as many"),
+    ("evaluate", ["--source={}/empty", "--reference={}/empty"], "^evaluate: There is no sentence to measure"),
+])
+def test_a_users_mistake_is_one_line(call, text, tmp_path, name, arguments, message):
+  for file, content in (("src", "a b\n"), ("two", "a\nb\n"), ("empty", "")):
+    text(file, content)
+  with pytest.raises(SystemExit, match=message) as exit:
+    call(name, f"--output={tmp_path}/out", *(argument.format(tmp_path) for argument in arguments))
+  assert isinstance(exit.value.code, str) and "\n" not in exit.value.code
+  assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name, needed", [

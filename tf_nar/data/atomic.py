@@ -3,6 +3,9 @@ import contextlib
 
 import tensorflow as tf
 
+# What TensorFlow says of files that cannot be read or written; no kind of OSError.
+UNREACHABLE = tf.errors.PermissionDeniedError, tf.errors.NotFoundError
+
 
 @contextlib.contextmanager
 def renamed(path):

@@ -1,0 +1,119 @@
+"""Every command that a page, a docstring or a program's message shows is one that can be typed.
+
+Flags are read from the text of the programs, so nothing heavy is imported.
+"""
+import ast
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PROGRAMS = [*sorted((ROOT / "bin").glob("*.py")), ROOT / "data_prep/prepare.py"]
+SOURCES = sorted(path for top in ("bin", "configs", "data_prep", "tf_nar") for path in (ROOT / top).rglob("*.py"))
+# A command ends with its line, a backquote, a comment, or a gap before an explanation.
+PYTHON = re.compile(r"\bpython ((?:bin|data_prep)/(?:[^`\n# ]| (?![ #]))*)")
+MAKE = re.compile(r"(?:^|`)make ((?:[A-Z]+=\S+ )*)([a-z-]+)", re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+ALWAYS = {"help", "helpfull"}  # absl's own.
+
+
+def strings(path):
+  """Returns the text of a page, or all strings of a program, with X for what an f-string fills in."""
+  text = path.read_text()
+  if path.suffix == ".md":
+    return text
+  nodes = list(ast.walk(ast.parse(text)))
+  filled = [node.values for node in nodes if isinstance(node, ast.JoinedStr)]
+  parts = {id(part) for values in filled for part in values}
+  whole = [node.value for node in nodes if isinstance(node, ast.Constant) and id(node) not in parts]
+  said = lambda values: "".join(part.value if isinstance(part, ast.Constant) else "X" for part in values)
+  return "\n".join([each for each in whole if isinstance(each, str)] + list(map(said, filled)))
+
+
+def commands(text):
+  """Returns the words of each `python bin/...` in a text, continued lines joined."""
+  joined = re.sub(r"\\\n\s*", "", text)
+  return [found.split() for found in PYTHON.findall(joined)]
+
+
+def flags(text):
+  """Returns the names of the flags that a program defines, and those that it cannot do without.
+
+  By absl's `flags.DEFINE_...("name", ..., required=True)` or argparse's `add_argument("--name")`.
+  """
+  known, needed = set(ALWAYS), set()
+  for node in ast.walk(ast.parse(text)):
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+      continue
+    if node.func.attr.startswith("DEFINE_") or node.func.attr == "add_argument":
+      name = node.args[0].value.lstrip("-")
+      known |= {name, f"no{name}"} if node.func.attr == "DEFINE_bool" else {name}
+      required = [word.value.value for word in node.keywords if word.arg == "required"]
+      needed |= {name} if required == [True] else set()
+  return known, needed
+
+
+def complaints(command, root=ROOT):
+  """Returns what is wrong with a command, a list of words that begins with the program's path."""
+  program, *words = command
+  if not (root / program).is_file():
+    return [f"there is no {program}"]
+  known, needed = flags((root / program).read_text())
+  given = {word[2:].split("=")[0] for word in words if word.startswith("--")}
+  wrong = [f"{program} has no --{name}" for name in sorted(given - known)]
+  configs = [word.partition("=")[2] for word in words if word.startswith("--config=configs/")]
+  wrong += [f"there is no {path}" for path in configs if "..." not in path and not (root / path).is_file()]
+  # "..." and a command that is only named leave the rest to the reader.
+  if given - ALWAYS and not words[-1].endswith("..."):
+    wrong += [f"{program} needs --{name}" for name in sorted(needed - given)]
+  return wrong
+
+
+@pytest.mark.parametrize("path", PAGES + SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_can_be_typed(path):
+  wrong = [(" ".join(command), complaint) for command in commands(strings(path)) for complaint in complaints(command)]
+  assert wrong == []
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.name)
+def test_help_begins_with_a_command(path):
+  """absl's --help prints the docstring."""
+  shown = commands(ast.get_docstring(ast.parse(path.read_text())))
+  assert shown and all(command[0] == str(path.relative_to(ROOT)) for command in shown[:1])
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_targets_and_links_are_there(path):
+  text = path.read_text()
+  targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+  assert {target for _, target in MAKE.findall(text)} <= targets
+  assert [link for link in LINK.findall(text) if not (path.parent / link).exists()] == []
+
+
+def test_readme_names_every_program():
+  text = (ROOT / "README.md").read_text()
+  assert [str(path.relative_to(ROOT)) for path in PROGRAMS if f"`{path.relative_to(ROOT)}`" not in text] == []
+
+
+PLANTED = """
+x = flags.DEFINE_string("workdir", None, "Where.", required=True)
+y = flags.DEFINE_bool("scores", False, "Whether.")
+"""
+
+
+@pytest.mark.parametrize("text, message", [
+  ("python bin/p.py --workdir=a --noscores", []),
+  ("`python bin/p.py`, `python bin/p.py --help`.", []),
+  ("python bin/p.py --scores ...", []),
+  ("python bin/p.py --workdir=a \\\n    --score  # --nothing", ["bin/p.py has no --score"]),
+  ("python bin/p.py --scores", ["bin/p.py needs --workdir"]),
+  ("python bin/q.py --workdir=a", ["there is no bin/q.py"]),
+  ("python bin/p.py --workdir=a --config=configs/c.py",
+   ["bin/p.py has no --config", "there is no configs/c.py"]),
+])
+def test_wrong_commands_are_seen(tmp_path, text, message):
+  (tmp_path / "bin").mkdir()
+  (tmp_path / "bin/p.py").write_text(PLANTED)
+  assert [each for command in commands(text) for each in complaints(command, tmp_path)] == message
