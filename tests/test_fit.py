@@ -169,7 +169,8 @@ class Echo:
 
 def validation(folder, max_length=12, **train):
   """A `Validation` of the echo on text that is its own translation but for one repeated word."""
-  for name, text in ((corpus.SOURCE, "w1 w2 w3 w4\nw5 w5 w7 w8 w9\n"), (corpus.TARGET, "w1 w2 w3 w4\nw5 w5 w7 w8 w9\n")):
+  text = "w1 w2 w3 w4\nw5 w5 w7 w8 w9\n"
+  for name in (corpus.SOURCE, corpus.TARGET):
     with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
       file.write(text)
   run = runs.Run(experiment("ar", **train), Echo(max_length), folders.VOCAB, "")
@@ -190,7 +191,8 @@ def test_validation_measures(text_data):
 
 def test_validation_ends_each_source_once(text_data, monkeypatch):
   shown, translate = [], fit.corpus.translate
-  monkeypatch.setattr(fit.corpus, "translate", lambda model, ids, **kw: shown.extend(ids) or translate(model, ids, **kw))
+  spy = lambda model, ids, **kw: shown.extend(ids) or translate(model, ids, **kw)
+  monkeypatch.setattr(fit.corpus, "translate", spy)
   validation(text_data, max_length=5)()
   assert shown == [[6, 7, 8, 9, types.EOS], [10, 10, 12, 13, types.EOS]]
 

@@ -131,7 +131,8 @@ def test_evaluate(call, text, tmp_path, capsys):
 @pytest.mark.parametrize("name, arguments, message", [
     ("translate", ["--input={}/none"], "^translate: No file .*none; give a text file"),
     ("translate", ["--input={}/none", "--set=search.bean=1"], "no field 'bean'. Did you mean 'beam'"),
-    ("translate", ["--input={}/src", "--nbest=5"], "^translate: --nbest=5 is more than .* search.beam=4; add --set=search.beam=5"),
+    ("translate", ["--input={}/src", "--nbest=5"],
+     "^translate: --nbest=5 is more than .* search.beam=4; add --set=search.beam=5"),
     ("score", ["--source={}/src", "--target={}/none"], "^score: No file .*none; give a text file"),
     ("evaluate", ["--source={}/src", "--reference={}/two"],
      "^evaluate: .*src has 1 lines and .*two has 2; parallel files have as many"),

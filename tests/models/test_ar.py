@@ -101,3 +101,16 @@ def test_start_from_bos_changes_the_search_alone(model):
   np.testing.assert_array_equal(changed.score(SRC, tgt), model.score(SRC, tgt))
   search = ar.Search(beam=2, alpha=0.0)
   assert not np.allclose(changed.translate(SRC, search).score, model.translate(SRC, search).score)
+
+
+def test_another_judge_puts_the_candidates_in_order(model):
+  src = tf.constant([[5, 5, types.EOS], [5, types.EOS, 0]])
+  search = ar.Search(beam=3, nbest=3, alpha=0.0, extra_length=2)
+  plain = model.translate(src, search)
+  brief = lambda tokens: -tf.cast(tf.math.count_nonzero(tokens, -1), tf.float32)
+  found = model.translate(src, search, rescore=brief)
+  for row in range(2):
+    lengths = tf.math.count_nonzero(plain.tokens[row], -1).numpy()
+    assert found.score[row].numpy().tolist() == [-float(n) for n in sorted(lengths)]
+    order = np.argsort(lengths, kind="stable")
+    assert found.tokens[row].numpy().tolist() == plain.tokens[row].numpy()[order].tolist()

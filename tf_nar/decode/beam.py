@@ -38,7 +38,7 @@ def beam_search(step, state, limit, *, beam, steps, alpha=0.6, nbest=1, forbid=(
   comes, its alive hypotheses are closed there: their last token is EOS, scored as the model scores it. So
   every sentence with a limit has a translation, though of the `nbest` some may be missing.
 
-  Differs: the original program gives all sentences the largest limit of the batch, so batch-mates change
+  # Differs: the original program gives all sentences the largest limit of the batch, so batch-mates change
   results, and none to a sentence with nothing finished. The same limit for all reproduces the rest.
 
   Args:

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tf_nar import types
 from tf_nar.decode import argmax
 from tf_nar.decode import beam
+from tf_nar.ops import masking
 
 
 def candidates(length_logits, count, longest):
@@ -50,12 +51,23 @@ def length_parallel(fill, lengths, rescore=None, *, alpha):
   tokens, score = fill(tf.reshape(lengths, [-1]))
   tokens = argmax.finish(tokens)
   tokens = tf.reshape(tokens, [batch, count, tf.shape(tokens)[1]])
-  if rescore is None:
-    score = tf.reshape(score, [batch, count])  # Of all places, those after EOS too.
-  else:
-    score = rescore(tokens)
-    # Differs: the original takes the length asked for, and scores the places after EOS too. Cut, they have no
-    # log p to pay, and an early EOS would be a bargain.
-    lengths = tf.math.count_nonzero(tokens != types.PAD, -1, dtype=tf.int32)
-  score, order = tf.math.top_k(score / beam.length_penalty(lengths, alpha), count)  # [B, N]
-  return types.Translation(tf.gather(tokens, order, batch_dims=1), score, tf.constant(1))
+  if rescore is not None:
+    return ranked(types.Translation(tokens, None, tf.constant(1)), rescore, alpha=alpha)
+  score = tf.reshape(score, [batch, count])  # Of all places, those after EOS too.
+  return _sorted(tokens, score / beam.length_penalty(lengths, alpha), tf.constant(1))
+
+
+def ranked(found, rescore, *, alpha):
+  """Returns a `Translation` whose candidates `rescore` has put in order, by log p / ((5 + T) / 6)^alpha.
+
+  # Differs: the original takes for T the length asked for, and scores the places after EOS too. Cut, they have
+  # no log p to pay, and an early EOS would be a bargain.
+  """
+  lengths = masking.lengths(found.tokens)  # [B, N]
+  score = rescore(found.tokens) / beam.length_penalty(lengths, alpha)
+  return _sorted(found.tokens, tf.where(lengths > 0, score, -float("inf")), found.passes)
+
+
+def _sorted(tokens, score, passes):
+  score, order = tf.math.top_k(score, tf.shape(score)[1])  # [B, N]; of equals the first.
+  return types.Translation(tf.gather(tokens, order, batch_dims=1), score, passes)

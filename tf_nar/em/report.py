@@ -61,7 +61,8 @@ def no_better(rows, stop):
 
   Args:
     rows: what `collect` gave.
-    stop: "none"; "ncm", of the distilled text; or "bleu", of the student's translations by ODD.
+    stop: "none"; "ncm", of the distilled text, for on validation references, whose many ways nobody chose between,
+      it rises from round to round; or "bleu", of the student's translations of the validation text by ODD.
   """
   keys = {"ncm": ("ncm_distilled",), "bleu": ("student_odd_bleu", "student_bleu")}.get(stop)
   values = [_first(row, keys) for row in rows if row["round"]] if keys else []

@@ -76,10 +76,14 @@ class Stages:
       for shard in self._shards(candidates):
         path = _scores_path(out, shard)
         if not tf.io.gfile.exists(path):
-          pairs = [(each.src, tokens) for each in records.read_candidates(shard) for tokens in each.tokens]
-          options = dict(tokens_per_batch=self._alternation.tokens_per_batch, progress=bar.advance)
-          _save(path, {name: scored(scorers[name], pairs, run.experiment.model.net.max_length, **options)
-                       for name, run in judges.items()})
+          _save(path, {name: self._scored(scorers[name], run, shard, bar) for name, run in judges.items()})
+
+  def _scored(self, score, run, shard, bar):
+    """Returns log p of all candidates of a shard, which need not fit in memory."""
+    longest, places = run.experiment.model.net.max_length, self._alternation.tokens_per_batch
+    pairs = ((each.src, tokens) for each in records.read_candidates(shard) for tokens in each.tokens)
+    judge = lambda some: scored(score, some, longest, tokens_per_batch=places, progress=bar.advance)
+    return np.fromiter(corpus.stream(judge, pairs), np.float32)
 
   def choose(self, candidates, scores, out):
     """Writes the data folder that the next teacher learns from."""
@@ -109,6 +113,8 @@ class Stages:
 
 def proposed(search, pairs, *, tokens_per_batch, longest, progress=None):
   """Returns the `records.Candidates` of some pairs, in their order.
+
+  # Differs: the original keeps what a beam leaves empty or says twice.
 
   Empty and doubled hypotheses are left out. A source that the teacher cannot read or has nothing to say to
   keeps its target as the only candidate, so that every source stays in the corpus.

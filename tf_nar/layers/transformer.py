@@ -1,6 +1,6 @@
 """The Transformer of the original program, and the usual variations on it (norm first, sine positions).
 
-Layouts (Sun & Yang's program; em.md equations in docs/families.md):
+Layouts:
   post   x <- LN(x + dropout(f(x)))              after embeddings: dropout, LN
   pre    x <- x + dropout(f(LN(x))), LN at the end
 """
@@ -79,7 +79,7 @@ class Embedding(keras.layers.Layer):
     return tf.cast(words * self.config.width**0.5, self.compute_dtype)
 
   def positions(self, length):
-    """Returns float [length, D], scaled."""
+    """Returns float [length, D]: sqrt(D) P, or sines and cosines as they are."""
     if self.config.positions == "learned":
       places = tf.convert_to_tensor(self.places)[:length] * self.config.width**0.5
     else:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tf_nar import types
 from tf_nar.decode import beam
+from tf_nar.decode import length_parallel
 from tf_nar.layers import transformer
 from tf_nar.layers.attention import QUIET
 from tf_nar.losses import cross_entropy
@@ -78,8 +79,7 @@ class Model(keras.Model):
     return -cross_entropy.of_rows(logits, tgt, tf.cast(masking.valid(tgt), tf.float32))
 
   def translate(self, src, search, rescore=None):
-    """Beam search; `rescore` is of no use to a model that ranks by itself."""
-    del rescore
+    """Beam search; `rescore`, as another teacher's score, puts the n best in another order."""
     sentences = tf.shape(src)[0]
     memory = self.decoder.project(self.encode(src))
     seen = masking.valid(src)[:, None]
@@ -96,6 +96,7 @@ class Model(keras.Model):
       return self.embed.logits(states[:, 0]), cache
 
     cache = self.decoder.start_cache(sentences * search.beam, longest)
-    return beam.beam_search(
+    found = beam.beam_search(
       step, cache, limit, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.nbest,
       forbid=words.UNSAYABLE)
+    return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)

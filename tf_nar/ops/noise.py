@@ -17,7 +17,10 @@ class Noise:
     self._draws = 0
 
   def drop(self, x, rate):
-    """Zeroes a share `rate` of x, to the nearest 1/256, and scales the rest so that the mean stays."""
+    """Zeroes a share of x and scales the rest so that the mean stays.
+
+    # Differs: the share is `rate` to the nearest 1/256.
+    """
     below = round(rate * LEVELS)
     if self._seed is None or not below:
       return x

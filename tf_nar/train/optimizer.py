@@ -6,7 +6,7 @@
 keras.optimizers is not used: it has no Adam without bias correction, which the original program needs, and it
 clips each replica's gradient before the reduction.
 
-# Differs from the original: the gradient is clipped once, as it is applied; there, every micro-batch by itself.
+# Differs: the original clips every micro-batch by itself; here the gradient is clipped once, as it is applied.
 """
 import tensorflow as tf
 
