@@ -124,6 +124,10 @@ def test_batch_mates_and_blank_rows_change_nothing(name):
   assert not np.any(found.tokens[-2:])
 
 
+def test_nothing_but_blank_rows_says_nothing(name):
+  assert not np.any(compiled(name)[2](tf.zeros([2, 3], tf.int32)).tokens)
+
+
 def _by_term(values):
   return {term: [value[term] for value in values] for term in values[0]}
 

@@ -111,7 +111,7 @@ class Model(keras.Model):
     memory = self.encode(src)
     lengths = length_parallel.candidates(self.length_logits(memory), search.lengths, self.config.net.max_length)
     lengths = tf.where(masking.valid(src)[:, :1], lengths, 0)  # Blank rows stay blank.
-    places = tf.reduce_max(lengths)
+    places = tf.maximum(tf.reduce_max(lengths), 1)  # A batch of blank rows has none, and a scan needs one.
     projected, mask = self.decoder.project(memory), self._words(src)
 
     def fill(flat):  # [B N]: the rows of a sentence look at its one memory together.
