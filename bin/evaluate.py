@@ -30,7 +30,8 @@ REFERENCE = flags.DEFINE_string("reference", None, "Their translations, as many 
 OUTPUT = flags.DEFINE_string("output", "", "The report; report.json in the workdir if empty.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
 RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, as the AR teacher, that ranks the candidates.")
-TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens a batch.", lower_bound=1)
+TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens a batch, over all length candidates.",
+                              lower_bound=1)
 
 
 def evaluate():
@@ -43,7 +44,8 @@ def evaluate():
   search = corpus.searcher(run.model, run.experiment.search, rescore)
   with progress.Progress("translate", total=len(sources)) as bar:
     hypotheses, rows = testset.measure(
-        search, run.vocab, sources, references, tokens_per_batch=TOKENS.value,
+        search, run.vocab, sources, references,
+        tokens_per_batch=corpus.places(run.experiment.search, TOKENS.value),
         longest=run.experiment.model.net.max_length, progress=bar.advance)
   print(report.table(rows))
   path = OUTPUT.value or os.path.join(WORKDIR.value, "report.json")

@@ -31,7 +31,8 @@ SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be 
 RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, as the AR teacher, that ranks the candidates.")
 NBEST = flags.DEFINE_integer("nbest", 0, "Candidates to write of a line; 0: the best, plain.", lower_bound=0)
 SCORES = flags.DEFINE_bool("scores", False, "Writes the score behind each translation.")
-TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens a batch.", lower_bound=1)
+TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens a batch, over all length candidates.",
+                              lower_bound=1)
 WINDOW = flags.DEFINE_integer("window", corpus.WINDOW, "Lines read and sorted at a time; 1 answers at once.",
                               lower_bound=1)
 
@@ -47,13 +48,14 @@ def translate():
   if NBEST.value and hasattr(search, "nbest"):
     search = dataclasses.replace(search, nbest=NBEST.value)
   rescore = rescoring.by(runs.load(RESCORE_WITH.value), run) if RESCORE_WITH.value else None
+  places = corpus.places(search, TOKENS.value)
   search = corpus.searcher(run.model, search, rescore)
   longest = run.experiment.model.net.max_length
   asks = not INPUT.value and sys.stdin.isatty()
   sources = lines.encode(lines.read(INPUT.value, "> " if asks else ""), run.vocab, longest)
   shown = not OUTPUT.value and sys.stdout.isatty()
   with lines.writing(OUTPUT.value) as write, progress.Progress("translate", quiet=asks or shown) as bar:
-    translate = functools.partial(corpus.translate, search, tokens_per_batch=TOKENS.value, longest=longest,
+    translate = functools.partial(corpus.translate, search, tokens_per_batch=places, longest=longest,
                                   progress=bar.advance)
     for index, found in enumerate(corpus.stream(translate, sources, 1 if asks else WINDOW.value)):
       for line in lines.formatted(index, found, run.vocab, nbest=NBEST.value, scores=SCORES.value):

@@ -1,6 +1,7 @@
 """A planted model that doubles every word, so that order, blanks and shapes are seen from outside."""
 import itertools
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -166,3 +167,9 @@ def test_a_teacher_scores_each_candidate_with_its_own_source():
 def test_translate_refuses(arguments, message):
   with pytest.raises(ValueError, match=message):
     corpus.translate(Doubler(), [[5, EOS], [5, 6, 7, EOS]], **arguments)
+
+
+def test_length_candidates_share_the_places_of_a_batch():
+  assert corpus.places(SimpleNamespace(lengths=9), 8_192) == 910
+  assert corpus.places(SimpleNamespace(beam=5), 8_192) == 8_192
+  assert corpus.places(SimpleNamespace(lengths=9), 4) == 1

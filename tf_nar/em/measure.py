@@ -51,7 +51,7 @@ def measure(folders, data_dir, alternation):
     measures["kept_first"] = kept_first(texts["distilled"], texts["selected"])
   teacher = runs.load(folders["teacher"]) if "teacher" in folders else None
   for name, run, search, teacher_score in _translators(student, teacher, alternation):
-    found = _quality(run, corpus.searcher(run.model, search, teacher_score), data_dir, alternation)
+    found = _quality(run, search, teacher_score, data_dir, alternation)
     measures |= {f"{name}_{what}": value for what, value in found.items()}
   return measures
 
@@ -109,11 +109,13 @@ def _translators(student, teacher, alternation):
     yield "teacher", teacher, dataclasses.replace(teacher.experiment.search, beam=alternation.beam), None
 
 
-def _quality(run, search, data_dir, alternation):
+def _quality(run, search, teacher_score, data_dir, alternation):
   sources, references = data_corpus.validation(data_dir)
   longest = run.experiment.model.net.max_length
   ids = [[*run.vocab.encode(line)[:longest - 1], types.EOS] for line in sources]
-  found = corpus.translate(search, ids, tokens_per_batch=alternation.tokens_per_batch, longest=longest)
+  found = corpus.translate(
+    corpus.searcher(run.model, search, teacher_score), ids, longest=longest,
+    tokens_per_batch=corpus.places(search, alternation.tokens_per_batch))
   said = [candidates[0].tokens if candidates else [types.EOS] for candidates in found]
   lines = [run.vocab.decode(tokens) for tokens in said]
   measures = {

@@ -43,6 +43,14 @@ def searcher(model, search, teacher_score=None):
   return translate_batch
 
 
+def places(search, tokens_per_batch):
+  """Returns how many source places to show a search at once, when one length a sentence allows `tokens_per_batch`.
+
+  Length candidates are filled side by side, and their logits are what fills the memory.
+  """
+  return max(1, tokens_per_batch // getattr(search, "lengths", 1))
+
+
 def scorer(model):
   """Returns `model.score` as one graph for all shapes: int32 [B, S], int32 [B, T] -> float32 [B]."""
   signature = [tf.TensorSpec([None, None], tf.int32)] * 2
