@@ -42,7 +42,7 @@ def test_is_the_papers_attention():
 def test_cache_holds_what_was_seen():
   layer, x = built(), normal(3, 4, WIDTH)
   whole = layer(x, attention.penalty(tf.constant(np.tri(4, dtype=bool)[None]), tf.float32))
-  cache = tf.zeros([3, 2, HEADS, 4, WIDTH // HEADS])
+  cache = (tf.zeros([3, HEADS, 4, WIDTH // HEADS]),) * 2
   for at in range(4):
     seen = attention.penalty((tf.range(4) <= at)[None, None], tf.float32)
     y, cache = layer(x[:, at:at + 1], seen, cache=cache, at=at)
