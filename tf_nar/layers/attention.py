@@ -9,7 +9,7 @@ import tensorflow as tf
 from tf_nar.ops import noise as noise_lib
 
 QUIET = noise_lib.Noise(None)
-HIDDEN = -1e9  # What is added to the score of a place that may not be seen.
+HIDDEN = 1e9  # What is taken from the score of a place that may not be seen.
 
 
 def glorot(parts=1):
@@ -18,7 +18,7 @@ def glorot(parts=1):
 
 
 def penalty(mask, dtype):
-  """Turns a boolean mask [B, T, S] (True: may attend) into what attention adds, [B, 1, T, S]."""
+  """Turns a boolean mask [B, T, S] (True: may attend) into what attention subtracts, [B, 1, T, S]."""
   return tf.cast(tf.where(mask, 0.0, HIDDEN), dtype)[:, None]
 
 
@@ -55,7 +55,7 @@ class Attention(keras.layers.Layer):
 
     Args:
       x: float [B, T, D].
-      penalty: [B or 1, 1, T or 1, S], added to the scores.
+      penalty: [B or 1, 1, T or 1, S], taken from the scores.
       keys_values: `project(memory)` if `cross`.
       noise: where dropout comes from.
       cache: keys and values of earlier places, float [B, H, S, d] each; `x` is the place `at` alone.
@@ -70,7 +70,9 @@ class Attention(keras.layers.Layer):
     if cache is not None:
       cache = key, value = _put(cache[0], key, at), _put(cache[1], value, at)
     scores = tf.matmul(query * (self.width // self.heads) ** -0.5, key, transpose_b=True)  # [B, H, T, S]
-    weights = noise.drop(tf.nn.softmax(scores + penalty), self.rate)
+    # Subtracted, not added: TensorFlow fuses a product and an addition into one kernel, which in bfloat16 is the
+    # slowest part of a translation (bin/bench_train.py shows where time goes).
+    weights = noise.drop(tf.nn.softmax(scores - penalty), self.rate)
     seen = tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3])  # [B, T, H, d]
     y = self.out(tf.reshape(seen, tf.concat([tf.shape(x)[:2], [self.width]], 0)))
     return y if cache is None else (y, cache)
