@@ -11,6 +11,7 @@ import keras_nlp
 import tensorflow as tf
 
 from tf_nar.layers import attention
+from tf_nar.layers import norm as norm_lib
 from tf_nar.layers.attention import QUIET
 
 
@@ -213,4 +214,4 @@ class Stack(keras.layers.Layer):
 
 
 def norm(config, name):
-  return keras.layers.LayerNormalization(epsilon=config.epsilon, name=name, dtype=config.dtype)
+  return norm_lib.LayerNorm(epsilon=config.epsilon, name=name, dtype=config.dtype)
