@@ -20,7 +20,7 @@ class Bigram(keras.Model):
     self.rate, self.traced = rate, 0
     self.built = True
 
-  def objective(self, batch, *, seed, training):
+  def objective(self, batch, *, seed, training, step=0):
     self.traced += 1
     noise = noise_lib.Noise(seed if training else None)
     states = noise.drop(tf.gather(tf.convert_to_tensor(self.table), batch.src), self.rate)

@@ -183,7 +183,7 @@ class Diverges(bigram.Bigram):
     super().__init__()
     self.done, self.after = tf.Variable(0), after
 
-  def objective(self, batch, *, seed, training):
+  def objective(self, batch, *, seed, training, step=0):
     terms = super().objective(batch, seed=seed, training=training)
     spoiled = tf.where(self.done.assign_add(1) > self.after, float("nan"), 1.0)
     return terms | {"token": terms["token"]._replace(total=terms["token"].total * spoiled)}

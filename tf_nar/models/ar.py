@@ -62,7 +62,7 @@ class Model(keras.Model):
     x = masking.shift_right(self.embed.look_up(tgt)) + self.embed.positions(tf.shape(tgt)[1])
     return self.decoder(x, masking.causal(tf.shape(tgt)[1]), memory, masking.valid(src)[:, None], noise=noise)
 
-  def objective(self, batch, *, seed, training):
+  def objective(self, batch, *, seed, training, step=0):
     """Label-smoothed cross-entropy a target token.
 
     # Differs: the original reports it minus a constant of the smoothing; the gradient is the same.

@@ -75,7 +75,7 @@ class Model(keras.Model):
     mask = tf.sequence_mask(lengths, places)[:, None]
     return self.decoder(x, mask, memory, memory_mask, noise=noise)
 
-  def objective(self, batch, *, seed, training):
+  def objective(self, batch, *, seed, training, step=0):
     """Label-smoothed cross-entropy a target token, and 0.1 of that of the length a sentence."""
     noise = noise_lib.Noise(seed if training else None)
     memory = self.encode(batch.src, noise)

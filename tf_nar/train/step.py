@@ -17,7 +17,7 @@ class Update:
   """
 
   def __init__(self, model, adam, train):
-    self._model, self._adam, self._seed = model, adam, train.seed
+    self._model, self._adam, self._train = model, adam, train
     self._variables = [v.value for v in model.trainable_variables]
     several = train.optimizer.accumulate > 1
     self._sums = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self._variables] if several else []
@@ -41,8 +41,9 @@ class Update:
     return summed | self._finish()
 
   def _terms(self, batch, draw):
-    seed = tf.random.fold_in([self._seed, NOISE], tf.cast(draw, tf.int32), alg="philox")
-    terms = self._model.objective(batch, seed=seed, training=True)
+    seed = tf.random.fold_in([self._train.seed, NOISE], tf.cast(draw, tf.int32), alg="philox")
+    step = draw // self._train.optimizer.accumulate
+    terms = self._model.objective(batch, seed=seed, training=True, step=step)
     return terms, tf.stack([term.count for term in terms.values()])
 
   def _gradients(self, batch, draw, counts=None):
