@@ -27,14 +27,14 @@ def model():
   draw = np.random.default_rng(0)
   for variable in model.variables:
     variable.assign(variable.numpy() + draw.normal(size=variable.shape, scale=0.3))
-  bias = model.embed.bias.numpy()
+  bias = model.net.embed.bias.numpy()
   bias[[types.PAD, types.BOS, types.EOS]] = -1e4, -1e4, -20.0
-  model.embed.bias.assign(bias)
+  model.net.embed.bias.assign(bias)
   return model
 
 
 def length_log_probs(model, src=SRC):
-  return tf.nn.log_softmax(model.length_logits(model.encode(src))).numpy()
+  return tf.nn.log_softmax(model.net.length_logits(model.net.encode(src))).numpy()
 
 
 @pytest.mark.parametrize("length", [1, 2, 3])
@@ -84,12 +84,12 @@ def test_a_rescorer_ranks_the_candidates(model):
 
 
 def test_decoder_does_not_see_the_sources_eos(model):
-  memory = model.encode(SRC)
-  spoiled = tf.tensor_scatter_nd_add(memory, [[0, 3], [1, 2]], tf.fill([2, 8], 9.0))  # EOS, one on by the slot.
-  lengths, hidden = tf.constant([3, 3]), model._words(SRC)
-  np.testing.assert_array_equal(model.fill(memory, hidden, lengths, 3), model.fill(spoiled, hidden, lengths, 3))
-  spoiled = tf.tensor_scatter_nd_add(memory, [[0, 0]], tf.fill([1, 8], 9.0) * tf.range(8.0))  # The [LEN] slot it sees.
-  assert not np.allclose(model.fill(memory, hidden, lengths, 3)[0], model.fill(spoiled, hidden, lengths, 3)[0])
+  memory, lengths = model.net.encode(SRC), tf.constant([3, 3])
+  said = lambda states: model.fill(memory._replace(states=states), lengths, 3)
+  spoiled = tf.tensor_scatter_nd_add(memory.states, [[0, 3], [1, 2]], tf.fill([2, 8], 9.0))  # EOS, one on by the slot.
+  np.testing.assert_array_equal(said(memory.states), said(spoiled))
+  slot = tf.tensor_scatter_nd_add(memory.states, [[0, 0]], tf.fill([1, 8], 9.0) * tf.range(8.0))  # That it sees.
+  assert not np.allclose(said(memory.states)[0], said(slot)[0])
 
 
 def test_loss_weighs_the_length_by_its_factor(model):

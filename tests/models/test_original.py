@@ -77,12 +77,12 @@ def test_teacher_finds_the_same_beams(numbers, pairs):
 
 def test_student_encodes_scores_and_loses_alike(numbers, pairs):
   model = make("nat_em", numbers)
-  memory = model.encode(pairs.src)
+  memory = model.net.encode(pairs.src)
   slots = np.arange(40) <= numbers["source_length"][:, None]
-  same_where(slots, memory[:, :40], numbers["nar_encoder"])
-  np.testing.assert_allclose(model.length_logits(memory), numbers["nar_length_logits"], **CLOSE)
-  states = model.fill(memory, model._words(pairs.src), masking.lengths(pairs.tgt), 40)
-  same_where(masking.valid(pairs.tgt).numpy(), model.embed.logits(states), numbers["nar_logits"])
+  same_where(slots, memory.states[:, :40], numbers["nar_encoder"])
+  np.testing.assert_allclose(model.net.length_logits(memory), numbers["nar_length_logits"], **CLOSE)
+  states = model.fill(memory, masking.lengths(pairs.tgt), 40)
+  same_where(masking.valid(pairs.tgt).numpy(), model.net.logits(states), numbers["nar_logits"])
   np.testing.assert_allclose(model.score(pairs.src, pairs.tgt), numbers["nar_score"], **CLOSE)
   loss = types.loss(model.objective(pairs, seed=[0, 0], training=False))
   np.testing.assert_allclose(loss, numbers["nar_train_loss_nodropout"], **CLOSE)

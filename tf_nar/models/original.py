@@ -57,14 +57,15 @@ def load(model, read):
 
 def _pairs(model, read):
   """Yields (our variable, its array) for every variable of the model."""
-  yield model.embed.words.embeddings, read("shared_embedding")
-  yield model.embed.places, read("position_embeddings")
-  yield model.embed.bias, read("output_bias")
-  yield model.source_bias, read("source_language_bias")
-  if hasattr(model, "length"):
-    yield model.length, read("position_prediction_weights")
+  parts = getattr(model, "net", model)
+  yield parts.embed.words.embeddings, read("shared_embedding")
+  yield parts.embed.places, read("position_embeddings")
+  yield parts.embed.bias, read("output_bias")
+  yield parts.source_bias, read("source_language_bias")
+  if hasattr(parts, "length"):
+    yield parts.length, read("position_prediction_weights")
   for side in ("encoder", "decoder"):
-    stack = getattr(model, side)
+    stack = getattr(parts, side)
     yield from _norm(stack.norm, f"{side}/LayerNorm", read)
     for i, block in enumerate(stack.blocks):
       yield from _block(block, f"{side}/layer_{i}", read)

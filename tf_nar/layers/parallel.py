@@ -1,0 +1,107 @@
+"""The net that the one-pass families hold: an encoder, a decoder that sees a whole canvas, perhaps a length head.
+
+A canvas is what the decoder is given, one vector a target place: blanks, masks, copies of the source, words that
+are shown. What is read from the states that come out is the family's own matter.
+"""
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from tf_nar import types
+from tf_nar.layers import transformer
+from tf_nar.layers.attention import QUIET
+from tf_nar.losses import cross_entropy
+from tf_nar.ops import masking
+
+
+class Memory(NamedTuple):
+  """An encoded source."""
+
+  states: Any  # float [B, S, D], the [LEN] slot first if there is a length head; or what `Net.project` makes of it.
+  mask: tf.Tensor  # bool [B, 1, S], where the decoder may look.
+
+
+class Net(keras.layers.Layer):
+  """See the module. The length head reads a slot before the source, as in Sun & Yang (ICML 2020)."""
+
+  def __init__(self, config, *, decoder_layers, length):
+    """Args: config: a `transformer.Config`; length: whether there is a length head."""
+    super().__init__(name="net", dtype=config.dtype)
+    self.config = config
+    self.embed = transformer.Embedding(config, name="embed")
+    self.source_bias = self.add_weight(name="source_bias", shape=(config.width,), initializer="zeros")
+    if length:
+      self.length = self.add_weight(
+        name="length", shape=(config.max_length + 1, config.width), initializer=keras.initializers.RandomNormal(
+          stddev=config.width**-0.5))
+    self.encoder = transformer.Stack(config, config.encoder_layers, name="encoder")
+    self.decoder = transformer.Stack(config, decoder_layers, cross=True, name="decoder")
+    self.built = True
+
+  def encode(self, src, noise=QUIET):
+    """int32 [B, S] -> `Memory`.
+
+    # Differs: the original program let the last padded place fall off; a source of full length lost its EOS.
+    """
+    slot = int(hasattr(self, "length"))  # 1: the [LEN] slot, a zero vector before the source.
+    places = slot + tf.shape(src)[1]
+    x = tf.pad(self.embed.look_up(src), [[0, 0], [slot, 0], [0, 0]]) + self.embed.positions(places)
+    x += tf.cast(tf.convert_to_tensor(self.source_bias), x.dtype)
+    seen = tf.pad(masking.valid(src), [[0, 0], [slot, 0]], constant_values=True)[:, None]
+    states = self.encoder(x, seen, noise=noise)
+    # With a slot the decoder sees it and the words, but not the source's EOS.
+    return Memory(states, tf.sequence_mask(masking.lengths(src), places)[:, None])
+
+  def project(self, memory):
+    """Returns the `Memory` as keys and values of every block, to be made once a sentence."""
+    return memory._replace(states=self.decoder.project(memory.states))
+
+  def length_logits(self, memory):
+    """`Memory` with plain states -> float32 [B, max_length + 1]: the class is the target's length, EOS included."""
+    slot = tf.cast(memory.states[:, 0], tf.float32)
+    return tf.matmul(slot, tf.convert_to_tensor(self.length), transpose_b=True)
+
+  def length_term(self, memory, lengths, weight, *, scale, smoothing=0.0):
+    """Returns the `Term` of the lengths int32 [B] under weights float32 [B]; blank rows count nowhere."""
+    weight = weight * tf.cast(lengths > 0, tf.float32)
+    total = cross_entropy.cross_entropy(self.length_logits(memory), lengths, weight, smoothing)
+    return types.Term(total, tf.reduce_sum(weight), scale)
+
+  def length_log_prob(self, memory, lengths):
+    """Returns log p(T = lengths | x), float32 [B]."""
+    one = tf.ones_like(lengths, tf.float32)[:, None]
+    return -cross_entropy.of_rows(self.length_logits(memory)[:, None], lengths[:, None], one)
+
+  def blank(self, rows, places):
+    """Returns the canvas of which nothing is known: float [rows, places, D]."""
+    return tf.tile(self.canvas(tf.fill([1, places], types.PAD)), [rows, 1, 1])
+
+  def canvas(self, tokens):
+    """int32 [B, T] -> float [B, T, D]: the words, each at its place."""
+    return self.embed.look_up(tokens) + self.embed.positions(tf.shape(tokens)[1])
+
+  def fill(self, canvas, lengths, memory, noise=QUIET):
+    """Says what stands at each place.
+
+    Args:
+      canvas: float [B, T, D].
+      lengths: int32 [B], how many places of each row are real.
+      memory: a `Memory` of B sentences, or of B / K whose K rows follow each other.
+      noise: where dropout comes from.
+
+    Returns:
+      states float [B, T, D].
+    """
+    seen = tf.sequence_mask(lengths, tf.shape(canvas)[1])[:, None]
+    return self.decoder(canvas, seen, memory.states, memory.mask, noise=noise)
+
+  def word_term(self, states, labels, weight, *, smoothing=0.0):
+    """Returns the `Term` of the words int32 [B, T] at states [B, T, D] under weights float32 [B, T]."""
+    total = cross_entropy.tied_cross_entropy(
+      states, self.embed.table, self.embed.bias, labels, weight, smoothing)
+    return types.Term(total, tf.reduce_sum(weight))
+
+  def logits(self, states):
+    """float [..., D] -> float32 [..., V]."""
+    return self.embed.logits(states)
