@@ -3,7 +3,8 @@
   python bin/em.py --config=configs/em_toy.py --workdir=runs/demo
   python bin/em.py --config=configs/em_toy.py --data_dir=data/mine --workdir=runs/mine --set=rounds=2
 
-The same command goes on with a run that was stopped. Settings are changed as --set=student.train.steps=500.
+The same command goes on with a run that was stopped; told to stop (SIGTERM) while it trains it saves and exits with 75.
+Settings are changed as --set=student.train.steps=500.
 
 Leaves in WORKDIR: round_R/{teacher,student}, which bin/translate.py and bin/export.py take;
 round_R/{distilled,selected}, data folders; em.json and em.png, what was measured.
@@ -26,11 +27,14 @@ from tf_nar.em import config as em_config
 from tf_nar.em import run as run_lib
 from tf_nar.evaluate import corpus
 from tf_nar.export import saved_model
+from tf_nar.train import preemption
+from tf_nar.train import strategy
 
 CONFIG = flags.DEFINE_string("config", None, "Its get_config() returns an Alternation.", required=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "Where all is kept; an old run goes on.", required=True)
 DATA_DIR = flags.DEFINE_string("data_dir", "", "Made by data_prep/prepare.py; empty: the toy pair.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as rounds=2; may be repeated.")
+TPU = flags.DEFINE_string("tpu", "", '"local" on a TPU VM, else its name; empty: GPUs or the CPU.')
 EXPORT = flags.DEFINE_string("export", "", "Where to put the last student as a SavedModel; empty: nowhere.")
 
 SHOWN = 3  # Lines.
@@ -80,15 +84,23 @@ def main(argv):
   tf.get_logger().setLevel("ERROR")
   workdir = WORKDIR.value
   try:
+    # Models are trained by all devices; candidates and scores come from the first.
+    place = strategy.build(TPU.value)
+    if isinstance(place, tf.distribute.MultiWorkerMirroredStrategy):
+      raise ValueError("An alternation runs on one machine; unset TF_CONFIG. bin/train.py takes several.")
     alternation = config_lib.load(CONFIG.value, em_config.Alternation, SET.value)
     print(FLOW)
-    rows = run_lib.run(alternation, DATA_DIR.value, workdir, tell=lambda text: print(text, flush=True))
+    with place.scope():
+      rows = run_lib.run(alternation, DATA_DIR.value, workdir, tell=lambda text: print(text, flush=True))
     last, data = rows[-1]["round"], DATA_DIR.value or f"{workdir}/data"
     student = f"{workdir}/round_{last}/student"
     if EXPORT.value:
       ship(student, data, EXPORT.value)
   except (ValueError, OSError, RuntimeError, FloatingPointError, *atomic.UNREACHABLE) as problem:
     sys.exit(f"em: {problem}")
+  except preemption.Preempted as notice:
+    print(f"em: {notice}", file=sys.stderr)
+    sys.exit(preemption.EXIT)
   print(NEXT.format(student=student, workdir=workdir, data=data) + ("" if DATA_DIR.value else YOURS))
 
 

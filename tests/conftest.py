@@ -1,4 +1,4 @@
-"""What all tests share: a quiet TensorFlow, and the folders of reference numbers and data."""
+"""What all tests share: a quiet TensorFlow, two devices, and the folders of reference numbers and data."""
 import os
 import pathlib
 
@@ -7,6 +7,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import pytest  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+# Devices are fixed when TensorFlow first uses one. Work stays on the first unless a test asks for more.
+tf.config.set_logical_device_configuration(
+  tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
 def _folder(variable, what):
@@ -22,6 +27,12 @@ def _folder(variable, what):
 def golden():
   """The folder with `nat_em_tiny.npz` and `tf1_checkpoint/`: numbers of the original TensorFlow 1 program."""
   return _folder("TF_NAR_GOLDEN", "the original program's numbers (nat_em_tiny.npz)")
+
+
+@pytest.fixture(scope="session")
+def two():
+  """A strategy of two replicas. The only one: TensorFlow's collectives mix up those of a second."""
+  return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,7 @@ class Train:
   keep: int = 10  # Checkpoints.
   average: int = 1  # Checkpoints averaged into the shipped weights.
   average_of: str = "last"  # Or "best", by validation BLEU.
+  ema: float = 0.0  # Decay of the moving average of the weights, validated and shipped in their place; 0: none.
   jit: bool = False  # XLA for the whole step.
 
   def __post_init__(self):
@@ -57,6 +58,8 @@ class Train:
     if self.average > self.keep:
       raise ValueError(
         f"train.average ({self.average}) needs that many checkpoints, but train.keep is {self.keep}.")
+    if not 0 <= self.ema < 1:
+      raise ValueError(f"train.ema is a decay from 0 (none) to below 1, as 0.999; got {self.ema}.")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Trains one experiment from a data folder into a run folder: where data, model, loop and measures meet."""
+"""Trains one experiment from a data folder into a run folder: where data, model, loop and measures meet.
+
+Called in the scope of a strategy (train/strategy.py), it trains under it.
+"""
 import functools
 import os
 
@@ -19,7 +22,7 @@ from tf_nar.train import loop
 SAMPLES = 5  # Translations shown in TensorBoard at each validation.
 
 
-def fit(experiment, data_dir, workdir, *, warm_start=None):
+def fit(experiment, data_dir, workdir, *, warm_start=None, profile_steps=()):
   """Trains to the end and returns the finished `runs.Run`.
 
   The same call goes on where an interrupted one stopped, and returns at once when the run is finished.
@@ -29,10 +32,13 @@ def fit(experiment, data_dir, workdir, *, warm_start=None):
     data_dir: a data folder.
     workdir: a run folder, made if missing.
     warm_start: a finished run of the same family and sizes whose weights to start from; None: random ones.
+    profile_steps: as `loop.run` takes them.
 
   Raises:
     ValueError: where folder and experiment do not belong together.
     FloatingPointError: when the loss is not a number any more.
+    OSError: when a checkpoint cannot be written.
+    preemption.Preempted: told to stop, after saving.
   """
   vocab = vocab_lib.load(data_dir)
   run = runs.create(experiment, vocab, workdir)
@@ -49,7 +55,7 @@ def fit(experiment, data_dir, workdir, *, warm_start=None):
     100 * pipeline.padding_waste(data_dir, train))
   weights = loop.run(
     run.model, experiment, functools.partial(pipeline.training, data_dir, train), workdir,
-    validate=Validation(run, data_dir))
+    validate=Validation(run, data_dir), profile_steps=profile_steps)
   runs.save_weights(weights, workdir)
   runs.load_weights(run.model, workdir)
   return run

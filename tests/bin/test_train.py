@@ -8,6 +8,8 @@ import pytest
 from absl import app
 from absl import flags
 
+from tf_nar.train import preemption
+
 PROGRAM = pathlib.Path(__file__).parents[2] / "bin" / "train.py"
 CONFIG = """
 from tf_nar import config
@@ -28,7 +30,7 @@ def call(monkeypatch, tmp_path):
   def run(*arguments, fit=lambda *args, **kw: calls.append((args, kw))):
     values = flags.FlagValues()  # Programs share names of flags, so each has its own set.
     with monkeypatch.context() as patch:
-      for kind in ("DEFINE_string", "DEFINE_multi_string"):
+      for kind in ("DEFINE_string", "DEFINE_multi_string", "DEFINE_list"):
         define = getattr(flags, kind)
         patch.setattr(flags, kind, lambda *args, define=define, **kw: define(*args, flag_values=values, **kw))
       spec = importlib.util.spec_from_file_location("train_program", PROGRAM)
@@ -46,12 +48,29 @@ def test_flags_reach_the_fit(call, capsys):
   (experiment, data_dir, workdir), options = call(
     "--set=train.steps=500", "--set=model.net.dropout=0.2", "--warm_start=runs/old")
   assert (experiment.train.steps, experiment.model.net.dropout) == (500, 0.2)
-  assert (data_dir, workdir, options) == ("data", "runs/x", {"warm_start": "runs/old"})
+  assert (data_dir, workdir, options) == ("data", "runs/x", {"warm_start": "runs/old", "profile_steps": ()})
   assert "bin/translate.py --workdir=runs/x" in capsys.readouterr().out
 
 
 def test_starts_cold_unless_told(call):
-  assert call()[1] == {"warm_start": None}
+  assert call()[1]["warm_start"] is None
+
+
+def test_profile_steps_are_two_numbers(call):
+  assert call("--profile_steps=200,210")[1]["profile_steps"] == (200, 210)
+  for wrong in ("200", "210,200", "a,b", "1,2,3"):
+    with pytest.raises(SystemExit, match=f"^train: --profile_steps wants two updates, .* got {wrong}"):
+      call(f"--profile_steps={wrong}")
+
+
+def test_told_to_stop_it_exits_with_a_code_of_its_own(call, capsys):
+  def fit(*_, **__):
+    raise preemption.Preempted("Told to stop: saved after step 7.")
+
+  with pytest.raises(SystemExit) as exit:
+    call(fit=fit)
+  assert exit.value.code == preemption.EXIT == 75
+  assert capsys.readouterr().err == "train: Told to stop: saved after step 7.\n"
 
 
 @pytest.mark.parametrize("flag, message", [

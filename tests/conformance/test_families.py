@@ -205,6 +205,29 @@ def test_saved_and_loaded_says_the_same(name, tmp_path):
     loaded.model.score(BATCH.src, BATCH.tgt), tiny(name).score(BATCH.src, BATCH.tgt))
 
 
+def test_two_replicas_make_the_step_of_their_parts(name, two):
+  # Each with its own noise, glances and masks; counts and gradients summed before anything is done with them.
+  recipe, step = config.Optimizer(learning_rate=1e-2, warmup=1), 3
+  with two.scope():
+    model = families.build(name)
+    update = step_lib.Update(model, optimizer.Adam(recipe, model.trainable_variables), config.Train(optimizer=recipe))
+    said = update([BATCH], step)
+  model = families.build(name)
+  seeds = [tf.random.fold_in([0, step_lib.NOISE], 2 * step + part, alg="philox") for part in range(2)]
+  with tf.GradientTape() as tape:
+    parts = [model.objective(step_lib.share(BATCH, 2, part), seed=seed, training=True, step=step)
+             for part, seed in enumerate(seeds)]
+    terms = {term: types.Term(sum(part[term].total for part in parts), sum(part[term].count for part in parts),
+                              parts[0][term].scale) for term in parts[0]}
+    value = types.loss(terms)
+  gradients = tape.gradient(value, [v.value for v in model.trainable_variables])
+  norm = tf.linalg.global_norm([tf.convert_to_tensor(g) for g in gradients])
+  expected = {"loss": value, "gradient_norm": norm} | {
+    term: tf.math.divide_no_nan(*terms[term][:2]) for term in terms}
+  for term, number in expected.items():
+    np.testing.assert_allclose(said[term], number, rtol=1e-4, err_msg=term)
+
+
 def test_learns_eight_sentences_by_heart(name):
   src, tgt = (families.padded(families.sentences(8, 6, seed), 7) for seed in (3, 4))
   batch = types.Batch(src, tgt, tf.ones([8]))

@@ -13,7 +13,7 @@ from tf_nar.train import optimizer
 from tf_nar.train import step as step_lib
 
 # Adam makes a step of full size of a gradient that is zero but for rounding; a large epsilon does not.
-RECIPE = config.Optimizer(learning_rate=0.01, warmup=1, epsilon=1e-2)
+RECIPE = config.Optimizer(learning_rate=0.01, warmup=1, epsilon=1e-2, clip_norm=0.1)  # Gradients are clipped.
 CLOSE = dict(rtol=1e-5, atol=1e-6)
 
 

@@ -1,5 +1,7 @@
 """A file is either whole or not there: it is written under another name and renamed."""
 import contextlib
+import os
+import socket
 
 import tensorflow as tf
 
@@ -10,7 +12,8 @@ UNREACHABLE = tf.errors.PermissionDeniedError, tf.errors.NotFoundError
 @contextlib.contextmanager
 def renamed(path):
   """Gives a temporary path to write to; it becomes `path` if nothing was raised meanwhile."""
-  temporary = f"{path}.tmp"
+  # A name that no other machine takes: several may write one folder at once.
+  temporary = f"{path}.{socket.gethostname()}-{os.getpid()}.tmp"
   yield temporary
   tf.io.gfile.rename(temporary, path, overwrite=True)
 

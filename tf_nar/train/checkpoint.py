@@ -1,10 +1,11 @@
 """The state of a training: what is in it, which are kept, and the mean of several.
 
-  checkpoints/ckpt-000400.index, .data-*     model, Adam, position in the text
+  checkpoints/ckpt-000400.index, .data-*     model, Adam, moving averages if any, position in the text
 
 A checkpoint counts once its index is there, which TensorFlow writes last, and is read only if it is whole: a
 machine that stops may leave a file that has its name and not yet all its bytes.
 """
+import contextlib
 import os
 import re
 
@@ -20,10 +21,12 @@ FOLDER = "checkpoints"
 class Checkpoints:
   """Saves, restores, thins out and averages the checkpoints of one run folder."""
 
-  def __init__(self, model, adam, workdir):
-    self._model = model
+  def __init__(self, model, adam, workdir, *, ema=None, writes=True):
+    """Args: ema: an `Ema`, whose averages are then what is shipped; writes: False for one that only reads."""
+    self._model, self._ema, self._writes = model, ema, writes
     self._epoch, self._batch = (tf.Variable(0, dtype=tf.int64) for _ in range(2))
-    self._all = tf.train.Checkpoint(model=model, adam=adam, epoch=self._epoch, batch=self._batch)
+    more = {"ema": ema} if ema else {}
+    self._all = tf.train.Checkpoint(model=model, adam=adam, epoch=self._epoch, batch=self._batch, **more)
     self._folder = os.path.join(workdir, FOLDER)
 
   def steps(self):
@@ -36,32 +39,63 @@ class Checkpoints:
     return os.path.join(self._folder, f"ckpt-{step:06d}")
 
   def restore(self):
-    """Restores the newest whole one; returns (its step, the position to read on from), or step 0."""
+    """Restores the newest whole one; returns (its step, the position to read on from), or step 0.
+
+    Raises:
+      ValueError: if the checkpoint does not hold what this run needs.
+    """
     for step in reversed(self.steps()):
       if is_whole(self.path(step)):
-        self._all.read(self.path(step)).assert_existing_objects_matched()
+        try:
+          self._all.read(self.path(step)).assert_existing_objects_matched()
+        except AssertionError as error:
+          raise ValueError(
+            f"{self.path(step)} does not hold all of this run's state; go on with the settings that it was made "
+            "with (train.ema among them), or choose another --workdir.") from error
         return step, pipeline.Position(int(self._epoch), int(self._batch))
       logging.warning("%s is not whole and passed over.", self.path(step))
     return 0, pipeline.Position(0, 0)
 
   def save(self, step, position, kept):
-    """Saves, then removes all but the newest and those that `kept` (a set of steps) names."""
+    """Saves, then removes all but the newest and those that `kept` (a set of steps) names.
+
+    Raises:
+      OSError: if it cannot be written, as on a full disk; what was saved before stays.
+    """
+    if not self._writes:
+      return
     self._epoch.assign(position.epoch)
     self._batch.assign(position.batch)
     tf.io.gfile.makedirs(self._folder)
-    self._all.write(self.path(step))
-    for old in set(self.steps()) - {step} - set(kept):
-      for name in tf.io.gfile.glob(self.path(old) + ".*"):
-        tf.io.gfile.remove(name)
+    before = self.steps()
+    try:
+      self._all.write(self.path(step))
+    except tf.errors.OpError as error:
+      self._remove(step)
+      last = f"the last good one is {self.path(before[-1])}" if before else "there is none before it"
+      raise OSError(
+        f"The checkpoint of step {step} could not be written ({error.message.splitlines()[0]}); {last}. Make room "
+        "and run the same command.") from error
+    for old in set(before) - {step} - set(kept):
+      self._remove(old)
+
+  def _remove(self, step):
+    for name in tf.io.gfile.glob(self.path(step) + ".*"):
+      tf.io.gfile.remove(name)
 
   def mean(self, steps):
-    """Returns {path of a weight: its mean over the checkpoints after `steps`}; the model keeps its own weights."""
+    """Returns {path of a weight: its mean over the checkpoints after `steps`}; the model keeps its own weights.
+
+    With an `Ema` it is the mean of the averages.
+    """
     held = {v.path: v.numpy() for v in self._model.variables}
     total = {path: np.zeros(value.shape, np.float64) for path, value in held.items()}
     for step in steps:
-      tf.train.Checkpoint(model=self._model).read(self.path(step)).expect_partial()
-      for v in self._model.variables:
-        total[v.path] += v.numpy()
+      parts = {"model": self._model} | ({"ema": self._ema} if self._ema else {})
+      tf.train.Checkpoint(**parts).read(self.path(step)).expect_partial()
+      with self._ema.worn() if self._ema else contextlib.nullcontext():
+        for v in self._model.variables:
+          total[v.path] += v.numpy()
     for v in self._model.variables:
       v.assign(held[v.path])
     return {path: (value / len(steps)).astype(np.float32) for path, value in total.items()}

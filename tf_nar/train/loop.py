@@ -1,4 +1,5 @@
 """The training loop, for every family: update, log, validate, save, stop."""
+import contextlib
 import math
 import time
 
@@ -7,13 +8,17 @@ import tensorflow as tf
 
 from tf_nar.data import pipeline
 from tf_nar.train import checkpoint
+from tf_nar.train import ema
 from tf_nar.train import monitor as monitor_lib
 from tf_nar.train import optimizer
+from tf_nar.train import preemption
+from tf_nar.train import profiler
 from tf_nar.train import step as step_lib
+from tf_nar.train import strategy
 
 
-def run(model, experiment, batches, workdir, *, validate):
-  """Trains to the end, from the newest checkpoint of `workdir` if it has one.
+def run(model, experiment, batches, workdir, *, validate, profile_steps=()):
+  """Trains to the end, from the newest checkpoint of `workdir` if it has one; in the scope of the model's strategy.
 
   Args:
     model: a family's model, its weights made.
@@ -21,37 +26,50 @@ def run(model, experiment, batches, workdir, *, validate):
     batches: maps a `pipeline.Position` to an endless iterable of (epoch, batch in it, `Batch`).
     workdir: a run folder.
     validate: () -> ({name: number} with "bleu" among them, {name: text}); measures the model as it stands.
+    profile_steps: (first, last), the updates that TensorBoard's profiler watches, the last not among them.
 
   Returns:
     {path of a weight: array}, averaged as `train.average` says: what the run ships.
 
   Raises:
     FloatingPointError: when the loss is not a number any more.
+    OSError: when a checkpoint cannot be written.
+    preemption.Preempted: told to stop, after saving.
   """
-  train = experiment.train
+  train, chief = experiment.train, strategy.is_chief()
   adam = optimizer.Adam(train.optimizer, model.trainable_variables)
-  saved = checkpoint.Checkpoints(model, adam, workdir)
+  averages = ema.Ema(train.ema, model.trainable_variables) if train.ema else None
+  saved = checkpoint.Checkpoints(model, adam, workdir, ema=averages, writes=chief)
   step, position = saved.restore()
-  update = step_lib.Update(model, adam, train)
+  update = step_lib.Update(model, adam, train, averages)
   stream = iter(batches(position))
-  with monitor_lib.Monitor(workdir, step, train.steps) as monitor:
+  with (monitor_lib.Monitor(workdir, step, train.steps, chief) as monitor, preemption.Notice() as notice,
+        profiler.Profiler(workdir, profile_steps if chief else ()) as profile):
     if not step:
       monitor.settings(experiment)
     window = Window(step)
     while step < train.steps and not _patience_is_over(monitor.rows, train.patience):
+      profile.before(step)
       drawn = [window.wait_for(stream) for _ in range(train.optimizer.accumulate)]
       position = pipeline.Position(int(drawn[-1][0]), int(drawn[-1][1]) + 1)
       window.add(update([batch for *_, batch in drawn], step), [batch for *_, batch in drawn])
       step += 1
       monitor.advance()
       validating = step % train.validate_every == 0 or step == train.steps
-      if validating or step % train.log_every == 0:
+      logging_now = validating or step % train.log_every == 0
+      told = strategy.anywhere(notice.given, ask=logging_now)
+      if logging_now or told:
         monitor.write(step, epoch=position.epoch, **window.close(saved))
       if validating:
-        numbers, texts = validate()
+        with averages.worn() if averages else contextlib.nullcontext():
+          numbers, texts = validate()
         monitor.write(step, texts, **{f"valid_{name}": value for name, value in numbers.items()})
-        saved.save(step, position, _kept(monitor.rows, train, train.keep))
         window = Window(step)
+      if validating or told:
+        saved.save(step, position, _kept(monitor.rows, train, train.keep))
+        strategy.anywhere(False)  # All machines wait for the first to have written.
+      if told and step < train.steps:
+        raise preemption.Preempted(f"Told to stop: saved after step {step}. The same command goes on.")
     return saved.mean(_kept(monitor.rows, train, train.average) & set(saved.steps()))
 
 

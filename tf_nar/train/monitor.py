@@ -8,6 +8,7 @@ import tqdm
 from absl import logging
 
 from tf_nar.data import atomic
+from tf_nar.train import events
 
 LOG = "log.jsonl"
 
@@ -27,12 +28,17 @@ def read(workdir):
 class Monitor:
   """Writes rows of scalars. What an interrupted run wrote after `step` is taken back."""
 
-  def __init__(self, workdir, step, steps):
+  def __init__(self, workdir, step, steps, writes=True):
+    """Args: writes: False for one that only keeps `rows`, as all machines but the first do."""
     self.rows = [row for row in read(workdir) if row["step"] <= step]
-    self._path = os.path.join(workdir, LOG)
-    atomic.write(self._path, "".join(json.dumps(row) + "\n" for row in self.rows).encode())
-    self._events = tf.summary.create_file_writer(os.path.join(workdir, "events"))
-    self._bar = tqdm.tqdm(total=steps, initial=step, unit="step", disable=None, dynamic_ncols=True)
+    self._path, self._writes = os.path.join(workdir, LOG), writes
+    folder = os.path.join(workdir, "events")
+    if writes:
+      atomic.write(self._path, "".join(json.dumps(row) + "\n" for row in self.rows).encode())
+      events.forget_after(folder, step)
+    self._events = tf.summary.create_file_writer(folder) if writes else tf.summary.create_noop_writer()
+    self._bar = tqdm.tqdm(
+      total=steps, initial=step, unit="step", disable=None if writes else True, dynamic_ncols=True)
 
   def __enter__(self):
     return self
@@ -45,6 +51,8 @@ class Monitor:
     """Writes scalars by name, and `texts`, which only TensorBoard keeps."""
     row = {"step": step} | {name: float(f"{value:.6g}") for name, value in scalars.items()}
     self.rows.append(row)
+    if not self._writes:
+      return
     with tf.io.gfile.GFile(self._path, "a") as file:
       file.write(json.dumps(row) + "\n")
     with self._events.as_default(step):

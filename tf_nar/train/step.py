@@ -1,4 +1,9 @@
-"""One update: gradients of one or several micro-batches, and Adam."""
+"""One update: gradients of one or several micro-batches, on one or several replicas, and Adam.
+
+A replica takes its share of the rows of every micro-batch. What is reduced over replicas, in this order: counts,
+before the loss is divided by them; gradients; and only then the gradient is clipped. So k replicas descend what
+one does, and each of them moves its own copy of the weights by the same numbers.
+"""
 import tensorflow as tf
 
 from tf_nar import types
@@ -13,43 +18,70 @@ class Update:
   """Descends the loss over a list of micro-batches as over the one batch that they make up.
 
   Losses are sums over counts of tokens (or sentences), and the counts of all micro-batches are known
-  before the first gradient, so unequal batches need no correction.
+  before the first gradient, so unequal batches need no correction. Made in the scope of the strategy that holds
+  the model's weights.
+
+  Raises:
+    ValueError: for `train.jit` under a strategy.
   """
 
-  def __init__(self, model, adam, train):
-    self._model, self._adam, self._train = model, adam, train
+  def __init__(self, model, adam, train, ema=None):
+    self._model, self._adam, self._train, self._ema = model, adam, train, ema
+    self._strategy = tf.distribute.get_strategy()
+    if train.jit and tf.distribute.has_strategy():
+      raise ValueError(
+        "train.jit compiles the step of a single device, but there is a strategy; set train.jit=False. "
+        "A TPU compiles its step anyway.")
     self._variables = [v.value for v in model.trainable_variables]
     several = train.optimizer.accumulate > 1
-    self._sums = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self._variables] if several else []
-    # One program for all lengths; with XLA one for each.
-    compiled = lambda fn, *more: tf.function(
-      fn, jit_compile=train.jit, input_signature=None if train.jit else (BATCH, tf.TensorSpec([], tf.int64), *more))
+    self._sums = [_local(v) for v in self._variables] if several else []
     counts = tf.TensorSpec([None], tf.float32)
-    self._whole = compiled(self._descend)
-    self._count = compiled(lambda batch, draw: self._terms(batch, draw)[1])
-    self._gather = compiled(self._add, counts)
-    self._finish = tf.function(self._apply_sums)
+    self._whole = self._everywhere(self._descend)
+    self._count = self._everywhere(lambda batch, draw: _sum_over_replicas(self._terms(batch, draw)[1]))
+    self._gather = self._everywhere(self._add, counts)
+    self._finish = tf.function(lambda: self._strategy.run(self._apply_sums))
 
   def __call__(self, batches, step):
     """Returns {name: float32 []}: loss, each term, gradient norm and learning rate; does not wait for them."""
     if len(batches) == 1:
-      return self._whole(batches[0], tf.constant(step, tf.int64))
+      return self._first(self._whole(batches[0], tf.constant(step, tf.int64)))
     draws = [tf.constant(step * len(batches) + i, tf.int64) for i in range(len(batches))]
-    counts = tf.add_n([self._count(batch, draw) for batch, draw in zip(batches, draws, strict=True)])
-    parts = [self._gather(batch, draw, counts) for batch, draw in zip(batches, draws, strict=True)]
+    counts = [self._first(self._count(batch, draw)) for batch, draw in zip(batches, draws, strict=True)]
+    counts = tf.add_n(counts)
+    parts = [self._first(self._gather(batch, draw, counts)) for batch, draw in zip(batches, draws, strict=True)]
     summed = {name: tf.add_n([part[name] for part in parts]) for name in parts[0]}
-    return summed | self._finish()
+    return summed | self._first(self._finish())
+
+  def _everywhere(self, fn, *more):
+    """Returns `fn` as one graph that runs on every replica: for all lengths, or one for each if XLA compiles it."""
+    static = self._train.jit or isinstance(self._strategy, tf.distribute.TPUStrategy)
+    signature = None if static else (BATCH, tf.TensorSpec([], tf.int64), *more)
+    return tf.function(
+      lambda *args: self._strategy.run(fn, args), jit_compile=self._train.jit or None, input_signature=signature)
+
+  def _first(self, values):
+    """Returns what the first replica of this machine says; after a sum they all say the same."""
+    return tf.nest.map_structure(lambda value: self._strategy.experimental_local_results(value)[0], values)
+
+  def _share(self, batch, draw):
+    """Returns this replica's rows and a draw that is its own: that of k micro-batches in a row, for k replicas."""
+    count, replica = self._strategy.num_replicas_in_sync, tf.distribute.get_replica_context().replica_id_in_sync_group
+    return share(batch, count, replica), draw * count + tf.cast(replica, tf.int64)
 
   def _terms(self, batch, draw):
+    batch, draw = self._share(batch, draw)
     seed = tf.random.fold_in([self._train.seed, NOISE], tf.cast(draw, tf.int32), alg="philox")
-    step = draw // self._train.optimizer.accumulate
+    step = draw // (self._train.optimizer.accumulate * self._strategy.num_replicas_in_sync)
     terms = self._model.objective(batch, seed=seed, training=True, step=step)
     return terms, tf.stack([term.count for term in terms.values()])
 
   def _gradients(self, batch, draw, counts=None):
+    """Returns this replica's part of the gradients, and of what is said."""
     with tf.GradientTape() as tape:
       terms, own = self._terms(batch, draw)
-      counts = tf.unstack(own if counts is None else counts, num=len(terms))
+      with tape.stop_recording():
+        counts = _sum_over_replicas(own) if counts is None else counts
+      counts = tf.unstack(counts, num=len(terms))
       terms = {name: term._replace(count=n) for (name, term), n in zip(terms.items(), counts, strict=True)}
       loss = types.loss(terms)
     gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, self._variables)]
@@ -57,18 +89,58 @@ class Update:
     return gradients, {"loss": loss} | said
 
   def _descend(self, batch, draw):
-    gradients, said = self._gradients(batch, draw)
+    gradients, said = _sum_over_replicas(self._gradients(batch, draw))
+    return said | self._move(gradients)
+
+  def _move(self, gradients):
     norm, rate = self._adam.apply(gradients)
-    return said | {"gradient_norm": norm, "learning_rate": rate}
+    if self._ema:
+      self._ema.update(self._adam.step)
+    return {"gradient_norm": norm, "learning_rate": rate}
 
   def _add(self, batch, draw, counts):
     gradients, said = self._gradients(batch, draw, counts)
     for total, gradient in zip(self._sums, gradients, strict=True):
       total.assign_add(gradient)
-    return said
+    return _sum_over_replicas(said)
 
   def _apply_sums(self):
-    norm, rate = self._adam.apply([total.value() for total in self._sums])
+    said = self._move(_sum_over_replicas([tf.convert_to_tensor(total) for total in self._sums]))
     for total in self._sums:
       total.assign(tf.zeros_like(total))
-    return {"gradient_norm": norm, "learning_rate": rate}
+    return said
+
+
+def share(batch, count, replica):
+  """Returns the rows of replica number `replica` of `count`; blank rows make the shares even."""
+  if count == 1:
+    return batch
+  total = _rows(batch)
+  rows = -(-total // count)
+
+  def part(x):
+    others = x.shape.rank - 1
+    x = tf.pad(x, [[0, rows * count - total]] + [[0, 0]] * others)
+    return tf.slice(x, [replica * rows] + [0] * others, [rows] + [-1] * others)
+
+  return types.Batch(*map(part, batch))
+
+
+def _rows(batch):
+  """The number of rows, a Python number where it is known, so that a TPU sees static shapes."""
+  return batch.weight.shape[0] if batch.weight.shape[0] is not None else tf.shape(batch.weight)[0]
+
+
+def _sum_over_replicas(values):
+  """Sums a structure of tensors over all replicas, each of which gets the result."""
+  if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+    return values
+  flat = tf.distribute.get_replica_context().all_reduce("SUM", tf.nest.flatten(values))
+  return tf.nest.pack_sequence_as(values, flat)
+
+
+def _local(variable):
+  """Returns zeros of the shape of `variable` that each replica holds for itself."""
+  return tf.Variable(
+    tf.zeros(variable.shape), trainable=False, synchronization=tf.VariableSynchronization.ON_READ,
+    aggregation=tf.VariableAggregation.NONE)

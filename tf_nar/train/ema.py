@@ -1,0 +1,38 @@
+"""The moving average of the weights, which is validated and shipped in their place.
+
+  e <- d e + (1 - d) w    after every update, with d = min(decay, (1 + n) / (10 + n)) after n of them,
+
+so that the first weights are soon forgotten.
+"""
+import contextlib
+
+import tensorflow as tf
+
+
+class Ema(tf.Module):
+  """Averages of a model's trainable variables; made in the scope of their strategy."""
+
+  def __init__(self, decay, variables):
+    """Args: decay: in (0, 1); variables: Keras variables."""
+    super().__init__()
+    self._decay, self._variables = decay, list(variables)
+    self.means = [tf.Variable(v.numpy(), trainable=False) for v in self._variables]
+
+  def update(self, updates):
+    """Takes in the weights as they are after `updates` (int64 []) updates."""
+    n = tf.cast(updates, tf.float32)
+    decay = tf.minimum(self._decay, (1 + n) / (10 + n))
+    for mean, v in zip(self.means, self._variables, strict=True):
+      mean.assign(decay * mean + (1 - decay) * v.value)
+
+  @contextlib.contextmanager
+  def worn(self):
+    """Lets the model speak with the averages for a while."""
+    own = [v.numpy() for v in self._variables]
+    for v, mean in zip(self._variables, self.means, strict=True):
+      v.assign(mean.numpy())
+    try:
+      yield
+    finally:
+      for v, value in zip(self._variables, own, strict=True):
+        v.assign(value)

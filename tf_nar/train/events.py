@@ -1,0 +1,29 @@
+"""Takes back what an interrupted run told TensorBoard after its last checkpoint, so that no point comes twice."""
+import os
+
+import tensorflow as tf
+
+from tf_nar.data import atomic
+
+
+def forget_after(folder, step):
+  """Rewrites the event files of a folder without what happened after `step`; the first record is the version."""
+  for path in tf.io.gfile.glob(os.path.join(folder, "events.out.tfevents.*")):
+    kept, dropped = [], 0
+    for record in _records(path):
+      late = tf.compat.v1.Event.FromString(record).step > step
+      dropped += late
+      if not late:
+        kept.append(record)
+    if dropped:
+      with atomic.renamed(path) as temporary, tf.io.TFRecordWriter(temporary) as writer:
+        for record in kept:
+          writer.write(record)
+
+
+def _records(path):
+  """Yields the whole records of a file whose last one may be cut off."""
+  try:
+    yield from tf.data.TFRecordDataset(path).as_numpy_iterator()
+  except tf.errors.DataLossError:
+    return

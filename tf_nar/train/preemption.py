@@ -1,0 +1,59 @@
+"""Told to stop, a run saves and goes: SIGTERM, or the notice of a Google Cloud machine that is about to be taken.
+
+TensorFlow's own handlers do not watch TPU and CPU machines of Google Cloud.
+"""
+import os
+import signal
+import threading
+import urllib.request
+
+EXIT = 75  # What binaries exit with: a temporary failure, try again.
+PRODUCT = "/sys/class/dmi/id/product_name"
+NOTICE = "http://metadata.google.internal/computeMetadata/v1/instance/preempted"
+EVERY = 5.0  # Seconds between two questions; the machine goes 30 seconds after its notice.
+
+
+class Preempted(Exception):
+  """A run was told to stop and has saved; the same command goes on with it."""
+
+
+class Notice:
+  """`given` turns true when this process is to stop. A context manager, of the main thread if it is to hear SIGTERM."""
+
+  def __init__(self, url=None):
+    """Args: url: says TRUE when the machine will be taken; None: Google Cloud's, if this is one of its machines."""
+    self._url = url or (NOTICE if _on_google_cloud() else None)
+    self._told, self._over = threading.Event(), threading.Event()
+
+  @property
+  def given(self):
+    return self._told.is_set()
+
+  def __enter__(self):
+    if threading.current_thread() is threading.main_thread():
+      self._before = signal.signal(signal.SIGTERM, lambda *_: self._told.set())
+    if self._url:
+      threading.Thread(target=self._watch, daemon=True).start()
+    return self
+
+  def __exit__(self, *_):
+    self._over.set()
+    if threading.current_thread() is threading.main_thread():
+      signal.signal(signal.SIGTERM, self._before)
+
+  def _watch(self):
+    while not (self._told.is_set() or self._over.wait(EVERY)):
+      try:
+        ask = urllib.request.Request(self._url, headers={"Metadata-Flavor": "Google"})
+        with urllib.request.urlopen(ask, timeout=EVERY) as answer:
+          if answer.read().strip() == b"TRUE":
+            self._told.set()
+      except OSError:
+        pass  # The server is away for a moment; SIGTERM comes in any case.
+
+
+def _on_google_cloud():
+  if not os.path.exists(PRODUCT):
+    return False
+  with open(PRODUCT) as file:
+    return "Google" in file.read()

@@ -1,0 +1,84 @@
+"""Where a training runs: one flag and the environment say it, and nothing of the result depends on it but rounding.
+
+  --tpu=local          the TPU of this TPU VM           (TPUStrategy; pods are untried)
+  --tpu=NAME           a TPU by its name or grpc://     (TPUStrategy)
+  TF_CONFIG            several machines                 (MultiWorkerMirroredStrategy; workdir on a shared disk)
+  several GPUs here    all of them                      (MirroredStrategy)
+  else                 the one device that there is
+"""
+import json
+import os
+
+import tensorflow as tf
+
+
+def build(tpu=""):
+  """Returns the strategy to make everything in the scope of; to be called before TensorFlow does anything else.
+
+  Args:
+    tpu: "local", the name or address of a TPU, or "" for none.
+
+  Raises:
+    ValueError: if TF_CONFIG cannot be read, or asks for several machines beside `tpu`; if the TPU cannot be reached.
+  """
+  workers = _workers()
+  if tpu and workers > 1:
+    raise ValueError("Both --tpu and a TF_CONFIG with several workers; a TPU needs no TF_CONFIG, unset it.")
+  if tpu:
+    return tf.distribute.TPUStrategy(_connected(tpu))
+  if workers > 1:
+    return tf.distribute.MultiWorkerMirroredStrategy()
+  if len(tf.config.list_logical_devices("GPU")) > 1:
+    return tf.distribute.MirroredStrategy()
+  return tf.distribute.get_strategy()
+
+
+def _workers():
+  """Returns how many machines TF_CONFIG names; 1 without it."""
+  text = os.environ.get("TF_CONFIG", "")
+  try:
+    cluster = json.loads(text or "{}").get("cluster", {})
+    return sum(len(cluster.get(kind, [])) for kind in ("chief", "worker")) or 1
+  except (ValueError, AttributeError, TypeError) as error:
+    raise ValueError(
+      'TF_CONFIG wants {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}; '
+      f"got {text!r}.") from error
+
+
+def _connected(tpu):
+  try:
+    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=tpu)
+    if tpu != "local":
+      tf.config.experimental_connect_to_cluster(resolver)
+    tf.tpu.experimental.initialize_tpu_system(resolver)
+  except (ValueError, RuntimeError, tf.errors.OpError) as error:
+    first = str(error).strip().splitlines()[0]
+    raise ValueError(
+      f"No TPU {tpu!r} can be reached: {first} On a TPU VM say --tpu=local; `python bin/doctor.py` tells what is "
+      "missing.") from error
+  return resolver
+
+
+def is_chief():
+  """Whether this process writes the run folder: of several machines the first does."""
+  resolver = getattr(tf.distribute.get_strategy(), "cluster_resolver", None)
+  if resolver is None or not getattr(resolver, "task_type", None):
+    return True
+  return resolver.task_type == "chief" or (resolver.task_type == "worker" and not resolver.task_id
+                                           and "chief" not in resolver.cluster_spec().jobs)
+
+
+def anywhere(flag, ask=True):
+  """Returns whether `flag` is true on any machine. All machines must call this together, with the same `ask`.
+
+  Args:
+    flag: of this machine.
+    ask: False answers False on several machines, for asking takes a moment; on one the flag is the answer.
+  """
+  strategy = tf.distribute.get_strategy()
+  if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+    return flag
+  if not ask:
+    return False
+  question = lambda: tf.distribute.get_replica_context().all_reduce("SUM", tf.constant(float(flag)))
+  return float(strategy.experimental_local_results(strategy.run(question))[0]) > 0
