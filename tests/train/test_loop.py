@@ -1,5 +1,8 @@
 """A run may die at any moment; what it leaves must be that of a run that did not."""
 import dataclasses
+import os
+import resource
+import signal
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from tf_nar.models import ar
 from tf_nar.train import checkpoint
 from tf_nar.train import loop
 from tf_nar.train import monitor
+from tf_nar.train import preemption
 
 RECIPE = config.Optimizer(learning_rate=0.05, warmup=2)
 TRAIN = config.Train(
@@ -197,6 +201,91 @@ def test_a_loss_that_is_no_number_stops_the_run(data, tmp_path, after, message):
   with pytest.raises(FloatingPointError, match=message):
     train(data, tmp_path, make=lambda: Diverges(after))
   assert [row["step"] for row in rows(tmp_path)] == [2, 3, 3, 4][:after]
+
+
+def test_told_to_stop_it_saves_at_once_and_goes_on(data, tmp_path, undisturbed):
+  stream = pipeline.training
+
+  def told(n):
+    def training(*args):
+      for drawn, batch in enumerate(stream(*args), 1):
+        if drawn == n:
+          os.kill(os.getpid(), signal.SIGTERM)
+        yield batch
+    return training
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(pipeline, "training", told(5))
+    with pytest.raises(preemption.Preempted, match=r"saved after step 5\. The same command goes on"):
+      train(data, tmp_path)
+  assert checkpoint.Checkpoints(bigram.Bigram(), tf.Module(), str(tmp_path)).steps() == [3, 5]
+  model, shipped = train(data, tmp_path)
+  whole_dir, (whole_model, whole_shipped) = undisturbed
+  for mine, theirs in zip(model.variables, whole_model.variables, strict=True):
+    np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
+  for path, value in whole_shipped.items():
+    np.testing.assert_array_equal(shipped[path], value)
+  # The log has one row more, and its next one is about fewer updates.
+  assert [row["step"] for row in rows(tmp_path)] == [2, 3, 3, 4, 5, 6, 6, 8, 8]
+  assert [row for row in rows(tmp_path) if "valid_bleu" in row] == [
+    row for row in rows(whole_dir) if "valid_bleu" in row]
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(data, tmp_path, undisturbed):
+  _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # Writing then fails as on a full disk.
+  models, validations = [], []
+
+  def measure():
+    validations.append(None)
+    if len(validations) == 2:
+      resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, hard))
+    return {"bleu": float(tf.reduce_sum(tf.abs(models[-1].table.value)))}, {"text": "words"}
+
+  def make():
+    models.append(bigram.Bigram())
+    return models[-1]
+
+  try:
+    with pytest.raises(OSError, match=r"^The checkpoint of step 6 could not be written .*; the last good one is "
+                                      r".*ckpt-000003\. Make room and run the same command\.$"):
+      train(data, tmp_path, validate=measure, make=make)
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    signal.signal(signal.SIGXFSZ, ignored)
+  assert checkpoint.Checkpoints(models[0], tf.Module(), str(tmp_path)).steps() == [3]
+  assert not list((tmp_path / checkpoint.FOLDER).glob("*000006*"))
+  assert_same_run(tmp_path, train(data, tmp_path), undisturbed)
+
+
+def test_averages_are_validated_and_shipped(data, tmp_path):
+  settings = dataclasses.replace(TRAIN, steps=4, validate_every=2, average=1, ema=0.5)
+  spoken, models = [], []
+
+  def measure():
+    spoken.append([v.numpy() for v in models[-1].variables])
+    return {"bleu": 1.0}, {}
+
+  def make():
+    models.append(bigram.Bigram())
+    return models[-1]
+
+  model, shipped = train(data, tmp_path, settings, validate=measure, make=make)
+  weights = [train(data, tmp_path / str(n), dataclasses.replace(settings, ema=0.0, steps=n), validate=lambda: (
+    {"bleu": 1.0}, {}))[0] for n in range(1, 5)]
+  mean = [v.numpy() for v in bigram.Bigram().variables]
+  for n, then in enumerate(weights, 1):
+    decay = min(0.5, (1 + n) / (10 + n))
+    mean = [decay * m + (1 - decay) * v.numpy() for m, v in zip(mean, then.variables, strict=True)]
+    if n == 2:
+      for found, expected in zip(spoken[0], mean, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+  for v, last, expected in zip(model.variables, weights[-1].variables, mean, strict=True):
+    np.testing.assert_allclose(shipped[v.path], expected, rtol=1e-5)
+    np.testing.assert_array_equal(v.numpy(), last.numpy())  # Training went on with its own weights.
+
+  with pytest.raises(ValueError, match=r"ckpt-000004 does not hold all of this run's state; go on with the settings"):
+    train(data, tmp_path / "4", dataclasses.replace(settings, steps=5))
 
 
 def test_draws_as_many_micro_batches_as_an_update_has(data, tmp_path):

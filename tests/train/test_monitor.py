@@ -1,5 +1,7 @@
 import json
 
+import tensorflow as tf
+
 from tf_nar import config
 from tf_nar.models import ar
 from tf_nar.train import monitor
@@ -37,3 +39,30 @@ def test_settings_and_scalars_reach_tensorboard(tmp_path):
   events = b"".join(path.read_bytes() for path in (tmp_path / "events").iterdir())
   for text in (b"train.optimizer.learning_rate", b"model.net.width", b"loss", b"ein Hund"):
     assert text in events
+
+
+def points(workdir):
+  """[(step, tag)] of all event files, in their order."""
+  paths = sorted((workdir / "events").iterdir())
+  events = [tf.compat.v1.Event.FromString(record.numpy()) for path in paths for record in tf.data.TFRecordDataset(path)]
+  return [(event.step, value.tag) for event in events for value in event.summary.value]
+
+
+def test_tensorboard_shows_no_point_twice(tmp_path):
+  with monitor.Monitor(str(tmp_path), 0, 10) as log:
+    for step in (2, 4, 6):
+      log.write(step, {"translations": "text"}, loss=1.0)
+  path, = (tmp_path / "events").iterdir()
+  path.write_bytes(path.read_bytes()[:-5])  # As a killed program leaves it.
+  with monitor.Monitor(str(tmp_path), 2, 10) as log:
+    log.write(4, loss=2.0)
+  assert points(tmp_path) == [(2, "loss"), (2, "translations"), (4, "loss")]
+
+
+def test_other_machines_write_nothing(tmp_path):
+  (tmp_path / monitor.LOG).write_text('{"step": 2, "loss": 3.0}\n{"step": 4, "loss": 2.0}\n')
+  with monitor.Monitor(str(tmp_path), 2, 10, writes=False) as log:
+    log.write(4, {"translations": "text"}, loss=2.5)
+  assert [row["step"] for row in log.rows] == [2, 4]
+  assert [row["loss"] for row in lines(tmp_path)] == [3.0, 2.0]
+  assert {path.name for path in tmp_path.iterdir()} == {monitor.LOG}

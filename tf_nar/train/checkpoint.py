@@ -82,6 +82,8 @@ class Checkpoints:
   def _remove(self, step):
     for name in tf.io.gfile.glob(self.path(step) + ".*"):
       tf.io.gfile.remove(name)
+    for name in tf.io.gfile.glob(self.path(step) + "_temp*"):  # Where TensorFlow writes before it renames.
+      tf.io.gfile.rmtree(name)
 
   def mean(self, steps):
     """Returns {path of a weight: its mean over the checkpoints after `steps`}; the model keeps its own weights.

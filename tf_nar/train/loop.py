@@ -64,10 +64,10 @@ def run(model, experiment, batches, workdir, *, validate, profile_steps=()):
         with averages.worn() if averages else contextlib.nullcontext():
           numbers, texts = validate()
         monitor.write(step, texts, **{f"valid_{name}": value for name, value in numbers.items()})
-        window = Window(step)
       if validating or told:
         saved.save(step, position, _kept(monitor.rows, train, train.keep))
         strategy.anywhere(False)  # All machines wait for the first to have written.
+        window = Window(step)
       if told and step < train.steps:
         raise preemption.Preempted(f"Told to stop: saved after step {step}. The same command goes on.")
     return saved.mean(_kept(monitor.rows, train, train.average) & set(saved.steps()))
