@@ -5,7 +5,7 @@ Pass t = 0, ..., T - 1 of a target of N words masks the n_t least likely ones an
   n_0 = N,   n_t = max(1, floor(N (1 - t / T)))
 
 The log p of a word stays that of the pass that said it. `rewrite` is the variant of Huang et al. (CMLMC, ICLR 2022):
-each pass replaces all words and their log p, those it saw too.
+each pass replaces all words and their log p, those it saw too; its model was trained to say them.
 """
 import numpy as np
 import tensorflow as tf

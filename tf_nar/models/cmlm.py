@@ -41,7 +41,7 @@ class Config:
 class Search:
   passes: int = 10  # Of the decoder, T in the paper; the first sees nothing but masks.
   lengths: int = 5  # Length candidates: the likeliest classes.
-  rewrite: bool = False  # Each pass replaces all words, not only the masked ones (CMLMC).
+  rewrite: bool = False  # Each pass replaces all words (CMLMC), for a model that learned to say seen words too.
   alpha: float = 0.6  # Length penalty of rescoring, as in the teacher's beam.
 
   def __post_init__(self):
