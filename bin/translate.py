@@ -5,9 +5,12 @@
   python bin/translate.py --workdir=runs/de_en                            # Asks, on a terminal.
   python bin/translate.py --workdir=runs/ar --set=search.beam=20 --nbest=20 --input=test.de
   python bin/translate.py --workdir=runs/nat --set=search.lengths=9 --rescore_with=runs/ar --input=test.de
+  python bin/translate.py --workdir=runs/cmlm --trace --input=test.de
 
 An empty line gives an empty line. A line longer than the model takes is cut, which is warned of and counted.
 N-best lines are `index ||| text ||| score`, the index counted from 0; --scores gives `text ||| score`.
+--trace gives a line for each decoder pass of a search that has several, `index ||| pass ||| what it saw ||| what it
+said` of the best candidate, in tokens; an empty line has no pass.
 """
 import dataclasses
 import functools
@@ -23,6 +26,7 @@ from tf_nar.evaluate import corpus
 from tf_nar.evaluate import lines
 from tf_nar.evaluate import progress
 from tf_nar.evaluate import rescoring
+from tf_nar.evaluate import tracing
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The run that translates.", required=True)
 INPUT = flags.DEFINE_string("input", "", "Text to translate; standard input if empty.")
@@ -31,6 +35,7 @@ SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be 
 RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, as the AR teacher, that ranks the candidates.")
 NBEST = flags.DEFINE_integer("nbest", 0, "Candidates to write of a line; 0: the best, plain.", lower_bound=0)
 SCORES = flags.DEFINE_bool("scores", False, "Writes the score behind each translation.")
+TRACE = flags.DEFINE_bool("trace", False, "Writes what each decoder pass saw and said, a sentence at a time.")
 TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens a batch, over all length candidates.",
                               lower_bound=1)
 WINDOW = flags.DEFINE_integer("window", corpus.WINDOW, "Lines read and sorted at a time; 1 answers at once.",
@@ -45,21 +50,45 @@ def translate():
     if (kept := getattr(search, width, NBEST.value)) < NBEST.value:
       raise ValueError(f"--nbest={NBEST.value} is more than the search keeps, search.{width}={kept}; "
                        f"add --set=search.{width}={NBEST.value}.")
+  if TRACE.value and (NBEST.value or SCORES.value):
+    raise ValueError("--trace shows the passes of the best candidate, without scores; leave out --nbest and --scores.")
   if NBEST.value and hasattr(search, "nbest"):
     search = dataclasses.replace(search, nbest=NBEST.value)
   rescore = rescoring.by(runs.load(RESCORE_WITH.value), run) if RESCORE_WITH.value else None
-  places = corpus.places(search, TOKENS.value)
-  search = corpus.searcher(run.model, search, rescore)
-  longest = run.experiment.model.net.max_length
+  show = _tracer(run, search, rescore) if TRACE.value else _translator(run, search, rescore)
   asks = not INPUT.value and sys.stdin.isatty()
-  sources = lines.encode(lines.read(INPUT.value, "> " if asks else ""), run.vocab, longest)
+  sources = lines.encode(
+    lines.read(INPUT.value, "> " if asks else ""), run.vocab, run.experiment.model.net.max_length)
   shown = not OUTPUT.value and sys.stdout.isatty()
   with lines.writing(OUTPUT.value) as write, progress.Progress("translate", quiet=asks or shown) as bar:
-    translate = functools.partial(corpus.translate, search, tokens_per_batch=places, longest=longest,
-                                  progress=bar.advance)
-    for index, found in enumerate(corpus.stream(translate, sources, 1 if asks else WINDOW.value)):
-      for line in lines.formatted(index, found, run.vocab, nbest=NBEST.value, scores=SCORES.value):
-        write(line)
+    for line in show(sources, 1 if asks else WINDOW.value, bar.advance):
+      write(line)
+
+
+def _translator(run, search, rescore):
+  """Returns a function of sources, how many to read at a time and a callback to the lines of translations."""
+  translate = functools.partial(
+    corpus.translate, corpus.searcher(run.model, search, rescore),
+    tokens_per_batch=corpus.places(search, TOKENS.value), longest=run.experiment.model.net.max_length)
+
+  def show(sources, window, advance):
+    found = corpus.stream(functools.partial(translate, progress=advance), sources, window)
+    for index, candidates in enumerate(found):
+      yield from lines.formatted(index, candidates, run.vocab, nbest=NBEST.value, scores=SCORES.value)
+
+  return show
+
+
+def _tracer(run, search, rescore):
+  """Returns a function as `_translator` does, but to the lines of passes; it reads a source at a time."""
+  passes = tracing.tracer(run, search, rescore)
+
+  def show(sources, _, advance):
+    for index, source in enumerate(sources):
+      yield from tracing.formatted(index, passes(source))
+      advance(1)
+
+  return show
 
 
 def main(argv):

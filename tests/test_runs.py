@@ -10,6 +10,7 @@ from tf_nar import runs
 from tf_nar import types
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.models import ar
+from tf_nar.models import cmlm
 from tf_nar.models import nat_em
 
 TINY = families.TINY["ar"]
@@ -104,11 +105,21 @@ def test_a_folder_keeps_its_run(tmp_path, untrained, experiment, vocab, message)
 @pytest.mark.parametrize("model, missing", [
   (lambda: families.build("ar", ffn=24), "encoder/block_0/widen/kernel of shape \\(16, 24\\)"),
   (lambda: families.build("ar", encoder_layers=2), "encoder/block_1/.* of shape"),
-  (lambda: families.build("nat_em"), "nat_em/source_bias of shape"),
+  (lambda: families.build("nat_em"), "net/source_bias of shape"),
 ])
 def test_weights_of_another_model(finished, model, missing):
   with pytest.raises(ValueError, match=f"has no weight {missing}.*; its model has another family or other sizes"):
     runs.load_weights(model(), finished.workdir)
+
+
+def test_a_family_that_masks_needs_a_mask(tmp_path):
+  experiment = dataclasses.replace(
+    EXPERIMENT, family="cmlm", model=cmlm.Config(families.NET), search=cmlm.Search(passes=2))
+  plain = vocab_lib.WordList([*types.SPECIALS[:4], "the", "house"])
+  with pytest.raises(ValueError, match="cmlm needs <mask> as word 4 of the vocabulary, .*; make the data folder with"):
+    runs.create(experiment, plain, str(tmp_path / "run"))
+  assert not (tmp_path / "run").exists()
+  runs.create(experiment, VOCAB, str(tmp_path / "run"))
 
 
 def test_a_vocabulary_that_lost_a_word(tmp_path, untrained):

@@ -77,6 +77,7 @@ class Validation:
     count = run.experiment.train.validate_sentences or None
     self._sources, self._references = (lines[:count] for lines in data_corpus.validation(data_dir))
     self._vocab, self._batch = run.vocab, run.experiment.train.tokens_per_batch
+    self._places = corpus.places(run.experiment.search, self._batch)
     self._longest = run.model.config.net.max_length
     self._translate = corpus.searcher(run.model, run.experiment.search)
     self._score = corpus.scorer(run.model)
@@ -93,7 +94,7 @@ class Validation:
   def __call__(self):
     """Returns ({"bleu", "ncm", "repeats"}, {"translations": text})."""
     options = dict(tokens_per_batch=self._batch, longest=self._longest)
-    found = corpus.translate(self._translate, self._ids, **options)
+    found = corpus.translate(self._translate, self._ids, **options | {"tokens_per_batch": self._places})
     said = [candidates[0].tokens if candidates else [types.EOS] for candidates in found]
     texts = [self._vocab.decode(ids) for ids in said]
     log_probs = corpus.score(self._score, self._pairs, **options)

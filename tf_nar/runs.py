@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tf_nar import config
 from tf_nar import models
+from tf_nar import types
 from tf_nar.data import atomic
 from tf_nar.data import vocab as vocab_lib
 
@@ -36,10 +37,14 @@ def create(experiment, vocab, workdir):
 
   Raises:
     ValueError: if another model or vocabulary already lives in the folder, or a finished run that was
-      trained otherwise; of an unfinished one the settings of training may change.
+      trained otherwise; of an unfinished one the settings of training may change. Or if the vocabulary has
+      no `<mask>` and the family needs one.
   """
   keras.utils.set_random_seed(experiment.train.seed)  # Weights; all other noise has seeds of its own.
   model = models.build(experiment.family, experiment.model, len(vocab))
+  if getattr(model, "needs_mask", False) and not vocab.has_mask:
+    raise ValueError(f"{experiment.family} needs {types.SPECIALS[types.MASK]} as word {types.MASK} of the vocabulary, "
+                     "which has another; make the data folder with data_prep/prepare.py.")
   experiment = dataclasses.replace(experiment, model=model.config)
   path = os.path.join(workdir, CONFIG)
   if tf.io.gfile.exists(path):

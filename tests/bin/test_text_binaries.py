@@ -103,6 +103,21 @@ def test_translate_rescored(call, text, capsys):
   assert capsys.readouterr().out == "a b ||| -1.500000\n"
 
 
+def test_translate_with_a_trace(call, text, monkeypatch, capsys):
+  def trace(self, src, search, rescore=None):
+    """Two passes; the second says the last place again."""
+    masks = tf.where(src > 0, types.MASK, 0)
+    half = tf.concat([src[:, :-1], masks[:, -1:]], 1)
+    steps = lambda *each: tf.stack(each, 1)[:, None]
+    return self.translate(src, search), types.Trace(steps(masks, half), steps(src, src))
+
+  monkeypatch.setattr(Backwards, "trace", trace, raising=False)
+  call("translate", "--input", text("in", "a b\n\nc\n"), "--trace")
+  assert capsys.readouterr().out.splitlines() == [
+    "0 ||| 1 ||| <mask> <mask> <mask> ||| a b <eos>", "0 ||| 2 ||| a b <mask> ||| a b <eos>",
+    "2 ||| 1 ||| <mask> <mask> ||| c <eos>", "2 ||| 2 ||| c <mask> ||| c <eos>"]
+
+
 def test_score(call, text, tmp_path):
   source, target = text("src", "a b\nc\nd\n"), text("tgt", "a\nd d d\na a a a a a a\n")
   call("score", f"--source={source}", f"--target={target}", f"--output={tmp_path}/out")
@@ -133,6 +148,8 @@ def test_evaluate(call, text, tmp_path, capsys):
     ("translate", ["--input={}/none", "--set=search.bean=1"], "no field 'bean'. Did you mean 'beam'"),
     ("translate", ["--input={}/src", "--nbest=5"],
      "^translate: --nbest=5 is more than .* search.beam=4; add --set=search.beam=5"),
+    ("translate", ["--input={}/src", "--trace"], "^translate: A trace shows .*, and ar has no such search; trace a"),
+    ("translate", ["--input={}/src", "--trace", "--nbest=2"], "^translate: --trace .*; leave out --nbest and --scores"),
     ("score", ["--source={}/src", "--target={}/none"], "^score: No file .*none; give a text file"),
     ("evaluate", ["--source={}/src", "--reference={}/two"],
      "^evaluate: .*src has 1 lines and .*two has 2; parallel files have as many"),

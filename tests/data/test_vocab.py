@@ -67,6 +67,11 @@ def test_pieces_round_trip_raw_text(pieces):
   assert len(pieces) == 24 and not pieces.tokenized and pieces.has_mask
 
 
+def test_spelling_shows_every_token(pieces):
+  assert words("a", "b@@").spell([6, types.MASK, 5, types.EOS]) == ["b@@", "<mask>", "a", "<eos>"]
+  assert pieces.spell([types.MASK, *pieces.encode("a"), types.EOS]) == ["<mask>", "\u2581", "a", "<eos>"]
+
+
 @pytest.mark.parametrize("make", [
     lambda: words("a", "10\u00a0000"),
     lambda: words("lo@@", "w", codes=CODES),

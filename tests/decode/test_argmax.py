@@ -41,6 +41,13 @@ def test_forbidden_words_are_not_said_but_keep_their_share():
   np.testing.assert_allclose(score[0], log_prob[0].max(-1).sum(), rtol=1e-5)
 
 
+def test_best_has_the_log_p_of_each_place():
+  word, log_prob = argmax.best(LOGITS, forbid=(0, 3))
+  assert not set(np.unique(word)) & {0, 3}
+  said = np.take_along_axis(tf.nn.log_softmax(LOGITS).numpy(), word.numpy()[..., None], -1)[..., 0]
+  np.testing.assert_allclose(log_prob, said, rtol=1e-5)
+
+
 @pytest.mark.parametrize("said, kept", [
     ([7, 8, types.EOS, 9, types.EOS, 6], [7, 8, types.EOS, 0, 0, 0, 0]),
     ([types.EOS, 8, 9, 0, 0, 0], [types.EOS, 0, 0, 0, 0, 0, 0]),

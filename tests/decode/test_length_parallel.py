@@ -35,6 +35,19 @@ def test_candidates_refuses(arguments, message):
     length_parallel.candidates(tf.zeros([1, 8]), *arguments)
 
 
+def test_the_likeliest_lengths_come_first_and_none_is_too_short():
+  logits = tf.constant([[9.0, 8.0, 1.0, 5.0, 3.0, 4.0], [0.0, 0.0, 2.0, 2.0, 1.0, 3.0]])
+  found = length_parallel.likeliest(logits, 3)
+  assert found.dtype == tf.int32 and found.numpy().tolist() == [[3, 5, 4], [5, 2, 3]]
+  assert length_parallel.likeliest(logits, 4)[0].numpy().tolist() == [3, 5, 4, 2]
+
+
+@pytest.mark.parametrize("count", [0, 5])
+def test_likeliest_refuses(count):
+  with pytest.raises(ValueError, match=f"a count of lengths from 1 to 4, got {count}; .* 2 to net.max_length"):
+    length_parallel.likeliest(tf.zeros([1, 6]), count)
+
+
 def ramble(lengths):
   """Says 5, 5, ..., EOS in the length asked for; a word costs one nat."""
   place = tf.range(6)

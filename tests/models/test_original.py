@@ -10,6 +10,7 @@ from tf_nar import models
 from tf_nar import types
 from tf_nar.layers import transformer
 from tf_nar.models import ar
+from tf_nar.models import one_pass
 from tf_nar.models import original
 from tf_nar.ops import masking
 from tf_nar.train import optimizer
@@ -81,7 +82,7 @@ def test_student_encodes_scores_and_loses_alike(numbers, pairs):
   slots = np.arange(40) <= numbers["source_length"][:, None]
   same_where(slots, memory.states[:, :40], numbers["nar_encoder"])
   np.testing.assert_allclose(model.net.length_logits(memory), numbers["nar_length_logits"], **CLOSE)
-  states = model.fill(memory, masking.lengths(pairs.tgt), 40)
+  states = one_pass.fill(model.net, memory, masking.lengths(pairs.tgt), 40)
   same_where(masking.valid(pairs.tgt).numpy(), model.net.logits(states), numbers["nar_logits"])
   np.testing.assert_allclose(model.score(pairs.src, pairs.tgt), numbers["nar_score"], **CLOSE)
   loss = types.loss(model.objective(pairs, seed=[0, 0], training=False))

@@ -74,6 +74,10 @@ class WordList:
     """Returns the text of ids up to the first EOS, the parts of a cut word joined."""
     return join(" ".join(self.tokens[i] for i in _until_end(ids, self._skipped)))
 
+  def spell(self, ids):
+    """Returns the token of each id, the reserved ones too."""
+    return [self.tokens[i] for i in ids]
+
   @property
   def sha256(self):
     return hashlib.sha256(self._text() + (self.codes or "").encode()).hexdigest()
@@ -120,6 +124,10 @@ class Pieces:
   def decode(self, ids):
     """Returns the raw text of ids up to the first EOS."""
     return self._processor.decode(_until_end(ids, self._skipped))
+
+  def spell(self, ids):
+    """Returns the token of each id, the reserved ones too."""
+    return [self._processor.id_to_piece(int(i)) for i in ids]
 
   @property
   def sha256(self):

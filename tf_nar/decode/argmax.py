@@ -17,12 +17,16 @@ def argmax(logits, lengths, *, forbid=()):
     tokens: int32 [B, T], PAD past the length.
     score: float32 [B], Σ log p of what is said.
   """
-  logits = tf.cast(logits, tf.float32)
   inside = tf.sequence_mask(lengths, tf.shape(logits)[1])  # [B, T]
+  word, log_prob = best(logits, forbid=forbid)
+  return tf.where(inside, word, types.PAD), tf.reduce_sum(tf.where(inside, log_prob, 0.0), -1)
+
+
+def best(logits, *, forbid=()):
+  """Returns the likeliest word of every place that is not in `forbid`, and its log p: int32, float32 [B, T]."""
+  logits = tf.cast(logits, tf.float32)
   sayable = words.without(logits, forbid)
-  tokens = tf.where(inside, tf.argmax(sayable, -1, tf.int32), types.PAD)
-  log_prob = tf.reduce_max(sayable, -1) - tf.reduce_logsumexp(logits, -1)  # [B, T]
-  return tokens, tf.reduce_sum(tf.where(inside, log_prob, 0.0), -1)
+  return tf.argmax(sayable, -1, tf.int32), tf.reduce_max(sayable, -1) - tf.reduce_logsumexp(logits, -1)
 
 
 def finish(tokens):

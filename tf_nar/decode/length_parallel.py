@@ -32,6 +32,22 @@ def candidates(length_logits, count, longest):
   return tf.clip_by_value(base[:, None] + tf.range(count), 1, longest)
 
 
+def likeliest(length_logits, count):
+  """Returns int32 [B, count]: the likeliest lengths from 2, one word and EOS, best first; no two are equal.
+
+  Args:
+    length_logits: float [B, L]; class n stands for the length n, EOS included.
+    count: how many lengths.
+
+  Raises:
+    ValueError: if there are not so many.
+  """
+  if not 1 <= count <= length_logits.shape[1] - 2:
+    raise ValueError(f"likeliest needs a count of lengths from 1 to {length_logits.shape[1] - 2}, got {count}; "
+                     "a model's lengths are 2 to net.max_length.")
+  return 2 + tf.math.top_k(length_logits[:, 2:], count)[1]
+
+
 def length_parallel(fill, lengths, rescore=None, *, alpha):
   """Fills all lengths in one call and ranks what comes by score / ((5 + T) / 6)^alpha.
 
@@ -58,14 +74,19 @@ def length_parallel(fill, lengths, rescore=None, *, alpha):
 
 
 def ranked(found, rescore, *, alpha):
-  """Returns a `Translation` whose candidates `rescore` has put in order, by log p / ((5 + T) / 6)^alpha.
+  """Returns a `Translation` whose candidates `rescored` has put in order."""
+  return _sorted(found.tokens, rescored(found.tokens, rescore, alpha=alpha), found.passes)
+
+
+def rescored(tokens, rescore, *, alpha):
+  """Returns log p / ((5 + T) / 6)^alpha under `rescore` of candidates int32 [B, N, T], float32 [B, N].
 
   # Differs: the original takes for T the length asked for, and scores the places after EOS too. Cut, they have
   # no log p to pay, and an early EOS would be a bargain.
   """
-  lengths = masking.lengths(found.tokens)  # [B, N]
-  score = rescore(found.tokens) / beam.length_penalty(lengths, alpha)
-  return _sorted(found.tokens, tf.where(lengths > 0, score, -float("inf")), found.passes)
+  lengths = masking.lengths(tokens)  # [B, N]
+  score = rescore(tokens) / beam.length_penalty(lengths, alpha)
+  return tf.where(lengths > 0, score, -float("inf"))
 
 
 def _sorted(tokens, score, passes):

@@ -73,9 +73,9 @@ class Net(keras.layers.Layer):
     one = tf.ones_like(lengths, tf.float32)[:, None]
     return -cross_entropy.of_rows(self.length_logits(memory)[:, None], lengths[:, None], one)
 
-  def blank(self, rows, places):
-    """Returns the canvas of which nothing is known: float [rows, places, D]."""
-    return tf.tile(self.canvas(tf.fill([1, places], types.PAD)), [rows, 1, 1])
+  def blank(self, rows, places, hidden=types.PAD):
+    """Returns the canvas of which nothing is known, the token `hidden` everywhere: float [rows, places, D]."""
+    return tf.tile(self.canvas(tf.fill([1, places], hidden)), [rows, 1, 1])
 
   def canvas(self, tokens):
     """int32 [B, T] -> float [B, T, D]: the words, each at its place."""
@@ -105,3 +105,12 @@ class Net(keras.layers.Layer):
   def logits(self, states):
     """float [..., D] -> float32 [..., V]."""
     return self.embed.logits(states)
+
+  def likeliest(self, states):
+    """float [B, T, D] -> int32 [B, T], the best word of each place; never holds the logits of all places."""
+    shape = tf.shape(states)
+    rows = tf.reshape(states, [-1, self.config.width])
+    rows = tf.pad(rows, [[0, -tf.shape(rows)[0] % cross_entropy.ROWS], [0, 0]])  # Fill up the last chunk.
+    chunks = tf.reshape(rows, [-1, cross_entropy.ROWS, self.config.width])
+    word = tf.map_fn(lambda x: tf.argmax(self.logits(x), -1, tf.int32), chunks, fn_output_signature=tf.int32)
+    return tf.reshape(tf.reshape(word, [-1])[:shape[0] * shape[1]], shape[:2])

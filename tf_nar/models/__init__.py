@@ -2,10 +2,14 @@
 import dataclasses
 
 from tf_nar.models import ar
+from tf_nar.models import cmlm
+from tf_nar.models import glat
 from tf_nar.models import nat_em
 
 FAMILIES = {
   "ar": ar,
+  "cmlm": cmlm,
+  "glat": glat,
   "nat_em": nat_em,
 }
 

@@ -1,0 +1,177 @@
+"""Mask-Predict against scripted models, whose every call is looked at."""
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_nar import types
+from tf_nar.decode import mask_predict
+
+PAD, EOS, MASK = types.PAD, types.EOS, types.MASK
+VOCAB = 10
+FORBID = (PAD, types.BOS, MASK)
+
+
+def canvas(lengths):
+  """[[lengths of candidates] of sentences] -> int32 [B, N, T]."""
+  return tf.where(tf.sequence_mask(lengths), MASK, PAD)
+
+
+def scripted(*passes):
+  """Returns a model that at pass t says passes[t], [(word, p)] of each place, the rest of p being PAD's; its calls."""
+  calls = []
+
+  def predict(seen):
+    said = passes[len(calls)]
+    calls.append(seen.numpy().tolist())
+    p = np.full([*seen.shape, VOCAB], 1e-30, np.float32)
+    for place, (word, probability) in enumerate(said):
+      p[:, place, [word, PAD]] = probability, 1 - probability
+    return tf.math.log(tf.constant(p))
+
+  return predict, calls
+
+
+FIRST = [(5, 0.9), (6, 0.3), (7, 0.8), (EOS, 0.6)]
+SECOND = [(8, 0.99), (9, 0.2), (8, 0.99), (EOS, 0.5)]
+THIRD = [(7, 0.97), (7, 0.96), (7, 0.95), (EOS, 0.94)]
+
+
+def run(script, lengths=((4,),), **options):
+  predict, calls = scripted(*script)
+  options = {"passes": len(script), "alpha": 0.0, "forbid": FORBID, **options}
+  found, trace = mask_predict.mask_predict(predict, canvas(lengths), **options)
+  assert len(calls) == int(found.passes) == len(script)
+  if len(calls[0]) == 1:
+    np.testing.assert_array_equal(trace.seen[0, 0], np.array(calls)[:, 0])
+  return found, trace, [call[0] for call in calls]
+
+
+@pytest.mark.parametrize("words, passes, counts", [
+  (10, 4, [10, 7, 5, 2]),
+  (10, 10, [10, 9, 8, 7, 6, 5, 4, 3, 1, 1]),
+  (3, 10, [3, 2, 2, 2, 1, 1, 1, 1, 1, 1]),
+  (1, 3, [1, 1, 1]),
+  (10, 1, [10]),
+])
+def test_so_many_are_masked(words, passes, counts):
+  assert [int(mask_predict.masked(share, tf.constant(words))) for share in mask_predict.shares(passes)] == counts
+  script = [[(5 + t % 5, 0.5)] * words for t in range(passes)]
+  _, _, calls = run(script, [[words]])
+  assert [call.count(MASK) for call in calls] == counts
+
+
+def test_the_least_sure_are_said_again():
+  found, trace, calls = run([FIRST, SECOND])
+  assert calls == [[MASK] * 4, [5, MASK, 7, MASK]]
+  assert found.tokens.numpy().tolist() == [[[5, 9, 7, EOS, PAD]]]
+  np.testing.assert_allclose(found.score, [[np.log([0.9, 0.2, 0.8, 0.5]).mean()]], rtol=1e-5)
+  assert trace.said.numpy().tolist() == [[[[5, 6, 7, EOS], [5, 9, 7, EOS]]]]
+
+
+def test_a_word_keeps_the_score_of_the_pass_that_said_it():
+  # Two, then one are said again; the least sure of the third pass is the one that the second said with 0.2.
+  found, _, calls = run([FIRST, SECOND, THIRD])
+  assert calls[1:] == [[5, MASK, 7, MASK], [5, MASK, 7, EOS]]
+  assert found.tokens.numpy().tolist() == [[[5, 7, 7, EOS, PAD]]]
+  np.testing.assert_allclose(found.score, [[np.log([0.9, 0.96, 0.8, 0.5]).mean()]], rtol=1e-5)
+
+
+def test_rewriting_replaces_every_word_and_score():
+  found, trace, calls = run([FIRST, SECOND, THIRD], rewrite=True)
+  assert calls[1:] == [[5, MASK, 7, MASK], [8, MASK, 8, EOS]]
+  assert trace.said.numpy().tolist() == [[[[5, 6, 7, EOS], [8, 9, 8, EOS], [7, 7, 7, EOS]]]]
+  assert found.tokens.numpy().tolist() == [[[7, 7, 7, EOS, PAD]]]
+  np.testing.assert_allclose(found.score, [[np.log([0.97, 0.96, 0.95, 0.94]).mean()]], rtol=1e-5)
+
+
+def test_the_end_is_a_word_like_others():
+  # The first pass ends too soon, doubts it and mends it; where it does not, the sentence is cut.
+  early = [(5, 0.9), (EOS, 0.3), (7, 0.8), (EOS, 0.6)]
+  assert run([early, SECOND])[0].tokens.numpy().tolist() == [[[5, 9, 7, EOS, PAD]]]
+  assert run([early])[0].tokens.numpy().tolist() == [[[5, EOS, PAD, PAD, PAD]]]
+  open_end = [(5, 0.9), (6, 0.3), (7, 0.8), (8, 0.6)]
+  assert run([open_end])[0].tokens.numpy().tolist() == [[[5, 6, 7, 8, EOS]]]
+
+
+def test_forbidden_words_are_not_said_and_keep_their_share():
+  p = np.full([1, 2, VOCAB], 1e-30, np.float32)
+  p[0, 0, [MASK, 5, PAD]] = 0.6, 0.3, 0.1
+  p[0, 1, [PAD, EOS]] = 0.6, 0.4
+  found, _ = mask_predict.mask_predict(
+    lambda seen: tf.math.log(tf.constant(p)), canvas([[2]]), passes=2, alpha=0.0, forbid=FORBID)
+  assert found.tokens.numpy().tolist() == [[[5, EOS, PAD]]]
+  np.testing.assert_allclose(found.score, [[np.log([0.3, 0.4]).mean()]], rtol=1e-5)
+
+
+def test_candidates_are_ranked_by_the_mean_of_their_words():
+  script = [[(5, 0.5), (6, 0.5), (7, 0.9), (EOS, 0.9)]]  # The sum would prefer the shortest.
+  found, trace, _ = run(script, [[2, 4, 3]])
+  assert np.count_nonzero(trace.said[0, :, -1], -1).tolist() == [4, 3, 2]
+  means = [np.log([0.5, 0.5, 0.9, 0.9][:n]).mean() for n in (4, 3, 2)]
+  np.testing.assert_allclose(found.score, [means], rtol=1e-5)
+
+
+def test_a_rescorer_ranks_what_is_cut_with_a_length_penalty():
+  script = [[(5, 0.5), (EOS, 0.5), (7, 0.9), (EOS, 0.9)]]
+  seen = []
+
+  def rescore(tokens):
+    seen.append(tokens.numpy().tolist())
+    return tf.constant([[-3.0, -3.0, -2.9]])
+
+  predict, _ = scripted(*script)
+  found, trace = mask_predict.mask_predict(predict, canvas([[1, 4, 0]]), rescore, passes=1, alpha=1.0, forbid=FORBID)
+  assert seen == [[[[5, EOS, 0, 0, 0], [5, EOS, 0, 0, 0], [0] * 5]]]
+  np.testing.assert_allclose(found.score, [[-3 / (7 / 6), -3 / (7 / 6), -np.inf]])
+  assert np.count_nonzero(trace.said[0, :, 0], -1).tolist() == [1, 4, 0]
+
+
+WEIGHTS = tf.random.stateless_normal([3, VOCAB, VOCAB], [7, 7])
+PLACES = 2 * tf.random.stateless_normal([9, VOCAB], [8, 8])
+
+
+def neighbours(seen):
+  """Logits that hang on the place, the word there and both neighbours, of which PAD is one."""
+  around = tf.pad(seen, [[0, 0], [1, 1]])
+  near = sum(tf.gather(WEIGHTS[i], around[:, i:i + tf.shape(seen)[1]]) for i in range(3))
+  return near + PLACES[:tf.shape(seen)[1]]
+
+
+def search(lengths, **options):
+  return mask_predict.mask_predict(neighbours, lengths, passes=4, alpha=0.0, forbid=FORBID, **options)
+
+
+@pytest.mark.parametrize("rewrite", [False, True])
+def test_batch_mates_and_blank_rows_change_nothing(rewrite):
+  lengths = [[3, 5], [9, 2], [0, 0], [4, 7]]
+  together, trace = search(canvas(lengths), rewrite=rewrite)
+  for row in (0, 1, 3):
+    alone, alone_trace = search(canvas(lengths[row:row + 1]), rewrite=rewrite)
+    width = alone.tokens.shape[2]
+    np.testing.assert_array_equal(alone.tokens[0], together.tokens[row, :, :width])
+    np.testing.assert_allclose(alone.score[0], together.score[row], rtol=1e-5)
+    np.testing.assert_array_equal(alone_trace.said[0], trace.said[row, ..., :width - 1])
+  assert not together.tokens[2].numpy().any() and np.isfinite(together.score[2]).all()
+  assert np.any(trace.said[:, :, 0] != trace.said[:, :, -1])  # The passes did change something.
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_compiled_says_the_same(jit):
+  blank = canvas([[3, 5], [9, 2], [0, 0], [4, 7]])
+  rescore = lambda tokens: -tf.reduce_sum(tf.cast(tokens, tf.float32) ** 0.5, -1)
+  for options in ({}, {"rescore": rescore}):
+    run = lambda canvas, options=options: search(canvas, **options)
+    for ours, theirs in zip(
+        tf.nest.flatten(tf.function(run, jit_compile=jit)(blank)), tf.nest.flatten(run(blank)), strict=True):
+      np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+def test_sizes_may_be_unknown_when_traced():
+  run = tf.function(lambda canvas: search(canvas), input_signature=[tf.TensorSpec([None, None, None], tf.int32)])
+  for lengths in ([[3, 5]], [[1], [8]]):
+    np.testing.assert_array_equal(run(canvas(lengths))[0].tokens, search(canvas(lengths))[0].tokens)
+
+
+def test_refuses_no_pass():
+  with pytest.raises(ValueError, match=r"mask_predict needs passes >= 1, got 0; 1 says all words at once"):
+    mask_predict.mask_predict(neighbours, canvas([[3]]), passes=0, alpha=0.0)

@@ -1,0 +1,85 @@
+"""Mask-Predict (Ghazvininejad et al., EMNLP 2019, arXiv:1904.09324): say all words, then doubt the least sure ones.
+
+Pass t = 0, ..., T - 1 of a target of N words masks the n_t least likely ones and says them again, seeing the rest:
+
+  n_0 = N,   n_t = max(1, floor(N (1 - t / T)))
+
+The log p of a word stays that of the pass that said it. `rewrite` is the variant of Huang et al. (CMLMC, ICLR 2022):
+each pass replaces all words and their log p, those it saw too; its model was trained to say them.
+"""
+import numpy as np
+import tensorflow as tf
+
+from tf_nar import types
+from tf_nar.decode import argmax
+from tf_nar.decode import length_parallel
+from tf_nar.ops import choice
+from tf_nar.ops import masking
+
+
+def mask_predict(predict, canvas, rescore=None, *, passes, rewrite=False, alpha, forbid=()):
+  """Fills the candidates of all sentences together, in exactly `passes` passes, and ranks them.
+
+  # Differs: the paper's program, as this, ranks by the mean of all N places; what is after the first EOS is cut
+  off here, by which it may be rescored.
+
+  Args:
+    predict: maps what is seen, int32 [B*N, T], MASK at the places to say and PAD past the length, to logits float
+      [B*N, T, V]; candidate n of sentence b is row b*N + n.
+    canvas: int32 [B, N, T], MASK in the length of each candidate, PAD past it; all PAD is a blank row.
+    rescore: maps tokens int32 [B, N, T + 1] to log p float32 [B, N]; None ranks by the mean log p of a word.
+    passes: how often `predict` is called, at least 1.
+    rewrite: see the module.
+    alpha: the exponent of the length penalty of `rescore`.
+    forbid: ids that are never said. The probabilities of the others stay what they were.
+
+  Returns:
+    A `Translation` of T + 1 places, and its `Trace`.
+
+  Raises:
+    ValueError: for no pass.
+  """
+  if passes < 1:
+    raise ValueError(f"mask_predict needs passes >= 1, got {passes}; 1 says all words at once.")
+  shape, canvas = tf.shape(canvas), tf.reshape(canvas, [-1, tf.shape(canvas)[2]])
+  inside, lengths = masking.valid(canvas), masking.lengths(canvas)
+
+  def one_pass(before, share):
+    _, said, log_prob = before
+    hidden = choice.lowest(log_prob, masked(share, lengths), inside)
+    seen = tf.where(hidden, types.MASK, said)
+    word, sure = argmax.best(predict(seen), forbid=forbid)
+    written = inside if rewrite else hidden
+    return seen, tf.where(written, word, said), tf.where(written, sure, log_prob)
+
+  start = canvas, canvas, tf.zeros(tf.shape(canvas))
+  seen, said, log_prob = tf.scan(one_pass, tf.constant(shares(passes)), start)  # [P, B*N, T] each
+
+  tokens = tf.reshape(argmax.finish(said[-1]), [shape[0], shape[1], shape[2] + 1])
+  if rescore is None:
+    total = tf.reduce_sum(tf.where(inside, log_prob[-1], 0.0), -1)
+    score = tf.reshape(tf.math.divide_no_nan(total, tf.cast(lengths, tf.float32)), shape[:2])
+  else:
+    score = length_parallel.rescored(tokens, rescore, alpha=alpha)
+  score, order = tf.math.top_k(score, shape[1])  # [B, N]; of equals the first.
+  tokens, seen, said = (
+    tf.gather(x, order, batch_dims=1) for x in (tokens, _by_candidate(seen, shape), _by_candidate(said, shape)))
+  return types.Translation(tokens, score, tf.constant(passes)), types.Trace(seen, said)
+
+
+def shares(passes):
+  """Returns 1 - t / T of every pass, float64 [T].
+
+  In the paper's program's precision, which counts: floor(10 (1 - 8 / 10)) is 1 in it.
+  """
+  return 1 - np.arange(passes) / passes
+
+
+def masked(share, lengths):
+  """Returns how many words a pass says, int32 [B], of `lengths` int32 [B]: n_t above for a float64 of `shares`."""
+  return tf.maximum(tf.cast(tf.floor(share * tf.cast(lengths, tf.float64)), tf.int32), 1)
+
+
+def _by_candidate(steps, shape):
+  """[P, B*N, T] -> [B, N, P, T]."""
+  return tf.reshape(tf.transpose(steps, [1, 0, 2]), [shape[0], shape[1], -1, shape[2]])

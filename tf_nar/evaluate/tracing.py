@@ -1,0 +1,43 @@
+"""Shows what each decoder pass of a search was given and what it said, for looking at; a sentence at a time."""
+import tensorflow as tf
+
+from tf_nar import types
+from tf_nar.evaluate import rescoring
+
+
+def tracer(run, search, teacher_score=None):
+  """Returns a function of a source's ids with EOS to [(seen, said)], a pair of lists of tokens a pass.
+
+  They are those of the best candidate; a source with no word in it has no pass.
+
+  Args:
+    run: the run that translates.
+    search: its family's `Search`.
+    teacher_score: as in `corpus.searcher`.
+
+  Raises:
+    ValueError: if the family's search has no passes to show.
+  """
+  if not hasattr(run.model, "trace"):
+    raise ValueError(f"A trace shows how the passes of a search change a translation, and {run.experiment.family} has "
+                     "no such search; trace a family as cmlm.")
+
+  @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)])
+  def trace(src):
+    rescore = teacher_score and rescoring.candidates(teacher_score, src)
+    return run.model.trace(src, search, rescore=rescore)[1]
+
+  def passes(source):
+    if all(token == types.EOS for token in source):
+      return []
+    seen, said = (steps[0, 0].numpy() for steps in trace(tf.constant([source])))  # [P, T] of the best candidate.
+    spell = lambda tokens: run.vocab.spell(tokens[tokens != types.PAD])
+    return [(spell(one), spell(other)) for one, other in zip(seen, said, strict=True)]
+
+  return passes
+
+
+def formatted(index, passes):
+  """Returns a line a pass: `index ||| pass ||| seen ||| said`, passes counted from 1."""
+  return [f"{index} ||| {number} ||| {' '.join(seen)} ||| {' '.join(said)}"
+          for number, (seen, said) in enumerate(passes, 1)]

@@ -1,0 +1,107 @@
+"""The conditional masked language model: Ghazvininejad et al. (EMNLP 2019, arXiv:1904.09324), "Mask-Predict".
+
+  L = -sum_{i in M} log p(y_i | y_obs, x, T)        M: n of the N words of y, EOS one of them; n uniform on {1..N}
+
+  in the paper or its program                 here
+  [mask]                                      `types.MASK`, a word of its own
+  LENGTH token before the source              `Net.encode`: a slot before the source
+  Mask-Predict, T iterations, l lengths       `decode/mask_predict.py`, `Search.passes`, `Search.lengths`
+
+# Differs: the program draws n from {1..N-1}, so that it never trains on the all-masked canvas that every search
+begins with; here, as in the paper's text, n may be N. The length's loss is `length_factor` a sentence; the
+program adds it whole and divides by the masked words. ReLU and the embeddings are those of `transformer.Config`.
+"""
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from tf_nar import types
+from tf_nar.decode import length_parallel
+from tf_nar.decode import mask_predict
+from tf_nar.layers import parallel
+from tf_nar.layers import transformer
+from tf_nar.models import one_pass
+from tf_nar.ops import choice
+from tf_nar.ops import masking
+from tf_nar.ops import noise as noise_lib
+from tf_nar.ops import words
+
+_MASKS = 0  # Stream of a seed; dropout has those from 1.
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  net: transformer.Config = transformer.Config()
+  smoothing: float = 0.1  # Of words and of lengths.
+  length_factor: float = 0.1  # Weight of the length in the loss; it is 1 in the score.
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+  passes: int = 10  # Of the decoder, T in the paper; the first sees nothing but masks.
+  lengths: int = 5  # Length candidates: the likeliest classes.
+  rewrite: bool = False  # Each pass replaces all words (CMLMC), for a model that learned to say seen words too.
+  alpha: float = 0.6  # Length penalty of rescoring, as in the teacher's beam.
+
+  def __post_init__(self):
+    if self.passes < 1 or self.lengths < 1:
+      raise ValueError(f"search.passes and search.lengths are at least 1; got {self.passes} and {self.lengths}.")
+
+
+class Model(keras.Model):
+  """See the module. The contract of a family is the four last methods."""
+
+  needs_mask = True  # A vocabulary whose id 4 is a plain word will not do.
+
+  def __init__(self, config):
+    super().__init__(name="cmlm")
+    self.config = config
+    self.net = parallel.Net(config.net, decoder_layers=config.net.decoder_layers, length=True)
+    self.built = True
+
+  def objective(self, batch, *, seed, training, step=0):
+    """Label-smoothed cross-entropy a masked token, and 0.1 of that of the length a sentence.
+
+    At rest all words are masked: it is the loss of a search's first pass.
+    """
+    noise = noise_lib.Noise(seed if training else None)
+    hidden, lengths = masking.valid(batch.tgt), masking.lengths(batch.tgt)
+    if training:
+      hidden = choice.any_number(tf.random.fold_in(seed, _MASKS, alg="philox"), hidden)
+    memory = self.net.encode(batch.src, noise)
+    canvas = self.net.canvas(tf.where(hidden, types.MASK, batch.tgt))
+    states = self.net.fill(canvas, lengths, memory, noise)
+    weight = tf.cast(hidden, tf.float32) * batch.weight[:, None]
+    return {
+      "token": self.net.word_term(states, batch.tgt, weight, smoothing=self.config.smoothing),
+      "length": self.net.length_term(
+        memory, lengths, batch.weight, smoothing=self.config.smoothing, scale=self.config.length_factor),
+    }
+
+  def score(self, src, tgt):
+    """Returns log p(T | x) + sum_i log p(y_i | all masked, x, T), float32 [B].
+
+    That is the likelihood of one pass. Of what several passes say the model has none.
+    """
+    return one_pass.score(self.net, src, tgt, hidden=types.MASK)
+
+  def translate(self, src, search, rescore=None):
+    """`search.passes` passes for all length candidates at once; `rescore` as in `mask_predict`."""
+    return self.trace(src, search, rescore)[0]
+
+  def trace(self, src, search, rescore=None):
+    """Returns what `translate` does, and its `types.Trace`."""
+    memory = self.net.encode(src)
+    lengths = length_parallel.likeliest(self.net.length_logits(memory), search.lengths)
+    lengths = tf.where(masking.valid(src)[:, :1], lengths, 0)  # Blank rows stay blank.
+    places = tf.maximum(tf.reduce_max(lengths), 1)
+    memory = self.net.project(memory)
+
+    def predict(seen):  # [B N, T]: the rows of a sentence look at its one memory together.
+      return self.net.logits(self.net.fill(self.net.canvas(seen), masking.lengths(seen), memory))
+
+    canvas = tf.where(tf.sequence_mask(lengths, places), types.MASK, types.PAD)
+    return mask_predict.mask_predict(
+      predict, canvas, rescore, passes=search.passes, rewrite=search.rewrite, alpha=search.alpha,
+      forbid=(*words.UNSAYABLE, types.MASK))

@@ -1,0 +1,91 @@
+"""The Glancing Transformer: Qian et al. (ACL 2021, arXiv:2008.07905), "Glancing Transformer for NAR MT".
+
+  ŷ = argmax of a first pass over a blank canvas
+  G = floor(λ d(ŷ, y)) places drawn from all            d: Hamming distance
+  L = -sum_{i not in G} log p(y_i | y_G, x, T)          so with a poor ŷ the words are learned among shown ones
+
+Translating is one pass over a blank canvas, as in `nat_em`.
+
+  in the paper or its program                 here
+  λ, 0.5 -> 0.3 over 300,000 updates          `Config.first_ratio`, `last_ratio`, `ratio_updates`
+  one random seed before each of the passes   two `Noise` of one seed for the decoder; the encoder runs once
+
+# Differs: the canvas copies nothing of the source; there is no BOS in it; the length's loss is `length_factor` a
+sentence (0.05, times the share of hidden words).
+"""
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from tf_nar import types
+from tf_nar.layers import parallel
+from tf_nar.layers import transformer
+from tf_nar.models import one_pass
+from tf_nar.ops import glancing
+from tf_nar.ops import masking
+from tf_nar.ops import noise as noise_lib
+
+Search = one_pass.Search
+_ENCODER, _DECODER, _GLANCE = range(3)  # Streams of a seed.
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  net: transformer.Config = transformer.Config()
+  smoothing: float = 0.1  # Of words and of lengths.
+  length_factor: float = 0.1  # Weight of the length in the loss; it is 1 in the score.
+  first_ratio: float = 0.5  # Words shown for each word that the first pass gets wrong, at the beginning ...
+  last_ratio: float = 0.3  # ... and after `ratio_updates`.
+  ratio_updates: int = 300_000
+
+  def __post_init__(self):
+    if not (0 <= self.first_ratio <= 1 and 0 <= self.last_ratio <= 1 and self.ratio_updates >= 1):
+      raise ValueError(
+        "model.first_ratio and model.last_ratio are from 0 to 1, and model.ratio_updates at least 1; "
+        f"got {self.first_ratio}, {self.last_ratio} and {self.ratio_updates}.")
+
+
+class Model(keras.Model):
+  """See the module. The contract of a family is the three last methods."""
+
+  def __init__(self, config):
+    super().__init__(name="glat")
+    self.config = config
+    self.net = parallel.Net(config.net, decoder_layers=config.net.decoder_layers, length=True)
+    self.built = True
+
+  def objective(self, batch, *, seed, training, step=0):
+    """Label-smoothed cross-entropy a hidden token, and 0.1 of that of the length a sentence.
+
+    At rest nothing is shown: it is the loss of all words in the one pass of a translation.
+    """
+    inside, lengths = masking.valid(batch.tgt), masking.lengths(batch.tgt)
+    stream = lambda n: tf.random.fold_in(seed, n, alg="philox")
+    noise = lambda n: noise_lib.Noise(stream(n) if training else None)
+    memory = self.net.encode(batch.src, noise(_ENCODER))
+
+    def states(shown):
+      canvas = self.net.canvas(tf.where(shown, batch.tgt, types.PAD))
+      return self.net.fill(canvas, lengths, memory, noise(_DECODER))
+
+    shown = tf.zeros_like(inside)
+    if training:
+      wrong = self.net.likeliest(tf.stop_gradient(states(shown))) != batch.tgt
+      ratio = glancing.ratio(
+        step, first=self.config.first_ratio, last=self.config.last_ratio, updates=self.config.ratio_updates)
+      shown = glancing.shown(stream(_GLANCE), wrong, inside, ratio)
+    weight = tf.cast(inside & ~shown, tf.float32) * batch.weight[:, None]
+    return {
+      "token": self.net.word_term(states(shown), batch.tgt, weight, smoothing=self.config.smoothing),
+      "length": self.net.length_term(
+        memory, lengths, batch.weight, smoothing=self.config.smoothing, scale=self.config.length_factor),
+    }
+
+  def score(self, src, tgt):
+    """Returns log p(T | x) + sum_i log p(y_i | x, T), float32 [B]: nothing is shown."""
+    return one_pass.score(self.net, src, tgt)
+
+  def translate(self, src, search, rescore=None):
+    """One pass for all length candidates at once; see `one_pass.translate`."""
+    return one_pass.translate(self.net, src, search, rescore)

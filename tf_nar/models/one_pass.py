@@ -1,0 +1,68 @@
+"""What the families share that say every word at once, given the length and nothing of the target:
+
+  p(y, T | x) = p(T | x) prod_i p(y_i | x, T)        T counts EOS, and EOS is said as the last word.
+"""
+import dataclasses
+
+import tensorflow as tf
+
+from tf_nar import types
+from tf_nar.decode import argmax
+from tf_nar.decode import length_parallel
+from tf_nar.layers.attention import QUIET
+from tf_nar.losses import cross_entropy
+from tf_nar.ops import masking
+from tf_nar.ops import odd
+from tf_nar.ops import words
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+  odd: bool = True  # No word twice in a row, by the exact programme; else the best word at each place.
+  lengths: int = 1  # Length candidates around the likeliest.
+  alpha: float = 0.6  # Length penalty of rescoring, as in the teacher's beam.
+
+
+def fill(net, memory, lengths, places, noise=QUIET, *, hidden=types.PAD):
+  """Says what stands at each of `places` places of targets of `lengths` [B]: states float [B, T, D].
+
+  Args:
+    net: a `parallel.Net`.
+    memory: a `parallel.Memory`.
+    lengths, noise: as in `parallel.Net.fill`.
+    places: T.
+    hidden: the token that stands at every place.
+  """
+  return net.fill(net.blank(tf.shape(lengths)[0], places, hidden), lengths, memory, noise)
+
+
+def score(net, src, tgt, *, hidden=types.PAD):
+  """Returns log p(T | x) + sum_i log p(y_i | x, T), float32 [B]."""
+  memory, lengths = net.encode(src), masking.lengths(tgt)
+  logits = net.logits(fill(net, memory, lengths, tf.shape(tgt)[1], hidden=hidden))
+  said = cross_entropy.of_rows(logits, tgt, tf.cast(masking.valid(tgt), tf.float32))
+  return net.length_log_prob(memory, lengths) - said
+
+
+def translate(net, src, search, rescore=None):
+  """One pass for all length candidates at once.
+
+  Args:
+    net: a `parallel.Net` with a length head.
+    src: int32 [B, S].
+    search: a `Search`.
+    rescore: maps tokens int32 [B, N, T] to log p float32 [B, N]; ranks the length candidates.
+  """
+  memory = net.encode(src)
+  lengths = length_parallel.candidates(net.length_logits(memory), search.lengths, net.config.max_length)
+  lengths = tf.where(masking.valid(src)[:, :1], lengths, 0)  # Blank rows stay blank.
+  places = tf.maximum(tf.reduce_max(lengths), 1)  # A batch of blank rows has none, and a scan needs one.
+  memory = net.project(memory)
+
+  def say(flat):  # [B N]: the rows of a sentence look at its one memory together.
+    logits = net.logits(fill(net, memory, flat, places))
+    # Differs: the original may say PAD or BOS, and not only as its last words.
+    best = odd.odd if search.odd else argmax.argmax
+    return best(logits, flat, forbid=words.UNSAYABLE)
+
+  return length_parallel.length_parallel(say, lengths, rescore, alpha=search.alpha)
