@@ -2,10 +2,12 @@
 import dataclasses
 
 from tf_nar.models import ar
+from tf_nar.models import ctc
 from tf_nar.models import nat_em
 
 FAMILIES = {
   "ar": ar,
+  "ctc": ctc,
   "nat_em": nat_em,
 }
 
