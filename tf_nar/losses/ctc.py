@@ -5,7 +5,8 @@ With z_t the logits of place t, ∅ the blank and g_t(w) = z_t(w) - z_t(∅) wha
   -log p(y | x) = Σ_t -log p_t(∅)  -  log Σ over the paths of y of exp Σ_t g_t(a_t)
 
 The first sum is the cross-entropy of a canvas of blanks, which is swept in chunks. The second needs the T words of
-the sentence alone, [P, T] numbers of P places.
+the sentence alone, [P, T] numbers of P places. tf.nn.ctc_loss gives the same, of all logits [B, P, V] and many times
+as slowly on a CPU; and an impossible sentence has a finite price there, and a gradient.
 """
 import tensorflow as tf
 

@@ -1,6 +1,6 @@
 """Translation by connectionist temporal classification, with or without glancing.
 
-  p(y | x) = Σ over the paths a that collapse to y of Π_t p(a_t | x)         t = 1 ... k S places, no length is predicted
+  p(y | x) = Σ over the paths a that collapse to y of Π_t p(a_t | x)       t = 1 ... k S; no length is predicted
 
 Libovický & Helcl (EMNLP 2018), Saharia et al. (EMNLP 2020), Gu & Kong (Findings of ACL 2021), whose canvas this is:
 the states of the encoder, each k times. Words are those of the target without EOS, the blank is MASK, S counts the
@@ -89,7 +89,7 @@ class Model(keras.Model):
   def canvas(self, memory):
     """`Memory` -> float [B, k S, D]: each encoder state k times.
 
-    # Differs: Gu & Kong interpolate, by softmax weights around each centre, which at a whole k is nearly this.
+    # Differs: Gu & Kong mix neighbouring states, by weights that fall with the distance to a centre.
     """
     states = tf.repeat(memory.states, self.config.upsample, axis=1)
     return states + self.net.embed.positions(tf.shape(states)[1])
@@ -97,7 +97,7 @@ class Model(keras.Model):
   def glance(self, canvas, memory, batch, *, ratio, noise, seed):
     """Returns the canvas with words of the best alignment, blanks too, at some of the places.
 
-    # Differs: the released GLAT+CTC shows, where the alignment has a blank, the next word; Gu & Kong the blank, as here.
+    # Differs: at the alignment's blanks the released GLAT+CTC shows the next word; Gu & Kong the blank, as here.
     """
     places = self.places(batch.src)
     # A copy of the noise draws what the second pass will draw.

@@ -1,4 +1,4 @@
-"""Glancing (Qian et al., ACL 2021, arXiv:2008.07905): showing the decoder part of the answer, the less the better it is."""
+"""Glancing (Qian et al., ACL 2021, arXiv:2008.07905): the decoder is shown part of the answer, less as it learns."""
 import tensorflow as tf
 
 
