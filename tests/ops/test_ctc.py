@@ -145,3 +145,20 @@ def test_collapses_every_path_as_it_should():
   every = [path for path, _ in alignments.paths(problem(4))]
   found = ctc.collapse(tf.constant(every), tf.fill([len(every)], 4)).numpy()
   assert [tuple(row[row != types.PAD].tolist()) for row in found] == [alignments.collapsed(path) for path in every]
+
+
+def test_as_large_a_share_is_shown_as_was_wrong():
+  size = 20_000
+  wrong = tf.reshape(tf.range(4 * size) % 4, [4, size]) < [[4], [2], [1], [0]]  # All, 1/2, 1/4, none.
+  among = tf.sequence_mask([size] * 3 + [size // 2], size)
+  shown = ctc.shown([1, 2], wrong, among, 0.6).numpy()
+  np.testing.assert_allclose(shown.mean(1), [0.6, 0.3, 0.15, 0.0], atol=0.02)
+  np.testing.assert_array_equal(shown, ctc.shown([1, 2], wrong, among, 0.6))
+  assert np.any(shown != ctc.shown([1, 3], wrong, among, 0.6).numpy())
+
+
+def test_only_real_places_count_and_are_shown():
+  wrong = tf.fill([3, 100], True)
+  shown = ctc.shown([1, 2], wrong, tf.sequence_mask([100, 10, 0], 100), 1.0).numpy()
+  np.testing.assert_array_equal(shown.sum(1), [100, 10, 0])
+  assert shown[1, :10].all() and not np.any(ctc.shown([1, 2], wrong, wrong, 0.0))

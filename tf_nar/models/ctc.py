@@ -12,7 +12,7 @@ Glancing (Qian et al., ACL 2021) along CTC's alignment, in training only:
   Ŷ, the first pass, without gradient       `Model.glance`, under the dropout of the second
   the alignment of y                        `ops.ctc.best_path`, Viterbi
   λ, from 0.5 to 0.3                        `Glance`, `glancing.ratio`
-  N(Y, Ŷ), the wrong share                  `glancing.shown`
+  N(Y, Ŷ), the wrong share                  `ops.ctc.shown`
 """
 import copy
 import dataclasses
@@ -73,7 +73,9 @@ class Search:
 
 
 class Model(keras.Model):
-  """See the module. The contract of a family is the three last methods."""
+  """See the module. The contract of a family is the three public methods at the end."""
+
+  needs_mask = True  # The blank; a vocabulary whose id 4 is a plain word will not do.
 
   def __init__(self, config):
     super().__init__(name="ctc")
@@ -105,7 +107,7 @@ class Model(keras.Model):
     embed = self.net.embed
     paths = loss_lib.lattice(states, embed.table, embed.bias, **_spoken(batch.tgt), places=places)
     aligned = ctc.best_path(paths, batch.tgt)
-    shown = glancing.shown(self.net.likeliest(states) == aligned, paths.inside, ratio, seed)
+    shown = ctc.shown(seed, self.net.likeliest(states) != aligned, paths.inside, ratio)
     return tf.where(shown[..., None], self.net.canvas(aligned), canvas)
 
   def objective(self, batch, *, seed, training, step=0):

@@ -110,6 +110,27 @@ def best_path(lattice, words):
   return tf.where(lattice.inside, tf.where(states % 2 == 0, BLANK, word), types.PAD)
 
 
+def shown(seed, wrong, among, ratio):
+  """Draws the places of a path that glancing shows: each by chance `ratio` times the share of places that are wrong.
+
+  # Differs: the paper on glancing (Qian et al., ACL 2021) shows a fixed number of words, drawn without replacement.
+  Along an alignment the released GLAT+CTC draws every place for itself, as here.
+
+  Args:
+    seed: int32 [2].
+    wrong: bool [B, P], where the first pass did not say what the path does.
+    among: bool [B, P], the real places.
+    ratio: float32 [].
+
+  Returns:
+    bool [B, P].
+  """
+  count = lambda x: tf.math.count_nonzero(x, -1, keepdims=True, dtype=tf.float32)
+  share = tf.math.divide_no_nan(count(wrong & among), count(among))  # [B, 1]
+  draw = tf.random.stateless_uniform(tf.shape(among), seed, alg="philox")
+  return among & (draw < ratio * share)
+
+
 def collapse(path, places):
   """Merges repeats, drops blanks: int32 [B, P] -> int32 [B, P], words, then PAD."""
   size = tf.shape(path)[1]
