@@ -176,13 +176,6 @@ def test_likeliest_is_the_argmax(model, monkeypatch):
     np.testing.assert_array_equal(run(states), tf.argmax(model.net.logits(states), -1))
 
 
-def test_xla_says_the_same():
-  model = glancing()
-  compiled = tf.function(lambda: with_gradients(model), jit_compile=True)()
-  for ours, theirs in zip(compiled, with_gradients(model), strict=True):
-    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
-
-
 def test_the_canvas_has_a_place_for_every_copy(model):
   assert model.net.embed.places.shape[0] == 2 * NET.max_length + 1 and model.config.net.max_length == NET.max_length
   memory = model.net.encode(SRC)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tf_nar import types
+from tf_nar.ops import noise
 
 BLANK = types.MASK  # Reserved, so never a word of a text.
 _NEVER = -1e9
@@ -127,8 +128,7 @@ def shown(seed, wrong, among, ratio):
   """
   count = lambda x: tf.math.count_nonzero(x, -1, keepdims=True, dtype=tf.float32)
   share = tf.math.divide_no_nan(count(wrong & among), count(among))  # [B, 1]
-  draw = tf.random.stateless_uniform(tf.shape(among), seed, alg="philox")
-  return among & (draw < ratio * share)
+  return among & (noise.uniform(tf.shape(among), seed) < ratio * share)
 
 
 def collapse(path, places):
