@@ -10,6 +10,7 @@ import dataclasses
 from tf_nar import config
 from tf_nar.layers import transformer
 from tf_nar.models import glat
+from tf_nar.ops import glancing
 
 STEPS = 2_400
 
@@ -17,7 +18,7 @@ STEPS = 2_400
 def get_config():
   return config.Experiment(
     family="glat",
-    model=glat.Config(dataclasses.replace(transformer.TINY, dropout=0.2), ratio_updates=STEPS),
+    model=glat.Config(dataclasses.replace(transformer.TINY, dropout=0.2), glance=glancing.Glance(updates=STEPS)),
     search=glat.Search(odd=False),  # As the paper; search.odd=True says no word twice in a row.
     train=config.Train(
       steps=STEPS,

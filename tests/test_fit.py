@@ -208,3 +208,10 @@ def test_validation_cuts_what_is_too_long_and_scores_it_not(text_data):
   assert numbers["bleu"] < 100 and numbers["ncm"] == pytest.approx(0.5)
   with pytest.raises(ValueError, match=r"No validation pair of .* fits in model.net.max_length=4; raise it"):
     validation(text_data, max_length=4)
+
+
+def test_validation_leaves_out_of_ncm_what_the_model_cannot_say(text_data, monkeypatch):
+  echo = Echo.score
+  monkeypatch.setattr(
+    Echo, "score", lambda self, src, tgt: tf.where(tgt[:, 5] == types.EOS, -float("inf"), echo(self, src, tgt)))
+  assert validation(text_data)()[0]["ncm"] == pytest.approx(0.5)

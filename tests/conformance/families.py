@@ -12,8 +12,10 @@ from tf_nar.data import vocab as vocab_lib
 from tf_nar.layers import transformer
 from tf_nar.models import ar
 from tf_nar.models import cmlm
+from tf_nar.models import ctc
 from tf_nar.models import glat
 from tf_nar.models import nat_em
+from tf_nar.ops import glancing
 
 VOCAB = vocab_lib.WordList([*types.SPECIALS, *(f"w{n}" for n in range(15))])
 NET = transformer.Config(width=16, ffn=32, heads=2, encoder_layers=1, decoder_layers=1, max_length=12)
@@ -30,6 +32,8 @@ class Tiny(NamedTuple):
 TINY = {
   "ar": Tiny(ar.Config(NET), ar.Search(beam=3, nbest=3, extra_length=4)),
   "cmlm": Tiny(cmlm.Config(NET), cmlm.Search(passes=3, lengths=3)),
+  # Four places a token: every target of these tests fits on the canvas of every source.
+  "ctc": Tiny(ctc.Config(NET, upsample=4, glance=glancing.Glance(updates=200)), ctc.Search(beam=4, nbest=3)),
   "glat": Tiny(glat.Config(NET), glat.Search(lengths=3)),
   "nat_em": Tiny(nat_em.Config(NET), nat_em.Search(lengths=3)),
 }

@@ -132,5 +132,12 @@ def test_ncm_weighs_pairs():
   assert measure.ncm(score, pairs, run, alternation()) == pytest.approx(6 / (0.25 * 3 + 0.75 * 2))
 
 
+def test_ncm_leaves_out_what_cannot_be_said():
+  score = lambda src, tgt: tf.where(tgt[:, 1] == EOS, -6.0, -float("inf"))
+  run = type("Run", (), {"experiment": alternation().student})
+  pairs = [records.Pair([5, EOS], [7, 8, EOS], 1.0), records.Pair([5, EOS], [7, EOS], 1.0)]
+  assert measure.ncm(score, pairs, run, alternation()) == 3.0
+
+
 def test_sample_is_by_index(data):
   assert [pair.index for pair in measure.sample(data, 7)] == list(range(7))

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tests.conformance import families
 from tf_nar import types
-from tf_nar.models import glat
+from tf_nar.ops import glancing
 from tf_nar.ops import masking
 
 BATCH = families.batch(count=40)
@@ -17,9 +17,9 @@ NOISY = dict(dropout=0.5, attention_dropout=0.5, relu_dropout=0.5)
 class Watched:
   """A model with a ratio of its own, the tokens and states of its passes, and the weights of its losses of words."""
 
-  def __init__(self, monkeypatch, **ratio):
+  def __init__(self, monkeypatch, *glance):
     self.model = families.build("glat", **NOISY)
-    self.model.config = dataclasses.replace(self.model.config, **ratio)
+    self.model.config = dataclasses.replace(self.model.config, glance=glancing.Glance(*glance))
     self.tokens, self.states, self.weights = [], [], []
     for name, log in (("canvas", lambda args, _: self.tokens.append(args[0].numpy())),
                       ("fill", lambda _, states: self.states.append(states.numpy())),
@@ -39,7 +39,7 @@ class Watched:
 
 @pytest.mark.parametrize("ratio", [0.3, 0.5, 1.0])
 def test_as_many_words_are_shown_as_the_distance_says(monkeypatch, ratio):
-  watched = Watched(monkeypatch, first_ratio=ratio, last_ratio=ratio)
+  watched = Watched(monkeypatch, ratio, ratio)
   terms = watched.objective()
   blank, canvas = watched.tokens
   assert not blank.any()
@@ -55,7 +55,7 @@ def test_as_many_words_are_shown_as_the_distance_says(monkeypatch, ratio):
 
 
 def test_both_passes_drop_the_same_units(monkeypatch):
-  watched = Watched(monkeypatch, first_ratio=0.0, last_ratio=0.0)
+  watched = Watched(monkeypatch, 1e-6, 1e-6)  # Of so few wrong words none is shown.
   watched.objective()
   first, second = watched.states
   np.testing.assert_array_equal(first, second)
@@ -64,7 +64,7 @@ def test_both_passes_drop_the_same_units(monkeypatch):
 
 
 def test_nothing_is_shown_at_rest(monkeypatch):
-  watched = Watched(monkeypatch, first_ratio=1.0, last_ratio=1.0)
+  watched = Watched(monkeypatch, 1.0, 1.0)
   terms = watched.objective(training=False)
   (canvas,) = watched.tokens  # One pass.
   assert not canvas.any()
@@ -72,7 +72,7 @@ def test_nothing_is_shown_at_rest(monkeypatch):
 
 
 def test_the_share_falls_by_updates(monkeypatch):
-  watched = Watched(monkeypatch, first_ratio=1.0, last_ratio=0.0, ratio_updates=10)
+  watched = Watched(monkeypatch, 1.0, 0.0, 10)
   for step in (0, 5, 10, 11):
     watched.objective(step=tf.constant(step, tf.int64))
   shown = [np.count_nonzero(canvas) for canvas in watched.tokens[1::2]]
@@ -93,13 +93,3 @@ def test_the_guess_has_no_gradient(monkeypatch):
   monkeypatch.setattr(model.net, "likeliest", lambda states: tf.constant(guesses[0].numpy()))
   for one, other in zip(free, gradients(), strict=True):
     np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("change, got", [
-  (dict(first_ratio=1.5), "1.5, 0.3 and 300000"),
-  (dict(last_ratio=-0.1), "0.5, -0.1 and 300000"),
-  (dict(ratio_updates=0), "0.5, 0.3 and 0"),
-])
-def test_config_refuses(change, got):
-  with pytest.raises(ValueError, match=f"are from 0 to 1, and model.ratio_updates at least 1; got {got}"):
-    glat.Config(**change)

@@ -5,11 +5,23 @@ import tensorflow as tf
 from tf_nar.ops import glancing
 
 
-@pytest.mark.parametrize("step, expected", [(0, 0.5), (75_000, 0.45), (150_000, 0.4), (300_000, 0.3), (900_000, 0.3)])
-def test_the_ratio_falls_in_a_straight_line(step, expected):
-  found = glancing.ratio(tf.constant(step, tf.int64), first=0.5, last=0.3, updates=300_000)
-  assert found.dtype == tf.float32
-  np.testing.assert_allclose(found, expected, rtol=1e-6)
+@pytest.mark.parametrize("step, expected", [(0, 0.5), (50, 0.45), (100, 0.4), (200, 0.3), (201, 0.3), (10**9, 0.3)])
+def test_the_ratio_falls_in_a_straight_line_and_then_stays(step, expected):
+  for given in (step, tf.constant(step, tf.int64)):
+    found = glancing.Glance(0.5, 0.3, 200).ratio(given)
+    assert found.dtype == tf.float32 and found.shape == ()
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("wrong, got", [
+  (dict(start=1.5), "1.5, 0.3 and 300000"), (dict(end=-0.1), "0.5, -0.1 and 300000"), (dict(updates=0), "0.5, 0.3 and 0")])
+def test_a_ratio_is_a_share(wrong, got):
+  with pytest.raises(ValueError, match=f"glance wants start and end from 0 to 1 and updates of at least 1; got {got}"):
+    glancing.Glance(**wrong)
+
+
+def test_nothing_to_show_is_no_glancing():
+  assert not glancing.OFF and glancing.Glance() and glancing.Glance(0.0, 0.1)
 
 
 @pytest.mark.parametrize("jit", [False, True])

@@ -66,3 +66,20 @@ def test_gradient_flows_through_what_is_kept():
     tape.watch(x)
     y = noise_lib.Noise([1, 2]).drop(x, 0.5)
   np.testing.assert_array_equal(tape.gradient(y, x), y)
+
+
+@pytest.mark.parametrize("shape", [[], [7], [40, 50]])
+def test_uniform_is_the_same_under_xla(shape):
+  draw = lambda: noise_lib.uniform(shape, [1, 2])
+  found = tf.function(draw, jit_compile=True)()
+  assert (found.dtype, found.shape) == (tf.float32, shape)
+  np.testing.assert_array_equal(found, draw())
+  np.testing.assert_array_equal(found, tf.function(draw)())
+  assert np.any(found != noise_lib.uniform(shape, [1, 3]))
+
+
+def test_uniform_is_uniform():
+  found = noise_lib.uniform([100_000], [1, 2]).numpy()
+  assert 0 <= found.min() and found.max() < 1
+  counts, _ = np.histogram(found, 20, (0, 1))
+  assert np.abs(counts - 5_000).max() < 5 * 5_000**0.5

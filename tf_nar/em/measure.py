@@ -90,6 +90,7 @@ def ncm(score, pairs, run, alternation):
   log_probs = corpus.score(score, [(pair.src, pair.tgt) for pair in pairs],
                            tokens_per_batch=alternation.tokens_per_batch, longest=longest)
   weights, lengths = np.array([pair.weight for pair in pairs]), np.array([len(pair.tgt) for pair in pairs])
+  weights, lengths, log_probs = (x[np.isfinite(log_probs)] for x in (weights, lengths, log_probs))
   return multimodality.normalised_multimodality(weights * log_probs, weights * lengths)
 
 

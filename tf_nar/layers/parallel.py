@@ -107,10 +107,11 @@ class Net(keras.layers.Layer):
     return self.embed.logits(states)
 
   def likeliest(self, states):
-    """float [B, T, D] -> int32 [B, T], the best word of each place; never holds the logits of all places."""
-    shape = tf.shape(states)
-    rows = tf.reshape(states, [-1, self.config.width])
-    rows = tf.pad(rows, [[0, -tf.shape(rows)[0] % cross_entropy.ROWS], [0, 0]])  # Fill up the last chunk.
-    chunks = tf.reshape(rows, [-1, cross_entropy.ROWS, self.config.width])
-    word = tf.map_fn(lambda x: tf.argmax(self.logits(x), -1, tf.int32), chunks, fn_output_signature=tf.int32)
-    return tf.reshape(tf.reshape(word, [-1])[:shape[0] * shape[1]], shape[:2])
+    """float [B, T, D] -> int32 [B, T], the best word of each place; the logits of all never exist at once."""
+    rows = cross_entropy.ROWS
+    flat = tf.reshape(states, [-1, self.config.width])
+    chunks = tf.reshape(tf.pad(flat, [[0, -tf.shape(flat)[0] % rows], [0, 0]]), [-1, rows, self.config.width])
+    best = tf.map_fn(
+      lambda chunk: tf.argmax(self.logits(chunk), -1, tf.int32), chunks, fn_output_signature=tf.int32,
+      parallel_iterations=1)
+    return tf.reshape(tf.reshape(best, [-1])[:tf.shape(flat)[0]], tf.shape(states)[:2])

@@ -3,12 +3,14 @@ import dataclasses
 
 from tf_nar.models import ar
 from tf_nar.models import cmlm
+from tf_nar.models import ctc
 from tf_nar.models import glat
 from tf_nar.models import nat_em
 
 FAMILIES = {
   "ar": ar,
   "cmlm": cmlm,
+  "ctc": ctc,
   "glat": glat,
   "nat_em": nat_em,
 }

@@ -7,7 +7,7 @@
 Translating is one pass over a blank canvas, as in `nat_em`.
 
   in the paper or its program                 here
-  λ, 0.5 -> 0.3 over 300,000 updates          `Config.first_ratio`, `last_ratio`, `ratio_updates`
+  λ, 0.5 -> 0.3 over 300,000 updates          `Config.glance`
   one random seed before each of the passes   two `Noise` of one seed for the decoder; the encoder runs once
 
 # Differs: the canvas copies nothing of the source; there is no BOS in it; the length's loss is `length_factor` a
@@ -35,15 +35,7 @@ class Config:
   net: transformer.Config = transformer.Config()
   smoothing: float = 0.1  # Of words and of lengths.
   length_factor: float = 0.1  # Weight of the length in the loss; it is 1 in the score.
-  first_ratio: float = 0.5  # Words shown for each word that the first pass gets wrong, at the beginning ...
-  last_ratio: float = 0.3  # ... and after `ratio_updates`.
-  ratio_updates: int = 300_000
-
-  def __post_init__(self):
-    if not (0 <= self.first_ratio <= 1 and 0 <= self.last_ratio <= 1 and self.ratio_updates >= 1):
-      raise ValueError(
-        "model.first_ratio and model.last_ratio are from 0 to 1, and model.ratio_updates at least 1; "
-        f"got {self.first_ratio}, {self.last_ratio} and {self.ratio_updates}.")
+  glance: glancing.Glance = glancing.Glance()  # Words shown for each word that the first pass gets wrong.
 
 
 class Model(keras.Model):
@@ -70,11 +62,9 @@ class Model(keras.Model):
       return self.net.fill(canvas, lengths, memory, noise(_DECODER))
 
     shown = tf.zeros_like(inside)
-    if training:
+    if training and self.config.glance:
       wrong = self.net.likeliest(tf.stop_gradient(states(shown))) != batch.tgt
-      ratio = glancing.ratio(
-        step, first=self.config.first_ratio, last=self.config.last_ratio, updates=self.config.ratio_updates)
-      shown = glancing.shown(stream(_GLANCE), wrong, inside, ratio)
+      shown = glancing.shown(stream(_GLANCE), wrong, inside, self.config.glance.ratio(step))
     weight = tf.cast(inside & ~shown, tf.float32) * batch.weight[:, None]
     return {
       "token": self.net.word_term(states(shown), batch.tgt, weight, smoothing=self.config.smoothing),

@@ -1,6 +1,8 @@
 """Choosing some of the places of each row, as many as are asked for."""
 import tensorflow as tf
 
+from tf_nar.ops import noise
+
 
 def lowest(values, counts, among):
   """Chooses the places with the lowest values, of equals the first.
@@ -25,12 +27,12 @@ def uniform(seed, counts, among):
     seed: int32 [2], all randomness.
     counts, among: as in `lowest`.
   """
-  return lowest(tf.random.stateless_uniform(tf.shape(among), seed, alg="philox"), counts, among)
+  return lowest(noise.uniform(tf.shape(among), seed), counts, among)
 
 
 def any_number(seed, among):
   """Chooses n of the N places `among` bool [B, T] of each row, n uniform on {1, ..., N}; bool [B, T]."""
   draw = lambda n: tf.random.fold_in(seed, n, alg="philox")
-  share = tf.random.stateless_uniform(tf.shape(among)[:1], draw(0), alg="philox")  # [0, 1)
+  share = noise.uniform(tf.shape(among)[:1], draw(0))  # [0, 1)
   size = tf.math.count_nonzero(among, 1, dtype=tf.float32)
   return uniform(draw(1), 1 + tf.cast(share * size, tf.int32), among)

@@ -6,15 +6,36 @@
 The places to show are drawn from all, right or wrong. For a target that is aligned to a canvas, as in CTC, y is
 what the alignment puts at each place.
 """
+import dataclasses
+
 import tensorflow as tf
 
 from tf_nar.ops import choice
 
 
-def ratio(step, *, first, last, updates):
-  """Returns λ, float32 [], after `step` (int []) of `updates` updates; later it stays `last`."""
-  done = tf.minimum(tf.cast(step, tf.float32) / updates, 1.0)
-  return first + (last - first) * done
+@dataclasses.dataclass(frozen=True)
+class Glance:
+  """λ: `start` at first, `end` from `updates` updates on; 0 and 0: no glancing."""
+
+  start: float = 0.5
+  end: float = 0.3
+  updates: int = 300_000
+
+  def __post_init__(self):
+    if not (0 <= self.start <= 1 and 0 <= self.end <= 1 and self.updates >= 1):
+      raise ValueError("model.glance wants start and end from 0 to 1 and updates of at least 1; got "
+                       f"{self.start}, {self.end} and {self.updates}. start=0 and end=0 show nothing.")
+
+  def __bool__(self):
+    return bool(self.start or self.end)
+
+  def ratio(self, step):
+    """Returns λ, float32 [], after `step` (int []) updates."""
+    done = tf.minimum(tf.cast(step, tf.float32) / self.updates, 1.0)
+    return self.start + (self.end - self.start) * done
+
+
+OFF = Glance(0.0, 0.0)
 
 
 def shown(seed, wrong, among, ratio):

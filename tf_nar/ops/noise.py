@@ -30,6 +30,15 @@ class Noise:
     return x * (kept * (LEVELS / (LEVELS - below)))
 
 
+def uniform(shape, seed):
+  """Returns float32 of `shape` in [0, 1), in steps of 2^-24.
+
+  Made of whole numbers, for TensorFlow's own floats are others under XLA.
+  """
+  whole = tf.random.stateless_uniform(shape, seed, 0, 1 << 24, tf.int32, alg="philox")
+  return tf.cast(whole, tf.float32) / (1 << 24)
+
+
 def _bytes(shape, seed):
   """Returns uint8 of `shape`, uniform: four of each random int32."""
   size = tf.reduce_prod(shape)

@@ -1,0 +1,17 @@
+"""CTC with glancing on Multi30k en-de (lc.norm.tok, joint BPE of 10,000 merges); all else as configs/ctc_multi30k.py.
+
+  python bin/train.py --config=configs/glat_ctc_multi30k.py --data_dir=data/multi30k_en_de \\
+      --workdir=runs/glat_ctc
+
+Measured: docs/results.md.
+"""
+import dataclasses
+
+from configs import ctc_multi30k
+from tf_nar.ops import glancing
+
+
+def get_config():
+  plain = ctc_multi30k.get_config()
+  glance = glancing.Glance(start=0.5, end=0.3, updates=plain.train.steps)
+  return dataclasses.replace(plain, model=dataclasses.replace(plain.model, glance=glance))

@@ -1,0 +1,197 @@
+import dataclasses
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conformance import families
+from tf_nar import models
+from tf_nar import types
+from tf_nar.layers import transformer
+from tf_nar.losses import cross_entropy
+from tf_nar.models import ctc
+from tf_nar.ops import glancing
+
+VOCAB, SPOKEN = 6, (types.UNK, 5)
+SRC = families.padded([[4, 5], [4]], 4)  # Two places a token: 6 and 4.
+TGT = families.padded([[5, 5, 2], [2]], 4)
+NET = transformer.Config(width=8, ffn=16, heads=2, encoder_layers=1, decoder_layers=1, max_length=6)
+OFF = glancing.Glance(start=0.0, end=0.0)
+WIDE = ctc.Search(beam=64, nbest=3)
+
+
+def build(**config):
+  """A model that says only two words and the blank."""
+  keras.utils.set_random_seed(0)
+  model = models.build("ctc", ctc.Config(NET, **config), VOCAB)
+  draw = np.random.default_rng(0)
+  for variable in model.variables:
+    variable.assign(variable.numpy() + draw.normal(size=variable.shape, scale=0.3))
+  bias = model.net.embed.bias.numpy()
+  bias[[types.PAD, types.EOS, types.BOS]] = -1e4
+  model.net.embed.bias.assign(bias)
+  return model
+
+
+@pytest.fixture(scope="module")
+def model():
+  return build()
+
+
+def every_sentence(longest):
+  return [words for n in range(longest + 1) for words in itertools.product(SPOKEN, repeat=n)]
+
+
+def scores(model, src, sentences, width=8):
+  tgt = tf.constant([[*words, types.EOS] + [types.PAD] * (width - 1 - len(words)) for words in sentences])
+  return model.score(tf.repeat(src, len(sentences), 0), tgt).numpy()
+
+
+def test_all_sentences_together_are_certain(model):
+  for row, places in enumerate((6, 4)):
+    found = scores(model, SRC[row:row + 1], every_sentence(places))
+    np.testing.assert_allclose(np.exp(found).sum(), 1.0, rtol=1e-4)
+  assert np.isneginf(scores(model, SRC[1:], [(5,) * 3, (2, 5, 2, 5, 2)])).all()  # Too few places.
+
+
+def test_search_finds_the_likeliest_sentences(model):
+  found = model.translate(SRC, WIDE)
+  assert int(found.passes) == 1
+  for row, places in enumerate((6, 4)):
+    every = every_sentence(places)
+    score = scores(model, SRC[row:row + 1], every)
+    best = np.argsort(-score)[:3]
+    said = [tuple(words[words > types.EOS]) for words in found.tokens[row].numpy()]
+    assert said == [every[i] for i in best]
+    np.testing.assert_allclose(found.score[row], score[best], rtol=1e-4)
+
+
+def test_greedy_search_says_one_sentence_and_no_more_than_its_path_is_worth(model):
+  found = model.translate(SRC, ctc.Search())
+  assert found.tokens.shape[:2] == (2, 1) and int(found.passes) == 1
+  assert (found.score[:, 0] <= model.score(SRC, found.tokens[:, 0]) + 1e-5).numpy().all()
+
+
+def test_a_rescorer_ranks_the_candidates(model):
+  lengths = lambda translation: np.count_nonzero(translation.tokens, 2)
+  wants = lambda sign: lambda tokens: sign * tf.math.count_nonzero(tokens, -1, dtype=tf.float32)
+  longest, shortest = (lengths(model.translate(SRC, WIDE, rescore=wants(sign))) for sign in (1.0, -1.0))
+  np.testing.assert_array_equal(longest, -np.sort(-longest, 1))
+  np.testing.assert_array_equal(longest, shortest[:, ::-1])
+  assert (longest[:, 0] > longest[:, 2]).any()
+
+
+def test_loss_is_of_what_is_scored(model):
+  weight = tf.constant([1.0, 2.0])
+  terms = model.objective(types.Batch(SRC, TGT, weight), seed=None, training=False)
+  np.testing.assert_allclose(terms["token"].total, -tf.reduce_sum(weight * model.score(SRC, TGT)), rtol=1e-5)
+  assert (float(terms["token"].count), terms["token"].scale) == (4 * 1 + 2 * 2, 1.0)
+  assert (float(terms["infeasible"].total), float(terms["infeasible"].count)) == (0, 3)
+
+
+def test_impossible_pairs_are_left_out_and_counted(model):
+  tgt = families.padded([[5, 5, 2], [5, 5, 5]], 4)  # Four places take no word three times.
+  value = lambda batch: model.objective(batch, seed=None, training=False)
+  with tf.GradientTape(persistent=True) as tape:
+    both = value(types.Batch(SRC, tgt, tf.constant([1.0, 2.0])))
+    first = value(types.Batch(SRC[:1], tgt[:1], tf.constant([1.0])))
+    second = value(types.Batch(SRC[1:], tgt[1:], tf.constant([2.0])))
+    losses = [types.loss(terms) for terms in (both, first, second)]
+  assert (float(both["infeasible"].total), float(both["infeasible"].count)) == (2, 3)
+  np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+  assert float(losses[2]) == 0 and both["infeasible"].scale == 0
+  variables = [v.value for v in model.trainable_variables]
+  gradients = [list(map(tf.convert_to_tensor, tape.gradient(loss, variables))) for loss in losses]
+  for ours, alone, nothing in zip(*gradients, strict=True):
+    np.testing.assert_allclose(ours, alone, rtol=1e-4, atol=1e-5)
+    assert not np.any(nothing)
+
+
+def with_gradients(model, seed=(3, 4), step=0, training=True):
+  batch = types.Batch(SRC, TGT, tf.ones([2]))
+  with tf.GradientTape() as tape:
+    loss = types.loss(model.objective(batch, seed=list(seed), training=training, step=step))
+  return [loss, *map(tf.convert_to_tensor, tape.gradient(loss, [v.value for v in model.trainable_variables]))]
+
+
+def glancing(**fields):
+  """The model, glancing from 1 to 0 in ten updates unless told otherwise."""
+  return build(glance=glancing.Glance(**(dict(start=1.0, end=0.0, updates=10) | fields)))
+
+
+def test_what_is_shown_falls_by_updates(model):
+  plain, shown = with_gradients(model), glancing()
+  assert float(with_gradients(shown)[0]) != float(plain[0])
+  # Nothing is shown any more: the first pass has left neither noise nor gradient behind.
+  for ours, theirs in zip(with_gradients(shown, step=tf.constant(10, tf.int64)), plain, strict=True):
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_nothing_is_shown_at_rest(model):
+  rest = dict(training=False)
+  assert float(with_gradients(glancing(), **rest)[0]) == float(with_gradients(model, **rest)[0])
+
+
+def spied(model, monkeypatch, step):
+  """Returns what every pass of one objective was given and made: [(canvas, states)]."""
+  fill, seen = model.net.fill, []
+
+  def spy(canvas, *given):
+    seen.append((canvas.numpy(), fill(canvas, *given).numpy()))
+    return tf.constant(seen[-1][1])
+
+  monkeypatch.setattr(model.net, "fill", spy)
+  model.objective(types.Batch(SRC, TGT, tf.ones([2])), seed=[3, 4], training=True, step=step)
+  return seen
+
+
+def test_both_passes_drop_the_same_units(monkeypatch):
+  model = glancing()
+  fill, memory = model.net.fill, model.net.encode(SRC)
+  first, second = spied(model, monkeypatch, step=10)  # Nothing is shown: the passes differ in nothing.
+  for one, other in zip(first, second, strict=True):
+    np.testing.assert_array_equal(one, other)
+  assert not np.allclose(first[1], fill(tf.constant(first[0]), model.places(SRC), memory), atol=0.01)
+
+
+def test_shown_are_words_of_an_alignment_of_the_target(monkeypatch):
+  model = glancing()
+  # It says what no alignment holds, so every real place is wrong, and at a ratio of one shown.
+  monkeypatch.setattr(model.net, "likeliest", lambda states: tf.fill(tf.shape(states)[:2], types.BOS))
+  (before, _), (after, _) = spied(model, monkeypatch, step=0)
+  embed = model.net.embed
+  words = after - embed.positions(8).numpy()
+  path = np.argmin(np.sum((words[:, :, None] - embed.look_up(tf.range(VOCAB)[None])[0].numpy())**2, -1), -1)
+  for row, places in enumerate((6, 4)):
+    said = [word for word, _ in itertools.groupby(path[row, :places]) if word != types.MASK]
+    assert [*said, types.EOS] == TGT[row].numpy()[TGT[row] != types.PAD].tolist()
+    np.testing.assert_array_equal(after[row, places:], before[row, places:])
+
+
+def test_likeliest_is_the_argmax(model, monkeypatch):
+  monkeypatch.setattr(cross_entropy, "ROWS", 4)
+  states = tf.constant(np.random.default_rng(0).normal(size=[3, 5, 8]), tf.float32)
+  for run in (model.net.likeliest, tf.function(model.net.likeliest, jit_compile=True)):
+    np.testing.assert_array_equal(run(states), tf.argmax(model.net.logits(states), -1))
+
+
+def test_the_canvas_has_a_place_for_every_copy(model):
+  assert model.net.embed.places.shape[0] == 2 * NET.max_length + 1 and model.config.net.max_length == NET.max_length
+  memory = model.net.encode(SRC)
+  canvas = model.canvas(memory) - model.net.embed.positions(8)
+  np.testing.assert_allclose(canvas[:, ::2], memory.states, atol=1e-5)
+  np.testing.assert_allclose(canvas[:, 1::2], memory.states, atol=1e-5)
+
+
+@pytest.mark.parametrize("make, message", [
+  (lambda: ctc.Config(upsample=0), r"upsample is at least 1, the usual is 2 or 3; got 0\."),
+  (lambda: glancing.Glance(start=1.5), r"glance wants start and end from 0 to 1"),
+  (lambda: glancing.Glance(updates=0), r"got 0\.5, 0\.3 and 0\."),
+  (lambda: ctc.Search(nbest=2), r"search wants 1 <= nbest <= beam; got nbest=2, beam=1\."),
+  (lambda: dataclasses.replace(WIDE, nbest=0), r"got nbest=0, beam=64\."),
+])
+def test_refuses(make, message):
+  with pytest.raises(ValueError, match=message):
+    make()

@@ -1,0 +1,140 @@
+"""Translation by connectionist temporal classification, with or without glancing.
+
+  p(y | x) = Σ over the paths a that collapse to y of Π_t p(a_t | x)       t = 1 ... k S; no length is predicted
+
+Libovický & Helcl (EMNLP 2018), Saharia et al. (EMNLP 2020), Gu & Kong (Findings of ACL 2021), whose canvas this is:
+the states of the encoder, each k times. Words are those of the target without EOS, the blank is MASK, S counts the
+source's EOS, so even one word has places to spare.
+
+Glancing (Qian et al., ACL 2021) along CTC's alignment, in training only:
+
+  in the paper                              here
+  Ŷ, the first pass, without gradient       `Model.glance`, under the dropout of the second
+  the alignment of y                        `ops.ctc.best_path`, Viterbi
+  λ, from 0.5 to 0.3                        `Config.glance`
+  N(Y, Ŷ), the wrong share                  `ops.ctc.shown`
+"""
+import copy
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from tf_nar import types
+from tf_nar.decode import ctc as search_lib
+from tf_nar.decode import length_parallel
+from tf_nar.layers import parallel
+from tf_nar.layers import transformer
+from tf_nar.losses import ctc as loss_lib
+from tf_nar.ops import ctc
+from tf_nar.ops import glancing
+from tf_nar.ops import masking
+from tf_nar.ops import noise as noise_lib
+from tf_nar.ops import words
+
+_UNSAID = (*words.UNSAYABLE, types.EOS)  # EOS is where the words end, and never a word.
+_SHOWN = 0  # Which fold of the seed draws the shown places; `Noise` takes those from 1.
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  net: transformer.Config = transformer.Config()
+  upsample: int = 2  # k, places of the canvas a source token.
+  glance: glancing.Glance = glancing.OFF
+
+  def __post_init__(self):
+    if self.upsample < 1:
+      raise ValueError(f"upsample is at least 1, the usual is 2 or 3; got {self.upsample}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+  beam: int = 1  # Prefixes that live; 1: what the likeliest path collapses to.
+  nbest: int = 1
+  alpha: float = 0.6  # Length penalty of rescoring, as in the teacher's beam.
+
+  def __post_init__(self):
+    if not 1 <= self.nbest <= self.beam:
+      raise ValueError(f"search wants 1 <= nbest <= beam; got nbest={self.nbest}, beam={self.beam}.")
+
+
+class Model(keras.Model):
+  """See the module. The contract of a family is the three public methods at the end."""
+
+  needs_mask = True  # The blank; a vocabulary whose id 4 is a plain word will not do.
+
+  def __init__(self, config):
+    super().__init__(name="ctc")
+    self.config = config
+    net = dataclasses.replace(config.net, max_length=config.upsample * config.net.max_length)
+    self.net = parallel.Net(net, decoder_layers=net.decoder_layers, length=False)
+    self.built = True
+
+  def places(self, src):
+    """int32 [B, S] -> int32 [B], how long each canvas is."""
+    return self.config.upsample * masking.lengths(src)
+
+  def canvas(self, memory):
+    """`Memory` -> float [B, k S, D]: each encoder state k times.
+
+    # Differs: Gu & Kong mix neighbouring states, by weights that fall with the distance to a centre.
+    """
+    states = tf.repeat(memory.states, self.config.upsample, axis=1)
+    return states + self.net.embed.positions(tf.shape(states)[1])
+
+  def glance(self, canvas, memory, batch, *, ratio, noise, seed):
+    """Returns the canvas with words of the best alignment, blanks too, at some of the places.
+
+    # Differs: at the alignment's blanks the released GLAT+CTC shows the next word; Gu & Kong the blank, as here.
+    """
+    places = self.places(batch.src)
+    # A copy of the noise draws what the second pass will draw.
+    states = tf.stop_gradient(self.net.fill(canvas, places, memory, copy.copy(noise)))
+    embed = self.net.embed
+    paths = loss_lib.lattice(states, embed.table, embed.bias, **_spoken(batch.tgt), places=places)
+    aligned = ctc.best_path(paths, batch.tgt)
+    shown = ctc.shown(seed, self.net.likeliest(states) != aligned, paths.inside, ratio)
+    return tf.where(shown[..., None], self.net.canvas(aligned), canvas)
+
+  def objective(self, batch, *, seed, training, step=0):
+    """-log p(y | x) a target token, EOS counted; and the share of pairs that is left out, for it has too few places."""
+    noise = noise_lib.Noise(seed if training else None)
+    memory = self.net.encode(batch.src, noise)
+    canvas, places = self.canvas(memory), self.places(batch.src)
+    glance = self.config.glance
+    if training and glance:
+      seed = tf.random.fold_in(seed, _SHOWN, alg="philox")
+      canvas = self.glance(canvas, memory, batch, ratio=glance.ratio(step), noise=noise, seed=seed)
+    states = self.net.fill(canvas, places, memory, noise)
+    embed, spoken = self.net.embed, _spoken(batch.tgt)
+    total = loss_lib.tied_ctc(states, embed.table, embed.bias, **spoken, places=places, weight=batch.weight)
+    real = batch.weight * tf.cast(masking.valid(batch.tgt)[:, 0], tf.float32)
+    can = tf.where(ctc.possible(**spoken, places=places), real, 0.0)
+    tokens = tf.reduce_sum(can * tf.cast(masking.lengths(batch.tgt), tf.float32))
+    return {
+      "token": types.Term(total, tokens),
+      "infeasible": types.Term(tf.reduce_sum(real - can), tf.reduce_sum(real), scale=0.0),
+    }
+
+  def score(self, src, tgt):
+    """Returns log p(y | x), float32 [B]; -inf where the canvas has too few places for y."""
+    return loss_lib.log_prob(self._logits(src), **_spoken(tgt), places=self.places(src))
+
+  def translate(self, src, search, rescore=None):
+    """One pass; `rescore` maps tokens int32 [B, N, T] to log p float32 [B, N] and ranks the n best."""
+    options = dict(longest=self.config.net.max_length, forbid=_UNSAID)
+    logits, places = self._logits(src), self.places(src)
+    if search.beam == 1:
+      found = search_lib.greedy(logits, places, **options)
+    else:
+      found = search_lib.prefix_beam(logits, places, beam=search.beam, nbest=search.nbest, **options)
+    return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
+
+  def _logits(self, src):
+    memory = self.net.encode(src)
+    return self.net.logits(self.net.fill(self.canvas(memory), self.places(src), memory))
+
+
+def _spoken(tgt):
+  """Targets as CTC takes them: int32 [B, T], and how many words are before EOS, int32 [B]."""
+  return dict(words=tgt, count=tf.maximum(masking.lengths(tgt) - 1, 0))
