@@ -44,44 +44,51 @@ def best_words(states, table, bias, forbid=()):
   output, bias = tf.cast(tf.convert_to_tensor(table), states.dtype), tf.convert_to_tensor(bias)
 
   def best(chunk):
-    logits = _logits(chunk, output, bias)
+    logits = tf.cast(tf.matmul(chunk, output, transpose_b=True), tf.float32) + bias
     sayable = words.without(logits, forbid)
     return tf.argmax(sayable, -1, tf.int32), tf.reduce_max(sayable, -1) - tf.reduce_logsumexp(logits, -1)
 
-  found = tf.map_fn(best, tf.stop_gradient(_chunks(states)), (tf.int32, tf.float32), parallel_iterations=1)
+  kinds = (tf.int32, tf.float32)
+  found = tf.map_fn(best, tf.stop_gradient(_chunks(states)), parallel_iterations=1, fn_output_signature=kinds)
   return tuple(_shaped(x, states) for x in found)
 
 
 def _swept(chunks, table, bias):
   """`log_sums` of [k, ROWS, D] -> [k, ROWS]; differentiable by all three."""
+  width = chunks.shape[-1]
 
   @tf.custom_gradient
   def sums(chunks, table, bias):
-    output = tf.cast(table, chunks.dtype)
-    of_chunk = lambda chunk: tf.reduce_logsumexp(_logits(chunk, output, bias), -1)
-    found = tf.map_fn(of_chunk, chunks, tf.float32, parallel_iterations=1)
+    # The bias is the weight of a feature that is always one: its gradient comes with the table's.
+    output = tf.cast(tf.concat([tf.transpose(table), bias[None]], 0), chunks.dtype)  # [D + 1, V]
+    chunks = tf.concat([chunks, tf.ones_like(chunks[..., :1])], -1)
+    found = tf.map_fn(lambda x: _log_sum(x, output), chunks, parallel_iterations=1, fn_output_signature=tf.float32)
 
     def gradient(up):
-      def sweep(i, d_chunks, d_table, d_bias):
-        # By the logits of a place, the gradient is its softmax.
-        prob = tf.exp(_logits(chunks[i], output, bias) - found[i][:, None]) * up[i][:, None]
-        pull = tf.cast(prob, chunks.dtype)
-        d_table += tf.cast(tf.matmul(pull, chunks[i], transpose_a=True), tf.float32)
-        return i + 1, d_chunks.write(i, tf.matmul(pull, output)), d_table, d_bias + tf.reduce_sum(prob, 0)
+      def sweep(i, d_chunks, d_output):
+        prob = tf.nn.softmax(tf.matmul(chunks[i], output))  # By the logits of a place, its gradient.
+        d_chunk = up[i][:, None] * tf.cast(tf.matmul(prob, output[:-1], transpose_b=True), tf.float32)
+        scaled = tf.cast(up[i][:, None] * tf.cast(chunks[i], tf.float32), chunks.dtype)
+        d_output += tf.cast(tf.matmul(scaled, prob, transpose_a=True), tf.float32)
+        return i + 1, d_chunks.write(i, tf.cast(d_chunk, chunks.dtype)), d_output
 
       count = tf.shape(chunks)[0]
-      start = (0, tf.TensorArray(chunks.dtype, count, element_shape=chunks.shape[1:]))
-      zeros = (tf.zeros_like(table), tf.zeros_like(bias))
-      _, d_chunks, *rest = tf.while_loop(lambda i, *_: i < count, sweep, start + zeros, parallel_iterations=1)
-      return d_chunks.stack(), *rest
+      d_chunks = tf.TensorArray(chunks.dtype, count, element_shape=[cross_entropy.ROWS, width])
+      _, d_chunks, d_output = tf.while_loop(
+        lambda i, *_: i < count, sweep, (0, d_chunks, tf.zeros(output.shape)), parallel_iterations=1)
+      return d_chunks.stack(), tf.transpose(d_output[:width]), d_output[width]
 
     return found, gradient
 
   return sums(chunks, table, bias)
 
 
-def _logits(chunk, output, bias):
-  return tf.cast(tf.matmul(chunk, output, transpose_b=True), tf.float32) + bias
+def _log_sum(chunk, output):
+  """The logsumexp of the logits [ROWS, V]: z - log p of the likeliest word, which needs no float32 sweep."""
+  logits = tf.matmul(chunk, output)
+  best = tf.argmax(logits, -1, tf.int32)
+  at = lambda x: tf.cast(tf.gather(x, best, batch_dims=1), tf.float32)
+  return at(logits) - tf.math.log(at(tf.nn.softmax(logits)))
 
 
 def _chunks(states):
