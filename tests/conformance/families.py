@@ -11,6 +11,7 @@ from tf_nar import types
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.layers import transformer
 from tf_nar.models import ar
+from tf_nar.models import dag
 from tf_nar.models import nat_em
 
 VOCAB = vocab_lib.WordList([*types.SPECIALS, *(f"w{n}" for n in range(15))])
@@ -27,6 +28,7 @@ class Tiny(NamedTuple):
 
 TINY = {
   "ar": Tiny(ar.Config(NET), ar.Search(beam=3, nbest=3, extra_length=4)),
+  "dag": Tiny(dag.Config(NET, upsample=4), dag.Search("joint", candidates=3)),
   "nat_em": Tiny(nat_em.Config(NET), nat_em.Search(lengths=3)),
 }
 

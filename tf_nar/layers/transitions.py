@@ -1,4 +1,4 @@
-"""Who follows whom among the vertices of a DA-Transformer (Huang et al., ICML 2022, section 3.2).
+"""Who follows whom among the vertices of a DA-Transformer (Huang et al., ICML 2022).
 
   E[i, j] = Σ_h gate_ih softmax_j(q_ih k_jh / sqrt(d)),   j > i        heads h of size d
 

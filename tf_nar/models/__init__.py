@@ -2,10 +2,12 @@
 import dataclasses
 
 from tf_nar.models import ar
+from tf_nar.models import dag
 from tf_nar.models import nat_em
 
 FAMILIES = {
   "ar": ar,
+  "dag": dag,
   "nat_em": nat_em,
 }
 

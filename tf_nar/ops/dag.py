@@ -1,4 +1,4 @@
-"""Sums and maxima over the paths of a directed acyclic graph: DA-Transformer (Huang et al., ICML 2022), section 3.
+"""Sums and maxima over the paths of a directed acyclic graph: DA-Transformer (Huang et al., ICML 2022).
 
   p(y | x) = Σ_a Π_t E[a_{t-1}, a_t] p(y_t | a_t)        0 = a_0 < a_1 < ... < a_T = n - 1
 
