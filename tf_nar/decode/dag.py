@@ -1,4 +1,4 @@
-"""What to say from a graph of vertices: DA-Transformer (Huang et al., ICML 2022), with Viterbi after Shao et al. (2022).
+"""What to say from a graph of vertices: DA-Transformer (Huang et al., ICML 2022), Viterbi after Shao et al. (2022).
 
 The net has run; here is only a search over its transitions and the best word of each vertex.
 """
