@@ -13,6 +13,7 @@ from tf_nar.layers import transformer
 from tf_nar.models import ar
 from tf_nar.models import cmlm
 from tf_nar.models import ctc
+from tf_nar.models import dag
 from tf_nar.models import glat
 from tf_nar.models import nat_em
 from tf_nar.ops import glancing
@@ -34,6 +35,7 @@ TINY = {
   "cmlm": Tiny(cmlm.Config(NET), cmlm.Search(passes=3, lengths=3)),
   # Four places a token: every target of these tests fits on the canvas of every source.
   "ctc": Tiny(ctc.Config(NET, upsample=4, glance=glancing.Glance(updates=200)), ctc.Search(beam=4, nbest=3)),
+  "dag": Tiny(dag.Config(NET, upsample=4), dag.Search("joint", candidates=3)),
   "glat": Tiny(glat.Config(NET), glat.Search(lengths=3)),
   "nat_em": Tiny(nat_em.Config(NET), nat_em.Search(lengths=3)),
 }

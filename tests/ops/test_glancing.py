@@ -14,7 +14,10 @@ def test_the_ratio_falls_in_a_straight_line_and_then_stays(step, expected):
 
 
 @pytest.mark.parametrize("wrong, got", [
-  (dict(start=1.5), "1.5, 0.3 and 300000"), (dict(end=-0.1), "0.5, -0.1 and 300000"), (dict(updates=0), "0.5, 0.3 and 0")])
+  (dict(start=1.5), "1.5, 0.3 and 300000"),
+  (dict(end=-0.1), "0.5, -0.1 and 300000"),
+  (dict(updates=0), "0.5, 0.3 and 0"),
+])
 def test_a_ratio_is_a_share(wrong, got):
   with pytest.raises(ValueError, match=f"glance wants start and end from 0 to 1 and updates of at least 1; got {got}"):
     glancing.Glance(**wrong)

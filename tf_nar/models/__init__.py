@@ -4,6 +4,7 @@ import dataclasses
 from tf_nar.models import ar
 from tf_nar.models import cmlm
 from tf_nar.models import ctc
+from tf_nar.models import dag
 from tf_nar.models import glat
 from tf_nar.models import nat_em
 
@@ -11,6 +12,7 @@ FAMILIES = {
   "ar": ar,
   "cmlm": cmlm,
   "ctc": ctc,
+  "dag": dag,
   "glat": glat,
   "nat_em": nat_em,
 }

@@ -1,0 +1,92 @@
+"""Log-probabilities of some words against those of all."""
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_nar.losses import cross_entropy
+from tf_nar.losses import emissions
+
+ROWS, PLACES, WIDTH, WORDS = 3, 5, 6, 11
+LABELS = tf.constant([[1, 2, 2, 0], [10, 3, 0, 0], [7, 7, 8, 1]], tf.int32)
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+  monkeypatch.setattr(cross_entropy, "ROWS", 4)
+
+
+def parts(dtype=tf.float32):
+  draw = np.random.default_rng(0)
+  normal = lambda *shape: draw.normal(size=shape).astype(np.float32)
+  states, table, bias = normal(ROWS, PLACES, WIDTH), normal(WORDS, WIDTH), normal(WORDS)
+  return tf.cast(states, dtype), tf.constant(table), tf.constant(bias)
+
+
+def plain(states, table, bias):
+  logits = tf.matmul(tf.cast(states, tf.float32), table, transpose_b=True) + bias
+  return tf.gather(tf.nn.log_softmax(logits), tf.tile(LABELS[:, None], [1, PLACES, 1]), batch_dims=2)
+
+
+def gathered(states, table, bias):
+  return emissions.gathered_log_probs(states, table, bias, LABELS)
+
+
+def with_gradients(function, learned):
+  with tf.GradientTape() as tape:
+    tape.watch(learned)
+    value = function(*learned)
+    mixed = tf.reduce_sum(value * tf.reshape(tf.range(float(tf.size(value))), value.shape))
+  return [value, *(tf.convert_to_tensor(g) for g in tape.gradient(mixed, learned))]
+
+
+def assert_alike(found, expected, **tolerance):
+  for mine, theirs in zip(found, expected, strict=True):
+    np.testing.assert_allclose(tf.cast(mine, tf.float32), tf.cast(theirs, tf.float32), **tolerance)
+
+
+def test_log_probs_and_gradients_are_those_of_all_words():
+  found = with_gradients(gathered, parts())
+  assert found[0].shape == (ROWS, PLACES, LABELS.shape[1])
+  assert_alike(found, with_gradients(plain, parts()), rtol=1e-4, atol=1e-4)
+
+
+def test_bfloat16_is_close():
+  found = with_gradients(gathered, parts(tf.bfloat16))
+  assert [x.dtype for x in found] == [tf.float32, tf.bfloat16, tf.float32, tf.float32]
+  assert_alike(found[:1], with_gradients(plain, parts())[:1], atol=0.1)
+  assert_alike(found[1:], with_gradients(plain, parts())[1:], rtol=0.1, atol=4.0)  # Of up to 200.
+
+
+def test_compiled_says_the_same():
+  expected = with_gradients(gathered, parts())
+  run = lambda *learned: with_gradients(gathered, learned)
+  assert_alike(tf.function(run, jit_compile=True)(*parts()), expected, rtol=1e-4, atol=1e-4)
+  signature = [tf.TensorSpec([None, None, WIDTH]), tf.TensorSpec([WORDS, WIDTH]), tf.TensorSpec([WORDS])]
+  open_shapes = tf.function(lambda *learned: emissions.log_sums(*learned), input_signature=signature)
+  assert_alike([open_shapes(*parts())], [emissions.log_sums(*parts())], rtol=1e-5)
+
+
+def test_logits_never_exist_at_once():
+  places = ROWS * PLACES
+
+  def program(function):
+    run = tf.function(lambda *learned: with_gradients(function, learned), jit_compile=True)
+    return run.experimental_get_compiler_ir(*parts())(stage="hlo")
+
+  whole = (f"f32[{ROWS},{PLACES},{WORDS}]", f"f32[{places},{WORDS}]", f"f32[{places + 1},{WORDS}]")
+  assert any(shape in program(plain) for shape in whole)
+  assert not any(shape in program(gathered) for shape in whole) and f"f32[4,{WORDS}]" in program(gathered)
+
+
+def test_best_words():
+  states, table, bias = parts()
+  logits = (tf.matmul(states, table, transpose_b=True) + bias).numpy()
+  word, log_prob = emissions.best_words(states, table, bias)
+  np.testing.assert_array_equal(word, logits.argmax(-1))
+  expected = tf.nn.log_softmax(logits).numpy()
+  np.testing.assert_allclose(log_prob, expected.max(-1), rtol=1e-5)
+  forbid = (0, int(word[0, 0]))
+  word, log_prob = emissions.best_words(states, table, bias, forbid)
+  assert not set(forbid) & set(np.unique(word))
+  expected[..., list(forbid)] = -np.inf
+  np.testing.assert_allclose(log_prob, expected.max(-1), rtol=1e-5)

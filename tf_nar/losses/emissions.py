@@ -1,0 +1,104 @@
+"""What places would give for certain words, without keeping what they give for all: losses over alignments need it.
+
+  log p(w | place) = z_w - logsumexp(z)        z = state table^T + bias, V logits
+
+Only the logsumexp looks at every word. It is made `cross_entropy.ROWS` places at a time, and once more on the way
+back, so memory does not grow with places x words.
+"""
+import tensorflow as tf
+
+from tf_nar.losses import cross_entropy
+from tf_nar.ops import words
+
+
+def gathered_log_probs(states, table, bias, labels):
+  """Returns log p of every label of a row at every place of the row, float32 [B, L, T].
+
+  Args:
+    states: float [B, L, D]; the products with all words run in its type.
+    table: float32 [V, D], the word embeddings.
+    bias: float32 [V].
+    labels: int32 [B, T].
+  """
+  table, bias = tf.convert_to_tensor(table), tf.convert_to_tensor(bias)
+  rows = tf.cast(tf.cast(tf.gather(table, labels), states.dtype), tf.float32)  # Rounded as in the logsumexp.
+  logits = tf.matmul(tf.cast(states, tf.float32), rows, transpose_b=True) + tf.gather(bias, labels)[:, None]
+  return logits - log_sums(states, table, bias)[..., None]
+
+
+def log_sums(states, table, bias):
+  """Returns the logsumexp of the logits of each place: states float [..., D] -> float32 [...]."""
+  table, bias = tf.convert_to_tensor(table), tf.convert_to_tensor(bias)  # Not variables: see tf.custom_gradient.
+  return _shaped(_swept(_chunks(states), table, bias), states)
+
+
+def best_words(states, table, bias, forbid=()):
+  """Returns the likeliest word of each place, int32 [...], and its log p, float32 [...]; not differentiable.
+
+  Args:
+    states: float [..., D].
+    table: float32 [V, D].
+    bias: float32 [V].
+    forbid: ids that are never said. The probabilities of the others stay what they were.
+  """
+  output, bias = tf.cast(tf.convert_to_tensor(table), states.dtype), tf.convert_to_tensor(bias)
+
+  def best(chunk):
+    logits = tf.cast(tf.matmul(chunk, output, transpose_b=True), tf.float32) + bias
+    sayable = words.without(logits, forbid)
+    return tf.argmax(sayable, -1, tf.int32), tf.reduce_max(sayable, -1) - tf.reduce_logsumexp(logits, -1)
+
+  kinds = (tf.int32, tf.float32)
+  found = tf.map_fn(best, tf.stop_gradient(_chunks(states)), parallel_iterations=1, fn_output_signature=kinds)
+  return tuple(_shaped(x, states) for x in found)
+
+
+def _swept(chunks, table, bias):
+  """`log_sums` of [k, ROWS, D] -> [k, ROWS]; differentiable by all three."""
+  width = chunks.shape[-1]
+
+  @tf.custom_gradient
+  def sums(chunks, table, bias):
+    # The bias is the weight of a feature that is always one: its gradient comes with the table's.
+    output = tf.cast(tf.concat([tf.transpose(table), bias[None]], 0), chunks.dtype)  # [D + 1, V]
+    chunks = tf.concat([chunks, tf.ones_like(chunks[..., :1])], -1)
+    found = tf.map_fn(lambda x: _log_sum(x, output), chunks, parallel_iterations=1, fn_output_signature=tf.float32)
+
+    def gradient(up):
+      def sweep(i, d_chunks, d_output):
+        prob = tf.nn.softmax(tf.matmul(chunks[i], output))  # By the logits of a place, its gradient.
+        d_chunk = up[i][:, None] * tf.cast(tf.matmul(prob, output[:-1], transpose_b=True), tf.float32)
+        scaled = tf.cast(up[i][:, None] * tf.cast(chunks[i], tf.float32), chunks.dtype)
+        d_output += tf.cast(tf.matmul(scaled, prob, transpose_a=True), tf.float32)
+        return i + 1, d_chunks.write(i, tf.cast(d_chunk, chunks.dtype)), d_output
+
+      count = tf.shape(chunks)[0]
+      d_chunks = tf.TensorArray(chunks.dtype, count, element_shape=[cross_entropy.ROWS, width])
+      _, d_chunks, d_output = tf.while_loop(
+        lambda i, *_: i < count, sweep, (0, d_chunks, tf.zeros(output.shape)), parallel_iterations=1)
+      return d_chunks.stack(), tf.transpose(d_output[:width]), d_output[width]
+
+    return found, gradient
+
+  return sums(chunks, table, bias)
+
+
+def _log_sum(chunk, output):
+  """The logsumexp of the logits [ROWS, V]: z - log p of the likeliest word, which needs no float32 sweep."""
+  logits = tf.matmul(chunk, output)
+  best = tf.argmax(logits, -1, tf.int32)
+  at = lambda x: tf.cast(tf.gather(x, best, batch_dims=1), tf.float32)
+  return at(logits) - tf.math.log(at(tf.nn.softmax(logits)))
+
+
+def _chunks(states):
+  """float [..., D] -> [k, ROWS, D], the last chunk filled up."""
+  states = tf.reshape(states, [-1, states.shape[-1]])
+  states = tf.pad(states, [[0, -tf.shape(states)[0] % cross_entropy.ROWS], [0, 0]])
+  return tf.reshape(states, [-1, cross_entropy.ROWS, states.shape[-1]])
+
+
+def _shaped(x, states):
+  """[k, ROWS] -> [...], the shape of states [..., D] but for D."""
+  shape = tf.shape(states)[:-1]
+  return tf.reshape(tf.reshape(x, [-1])[:tf.reduce_prod(shape)], shape)

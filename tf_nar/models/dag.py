@@ -1,0 +1,163 @@
+"""The DA-Transformer: Huang et al., "Directed Acyclic Transformer for Non-Autoregressive Machine Translation", 2022.
+
+  p(y | x) = Σ_a Π_t E[a_{t-1}, a_t] p(y_t | a_t, x)        T counts EOS
+
+A canvas of several vertices a source token, each with a distribution over words and one over the vertices after it:
+a sentence is a path, and sentences that exclude each other take different paths. There is no length to predict.
+
+  in the paper or its program           here
+  λ, L = λ S                            `Config.upsample`; S counts EOS
+  decoder input: BOS, masks, EOS        `Model.canvas`
+  E, from state and place               `layers/transitions.py`
+  dynamic programmes                    `ops/dag.py`, `losses/dag.py`
+  glancing, number-random               `Model.glance`
+  greedy, lookahead, (joint) Viterbi    `decode/dag.py`
+"""
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from tf_nar import types
+from tf_nar.decode import dag as decode
+from tf_nar.decode import length_parallel
+from tf_nar.layers import parallel
+from tf_nar.layers import transformer
+from tf_nar.layers import transitions
+from tf_nar.layers.attention import QUIET
+from tf_nar.losses import dag as loss
+from tf_nar.losses import emissions as emissions_lib
+from tf_nar.ops import choice
+from tf_nar.ops import dag
+from tf_nar.ops import glancing
+from tf_nar.ops import masking
+from tf_nar.ops import noise as noise_lib
+from tf_nar.ops import words
+
+ENCODER, DECODER, SHOWN = range(3)  # Streams of randomness.
+WALKS, METHODS = ("greedy", "lookahead"), ("greedy", "lookahead", "viterbi", "joint")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  net: transformer.Config = transformer.Config()
+  upsample: int = 8  # Vertices a source token.
+  glance: glancing.Glance = glancing.Glance(0.5, 0.1, 200_000)
+
+  def __post_init__(self):
+    if self.upsample < 2:
+      raise ValueError(f"model.upsample is at least 2, a start and an end for a source of EOS; got {self.upsample}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+  method: str = "lookahead"  # Or "greedy", "viterbi", "joint": see `decode/dag.py`.
+  collapse: bool = True  # A word that equals the one before it is left out.
+  penalty: float = 1.0  # Viterbi's score is divided by T^penalty.
+  candidates: int = 1  # The best lengths; Viterbi and joint only.
+  alpha: float = 0.6  # Length penalty of rescoring, as in the teacher's beam.
+
+  def __post_init__(self):
+    if self.method not in METHODS:
+      raise ValueError(f"search.method is one of {', '.join(METHODS)}; got {self.method!r}.")
+    if self.candidates < 1 or (self.candidates > 1 and self.method in WALKS):
+      raise ValueError(
+        f"search.candidates is at least 1, and 1 for greedy and lookahead, which find one path; got "
+        f"{self.candidates} with {self.method}; viterbi and joint find several.")
+
+
+class Model(keras.Model):
+  """See the module. The contract of a family is the three last methods."""
+
+  def __init__(self, config):
+    super().__init__(name="dag")
+    self.config = config
+    most = config.upsample * config.net.max_length
+    net = dataclasses.replace(config.net, max_length=most)  # Source and canvas share the places.
+    self.net = parallel.Net(net, decoder_layers=config.net.decoder_layers, length=False)
+    self.transitions = transitions.Transitions(config.net, most, name="transitions")
+    self.built = True
+
+  def canvas(self, src):
+    """Returns the words that the decoder is given, int32 [B, L]: BOS, MASK ..., EOS, and the vertices int32 [B]."""
+    vertices = self.config.upsample * masking.lengths(src)
+    at = tf.range(self.config.upsample * tf.shape(src)[1])
+    given = tf.where(at == 0, types.BOS, tf.where(at == vertices[:, None] - 1, types.EOS, types.MASK))
+    return tf.where(at < vertices[:, None], given, types.PAD), vertices
+
+  def graph(self, canvas, vertices, memory, noise=QUIET):
+    """Returns the states float [B, L, D] of the vertices and log E float32 [B, L, L]."""
+    states = self.net.fill(self.net.canvas(canvas), vertices, memory, noise)
+    return states, self.transitions(states, vertices)
+
+  def emissions(self, states, tgt):
+    """Returns log p of each target word at each vertex, float32 [B, L, T]."""
+    return emissions_lib.gathered_log_probs(states, self.net.embed.table, self.net.embed.bias, tgt)
+
+  def glance(self, graph, tgt, vertices, share, seed):
+    """Chooses what to show: a share of the words that the likeliest path of the target would get wrong.
+
+    Args:
+      graph: states and log E of a first pass.
+      tgt, vertices: int32 [B, T], [B].
+      share: float32 [].
+      seed: int32 [2].
+
+    Returns:
+      bool [B, L, T], where a word is shown at a vertex; each path vertex has one word.
+    """
+    states, links = map(tf.stop_gradient, graph)
+    lengths = masking.lengths(tgt)
+    path = dag.best_path(links, tf.stop_gradient(self.emissions(states, tgt)), vertices, lengths)  # [B, T]
+    said, _ = emissions_lib.best_words(
+      tf.gather(states, path, batch_dims=1), self.net.embed.table, self.net.embed.bias)
+    # Differs: BOS and EOS, which are sure here, are neither counted nor shown.
+    there = masking.valid(tgt) & (tgt != types.EOS) & dag.feasible(vertices, lengths)[:, None]
+    wrong = tf.math.count_nonzero(there & (said != tgt), 1, dtype=tf.float32)
+    shown = choice.uniform(seed, tf.cast(wrong * share + 0.5, tf.int32), there)  # Rounded half up.
+    return tf.one_hot(path, tf.shape(states)[1], True, False, axis=1) & shown[:, None]
+
+  def objective(self, batch, *, seed, training, step=0):
+    """-log p(y | x) a target word, with some words shown in training.
+
+    # Differs: forced emission is that of the paper's first release: a vertex that is shown its word says no other,
+    for no gain and no gradient, but paths may pass it by. The later release forces paths through it.
+    """
+    stream = lambda n: tf.random.fold_in(seed, n, alg="philox") if training else None
+    memory = self.net.encode(batch.src, noise_lib.Noise(stream(ENCODER)))
+    canvas, vertices = self.canvas(batch.src)
+    # A new `Noise` of the same seed: both passes drop the same units.
+    graph = lambda canvas: self.graph(canvas, vertices, memory, noise_lib.Noise(stream(DECODER)))
+    if training and self.config.glance:
+      share = self.config.glance.ratio(step)
+      shown = self.glance(graph(canvas), batch.tgt, vertices, share, stream(SHOWN))
+      told = tf.reduce_sum(tf.where(shown, batch.tgt[:, None], 0), -1)  # [B, L]; no word is 0.
+      states, links = graph(tf.where(told > 0, told, canvas))
+      log_prob = self.emissions(states, batch.tgt)
+      log_prob = tf.where(shown, tf.stop_gradient(log_prob), tf.where(told[..., None] > 0, dag.IMPOSSIBLE, log_prob))
+    else:
+      states, links = graph(canvas)
+      log_prob = self.emissions(states, batch.tgt)
+    return loss.terms(links, log_prob, vertices, masking.lengths(batch.tgt), batch.weight)
+
+  def score(self, src, tgt):
+    """Returns log p(y | x) over all paths, float32 [B]; -inf for a target longer than its graph."""
+    (canvas, vertices), lengths = self.canvas(src), masking.lengths(tgt)
+    states, links = self.graph(canvas, vertices, self.net.encode(src))
+    found = dag.log_likelihood(links, self.emissions(states, tgt), vertices, lengths)
+    return tf.where(dag.feasible(vertices, lengths) | (lengths == 0), found, -float("inf"))
+
+  def translate(self, src, search, rescore=None):
+    """One pass, then a search on what it said; `rescore` ranks the candidates."""
+    canvas, vertices = self.canvas(src)
+    states, links = self.graph(canvas, vertices, self.net.encode(src))
+    best = emissions_lib.best_words(
+      states, self.net.embed.table, self.net.embed.bias, (*words.UNSAYABLE, types.EOS))
+    graph, longest = decode.Graph(links, *best, vertices), self.config.net.max_length
+    if search.method in WALKS:
+      found = decode.walk(graph, longest, lookahead=search.method == "lookahead", collapse=search.collapse)
+    else:
+      found = decode.viterbi(
+        graph, longest, joint=search.method == "joint", penalty=search.penalty, candidates=search.candidates,
+        collapse=search.collapse)
+    return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
