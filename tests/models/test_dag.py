@@ -11,8 +11,8 @@ from tf_nar import models
 from tf_nar import types
 from tf_nar.layers import transformer
 from tf_nar.models import dag
-from tf_nar.ops import glancing
 from tf_nar.ops import dag as paths
+from tf_nar.ops import glancing
 from tf_nar.ops import masking
 
 WORDS, UPSAMPLE = 8, 3
