@@ -46,7 +46,7 @@ def translate():
   """Translates from the flags' input to their output."""
   run = runs.load(WORKDIR.value, SET.value)
   search = run.experiment.search
-  for width in ("beam", "lengths"):  # How many candidates a search keeps.
+  for width in ("beam", *corpus.SIDE_BY_SIDE):  # How many candidates a search keeps.
     if (kept := getattr(search, width, NBEST.value)) < NBEST.value:
       raise ValueError(f"--nbest={NBEST.value} is more than the search keeps, search.{width}={kept}; "
                        f"add --set=search.{width}={NBEST.value}.")

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-PROGRAMS = [*sorted((ROOT / "bin").glob("*.py")), ROOT / "data_prep/prepare.py"]
+PROGRAMS = [*sorted((ROOT / "bin").glob("*.py")), ROOT / "data_prep/align.py", ROOT / "data_prep/prepare.py"]
 SOURCES = sorted(path for top in ("bin", "configs", "data_prep", "tf_nar") for path in (ROOT / top).rglob("*.py"))
 # A command ends with its line, a backquote, a comment, or a gap before an explanation.
 PYTHON = re.compile(r"\bpython ((?:bin|data_prep)/(?:[^`\n# ]| (?![ #]))*)")

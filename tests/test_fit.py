@@ -36,7 +36,8 @@ class Killed(BaseException):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-  return folders.make(tmp_path_factory.mktemp("fit") / "data", folders.random_pairs(60, longest=11))
+  pairs = folders.aligned(folders.random_pairs(60, longest=11))  # That is for those families that need it.
+  return folders.make(tmp_path_factory.mktemp("fit") / "data", pairs)
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +62,8 @@ def assert_same(one, other):
 
 def killed_at(batch):
   """A stream of training that ends its program as it is asked for one more batch."""
-  def training(folder, train, position):
-    yield from stream(folder, train, position).take(batch)
+  def training(folder, train, position, **options):
+    yield from stream(folder, train, position, **options).take(batch)
     raise Killed
 
   stream = pipeline.training

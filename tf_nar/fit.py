@@ -54,8 +54,9 @@ def fit(experiment, data_dir, workdir, *, warm_start=None, profile_steps=()):
     "%s: %.2f M weights, %d words; %.1f %% of the places of a batch are padding.", workdir,
     sum(v.shape.num_elements() for v in run.model.variables) / 1e6, len(vocab),
     100 * pipeline.padding_waste(data_dir, train))
+  aligned = getattr(run.model, "aligned", False)
   weights = loop.run(
-    run.model, experiment, functools.partial(pipeline.training, data_dir, train), workdir,
+    run.model, experiment, functools.partial(pipeline.training, data_dir, train, aligned=aligned), workdir,
     validate=Validation(run, data_dir), profile_steps=profile_steps)
   runs.save_weights(weights, workdir)
   runs.load_weights(run.model, workdir)

@@ -22,6 +22,15 @@ class Batch(NamedTuple):
   weight: tf.Tensor  # float32 [B]: how much the sentence counts; 1 for plain text.
 
 
+class Aligned(NamedTuple):
+  """A `Batch` of aligned pairs, for a family that is `aligned`: how often each source token is translated."""
+
+  src: tf.Tensor
+  tgt: tf.Tensor
+  weight: tf.Tensor
+  fertility: tf.Tensor  # int32 [B, S]: target tokens of each source token, all of them together; EOS has EOS.
+
+
 class Translation(NamedTuple):
   """N candidates a sentence. A candidate that is not there is all PAD with score -inf."""
 

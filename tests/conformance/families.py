@@ -16,7 +16,9 @@ from tf_nar.models import ctc
 from tf_nar.models import dag
 from tf_nar.models import glat
 from tf_nar.models import nat_em
+from tf_nar.models import nat_fertility
 from tf_nar.ops import glancing
+from tf_nar.ops import masking
 
 VOCAB = vocab_lib.WordList([*types.SPECIALS, *(f"w{n}" for n in range(15))])
 NET = transformer.Config(width=16, ffn=32, heads=2, encoder_layers=1, decoder_layers=1, max_length=12)
@@ -38,6 +40,7 @@ TINY = {
   "dag": Tiny(dag.Config(NET, upsample=4), dag.Search("joint", candidates=3)),
   "glat": Tiny(glat.Config(NET), glat.Search(lengths=3)),
   "nat_em": Tiny(nat_em.Config(NET), nat_em.Search(lengths=3)),
+  "nat_fertility": Tiny(nat_fertility.Config(NET), nat_fertility.Search(samples=3)),
 }
 
 
@@ -71,3 +74,14 @@ def batch(count=6, longest=7, length=9):
   """Returns a `Batch` of random pairs, all padded to `length`."""
   src, tgt = (padded(sentences(count, longest, seed), length) for seed in (1, 2))
   return types.Batch(src, tgt, tf.linspace(0.5, 1.5, count))
+
+
+def given(model, pairs):
+  """Returns a `Batch` as the model's objective takes it: one that learns from alignments has the diagonal and EOS."""
+  if not getattr(model, "aligned", False):
+    return pairs
+  ends = [masking.lengths(tokens)[:, None] - 1 for tokens in (pairs.src, pairs.tgt)]  # Where EOS is.
+  place = tf.range(tf.shape(pairs.tgt)[1])
+  token = tf.where(place < ends[1], place * ends[0] // tf.maximum(ends[1], 1), ends[0])  # [B, T]
+  token = tf.where(place <= ends[1], token, -1)
+  return types.Aligned(*pairs, tf.reduce_sum(tf.one_hot(token, tf.shape(pairs.src)[1], dtype=tf.int32), 1))

@@ -32,7 +32,7 @@ def compiled(name):
   """Its three methods as graphs for all shapes: objective's total and count by term, score, translate."""
   model, search = tiny(name), families.TINY[name].search
   tokens = tf.TensorSpec([None, None], tf.int32)
-  terms = lambda batch: model.objective(batch, seed=None, training=False)
+  terms = lambda batch: model.objective(families.given(model, batch), seed=None, training=False)
   parts = lambda batch: {name: (term.total, term.count) for name, term in terms(batch).items()}
   return (
     tf.function(parts, input_signature=[step_lib.BATCH]),
@@ -42,7 +42,7 @@ def compiled(name):
 
 
 def loss(model, seed, training=True):
-  return float(types.loss(model.objective(BATCH, seed=seed, training=training)))
+  return float(types.loss(model.objective(families.given(model, BATCH), seed=seed, training=training)))
 
 
 def spoken(translation, row):
@@ -63,7 +63,7 @@ def test_is_listed(name):
 def test_every_variable_has_a_path_of_its_own_and_a_gradient(name):
   model = tiny(name)
   with tf.GradientTape() as tape:
-    value = types.loss(model.objective(BATCH, seed=[0, 0], training=True))
+    value = types.loss(model.objective(families.given(model, BATCH), seed=[0, 0], training=True))
   gradients = tape.gradient(value, [v.value for v in model.trainable_variables])
   paths = [v.path for v in model.trainable_variables]
   assert [path for path, g in zip(paths, gradients, strict=True) if g is None] == []
@@ -137,7 +137,7 @@ def test_blank_rows_never_spoil_a_gradient(name):
   model = tiny(name)
   rows = types.Batch(*(tf.pad(field, [[0, 2]] + [[0, 0]] * (field.shape.rank - 1)) for field in BATCH))
   with tf.GradientTape() as tape:
-    value = types.loss(model.objective(rows, seed=[0, 0], training=True))
+    value = types.loss(model.objective(families.given(model, rows), seed=[0, 0], training=True))
   gradients = tape.gradient(value, [v.value for v in model.trainable_variables])
   assert np.isfinite(value) and all(np.isfinite(tf.convert_to_tensor(g)).all() for g in gradients)
 
@@ -160,9 +160,9 @@ def test_compiled_equals_eager(name):
   model = tiny(name)
   objective, score, translate = compiled(name)
   for term, (total, count) in objective(BATCH).items():
-    eager = model.objective(BATCH, seed=None, training=False)[term]
+    eager = model.objective(families.given(model, BATCH), seed=None, training=False)[term]
     np.testing.assert_allclose((total, count), (eager.total, eager.count), **CLOSE)
-  noisy = tf.function(lambda: types.loss(model.objective(BATCH, seed=[1, 2], training=True)))
+  noisy = tf.function(lambda: types.loss(model.objective(families.given(model, BATCH), seed=[1, 2], training=True)))
   np.testing.assert_allclose(noisy(), loss(model, [1, 2]), **CLOSE)
   np.testing.assert_allclose(score(BATCH.src, BATCH.tgt), model.score(BATCH.src, BATCH.tgt), **CLOSE)
   found, eager = translate(BATCH.src), model.translate(BATCH.src, families.TINY[name].search)
@@ -183,7 +183,7 @@ def test_bfloat16_is_close(name):
   for mine, theirs in zip(half.variables, tiny(name).variables, strict=True):
     np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
   with tf.GradientTape() as tape:
-    value = types.loss(half.objective(BATCH, seed=None, training=False))
+    value = types.loss(half.objective(families.given(half, BATCH), seed=None, training=False))
   np.testing.assert_allclose(value, loss(tiny(name), None, training=False), rtol=0.02)
   gradients = [tf.convert_to_tensor(g) for g in tape.gradient(value, [v.value for v in half.trainable_variables])]
   assert {g.dtype for g in gradients} == {tf.float32} and all(np.isfinite(g).all() for g in gradients)
@@ -211,11 +211,12 @@ def test_two_replicas_make_the_step_of_their_parts(name, two):
   with two.scope():
     model = families.build(name)
     update = step_lib.Update(model, optimizer.Adam(recipe, model.trainable_variables), config.Train(optimizer=recipe))
-    said = update([BATCH], step)
+    said = update([families.given(model, BATCH)], step)
   model = families.build(name)
+  batch = families.given(model, BATCH)
   seeds = [tf.random.fold_in([0, step_lib.NOISE], 2 * step + part, alg="philox") for part in range(2)]
   with tf.GradientTape() as tape:
-    parts = [model.objective(step_lib.share(BATCH, 2, part), seed=seed, training=True, step=step)
+    parts = [model.objective(step_lib.share(batch, 2, part), seed=seed, training=True, step=step)
              for part, seed in enumerate(seeds)]
     terms = {term: types.Term(sum(part[term].total for part in parts), sum(part[term].count for part in parts),
                               parts[0][term].scale) for term in parts[0]}
@@ -230,8 +231,8 @@ def test_two_replicas_make_the_step_of_their_parts(name, two):
 
 def test_learns_eight_sentences_by_heart(name):
   src, tgt = (families.padded(families.sentences(8, 6, seed), 7) for seed in (3, 4))
-  batch = types.Batch(src, tgt, tf.ones([8]))
   model = families.build(name, width=32, ffn=64, **families.STILL)
+  batch = families.given(model, types.Batch(src, tgt, tf.ones([8])))
   recipe = config.Optimizer(learning_rate=5e-3, warmup=20)
   adam = optimizer.Adam(recipe, model.trainable_variables)
   update = step_lib.Update(model, adam, config.Train(optimizer=recipe))

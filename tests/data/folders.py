@@ -16,6 +16,11 @@ def random_pairs(count, longest=30, seed=0):
   return [records.Pair(sentence(), sentence(), index=index) for index in range(count)]
 
 
+def aligned(pairs):
+  """Returns the pairs with fertilities: the source's EOS stands for the whole target."""
+  return [pair._replace(fertility=(0,) * (len(pair.src) - 1) + (len(pair.tgt),)) for pair in pairs]
+
+
 def make(folder, pairs, shards=3):
   """Writes a data folder of `pairs` with two lines of validation; returns its path."""
   with corpus.building(str(folder)) as path:

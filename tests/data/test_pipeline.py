@@ -103,6 +103,17 @@ def test_elements_are_batches(folder):
   assert [x.dtype for x in (epoch, batch, *value)] == [tf.int64, tf.int64, tf.int32, tf.int32, tf.float32]
 
 
+def test_aligned_batches_have_the_fertilities_of_their_pairs(folder, tmp_path):
+  aligned = folders.make(tmp_path / "data", folders.aligned(PAIRS))
+  for (*_, plain), (*_, batch) in zip(pipeline.training(folder, TRAIN).take(5),
+                                      pipeline.training(aligned, TRAIN, aligned=True).take(5), strict=True):
+    assert isinstance(batch, types.Aligned) and batch.fertility.dtype == tf.int32
+    for one, other in zip(plain, batch, strict=False):  # The same pairs in the same order.
+      np.testing.assert_array_equal(one, other)
+    lengths = np.count_nonzero(batch.tgt, 1)[:, None]
+    np.testing.assert_array_equal(batch.fertility, np.where(batch.src == types.EOS, lengths, 0))
+
+
 def test_weights_are_those_of_the_records(tmp_path):
   pairs = [pair._replace(weight=0.25) for pair in PAIRS[:5]]
   batches = epochs(folders.make(tmp_path / "data", pairs), 1)[0]
@@ -153,3 +164,5 @@ def test_refusals(folder):
     pipeline.bucket_lengths({}, 2)
   with pytest.raises(ValueError, match="train.max_length=0 leaves no training pair; the shortest has"):
     pipeline.training(folder, config.Train(max_length=0))
+  with pytest.raises(ValueError, match="data has no fertilities.*: python data_prep/align.py --data_dir=.*/data --out"):
+    pipeline.training(folder, TRAIN, aligned=True)

@@ -5,16 +5,18 @@ from tf_nar.data import atomic
 from tf_nar.data import records
 
 PAIRS = [records.Pair([5, 6, 1], [7, 1], 0.5, 3), records.Pair([1], [8, 8, 8, 1])]
+ALIGNED = [PAIRS[0]._replace(fertility=(0, 1, 1)), PAIRS[1]._replace(fertility=(4,))]
 CANDIDATES = [
     records.Candidates(2**40, [5, 1], [[6, 7, 1], [1], [8, 1]], [-0.5, -1.5, -2.0]),
     records.Candidates(0, [1], [], []),
 ]
 
 
-def test_pairs_come_back(tmp_path):
+@pytest.mark.parametrize("pairs", [PAIRS, ALIGNED])
+def test_pairs_come_back(tmp_path, pairs):
   path = str(tmp_path / "pairs")
-  records.write(path, PAIRS)
-  assert list(records.read(path)) == PAIRS
+  records.write(path, pairs)
+  assert list(records.read(path)) == pairs
   assert [file.name for file in tmp_path.iterdir()] == ["pairs"]
 
 
@@ -38,6 +40,11 @@ def test_parse_batch_is_parse_many_times():
   assert [field.numpy().tolist() for field in together[2:]] == [[0.5, 1.0], [3, 0]]
   for field in (0, 1):
     assert together[field].to_list() == [one[field].numpy().tolist() for one in alone]
+
+
+def test_fertilities_are_parsed_where_there_are_some():
+  parsed = records.parse_fertility([records.serialize(pair) for pair in [*ALIGNED, *PAIRS]])
+  assert parsed.dtype == tf.int32 and parsed.to_list() == [[0, 1, 1], [4], [], []]
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):

@@ -7,6 +7,7 @@ from tf_nar.em import config
 from tf_nar.layers import transformer
 from tf_nar.models import ar
 from tf_nar.models import nat_em
+from tf_nar.models import nat_fertility
 
 TEACHER = config_lib.Experiment("ar", ar.Config(), ar.Search(beam=5))
 STUDENT = config_lib.Experiment("nat_em", nat_em.Config(), nat_em.Search())
@@ -33,6 +34,8 @@ def test_settings_are_overridden_by_name():
     (dict(nbest=0), "nbest must be at least 1"),
     (dict(quality=-1.0), "quality is a weight of 0 or more; got -1.0"),
     (dict(data="toy"), "data is a toy.Config, or None"),
+    (dict(student=config_lib.Experiment("nat_fertility", nat_fertility.Config(), nat_fertility.Search())),
+     "The student learns from alignments, .* take another family than nat_fertility, or set student.model.copy=unif"),
     (dict(teacher=STUDENT), "must search with a beam; nat_em has no search.beam"),
     (dict(teacher=dataclasses.replace(TEACHER, model=ar.Config(transformer.Config(max_length=64)))),
      "set teacher.model.net.max_length=256"),

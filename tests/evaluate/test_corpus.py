@@ -171,5 +171,6 @@ def test_translate_refuses(arguments, message):
 
 def test_length_candidates_share_the_places_of_a_batch():
   assert corpus.places(SimpleNamespace(lengths=9), 8_192) == 910
+  assert corpus.places(SimpleNamespace(samples=10), 8_192) == 819
   assert corpus.places(SimpleNamespace(beam=5), 8_192) == 8_192
   assert corpus.places(SimpleNamespace(lengths=9), 4) == 1

@@ -82,7 +82,7 @@ def test_noise_is_of_the_runs_seed_and_the_step():
 @pytest.mark.parametrize("name", sorted(models.FAMILIES))
 def test_xla_makes_the_same_step(name):
   batch, plain, compiled = make(4, 6, 0), families.build(name), families.build(name)
-  said, expected = (updates(m, jit=jit)([batch], 0) for m, jit in ((compiled, True), (plain, False)))
+  said, expected = (updates(m, jit=jit)([families.given(m, batch)], 0) for m, jit in ((compiled, True), (plain, False)))
   for term, value in expected.items():
     np.testing.assert_allclose(said[term], value, rtol=1e-4, err_msg=term)
   assert_same_weights(compiled, plain, rtol=1e-3, atol=1e-5)

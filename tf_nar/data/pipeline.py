@@ -85,13 +85,14 @@ def padding_waste(folder, train):
   return 1 - split.target_tokens * total(kept) / total(split.lengths) / places
 
 
-def training(folder, train, start=_START):
+def training(folder, train, start=_START, *, aligned=False):
   """Streams the training pairs of a data folder, epoch after epoch, without end.
 
   Args:
     folder: a data folder.
     train: `config.Train`; `seed`, `tokens_per_batch`, `max_length` and `buckets` matter.
     start: `Position` of the first batch; it and all that follow are those of an undisturbed stream.
+    aligned: whether batches are `types.Aligned`, of a folder that data_prep/align.py made.
 
   Returns:
     Dataset of (epoch int64 [], batch within the epoch int64 [], `types.Batch`), src and tgt int32
@@ -99,14 +100,17 @@ def training(folder, train, start=_START):
     batch of a bucket.
 
   Raises:
-    ValueError: if `train.max_length` leaves no pair.
+    ValueError: if `train.max_length` leaves no pair, or the pairs are not aligned and should be.
   """
   split = corpus.read(folder).splits["train"]
   kept = _kept(split.lengths, train.max_length)
   if left_out := split.pairs - sum(kept.values()):
     logging.info("%d of %d pairs are longer than %d and left out.", left_out, split.pairs, train.max_length)
   paths = corpus.shards(folder, "train")
-  batched = _batching(bucket_lengths(kept, train.buckets), train.tokens_per_batch)
+  if aligned and not next(records.read(paths[0])).fertility:
+    raise ValueError(f"{folder} has no fertilities, which the model learns from; make a folder that has: "
+                     f"python data_prep/align.py --data_dir={folder} --out=...")
+  batched = _batching(bucket_lengths(kept, train.buckets), train.tokens_per_batch, aligned)
 
   def epoch_of(epoch):
     done = tf.where(epoch == start.epoch, tf.cast(start.batch, tf.int64), 0)
@@ -149,7 +153,7 @@ def _shuffled(paths, seed, epoch, size):
   return lines.shuffle(size, seed=draw, reshuffle_each_iteration=False)
 
 
-def _batching(lengths, tokens_per_batch):
+def _batching(lengths, tokens_per_batch, aligned):
   """Returns a function from serialized records to full batches; it leaves out longer pairs."""
   ends = tf.constant(lengths, tf.int64)
   counts = tf.constant([rows(length, tokens_per_batch) for length in lengths], tf.int64)
@@ -163,7 +167,8 @@ def _batching(lengths, tokens_per_batch):
     src, tgt, weight, _ = records.parse_batch(serialized)
     count, length = counts[bucket[0]], ends[bucket[0]]
     filled = lambda tokens: tokens.to_tensor(types.PAD, shape=[count, length])
-    return types.Batch(filled(src), filled(tgt), tf.pad(weight, [[0, count - tf.size(weight, tf.int64)]]))
+    batch = types.Batch(filled(src), filled(tgt), tf.pad(weight, [[0, count - tf.size(weight, tf.int64)]]))
+    return types.Aligned(*batch, filled(records.parse_fertility(serialized))) if aligned else batch
 
   def batched(serialized):
     # Records travel serialized and are parsed twice, many at a time: one by one it takes three times as long.

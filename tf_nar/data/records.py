@@ -13,6 +13,7 @@ class Pair(NamedTuple):
   tgt: list  # Ends in EOS.
   weight: float = 1.0  # How much it counts in training.
   index: int = 0  # Line number in the original text, from 0.
+  fertility: tuple = ()  # Target tokens of each source token, by data_prep/align.py; empty if not aligned.
 
 
 class Candidates(NamedTuple):
@@ -29,6 +30,8 @@ def serialize(item):
   features = {"index": _ints([item.index]), "src": _ints(item.src)}
   if isinstance(item, Pair):
     features |= {"tgt": _ints(item.tgt), "weight": _floats([item.weight])}
+    if item.fertility:
+      features["fertility"] = _ints(item.fertility)
   else:
     features |= {
         "tokens": _ints([token for tokens in item.tokens for token in tokens]),
@@ -54,7 +57,8 @@ def read(path):
   """
   for features in _features(path, ("src", "tgt", "weight", "index")):
     yield Pair(list(features["src"].int64_list.value), list(features["tgt"].int64_list.value),
-               features["weight"].float_list.value[0], features["index"].int64_list.value[0])
+               features["weight"].float_list.value[0], features["index"].int64_list.value[0],
+               tuple(features["fertility"].int64_list.value) if "fertility" in features else ())
 
 
 def read_candidates(path):
@@ -100,6 +104,12 @@ def parse_batch(serialized):
       "index": tf.io.FixedLenFeature([], tf.int64),
   })
   return tf.cast(parsed["src"], tf.int32), tf.cast(parsed["tgt"], tf.int32), parsed["weight"], parsed["index"]
+
+
+def parse_fertility(serialized):
+  """Parses the fertilities of `Pair`s: string [B] -> ragged int32 [B, (S)], of no values where there are none."""
+  parsed = tf.io.parse_example(serialized, {"fertility": tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)})
+  return tf.cast(parsed["fertility"], tf.int32)
 
 
 def _features(path, names):

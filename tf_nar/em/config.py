@@ -48,6 +48,10 @@ class Alternation:
       raise ValueError(
         f"The teacher must search with a beam; {self.teacher.family} has no search.{missing[0]}. "
         "Take family ar.")
+    if getattr(self.student.model, "aligned", False):
+      raise ValueError(
+        f"The student learns from alignments, and the texts of later rounds have none; take another family than "
+        f"{self.student.family}, or set student.model.copy=uniform.")
     places = [experiment.model.net.max_length for experiment in (self.teacher, self.student)]
     if places[0] < places[1]:
       raise ValueError(

@@ -40,7 +40,7 @@ def measure(folders, data_dir, alternation):
       ncm_raw, ncm_distilled, ncm_selected   see the module
       kept_first      share of the sample's sources whose selected target is the teacher's best
       X_bleu, X_repeats, X_valid   of the validation text translated by X: student_argmax, student_odd, or
-        student where its family has no ODD; student_rescored, several lengths ranked by the teacher; teacher
+        student where its family has no ODD; student_rescored, several candidates ranked by the teacher; teacher
   """
   student = runs.load(folders["student"])
   data = {"raw": data_dir} | {name: folders[name] for name in ("distilled", "selected") if name in folders}
@@ -104,8 +104,9 @@ def _translators(student, teacher, alternation):
   else:
     yield "student", student, search, None
   if teacher:
-    if "lengths" in known and alternation.lengths > 1:
-      wide = dataclasses.replace(search, lengths=alternation.lengths)
+    width = known & set(corpus.SIDE_BY_SIDE)
+    if width and alternation.lengths > 1:
+      wide = dataclasses.replace(search, **dict.fromkeys(width, alternation.lengths))
       yield "student_rescored", student, wide, rescoring.by(teacher, student)
     yield "teacher", teacher, dataclasses.replace(teacher.experiment.search, beam=alternation.beam), None
 

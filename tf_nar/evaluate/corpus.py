@@ -15,6 +15,7 @@ from tf_nar import types
 from tf_nar.evaluate import rescoring
 
 STEP = 8  # Padded lengths are multiples of this, or the longest length that the model takes.
+SIDE_BY_SIDE = "lengths", "samples"  # How a search calls the number of candidates that it fills in one pass.
 WINDOW = 50_000  # Sentences in memory at a time when a corpus streams through.
 
 
@@ -44,11 +45,11 @@ def searcher(model, search, teacher_score=None):
 
 
 def places(search, tokens_per_batch):
-  """Returns how many source places to show a search at once, when one length a sentence allows `tokens_per_batch`.
+  """Returns how many source places to show a search at once, when one candidate a sentence allows `tokens_per_batch`.
 
-  Length candidates are filled side by side, and their logits are what fills the memory.
+  Candidates of length or fertility are filled side by side, and their logits are what fills the memory.
   """
-  return max(1, tokens_per_batch // getattr(search, "lengths", 1))
+  return max(1, tokens_per_batch // max(getattr(search, name, 1) for name in SIDE_BY_SIDE))
 
 
 def scorer(model):

@@ -7,6 +7,7 @@ from tf_nar.models import ctc
 from tf_nar.models import dag
 from tf_nar.models import glat
 from tf_nar.models import nat_em
+from tf_nar.models import nat_fertility
 
 FAMILIES = {
   "ar": ar,
@@ -15,6 +16,7 @@ FAMILIES = {
   "dag": dag,
   "glat": glat,
   "nat_em": nat_em,
+  "nat_fertility": nat_fertility,
 }
 
 

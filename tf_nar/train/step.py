@@ -12,6 +12,7 @@ NOISE = 1  # The stream of dropout and masks; the text's order has a seed of its
 
 BATCH = types.Batch(
   tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.float32))
+ALIGNED = types.Aligned(*BATCH, tf.TensorSpec([None, None], tf.int32))
 
 
 class Update:
@@ -55,7 +56,8 @@ class Update:
   def _everywhere(self, fn, *more):
     """Returns `fn` as one graph that runs on every replica: for all lengths, or one for each if XLA compiles it."""
     static = self._train.jit or isinstance(self._strategy, tf.distribute.TPUStrategy)
-    signature = None if static else (BATCH, tf.TensorSpec([], tf.int64), *more)
+    batch = ALIGNED if getattr(self._model, "aligned", False) else BATCH
+    signature = None if static else (batch, tf.TensorSpec([], tf.int64), *more)
     return tf.function(
       lambda *args: self._strategy.run(fn, args), jit_compile=self._train.jit or None, input_signature=signature)
 
@@ -123,7 +125,7 @@ def share(batch, count, replica):
     x = tf.pad(x, [[0, rows * count - total]] + [[0, 0]] * others)
     return tf.slice(x, [replica * rows] + [0] * others, [rows] + [-1] * others)
 
-  return types.Batch(*map(part, batch))
+  return type(batch)(*map(part, batch))
 
 
 def _rows(batch):

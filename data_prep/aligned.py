@@ -1,0 +1,92 @@
+"""From a data folder to the same folder with fertilities, which `nat_fertility` learns from."""
+import itertools
+from typing import NamedTuple
+
+import tqdm
+
+from data_prep import fast_align
+from tf_nar.data import corpus
+from tf_nar.data import records
+
+_WINDOW = 20_000  # Pairs in memory at a time while they are written.
+
+
+class Report(NamedTuple):
+  """What was done."""
+
+  pairs: int
+  learned_from: int  # Pairs.
+  log_likelihoods: list  # log p a target word, before each iteration.
+  fertilities: dict  # Fertility -> source words.
+
+
+def align(data_dir, out, iterations=5, learn_pairs=500_000):
+  """Makes the data folder `out`: the records of `data_dir` in their order, each with its fertilities.
+
+  The result is a function of the folder and the options.
+
+  Args:
+    data_dir: a data folder.
+    out: the new one; it appears when it is whole.
+    iterations: of EM.
+    learn_pairs: how many pairs to learn from, evenly spread; they are held in memory. 0: all.
+
+  Returns:
+    A `Report`.
+
+  Raises:
+    FileExistsError: if `out` is a data folder already.
+    FileNotFoundError: if `data_dir` is none.
+    ValueError: for options out of range, or pairs without a word.
+  """
+  if iterations < 1 or learn_pairs < 0:
+    raise ValueError(f"--iterations is at least 1 and --learn_pairs at least 0, which is all; got {iterations} and "
+                     f"{learn_pairs}.")
+  manifest = corpus.read(data_dir)
+  total = manifest.splits["train"].pairs
+  step = -(-total // learn_pairs) if learn_pairs else 1
+  bare = [(pair.src[:-1], pair.tgt[:-1]) for pair in itertools.islice(_pairs(data_dir), 0, None, step)]
+  with _bar(len(bare) * (iterations + 1), "learn") as bar:
+    lexicon, likelihoods = fast_align.learn(bare, manifest.vocabulary_size, iterations, progress=bar.update)
+  counts = {}
+  with _bar(total, "align") as bar:
+    corpus.derive(data_dir, out, _aligned(data_dir, lexicon, counts, bar), len(corpus.shards(data_dir)))
+  return Report(total, len(bare), likelihoods, dict(sorted(counts.items())))
+
+
+def _pairs(folder):
+  """Yields the pairs in the order in which `corpus.Writer` dealt them out."""
+  for row in itertools.zip_longest(*map(records.read, corpus.shards(folder))):
+    yield from (pair for pair in row if pair is not None)
+
+
+def _aligned(folder, lexicon, counts, bar):
+  """Yields the pairs with their fertilities, and counts those of words in `counts`."""
+  pairs = _pairs(folder)
+  while window := list(itertools.islice(pairs, _WINDOW)):
+    bare = [(pair.src[:-1], pair.tgt[:-1]) for pair in window]
+    spoken = [n for n, (source, target) in enumerate(bare) if source and target]
+    places = dict(zip(spoken, fast_align.align([bare[n] for n in spoken], lexicon), strict=True))
+    for n, pair in enumerate(window):
+      found = fast_align.fertility((pair.src, pair.tgt), places.get(n, []))
+      for each in found[:-1]:
+        counts[each] = counts.get(each, 0) + 1
+      yield pair._replace(fertility=found)
+    bar.update(len(window))
+
+
+def _bar(total, what):
+  return tqdm.tqdm(total=total, desc=what, unit="pair", unit_scale=True, disable=None)
+
+
+def summary(report, out):
+  """Returns what a person wants to know of the new folder, and what to do next."""
+  words = sum(report.fertilities.values())
+  shares = ", ".join(f"{n}: {100 * report.fertilities.get(n, 0) / words:.1f} %" for n in range(4)) if words else "none"
+  likelihoods = " ".join(f"{each:.3f}" for each in report.log_likelihoods)
+  return "\n".join([
+      f"{out}: {report.pairs} aligned pairs; learned from {report.learned_from}.",
+      f"log p of a target word, by iteration: {likelihoods}.",
+      f"Fertilities of words: {shares}; the greatest is {max(report.fertilities, default=0)}.",
+      f"Next: python bin/train.py --config=configs/nat_fertility_multi30k.py --data_dir={out} --workdir=runs/...",
+  ])

@@ -1,0 +1,161 @@
+"""Word alignment after Dyer, Chahuneau & Smith (NAACL 2013), a reparameterization of IBM model 2.
+
+  p(e | f) = Π_j Σ_i p(a_j = i) t(e_j | f_i)
+  p(a_j = 0) = p0, the empty word;      p(a_j = i) ∝ exp(-λ |i/S - j/T|)      i = 1 ... S, j = 1 ... T, no EOS
+
+t is learned by EM; with λ = 0 that is IBM model 1 (Brown et al., 1993). All in numpy, a group of pairs at a time.
+
+# Differs: λ stays what it is, t is the likeliest and has no prior, and an alignment gives every target word a source
+word: the empty one serves in learning alone.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+TENSION, EMPTY = 4.0, 0.08  # λ and p0, the defaults of the released program.
+CELLS = 1 << 21  # Of a group, source words times target words, padding and all: what bounds the memory.
+_UNSEEN = 1e-9  # p of a word beside a word that it was never seen with: there the diagonal decides.
+_NOTHING = 0  # The empty word; PAD, which no sentence has.
+
+
+class Lexicon(NamedTuple):
+  """t(e | f), of the words that were seen together."""
+
+  keys: np.ndarray  # int64 [n], increasing: f * words + e.
+  prob: np.ndarray  # float64 [n].
+  words: int  # V.
+  tension: float
+
+
+class _Group(NamedTuple):
+  rows: list  # Which pairs.
+  keys: np.ndarray  # int64 [B, T, S + 1]; the empty word first.
+  prior: np.ndarray  # float64 [B, T, S + 1], p(a_j = i); 0 past the lengths.
+
+
+def learn(pairs, words, iterations=5, *, tension=TENSION, progress=None):
+  """Learns a lexicon.
+
+  Args:
+    pairs: list of (source, target) lists of ids, without EOS.
+    words: V, one above the greatest id.
+    iterations: of EM.
+    tension: λ.
+    progress: called with the number of pairs just read, in each of `iterations` + 1 readings.
+
+  Returns:
+    `Lexicon`, and log p(e | f) a target word before each iteration, a list of floats.
+
+  Raises:
+    ValueError: if no pair has a word on both sides.
+  """
+  pairs = [pair for pair in pairs if pair[0] and pair[1]]
+  if not pairs:
+    raise ValueError("No pair has a word on both sides, so there is nothing to align.")
+  lexicon, likelihoods = Lexicon(np.empty(0, np.int64), np.empty(0), words, tension), []
+  lexicon = lexicon._replace(keys=_seen(_groups(pairs, lexicon, progress)))
+  lexicon = _normalised(lexicon, np.ones(len(lexicon.keys)))
+  count = sum(len(target) for _, target in pairs)
+  for _ in range(iterations):
+    total, seen = 0.0, np.zeros(len(lexicon.keys))
+    for group in _groups(pairs, lexicon, progress):
+      where = np.searchsorted(lexicon.keys, group.keys).clip(max=len(seen) - 1)
+      joint = group.prior * lexicon.prob[where]
+      each = joint.sum(-1, keepdims=True)
+      total += np.log(each, where=each > 0, out=np.zeros_like(each)).sum()
+      posterior = np.divide(joint, each, where=each > 0, out=np.zeros_like(joint))
+      inside = group.prior > 0
+      np.add.at(seen, where[inside], posterior[inside])
+    likelihoods.append(float(total / count))
+    lexicon = _normalised(lexicon, seen)
+  return lexicon, likelihoods
+
+
+def align(pairs, lexicon):
+  """Finds the source word of each target word.
+
+  Args:
+    pairs: list of (source, target) lists of ids, without EOS, of which neither is empty.
+    lexicon: `Lexicon`.
+
+  Returns:
+    For each pair int64 [T], counted from 0.
+  """
+  found = [None] * len(pairs)
+  for group in _groups(pairs, lexicon):
+    where = np.searchsorted(lexicon.keys, group.keys).clip(max=len(lexicon.keys) - 1)
+    known = lexicon.keys[where] == group.keys
+    best = (group.prior * np.where(known, lexicon.prob[where], 0.0).clip(_UNSEEN))[..., 1:].argmax(-1)
+    for row, places in zip(group.rows, best, strict=True):
+      found[row] = places[:len(pairs[row][1])]
+  return found
+
+
+def fertility(pair, places):
+  """Counts how many target tokens each source token has.
+
+  Args:
+    pair: (source, target) lists of ids with EOS. EOS has EOS; and all, where the source has no word.
+    places: int [T - 1], the source word of each target word, as `align` finds it; ignored for a source without words.
+
+  Returns:
+    tuple of S ints that add up to T.
+  """
+  source, target = pair
+  if len(source) == 1:
+    return (len(target),)
+  return *np.bincount(places, minlength=len(source) - 1).tolist(), 1
+
+
+def _groups(pairs, lexicon, progress=None):
+  """Yields the pairs as `_Group`s, those of like lengths together."""
+  sizes = [(len(target), len(source)) for source, target in pairs]
+  order = sorted(range(len(pairs)), key=lambda n: sizes[n])  # Stable.
+  start = 0
+  while start < len(order):
+    stop, widest = start, 0
+    while stop < len(order):
+      widest = max(widest, sizes[order[stop]][1])
+      if stop > start and (stop + 1 - start) * sizes[order[stop]][0] * (widest + 1) > CELLS:
+        break
+      stop += 1
+    rows = order[start:stop]
+    yield _group(rows, [pairs[n] for n in rows], lexicon)
+    if progress:
+      progress(len(rows))
+    start = stop
+
+
+def _seen(groups):
+  """Returns the keys of some groups, increasing."""
+  keys, fresh = np.empty(0, np.int64), []
+  for group in groups:
+    fresh.append(np.unique(group.keys[group.prior > 0]))
+    if sum(map(len, fresh)) > len(keys):  # Else the many are sorted again for a few.
+      keys, fresh = np.unique(np.concatenate([keys, *fresh])), []
+  return np.unique(np.concatenate([keys, *fresh]))
+
+
+def _group(rows, pairs, lexicon):
+  source, target = (_padded([pair[side] for pair in pairs]) for side in (0, 1))
+  i, j = (np.arange(1, tokens.shape[1] + 1) for tokens in (source, target))
+  lengths = [np.array([len(pair[side]) for pair in pairs])[:, None, None] for side in (0, 1)]
+  prior = np.exp(-lexicon.tension * np.abs(i / lengths[0] - j[:, None] / lengths[1])) * (i <= lengths[0])
+  prior *= (1 - EMPTY) / prior.sum(-1, keepdims=True)
+  prior = np.pad(prior, [(0, 0), (0, 0), (1, 0)], constant_values=EMPTY) * (j[:, None] <= lengths[1])
+  source = np.pad(source, [(0, 0), (1, 0)], constant_values=_NOTHING)
+  return _Group(rows, source[:, None] * lexicon.words + target[..., None], prior)
+
+
+def _padded(sentences):
+  array = np.full([len(sentences), max(map(len, sentences))], _NOTHING, np.int64)
+  for row, sentence in zip(array, sentences, strict=True):
+    row[:len(sentence)] = sentence
+  return array
+
+
+def _normalised(lexicon, counts):
+  """The lexicon of t(e | f) in proportion to `counts`."""
+  source = lexicon.keys // lexicon.words
+  of_word = np.bincount(source, counts, minlength=lexicon.words)[source]
+  return lexicon._replace(prob=np.divide(counts, of_word, where=of_word > 0, out=np.zeros_like(counts)))
