@@ -1,5 +1,7 @@
 import json
+import logging
 
+import pytest
 import tensorflow as tf
 
 from tf_nar import config
@@ -66,3 +68,19 @@ def test_other_machines_write_nothing(tmp_path):
   assert [row["step"] for row in log.rows] == [2, 4]
   assert [row["loss"] for row in lines(tmp_path)] == [3.0, 2.0]
   assert {path.name for path in tmp_path.iterdir()} == {monitor.LOG}
+
+
+@pytest.mark.parametrize("shares, warned", [
+  ([0.9, 0.1, 0.2], []),  # The first window fills the shuffle buffer.
+  ([0.9, 0.1, 0.35, 0.6], ["step 3: 35 % of the time"]),
+  ([0.1, 0.21], ["step 2: 21 % of the time"]),
+])
+def test_slow_input_is_warned_of_once(tmp_path, caplog, monkeypatch, shares, warned):
+  monkeypatch.setattr(logging.getLogger("absl"), "propagate", True)
+  with monitor.Monitor(str(tmp_path), 0, 10) as log, caplog.at_level(logging.WARNING):
+    for step, share in enumerate(shares, 1):
+      log.write(step, loss=1.0, input_share=share)
+      log.write(step, valid_bleu=30.0)  # Validation says nothing of input.
+  told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+  assert [text[:len(begin)] for text, begin in zip(told, warned, strict=True)] == warned
+  assert all("--shards" in text and "\n" not in text for text in told)

@@ -11,6 +11,7 @@ from tf_nar.data import atomic
 from tf_nar.train import events
 
 LOG = "log.jsonl"
+WAITING = 0.2  # Share of a window's time spent without a batch from which on it is worth a word.
 
 # TensorFlow tells of every checkpoint how long one of its callbacks took.
 logging.get_absl_logger().addFilter(lambda record: record.module != "functional_saver")
@@ -31,7 +32,7 @@ class Monitor:
   def __init__(self, workdir, step, steps, writes=True):
     """Args: writes: False for one that only keeps `rows`, as all machines but the first do."""
     self.rows = [row for row in read(workdir) if row["step"] <= step]
-    self._path, self._writes = os.path.join(workdir, LOG), writes
+    self._path, self._writes, self._windows, self._warned = os.path.join(workdir, LOG), writes, 0, False
     folder = os.path.join(workdir, "events")
     if writes:
       atomic.write(self._path, "".join(json.dumps(row) + "\n" for row in self.rows).encode())
@@ -51,6 +52,7 @@ class Monitor:
     """Writes scalars by name, and `texts`, which only TensorBoard keeps."""
     row = {"step": step} | {name: float(f"{value:.6g}") for name, value in scalars.items()}
     self.rows.append(row)
+    self._watch_input(step, scalars)
     if not self._writes:
       return
     with tf.io.gfile.GFile(self._path, "a") as file:
@@ -67,6 +69,20 @@ class Monitor:
         logging.info("step %d  %s", step, shown)
     else:
       self._bar.set_postfix_str(shown)
+
+  def _watch_input(self, step, scalars):
+    """Warns once where batches come too slowly; not of the first window, which fills the shuffle buffer."""
+    share = scalars.get("input_share")
+    if share is None:
+      return
+    self._windows += 1
+    if share > WAITING and self._windows > 1 and not self._warned:
+      self._warned = True
+      with tqdm.tqdm.external_write_mode():
+        logging.warning(
+          "step %d: %.0f %% of the time passed waiting for batches. On a CPU that is lost; on an accelerator, which "
+          "the host runs ahead of, it is as it nears 100 %%. Put the data folder on a faster or a local disk, prepare "
+          "it with more --shards (16 are read at a time), or give the machine more cores.", step, 100 * share)
 
   def advance(self):
     self._bar.update()

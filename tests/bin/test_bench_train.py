@@ -1,0 +1,74 @@
+"""bin/bench_train.py from flags to what it prints and writes, on a model of no size."""
+import importlib.util
+import json
+import pathlib
+
+import pytest
+from absl import flags
+
+from tests.data import folders
+from tf_nar.train import speed
+
+PROGRAM = pathlib.Path(__file__).parents[2] / "bin" / "bench_train.py"
+CONFIG = """
+from tf_nar import config
+from tf_nar.layers import transformer
+from tf_nar.models import ar
+
+
+def get_config():
+  net = transformer.Config(width=8, ffn=8, heads=2, encoder_layers=1, decoder_layers=1, max_length=32)
+  train = config.Train(tokens_per_batch=64, max_length=32, buckets=2)
+  return config.Experiment("ar", ar.Config(net), ar.Search(), train)
+"""
+SHORT = ["--rounds=2", "--updates=1"]
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path):
+  """Returns a function that runs the program on a tiny config."""
+  monkeypatch.setattr(speed, "LEAST", 0.0)
+
+  def run(*arguments):
+    (tmp_path / "config.py").write_text(CONFIG)
+    values = flags.FlagValues()  # Programs share names of flags, so each has its own set.
+    with monkeypatch.context() as patch:
+      for kind in ("DEFINE_string", "DEFINE_multi_string", "DEFINE_integer", "DEFINE_enum"):
+        define = getattr(flags, kind)
+        patch.setattr(flags, kind, lambda *args, define=define, **kw: define(*args, flag_values=values, **kw))
+      spec = importlib.util.spec_from_file_location("bench_train_program", PROGRAM)
+      program = importlib.util.module_from_spec(spec)
+      spec.loader.exec_module(program)
+    program.main(values(["bench_train.py", f"--config={tmp_path}/config.py", *arguments]))
+
+  return run
+
+
+def test_made_up_text(call, tmp_path, capsys):
+  call("--length=8", "--vocab=45", *SHORT, f"--output={tmp_path}/speed.json")
+  said = capsys.readouterr().out
+  for name in ("target tokens/s", "model flop utilisation", "of 2 rounds", "peak memory", "bfloat16 ffn 64 x 8 x 8"):
+    assert name in said
+  told = json.loads((tmp_path / "speed.json").read_text())
+  assert len(told["rounds"]) == 2 and told["machine"]["dtype"] == "float32" and told["baseline"] is None
+  spread = told["spreads"]["target tokens/s"]
+  assert 0 < spread["min"] <= spread["median"] <= spread["max"]
+  assert told["spreads"]["padding"]["max"] == 0 and "target words/s" not in told["spreads"]
+
+
+def test_a_data_folder_has_words(call, tmp_path, capsys):
+  data = folders.make(tmp_path / "data", folders.random_pairs(40, longest=8))
+  call(f"--data_dir={data}", *SHORT)
+  assert "target words/s" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments, message", [
+  ([], "Wants --data_dir, or --length and --vocab as --length=25 --vocab=32000; got --length=0 --vocab=0"),
+  (["--length=8"], "Wants --data_dir, .*got --length=8 --vocab=0"),
+  (["--data_dir=no", "--length=8"], "--data_dir has lengths and a vocabulary of its own"),
+  (["--length=8", "--vocab=45", "--baseline=marian"], "--baseline=marian wants --baseline_python"),
+  (["--length=8", "--vocab=45", "--set=train.setps=1"], r"no field 'setps'\. Did you mean 'steps'"),
+])
+def test_refusals_are_one_line(call, arguments, message):
+  with pytest.raises(SystemExit, match=f"^bench_train: .*{message}"):
+    call(*arguments)
