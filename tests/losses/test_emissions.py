@@ -90,3 +90,17 @@ def test_best_words():
   assert not set(forbid) & set(np.unique(word))
   expected[..., list(forbid)] = -np.inf
   np.testing.assert_allclose(log_prob, expected.max(-1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("places", [1, 7, cross_entropy.ROWS, cross_entropy.ROWS + 5])
+def test_label_log_probs_are_those_of_a_softmax(places):
+  draw = np.random.default_rng(places)
+  normal = lambda *shape: tf.constant(draw.normal(size=shape) * 3, tf.float32)
+  states, table, bias = normal(places, 6), normal(11, 6), normal(11)
+  labels = tf.constant(draw.integers(0, 11, places), tf.int32)
+  found = emissions.label_log_probs(states, table, bias, labels)
+  every = tf.nn.log_softmax(tf.matmul(states, table, transpose_b=True) + bias)
+  np.testing.assert_allclose(found, tf.gather(every, labels, batch_dims=1), rtol=1e-4, atol=1e-5)
+  half = emissions.label_log_probs(tf.cast(states, tf.bfloat16), table, bias, labels)
+  assert half.dtype == tf.float32 and (half.numpy() <= 0.01).all()
+  np.testing.assert_allclose(half, found, rtol=0.03, atol=0.5)

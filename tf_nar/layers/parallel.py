@@ -12,6 +12,7 @@ from tf_nar import types
 from tf_nar.layers import transformer
 from tf_nar.layers.attention import QUIET
 from tf_nar.losses import cross_entropy
+from tf_nar.losses import emissions
 from tf_nar.ops import masking
 
 
@@ -108,10 +109,4 @@ class Net(keras.layers.Layer):
 
   def likeliest(self, states):
     """float [B, T, D] -> int32 [B, T], the best word of each place; the logits of all never exist at once."""
-    rows = cross_entropy.ROWS
-    flat = tf.reshape(states, [-1, self.config.width])
-    chunks = tf.reshape(tf.pad(flat, [[0, -tf.shape(flat)[0] % rows], [0, 0]]), [-1, rows, self.config.width])
-    best = tf.map_fn(
-      lambda chunk: tf.argmax(self.logits(chunk), -1, tf.int32), chunks, fn_output_signature=tf.int32,
-      parallel_iterations=1)
-    return tf.reshape(tf.reshape(best, [-1])[:tf.shape(flat)[0]], tf.shape(states)[:2])
+    return emissions.best_words(states, self.embed.table, self.embed.bias)[0]

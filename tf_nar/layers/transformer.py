@@ -13,6 +13,8 @@ import tensorflow as tf
 from tf_nar.layers import attention
 from tf_nar.layers import norm as norm_lib
 from tf_nar.layers.attention import QUIET
+from tf_nar.losses import emissions
+from tf_nar.ops import masking
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +93,11 @@ class Embedding(keras.layers.Layer):
     """float [..., D] -> float32 [..., V]."""
     words = tf.cast(self.table, states.dtype)
     return tf.cast(tf.einsum("...d,vd->...v", states, words), tf.float32) + tf.convert_to_tensor(self.bias)
+
+  def log_prob(self, states, labels):
+    """Returns Σ log p of the words int32 [B, T], PAD left out, at states [B, T, D]: float32 [B]; no gradient."""
+    each = emissions.label_log_probs(states, self.table, tf.convert_to_tensor(self.bias), labels)
+    return tf.reduce_sum(tf.where(masking.valid(labels), each, 0.0), -1)
 
 
 class Block(keras.layers.Layer):

@@ -48,9 +48,34 @@ def best_words(states, table, bias, forbid=()):
     sayable = words.without(logits, forbid)
     return tf.argmax(sayable, -1, tf.int32), tf.reduce_max(sayable, -1) - tf.reduce_logsumexp(logits, -1)
 
-  kinds = (tf.int32, tf.float32)
-  found = tf.map_fn(best, tf.stop_gradient(_chunks(states)), parallel_iterations=1, fn_output_signature=kinds)
+  kinds, chunks = (tf.int32, tf.float32), _chunks(tf.stop_gradient(states), _few(states))
+  found = tf.map_fn(best, chunks, parallel_iterations=1, fn_output_signature=kinds)
   return tuple(_shaped(x, states) for x in found)
+
+
+def label_log_probs(states, table, bias, labels):
+  """Returns log p of the one label of each place, float32 [...]; not differentiable.
+
+  Args:
+    states: float [..., D]; the products with all words run in its type.
+    table: float32 [V, D].
+    bias: float32 [V].
+    labels: int32 [...].
+  """
+  output = _output(tf.convert_to_tensor(table), tf.convert_to_tensor(bias), states.dtype)
+
+  def log_probs(chunk):
+    rows, label = chunk
+    logits = tf.matmul(_with_one(rows), output)
+    # From the same rounded logits, so that log p is 0 at most; the sum over words is softmax's.
+    at = lambda x, word: tf.cast(tf.gather(x, word, batch_dims=1), tf.float32)
+    best = tf.argmax(logits, -1, tf.int32)
+    return at(logits, label) - at(logits, best) + tf.math.log(at(tf.nn.softmax(logits), best))
+
+  few = _few(states)
+  chunks = _chunks(tf.stop_gradient(states), few), _chunks(labels[..., None], few)[..., 0]
+  found = tf.map_fn(log_probs, chunks, parallel_iterations=1, fn_output_signature=tf.float32)
+  return _shaped(found, states)
 
 
 def _swept(chunks, table, bias):
@@ -60,8 +85,7 @@ def _swept(chunks, table, bias):
   @tf.custom_gradient
   def sums(chunks, table, bias):
     # The bias is the weight of a feature that is always one: its gradient comes with the table's.
-    output = tf.cast(tf.concat([tf.transpose(table), bias[None]], 0), chunks.dtype)  # [D + 1, V]
-    chunks = tf.concat([chunks, tf.ones_like(chunks[..., :1])], -1)
+    output, chunks = _output(table, bias, chunks.dtype), _with_one(chunks)
     found = tf.map_fn(lambda x: _log_sum(x, output), chunks, parallel_iterations=1, fn_output_signature=tf.float32)
 
     def gradient(up):
@@ -91,11 +115,26 @@ def _log_sum(chunk, output):
   return at(logits) - tf.math.log(at(tf.nn.softmax(logits)))
 
 
-def _chunks(states):
-  """float [..., D] -> [k, ROWS, D], the last chunk filled up."""
+def _output(table, bias, dtype):
+  """Returns [D + 1, V] for states with a feature that is always one, whose weight is the bias."""
+  return tf.cast(tf.concat([tf.transpose(table), bias[None]], 0), dtype)
+
+
+def _with_one(states):
+  return tf.concat([states, tf.ones_like(states[..., :1])], -1)
+
+
+def _few(states):
+  """Returns how many places make a chunk: not more than there are, for one that is filled up costs as a full one."""
+  places = tf.reduce_prod(tf.shape(states)[:-1])
+  return tf.clip_by_value(places, 1, cross_entropy.ROWS)
+
+
+def _chunks(states, rows=cross_entropy.ROWS):
+  """float [..., D] -> [k, rows, D], the last chunk filled up."""
   states = tf.reshape(states, [-1, states.shape[-1]])
-  states = tf.pad(states, [[0, -tf.shape(states)[0] % cross_entropy.ROWS], [0, 0]])
-  return tf.reshape(states, [-1, cross_entropy.ROWS, states.shape[-1]])
+  states = tf.pad(states, [[0, -tf.shape(states)[0] % rows], [0, 0]])
+  return tf.reshape(states, [-1, rows, states.shape[-1]])
 
 
 def _shaped(x, states):

@@ -75,8 +75,7 @@ class Model(keras.Model):
 
   def score(self, src, tgt):
     """Returns log p(tgt | src), float32 [B]: all words and EOS, no smoothing, no length penalty."""
-    logits = self.embed.logits(self.states(src, tgt))
-    return -cross_entropy.of_rows(logits, tgt, tf.cast(masking.valid(tgt), tf.float32))
+    return self.embed.log_prob(self.states(src, tgt), tgt)
 
   def translate(self, src, search, rescore=None):
     """Beam search; `rescore`, as another teacher's score, puts the n best in another order."""

@@ -138,8 +138,8 @@ class Model(keras.Model):
       fertility, prior = fertility_lib.likeliest(self.log_fertility(memory, src), lengths, places)
     else:
       prior = self.net.length_log_prob(memory, lengths)
-    logits = self.net.logits(self.net.fill(self.canvas(src, lengths, places, fertility), lengths, memory))
-    return prior - cross_entropy.of_rows(logits, tgt, tf.cast(masking.valid(tgt), tf.float32))
+    states = self.net.fill(self.canvas(src, lengths, places, fertility), lengths, memory)
+    return prior + self.net.embed.log_prob(states, tgt)
 
   def translate(self, src, search, rescore=None):
     """One pass for all candidates at once: noisy parallel decoding.

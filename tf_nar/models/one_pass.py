@@ -10,7 +10,6 @@ from tf_nar import types
 from tf_nar.decode import argmax
 from tf_nar.decode import length_parallel
 from tf_nar.layers.attention import QUIET
-from tf_nar.losses import cross_entropy
 from tf_nar.ops import masking
 from tf_nar.ops import odd
 from tf_nar.ops import words
@@ -39,9 +38,8 @@ def fill(net, memory, lengths, places, noise=QUIET, *, hidden=types.PAD):
 def score(net, src, tgt, *, hidden=types.PAD):
   """Returns log p(T | x) + sum_i log p(y_i | x, T), float32 [B]."""
   memory, lengths = net.encode(src), masking.lengths(tgt)
-  logits = net.logits(fill(net, memory, lengths, tf.shape(tgt)[1], hidden=hidden))
-  said = cross_entropy.of_rows(logits, tgt, tf.cast(masking.valid(tgt), tf.float32))
-  return net.length_log_prob(memory, lengths) - said
+  states = fill(net, memory, lengths, tf.shape(tgt)[1], hidden=hidden)
+  return net.length_log_prob(memory, lengths) + net.embed.log_prob(states, tgt)
 
 
 def translate(net, src, search, rescore=None):
