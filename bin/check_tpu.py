@@ -121,7 +121,7 @@ def main(argv):
     manifest = corpus.read(DATA_DIR.value) if DATA_DIR.value else None
     histogram, vocab = (manifest.splits["train"].lengths, manifest.vocabulary_size) if manifest else (None, VOCAB.value)
     both = [wanted.teacher, wanted.student] if isinstance(wanted, em_config.Alternation) else [wanted]
-    findings = [each for experiment in both for each in check(experiment, histogram, vocab)]
+    findings = [f"{one.family}: {each}" for one in both for each in check(one, histogram, vocab)]
   except (ValueError, OSError, *atomic.UNREACHABLE) as problem:
     sys.exit(f"check_tpu: {problem}")
   for finding in findings:

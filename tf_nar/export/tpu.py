@@ -4,7 +4,7 @@ The bridge from TensorFlow to XLA is the TPU's own, so what it refuses here it r
 the TPU compiler's memory and layout (`tpu_compile.py` does) and anything that happens between replicas.
 """
 import time
-from typing import Any, Callable, NamedTuple
+from typing import Callable, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -115,7 +115,8 @@ def examine(program, compiling=True):
         compiled = time.perf_counter() - began
     except (ValueError, tf.errors.OpError) as error:
       wrong = [f"XLA: {_reason(error)}"]
-  return Examined([f"{program.name}: {each}" for each in wrong], operators, traced, compiled, b"" if wrong else serialized)
+  wrong = [f"{program.name}: {each}" for each in wrong]
+  return Examined(wrong, operators, traced, compiled, b"" if wrong else serialized)
 
 
 def hlo_findings(text):
@@ -168,7 +169,7 @@ def differing(said, plain, dtype):
 
 def weights(model):
   """Returns the model's weights, and a function that puts them back."""
-  kept: list[Any] = [variable.numpy() for variable in model.variables]
+  kept = [variable.numpy() for variable in model.variables]
 
   def back():
     for variable, value in zip(model.variables, kept, strict=True):

@@ -97,7 +97,8 @@ def check(kinds, python):
     if kind not in CHIPS:
       raise ValueError(f"No TPU {kind!r} is known; there are: {', '.join(CHIPS)}.")
   if kinds and not os.path.isfile(python):
-    raise ValueError(f"No interpreter at {python}; --jax_python is the bin/python of an environment with jax and libtpu.")
+    raise ValueError(
+      f"No interpreter at {python}; --jax_python is the bin/python of an environment with jax and libtpu.")
 
 
 def main(path, *kinds):

@@ -15,7 +15,8 @@ DENIED = {
     "Unique.*|Where|ListDiff|DynamicPartition|NonMaxSuppression(V[2-5])?|SparseToDense|StringSplit.*",
   "is of ragged tensors": "Ragged.*",
   "looks up a table on the host": "(Mutable|Anonymous)*(Dense)?HashTable.*|LookupTable.*|InitializeTable.*",
-  "reads or writes files or queues": "(Read|Write|Matching)Files?|.*(Queue|Iterator|Dataset|Reader).*|(Save|Restore)(V2)?",
+  "reads or writes files or queues":
+    "(Read|Write|Matching)Files?|.*(Queue|Iterator|Dataset|Reader).*|(Save|Restore)(V2)?",
   "draws from a state of its own, whose seed XLA ignores; use tf.random.stateless_...":
     "Random(Uniform|UniformInt|StandardNormal|Gamma|Poisson.*|Shuffle)|TruncatedNormal|Multinomial|"
     "Stateful(Uniform|StandardNormal|TruncatedNormal|Random).*",
@@ -54,7 +55,7 @@ def denied(op):
 def _is_message(op):
   """Whether an operator is the text of assertions, which XLA leaves out."""
   users = [user for tensor in op.outputs for user in tensor.consumers()]
-  return op.type == "Const" and bool(users) and all(user.type == "Assert" for user in users)
+  return op.type == "Const" and all(user.type == "Assert" for user in users)
 
 
 def origin(op):

@@ -63,7 +63,8 @@ class Update:
       return {"update": (self._whole, (batch, draw))}
     counts = tf.TensorSpec(self._count.get_concrete_function(batch, draw).output_shapes, tf.float32)
     return {
-      "count": (self._count, (batch, draw)), "gather": (self._gather, (batch, draw, counts)), "finish": (self._finish, ())}
+      "count": (self._count, (batch, draw)), "gather": (self._gather, (batch, draw, counts)),
+      "finish": (self._finish, ())}
 
   def _everywhere(self, fn, *more):
     """Returns `fn` as one graph that runs on every replica: for all lengths, or one for each if XLA compiles it."""
