@@ -6,8 +6,8 @@
       --jax_python=~/tpu_check/bin/python
 
 For every shape of batch the step of training, the search and the score are traced and read (shapes that are not
-known, operators that a TPU does not take, float64), then brought to XLA, which on a CPU refuses what it refuses on a
-TPU; the step must say compiled what it says uncompiled, and an epoch may compile one program a shape and no more.
+known, operators that a TPU does not take, float64), then brought to XLA, whose bridge from TensorFlow is here that of
+a TPU; the step must say compiled what it says uncompiled, and an epoch may compile one program a shape and no more.
 
 --compile_for goes on to the TPU's own compiler, which needs no TPU, and says the memory, the operations and the
 roofline of a step. It comes with jax, in an environment of its own:
@@ -47,6 +47,16 @@ COMPILE = flags.DEFINE_bool("compile", True, "Whether to compile for the CPU and
 COMPILE_FOR = flags.DEFINE_list("compile_for", [], f"TPUs to compile the step for: {', '.join(tpu_compile.CHIPS)}.")
 JAX_PYTHON = flags.DEFINE_string("jax_python", sys.executable, "The interpreter that has jax and libtpu.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as train.buckets=3; may be repeated.")
+
+
+def load():
+  """Returns the experiments of the config: one, or the teacher and the student of an alternation."""
+  made = config_lib.load(CONFIG.value, object, SET.value)
+  if isinstance(made, em_config.Alternation):
+    return [made.teacher, made.student]
+  if isinstance(made, config_lib.Experiment):
+    return [made]
+  raise ValueError(f"{CONFIG.value} gives {type(made).__name__}, wanted is an Experiment or an Alternation.")
 
 
 def check(experiment, histogram, vocab):
@@ -117,11 +127,10 @@ def main(argv):
     raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
   try:
     tpu_compile.check(COMPILE_FOR.value, os.path.expanduser(JAX_PYTHON.value))
-    wanted = config_lib.load(CONFIG.value, (config_lib.Experiment, em_config.Alternation), SET.value)
+    experiments = load()
     manifest = corpus.read(DATA_DIR.value) if DATA_DIR.value else None
     histogram, vocab = (manifest.splits["train"].lengths, manifest.vocabulary_size) if manifest else (None, VOCAB.value)
-    both = [wanted.teacher, wanted.student] if isinstance(wanted, em_config.Alternation) else [wanted]
-    findings = [f"{one.family}: {each}" for one in both for each in check(one, histogram, vocab)]
+    findings = [f"{one.family}: {each}" for one in experiments for each in check(one, histogram, vocab)]
   except (ValueError, OSError, *atomic.UNREACHABLE) as problem:
     sys.exit(f"check_tpu: {problem}")
   for finding in findings:

@@ -17,6 +17,14 @@ def get_config():
   train = config.Train(tokens_per_batch=64, max_length=12, buckets=2)
   return config.Experiment("nat_em", nat_em.Config(net), nat_em.Search(), train)
 """
+# Put before the config's function: the search prints its source.
+PRINTING = """
+import tensorflow as tf
+search = nat_em.one_pass.translate
+nat_em.one_pass.translate = lambda net, src, *more: (tf.print(src), search(net, src, *more))[1]
+
+
+"""
 
 
 def call(*arguments):
@@ -39,6 +47,14 @@ def test_refusals_are_one_line(flags, message):
   assert "Traceback" not in refused.stderr
 
 
+def test_a_config_of_something_else_is_one_line(tmp_path):
+  path = tmp_path / "config.py"
+  path.write_text("def get_config():\n  return 3\n")
+  refused = call(f"--config={path}")
+  assert refused.returncode == 1
+  assert refused.stderr.splitlines()[-1] == f"check_tpu: {path} gives int, wanted is an Experiment or an Alternation."
+
+
 @pytest.mark.slow
 def test_a_tiny_experiment_passes_and_a_broken_one_does_not(tmp_path):
   path = tmp_path / "config.py"
@@ -46,9 +62,7 @@ def test_a_tiny_experiment_passes_and_a_broken_one_does_not(tmp_path):
   passed = call(f"--config={path}", "--vocab=20", "--quick")
   assert passed.returncode == 0, passed.stderr
   assert "ok    update 16 x 4" in passed.stdout and "Nothing was found" in passed.stdout
-  path.write_text(CONFIG.replace("def get_config", "import tensorflow as tf\nold = nat_em.one_pass.translate\n"
-                                 "nat_em.one_pass.translate = lambda net, src, *more: tf.print(src) or "
-                                 "old(net, src, *more)\n\n\ndef get_config"))
+  path.write_text(CONFIG.replace("def get_config", PRINTING + "def get_config"))
   failed = call(f"--config={path}", "--vocab=20", "--quick", "--nocompile")
   assert failed.returncode == 1 and "FAIL  translate" in failed.stdout
   assert any(line.startswith("nat_em: translate 16 x 4: PrintV2 ") for line in failed.stderr.splitlines())

@@ -1,7 +1,7 @@
 """Whether a TPU will take an experiment, without a TPU: its graphs are read, and compiled by XLA for the CPU.
 
-The bridge from TensorFlow to XLA is the TPU's own, so what it refuses here it refuses there. What it does not show:
-the TPU compiler's memory and layout (`tpu_compile.py` does) and anything that happens between replicas.
+The bridge from TensorFlow to XLA is also the TPU's, and refuses most of what it refuses there. Not shown are the memory
+and layout of the TPU's compiler (`tpu_compile.py` does) and all that happens between replicas.
 """
 import time
 from typing import Callable, NamedTuple
