@@ -34,6 +34,10 @@ setuptools.setup(
         "gpu": ["tensorflow[and-cuda]==2.20.*", "tensorboard==2.20.*", *TEXT],
         # Not TEXT, for the same reason: constraints-tpu.txt says how it follows.
         "tpu": ["tensorflow-tpu==2.20.*", "libtpu", "tensorboard==2.20.*", *HUB],
+        # For bin/check_tpu.py --compile_for, in an environment of its own, as this libtpu is jax's:
+        #   python -m venv ~/tpu_check; ~/tpu_check/bin/pip install '.[tpu_check]'
+        # Exact versions, for private names of jax are used.
+        "tpu_check": ["jax==0.10.2", "libtpu==0.0.51"],
         "dev": ["pytest", "pytest-timeout", "ruff"],
     },
 )

@@ -137,3 +137,12 @@ def test_compiled_says_the_same(jit):
   logits = tf.random.stateless_normal([4, 8], [1, 2])
   for ours, theirs in zip(tf.function(run, jit_compile=jit)(logits), run(logits), strict=True):
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_places_hold_what_there_is_or_in_a_static_graph_all():
+  src, lengths = tf.ones([2, 3], tf.int32), tf.constant([[4, 5], [0, 0]])
+  places = lambda src, lengths: tf.convert_to_tensor(length_parallel.places(lengths, 9, src))
+  unknown = tf.TensorSpec([None, None], tf.int32)
+  assert int(places(src, lengths)) == int(tf.function(places, input_signature=[unknown] * 2)(src, lengths)) == 5
+  assert int(places(src, 0 * lengths)) == 1
+  assert int(tf.function(places)(src, lengths)) == 9

@@ -38,7 +38,7 @@ THIRD = [(7, 0.97), (7, 0.96), (7, 0.95), (EOS, 0.94)]
 
 def run(script, lengths=((4,),), **options):
   predict, calls = scripted(*script)
-  options = {"passes": len(script), "alpha": 0.0, "forbid": FORBID, **options}
+  options = {"passes": len(script), "longest": 10, "alpha": 0.0, "forbid": FORBID, **options}
   found, trace = mask_predict.mask_predict(predict, canvas(lengths), **options)
   assert len(calls) == int(found.passes) == len(script)
   if len(calls[0]) == 1:
@@ -54,7 +54,7 @@ def run(script, lengths=((4,),), **options):
   (10, 1, [10]),
 ])
 def test_so_many_are_masked(words, passes, counts):
-  assert [int(mask_predict.masked(share, tf.constant(words))) for share in mask_predict.shares(passes)] == counts
+  assert mask_predict.masked(passes, 12)[:, words].tolist() == counts
   script = [[(5 + t % 5, 0.5)] * words for t in range(passes)]
   _, _, calls = run(script, [[words]])
   assert [call.count(MASK) for call in calls] == counts
@@ -98,7 +98,8 @@ def test_forbidden_words_are_not_said_and_keep_their_share():
   p[0, 0, [MASK, 5, PAD]] = 0.6, 0.3, 0.1
   p[0, 1, [PAD, EOS]] = 0.6, 0.4
   found, _ = mask_predict.mask_predict(
-    lambda seen: tf.math.log(tf.constant(p)), canvas([[2]]), passes=2, alpha=0.0, forbid=FORBID)
+    lambda seen: tf.math.log(tf.constant(p)), canvas([[2]]), passes=2, longest=2, alpha=0.0,
+    forbid=FORBID)
   assert found.tokens.numpy().tolist() == [[[5, EOS, PAD]]]
   np.testing.assert_allclose(found.score, [[np.log([0.3, 0.4]).mean()]], rtol=1e-5)
 
@@ -120,7 +121,8 @@ def test_a_rescorer_ranks_what_is_cut_with_a_length_penalty():
     return tf.constant([[-3.0, -3.0, -2.9]])
 
   predict, _ = scripted(*script)
-  found, trace = mask_predict.mask_predict(predict, canvas([[1, 4, 0]]), rescore, passes=1, alpha=1.0, forbid=FORBID)
+  found, trace = mask_predict.mask_predict(
+    predict, canvas([[1, 4, 0]]), rescore, passes=1, longest=4, alpha=1.0, forbid=FORBID)
   assert seen == [[[[5, EOS, 0, 0, 0], [5, EOS, 0, 0, 0], [0] * 5]]]
   np.testing.assert_allclose(found.score, [[-3 / (7 / 6), -3 / (7 / 6), -np.inf]])
   assert np.count_nonzero(trace.said[0, :, 0], -1).tolist() == [1, 4, 0]
@@ -138,7 +140,7 @@ def neighbours(seen):
 
 
 def search(lengths, **options):
-  return mask_predict.mask_predict(neighbours, lengths, passes=4, alpha=0.0, forbid=FORBID, **options)
+  return mask_predict.mask_predict(neighbours, lengths, passes=4, longest=9, alpha=0.0, forbid=FORBID, **options)
 
 
 @pytest.mark.parametrize("rewrite", [False, True])
@@ -174,4 +176,4 @@ def test_sizes_may_be_unknown_when_traced():
 
 def test_refuses_no_pass():
   with pytest.raises(ValueError, match=r"mask_predict needs passes >= 1, got 0; 1 says all words at once"):
-    mask_predict.mask_predict(neighbours, canvas([[3]]), passes=0, alpha=0.0)
+    mask_predict.mask_predict(neighbours, canvas([[3]]), passes=0, longest=3, alpha=0.0)

@@ -68,6 +68,20 @@ def rows(length, tokens_per_batch):
   return max(_ROWS_MULTIPLE, tokens_per_batch // length // _ROWS_MULTIPLE * _ROWS_MULTIPLE)
 
 
+def shapes(histogram, train):
+  """Returns [(rows, length)] of the batches that a training sees, shortest first.
+
+  Args:
+    histogram: dict, length -> pairs.
+    train: as for `training`.
+
+  Raises:
+    ValueError: if `train.max_length` leaves no pair.
+  """
+  lengths = bucket_lengths(_kept(histogram, train.max_length), train.buckets)
+  return [(rows(length, train.tokens_per_batch), length) for length in lengths]
+
+
 def padding_waste(folder, train):
   """Returns the share of target places that are PAD in an epoch, blank rows included.
 

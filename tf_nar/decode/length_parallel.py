@@ -48,6 +48,16 @@ def likeliest(length_logits, count):
   return 2 + tf.math.top_k(length_logits[:, 2:], count)[1]
 
 
+def places(lengths, longest, src):
+  """Returns T, how many places hold targets of all `lengths`, int32 [B, N]; at least 1, for a scan needs one.
+
+  A graph for sources of one shape has the `longest` for all: XLA compiles no shape that depends on what was said.
+  """
+  if src.shape.is_fully_defined() and not tf.executing_eagerly():
+    return longest
+  return tf.maximum(tf.reduce_max(lengths), 1)
+
+
 def length_parallel(fill, lengths, rescore=None, *, alpha):
   """Fills all lengths in one call and ranks what comes by score / ((5 + T) / 6)^alpha.
 

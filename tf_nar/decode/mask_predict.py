@@ -17,7 +17,7 @@ from tf_nar.ops import choice
 from tf_nar.ops import masking
 
 
-def mask_predict(predict, canvas, rescore=None, *, passes, rewrite=False, alpha, forbid=()):
+def mask_predict(predict, canvas, rescore=None, *, passes, longest, rewrite=False, alpha, forbid=()):
   """Fills the candidates of all sentences together, in exactly `passes` passes, and ranks them.
 
   # Differs: the paper's program, as this, ranks by the mean of all N places; what is after the first EOS is cut
@@ -31,6 +31,7 @@ def mask_predict(predict, canvas, rescore=None, *, passes, rewrite=False, alpha,
     passes: how often `predict` is called, at least 1.
     rewrite: see the module.
     alpha: the exponent of the length penalty of `rescore`.
+    longest: the most words of a candidate.
     forbid: ids that are never said. The probabilities of the others stay what they were.
 
   Returns:
@@ -44,16 +45,16 @@ def mask_predict(predict, canvas, rescore=None, *, passes, rewrite=False, alpha,
   shape, canvas = tf.shape(canvas), tf.reshape(canvas, [-1, tf.shape(canvas)[2]])
   inside, lengths = masking.valid(canvas), masking.lengths(canvas)
 
-  def one_pass(before, share):
+  def one_pass(before, counts):
     _, said, log_prob = before
-    hidden = choice.lowest(log_prob, masked(share, lengths), inside)
+    hidden = choice.lowest(log_prob, tf.gather(counts, lengths), inside)
     seen = tf.where(hidden, types.MASK, said)
     word, sure = argmax.best(predict(seen), forbid=forbid)
     written = inside if rewrite else hidden
     return seen, tf.where(written, word, said), tf.where(written, sure, log_prob)
 
   start = canvas, canvas, tf.zeros(tf.shape(canvas))
-  seen, said, log_prob = tf.scan(one_pass, tf.constant(shares(passes)), start)  # [P, B*N, T] each
+  seen, said, log_prob = tf.scan(one_pass, tf.constant(masked(passes, longest)), start)  # [P, B*N, T] each
 
   tokens = tf.reshape(argmax.finish(said[-1]), [shape[0], shape[1], shape[2] + 1])
   if rescore is None:
@@ -67,17 +68,13 @@ def mask_predict(predict, canvas, rescore=None, *, passes, rewrite=False, alpha,
   return types.Translation(tokens, score, tf.constant(passes)), types.Trace(seen, said)
 
 
-def shares(passes):
-  """Returns 1 - t / T of every pass, float64 [T].
+def masked(passes, longest):
+  """Returns n_t above, how many words each pass says, of N words: int32 [T, longest + 1].
 
-  In the paper's program's precision, which counts: floor(10 (1 - 8 / 10)) is 1 in it.
+  In the float64 of the paper's program, which counts: floor(10 (1 - 8 / 10)) is 1 in it. A TPU has none, hence a table.
   """
-  return 1 - np.arange(passes) / passes
-
-
-def masked(share, lengths):
-  """Returns how many words a pass says, int32 [B], of `lengths` int32 [B]: n_t above for a float64 of `shares`."""
-  return tf.maximum(tf.cast(tf.floor(share * tf.cast(lengths, tf.float64)), tf.int32), 1)
+  share = 1 - np.arange(passes) / passes
+  return np.maximum(np.floor(share[:, None] * np.arange(longest + 1)), 1).astype(np.int32)
 
 
 def _by_candidate(steps, shape):

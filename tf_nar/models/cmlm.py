@@ -95,7 +95,8 @@ class Model(keras.Model):
     memory = self.net.encode(src)
     lengths = length_parallel.likeliest(self.net.length_logits(memory), search.lengths)
     lengths = tf.where(masking.valid(src)[:, :1], lengths, 0)  # Blank rows stay blank.
-    places = tf.maximum(tf.reduce_max(lengths), 1)
+    longest = self.config.net.max_length
+    places = length_parallel.places(lengths, longest, src)
     memory = self.net.project(memory)
 
     def predict(seen):  # [B N, T]: the rows of a sentence look at its one memory together.
@@ -103,5 +104,5 @@ class Model(keras.Model):
 
     canvas = tf.where(tf.sequence_mask(lengths, places), types.MASK, types.PAD)
     return mask_predict.mask_predict(
-      predict, canvas, rescore, passes=search.passes, rewrite=search.rewrite, alpha=search.alpha,
+      predict, canvas, rescore, passes=search.passes, longest=longest, rewrite=search.rewrite, alpha=search.alpha,
       forbid=(*words.UNSAYABLE, types.MASK))

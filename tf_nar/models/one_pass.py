@@ -54,7 +54,7 @@ def translate(net, src, search, rescore=None):
   memory = net.encode(src)
   lengths = length_parallel.candidates(net.length_logits(memory), search.lengths, net.config.max_length)
   lengths = tf.where(masking.valid(src)[:, :1], lengths, 0)  # Blank rows stay blank.
-  places = tf.maximum(tf.reduce_max(lengths), 1)  # A batch of blank rows has none, and a scan needs one.
+  places = length_parallel.places(lengths, net.config.max_length, src)
   memory = net.project(memory)
 
   def say(flat):  # [B N]: the rows of a sentence look at its one memory together.

@@ -53,6 +53,20 @@ class Update:
     summed = {name: tf.add_n([part[name] for part in parts]) for name in parts[0]}
     return summed | self._first(self._finish())
 
+  def graphs(self, batch):
+    """Returns {name: (tf.function, its arguments)} of all that an update runs.
+
+    Args:
+      batch: a `Batch` of `tf.TensorSpec`; so are the arguments.
+    """
+    draw = tf.TensorSpec([], tf.int64)
+    if not self._sums:
+      return {"update": (self._whole, (batch, draw))}
+    counts = tf.TensorSpec(self._count.get_concrete_function(batch, draw).output_shapes, tf.float32)
+    return {
+      "count": (self._count, (batch, draw)), "gather": (self._gather, (batch, draw, counts)),
+      "finish": (self._finish, ())}
+
   def _everywhere(self, fn, *more):
     """Returns `fn` as one graph that runs on every replica: for all lengths, or one for each if XLA compiles it."""
     static = self._train.jit or isinstance(self._strategy, tf.distribute.TPUStrategy)

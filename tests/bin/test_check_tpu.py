@@ -1,0 +1,68 @@
+"""bin/check_tpu.py as a user calls it."""
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = pathlib.Path(__file__).parents[2] / "bin/check_tpu.py"
+CONFIG = """
+from tf_nar import config
+from tf_nar.layers import transformer
+from tf_nar.models import nat_em
+
+
+def get_config():
+  net = transformer.Config(width=16, ffn=32, heads=2, encoder_layers=1, decoder_layers=0, max_length=12)
+  train = config.Train(tokens_per_batch=64, max_length=12, buckets=2)
+  return config.Experiment("nat_em", nat_em.Config(net), nat_em.Search(), train)
+"""
+# Put before the config's function: the search prints its source.
+PRINTING = """
+import tensorflow as tf
+search = nat_em.one_pass.translate
+nat_em.one_pass.translate = lambda net, src, *more: (tf.print(src), search(net, src, *more))[1]
+
+
+"""
+
+
+def call(*arguments):
+  return subprocess.run([sys.executable, PROGRAM, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_help_teaches():
+  told = call("--help").stdout
+  for text in ("python bin/check_tpu.py --config=", "--nocompile", "--compile_for=v5e,v6e", "install '.[tpu_check]'"):
+    assert text in told
+
+
+@pytest.mark.parametrize("flags, message", [
+  (["--config=configs/nothing.py"], "check_tpu: No config configs/nothing.py."),
+  (["--config=x.py", "--compile_for=v7"], "check_tpu: No TPU 'v7' is known"),
+])
+def test_refusals_are_one_line(flags, message):
+  refused = call(*flags)
+  assert refused.returncode == 1 and refused.stderr.splitlines()[-1].startswith(message)
+  assert "Traceback" not in refused.stderr
+
+
+def test_a_config_of_something_else_is_one_line(tmp_path):
+  path = tmp_path / "config.py"
+  path.write_text("def get_config():\n  return 3\n")
+  refused = call(f"--config={path}")
+  assert refused.returncode == 1
+  assert refused.stderr.splitlines()[-1] == f"check_tpu: {path} gives int, wanted is an Experiment or an Alternation."
+
+
+@pytest.mark.slow
+def test_a_tiny_experiment_passes_and_a_broken_one_does_not(tmp_path):
+  path = tmp_path / "config.py"
+  path.write_text(CONFIG)
+  passed = call(f"--config={path}", "--vocab=20", "--quick")
+  assert passed.returncode == 0, passed.stderr
+  assert "ok    update 16 x 4" in passed.stdout and "Nothing was found" in passed.stdout
+  path.write_text(CONFIG.replace("def get_config", PRINTING + "def get_config"))
+  failed = call(f"--config={path}", "--vocab=20", "--quick", "--nocompile")
+  assert failed.returncode == 1 and "FAIL  translate" in failed.stdout
+  assert any(line.startswith("nat_em: translate 16 x 4: PrintV2 ") for line in failed.stderr.splitlines())

@@ -1,0 +1,83 @@
+"""What in a graph a TPU does not take, found by reading the graph: no compiler is asked.
+
+Of each operator is told where the program made it, so that it can be mended there.
+"""
+import os
+import re
+
+import tensorflow as tf
+
+# Patterns of whole names of operators. Summaries and Print are those that TensorFlow's own TPU rewrite refuses.
+DENIED = {
+  "runs Python on the host": "(Eager)?PyFunc(Stateless)?",
+  "prints or writes a summary": "Print(V2)?|.*Summary(V2)?|Write.*Summary.*",
+  "has a result whose shape depends on values":
+    "Unique.*|Where|ListDiff|DynamicPartition|NonMaxSuppression(V[2-5])?|SparseToDense|StringSplit.*",
+  "is of ragged tensors": "Ragged.*",
+  "looks up a table on the host": "(Mutable|Anonymous)*(Dense)?HashTable.*|LookupTable.*|InitializeTable.*",
+  "reads or writes files or queues":
+    "(Read|Write|Matching)Files?|.*(Queue|Iterator|Dataset|Reader).*|(Save|Restore)(V2)?",
+  "draws from a state of its own, whose seed XLA ignores; use tf.random.stateless_...":
+    "Random(Uniform|UniformInt|StandardNormal|Gamma|Poisson.*|Shuffle)|TruncatedNormal|Multinomial|"
+    "Stateful(Uniform|StandardNormal|TruncatedNormal|Random).*",
+}
+KINDS = {
+  tf.string: "has strings, which stay on the host",
+  tf.float64: "is float64, which a TPU has not",
+}
+
+
+def findings(concrete):
+  """Returns a line for each input of unknown shape and each operator that a TPU does not take.
+
+  Args:
+    concrete: a concrete function; the bodies of its loops and the functions it calls are read too.
+  """
+  given = concrete.inputs[:len(concrete.inputs) - len(concrete.captured_inputs)]
+  wrong = [f"input {tensor.op.name} has the shape {tensor.shape}; a TPU wants every dimension known"
+           for tensor in given if not tensor.shape.is_fully_defined()]
+  for graph in _graphs(concrete.graph):
+    wrong += [f"{op.type} {op.name} {why}; from {origin(op)}" for op in graph.get_operations() if (why := denied(op))]
+  return list(dict.fromkeys(wrong))
+
+
+def denied(op):
+  """Returns why a TPU does not take an operator; "" if it does."""
+  for why, pattern in DENIED.items():
+    if re.fullmatch(pattern, op.type):
+      return why
+  kinds = {tensor.dtype for tensor in op.outputs} & KINDS.keys()
+  if not kinds or _is_message(op):
+    return ""
+  return KINDS[min(kinds, key=str)]
+
+
+def _is_message(op):
+  """Whether an operator is the text of assertions, which XLA leaves out."""
+  users = [user for tensor in op.outputs for user in tensor.consumers()]
+  return op.type == "Const" and all(user.type == "Assert" for user in users)
+
+
+def origin(op):
+  """Returns "path, line n" of the innermost line of a program, not of a library, that made an operator."""
+  frames = [frame for frame in op.traceback or () if "site-packages" not in frame.filename]
+  if not frames:
+    return "a library"
+  path = os.path.relpath(frames[-1].filename)
+  return f"{frames[-1].filename if path.startswith('..') else path}, line {frames[-1].lineno}"
+
+
+def count(concrete):
+  """Returns how many operators a concrete function has, those of its loops and calls with it."""
+  return sum(len(graph.get_operations()) for graph in _graphs(concrete.graph))
+
+
+def _graphs(graph, seen=None):
+  """Returns a graph and those of all functions that it may call."""
+  seen, found = set() if seen is None else seen, [graph]
+  # Private: the public way, as_graph_def().library, forgets where an operator came from.
+  for name, function in graph._functions.items():
+    if name not in seen:
+      seen.add(name)
+      found += _graphs(function.graph, seen)
+  return found
