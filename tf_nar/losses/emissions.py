@@ -29,7 +29,7 @@ def gathered_log_probs(states, table, bias, labels):
 def log_sums(states, table, bias):
   """Returns the logsumexp of the logits of each place: states float [..., D] -> float32 [...]."""
   table, bias = tf.convert_to_tensor(table), tf.convert_to_tensor(bias)  # Not variables: see tf.custom_gradient.
-  return _shaped(_swept(_chunks(states), table, bias), states)
+  return _shaped(_swept(_chunks(states, cross_entropy.ROWS), table, bias), states)
 
 
 def best_words(states, table, bias, forbid=()):
@@ -130,7 +130,7 @@ def _few(states):
   return tf.clip_by_value(places, 1, cross_entropy.ROWS)
 
 
-def _chunks(states, rows=cross_entropy.ROWS):
+def _chunks(states, rows):
   """float [..., D] -> [k, rows, D], the last chunk filled up."""
   states = tf.reshape(states, [-1, states.shape[-1]])
   states = tf.pad(states, [[0, -tf.shape(states)[0] % rows], [0, 0]])

@@ -149,7 +149,7 @@ class Model(keras.Model):
     """
     memory = self.net.encode(src)
     fertility, lengths, prior = self._candidates(src, memory, search)
-    places = tf.maximum(tf.reduce_max(lengths), 1)
+    places = length_parallel.places(lengths, self.config.net.max_length, src)
     sources, memory = tf.repeat(src, search.samples, axis=0), self.net.project(memory)
 
     def say(flat):  # [B N]: the rows of a sentence look at its one memory together.
