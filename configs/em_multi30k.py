@@ -5,7 +5,8 @@
       --valid_source=val.lc.norm.tok.en --valid_target=val.lc.norm.tok.de --out=data/multi30k_en_de
   python bin/em.py --config=configs/em_multi30k.py --data_dir=data/multi30k_en_de --workdir=runs/em_multi30k
 
-Hours on two CPU cores; the same command goes on after a stop. Measured: docs/results.md.
+Hours on two CPU cores; the same command goes on after a stop. Measured on test_2016, tokenised BLEU, one pass with ODD:
+30.0 after distillation, 31.3 and 33.3 after the EM rounds; teacher 39.8 (docs/results.md).
 """
 from configs import ar_multi30k
 from configs import nat_em_multi30k
@@ -17,9 +18,10 @@ def get_config():
     teacher=ar_multi30k.get_config(),
     student=nat_em_multi30k.get_config(),
     rounds=3,  # The first is plain distillation.
-    nbest=10,
+    nbest=5,
+    nbest_alpha=1.4,  # Else all is too short.
     warm_start_teacher=True,
     warm_start_student=True,
-    later_teacher_steps=800,
-    later_student_steps=1_500,
+    later_teacher_steps=480,
+    later_student_steps=960,
   )
