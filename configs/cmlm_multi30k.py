@@ -4,29 +4,18 @@
       --workdir=runs/cmlm
 
 Validation translates in 4 passes; bin/translate.py --set=search.passes=10 in as many as asked for.
-Measured: docs/results.md.
+Not measured yet.
 """
-import dataclasses
-
+from configs import nat_em_multi30k
 from tf_nar import config
-from tf_nar.layers import transformer
 from tf_nar.models import cmlm
 
 
 def get_config():
+  student = nat_em_multi30k.get_config()  # Nets and updates of the same size, to compare.
   return config.Experiment(
     family="cmlm",
-    model=cmlm.Config(dataclasses.replace(transformer.TINY, dropout=0.2)),
+    model=cmlm.Config(student.model.net),
     search=cmlm.Search(passes=4, lengths=3),
-    train=config.Train(
-      steps=2_400,
-      tokens_per_batch=4_096,
-      max_length=64,
-      optimizer=config.Optimizer(learning_rate=0.0025, warmup=800),
-      log_every=60,
-      validate_every=120,  # About an epoch.
-      patience=15,
-      keep=10,
-      average=10,
-    ),
+    train=student.train,
   )

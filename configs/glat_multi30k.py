@@ -3,32 +3,19 @@
   python bin/train.py --config=configs/glat_multi30k.py --data_dir=data/multi30k_en_de \\
       --workdir=runs/glat
 
-Measured: docs/results.md.
+Not measured yet.
 """
-import dataclasses
-
+from configs import nat_em_multi30k
 from tf_nar import config
-from tf_nar.layers import transformer
 from tf_nar.models import glat
 from tf_nar.ops import glancing
 
-STEPS = 2_400
-
 
 def get_config():
+  student = nat_em_multi30k.get_config()  # Nets and updates of the same size, to compare.
   return config.Experiment(
     family="glat",
-    model=glat.Config(dataclasses.replace(transformer.TINY, dropout=0.2), glance=glancing.Glance(updates=STEPS)),
+    model=glat.Config(student.model.net, glance=glancing.Glance(updates=student.train.steps)),
     search=glat.Search(odd=False),  # As the paper; search.odd=True says no word twice in a row.
-    train=config.Train(
-      steps=STEPS,
-      tokens_per_batch=4_096,
-      max_length=64,
-      optimizer=config.Optimizer(learning_rate=0.0025, warmup=800),
-      log_every=60,
-      validate_every=120,  # About an epoch.
-      patience=15,
-      keep=10,
-      average=10,
-    ),
+    train=student.train,
   )

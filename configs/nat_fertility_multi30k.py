@@ -4,29 +4,18 @@
   python bin/train.py --config=configs/nat_fertility_multi30k.py --data_dir=data/multi30k_en_de_aligned \\
       --workdir=runs/fertility
 
---set=model.copy=uniform, or soft, needs no alignments. Measured: docs/results.md.
+--set=model.copy=uniform, or soft, needs no alignments. Not measured yet.
 """
-import dataclasses
-
+from configs import nat_em_multi30k
 from tf_nar import config
-from tf_nar.layers import transformer
 from tf_nar.models import nat_fertility
 
 
 def get_config():
+  student = nat_em_multi30k.get_config()  # Nets and updates of the same size, to compare.
   return config.Experiment(
     family="nat_fertility",
-    model=nat_fertility.Config(dataclasses.replace(transformer.TINY, dropout=0.2)),
+    model=nat_fertility.Config(student.model.net),
     search=nat_fertility.Search(),
-    train=config.Train(
-      steps=2_400,
-      tokens_per_batch=4_096,
-      max_length=64,
-      optimizer=config.Optimizer(learning_rate=0.0025, warmup=800),
-      log_every=60,
-      validate_every=120,  # About an epoch.
-      patience=15,
-      keep=10,
-      average=10,
-    ),
+    train=student.train,
   )
