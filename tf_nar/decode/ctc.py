@@ -12,6 +12,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tf_nar import types
+from tf_nar.decode import argmax
 from tf_nar.ops import ctc
 from tf_nar.ops import words as words_lib
 
@@ -39,13 +40,9 @@ def greedy(logits, places, *, longest, forbid=()):
   Returns:
     A `types.Translation` of one candidate; its score is log p of the path, a lower bound of that of the sentence.
   """
-  sayable = words_lib.without(logits, forbid)
-  path = tf.argmax(sayable, -1, tf.int32)
-  log_p = tf.reduce_max(sayable, -1) - tf.reduce_logsumexp(logits, -1)  # [B, P]
-  inside = tf.sequence_mask(places, tf.shape(path)[1])
+  path, score = argmax.argmax(logits, places, forbid=forbid)
   tokens = ctc.collapse(path, places)[:, None, :longest]
-  score = tf.reduce_sum(tf.where(inside, log_p, 0.0), -1, keepdims=True)
-  return _ended(tokens, tf.where(places[:, None] > 0, score, _NEVER))
+  return _ended(tokens, tf.where(places > 0, score, _NEVER)[:, None])
 
 
 def prefix_beam(logits, places, *, beam, nbest, longest, forbid=()):

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tf_nar import types
 from tf_nar.decode import argmax
 from tf_nar.ops import dag
+from tf_nar.ops import masking
 
 
 class Graph(NamedTuple):
@@ -108,5 +109,4 @@ def _collapsed(tokens):
   """Leaves out what equals its left neighbour: int32 [..., T] -> int32 [..., T]."""
   pad = [[0, 0]] * (tokens.shape.rank - 1) + [[1, 0]]
   new = tokens != tf.pad(tokens, pad, constant_values=-1)[..., :-1]
-  order = tf.argsort(tf.cast(~new, tf.int32), stable=True)  # What stays, in its order, then the rest.
-  return tf.gather(tf.where(new, tokens, types.PAD), order, batch_dims=tokens.shape.rank - 1)
+  return masking.packed(tokens, new)

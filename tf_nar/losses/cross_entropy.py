@@ -50,8 +50,7 @@ def _swept(states, table, bias, labels, weight, smoothing):
   @tf.custom_gradient
   def total(states, table, bias):
     # The bias is the weight of a feature that is always one: its gradient comes with the table's.
-    output = tf.cast(tf.concat([tf.transpose(table), bias[None]], 0), states.dtype)  # [D + 1, V]
-    states = tf.concat([states, tf.ones_like(states[:, :1])], 1)  # [places, D + 1]
+    output, states = with_bias(table, bias, states.dtype), with_one(states)  # [D + 1, V], [places, D + 1]
 
     # An index, unlike a slice from a computed place, has a shape that XLA knows.
     chunks = [tf.reshape(x, [-1, ROWS, *x.shape[1:]]) for x in (states, labels, weight)]
@@ -83,6 +82,16 @@ def _swept(states, table, bias, labels, weight, smoothing):
     return loss, gradient
 
   return total(states, table, bias)
+
+
+def with_bias(table, bias, dtype):
+  """Returns the output layer [D + 1, V] for states with a feature that is always one, whose weight is the bias."""
+  return tf.cast(tf.concat([tf.transpose(table), bias[None]], 0), dtype)
+
+
+def with_one(states):
+  """float [..., D] -> float [..., D + 1]."""
+  return tf.concat([states, tf.ones_like(states[..., :1])], -1)
 
 
 def _chunk(states, output, labels, weight):

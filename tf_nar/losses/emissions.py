@@ -62,11 +62,11 @@ def label_log_probs(states, table, bias, labels):
     bias: float32 [V].
     labels: int32 [...].
   """
-  output = _output(tf.convert_to_tensor(table), tf.convert_to_tensor(bias), states.dtype)
+  output = cross_entropy.with_bias(tf.convert_to_tensor(table), tf.convert_to_tensor(bias), states.dtype)
 
   def log_probs(chunk):
     rows, label = chunk
-    logits = tf.matmul(_with_one(rows), output)
+    logits = tf.matmul(cross_entropy.with_one(rows), output)
     # From the same rounded logits, so that log p is 0 at most; the sum over words is softmax's.
     at = lambda x, word: tf.cast(tf.gather(x, word, batch_dims=1), tf.float32)
     best = tf.argmax(logits, -1, tf.int32)
@@ -85,7 +85,7 @@ def _swept(chunks, table, bias):
   @tf.custom_gradient
   def sums(chunks, table, bias):
     # The bias is the weight of a feature that is always one: its gradient comes with the table's.
-    output, chunks = _output(table, bias, chunks.dtype), _with_one(chunks)
+    output, chunks = cross_entropy.with_bias(table, bias, chunks.dtype), cross_entropy.with_one(chunks)
     found = tf.map_fn(lambda x: _log_sum(x, output), chunks, parallel_iterations=1, fn_output_signature=tf.float32)
 
     def gradient(up):
@@ -113,15 +113,6 @@ def _log_sum(chunk, output):
   best = tf.argmax(logits, -1, tf.int32)
   at = lambda x: tf.cast(tf.gather(x, best, batch_dims=1), tf.float32)
   return at(logits) - tf.math.log(at(tf.nn.softmax(logits)))
-
-
-def _output(table, bias, dtype):
-  """Returns [D + 1, V] for states with a feature that is always one, whose weight is the bias."""
-  return tf.cast(tf.concat([tf.transpose(table), bias[None]], 0), dtype)
-
-
-def _with_one(states):
-  return tf.concat([states, tf.ones_like(states[..., :1])], -1)
 
 
 def _few(states):

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tf_nar import types
+from tf_nar.ops import masking
 from tf_nar.ops import noise
 
 BLANK = types.MASK  # Reserved, so never a word of a text.
@@ -133,11 +134,8 @@ def shown(seed, wrong, among, ratio):
 
 def collapse(path, places):
   """Merges repeats, drops blanks: int32 [B, P] -> int32 [B, P], words, then PAD."""
-  size = tf.shape(path)[1]
   new = path != tf.pad(path, [[0, 0], [1, 0]], constant_values=BLANK)[:, :-1]
-  kept = new & (path != BLANK) & tf.sequence_mask(places, size)
-  order = tf.argsort(tf.where(kept, tf.range(size), size), stable=True)
-  return tf.gather(tf.where(kept, path, types.PAD), order, batch_dims=1)
+  return masking.packed(path, new & (path != BLANK) & tf.sequence_mask(places, tf.shape(path)[1]))
 
 
 def _by_place(lattice):

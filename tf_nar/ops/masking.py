@@ -23,3 +23,9 @@ def causal(size):
 def shift_right(x):
   """float [B, T, D] -> float [B, T, D]: a zero vector first, the last place gone."""
   return tf.pad(x, [[0, 0], [1, 0], [0, 0]])[:, :-1]
+
+
+def packed(tokens, kept):
+  """Moves what is kept to the front, in its order: int32 [..., T], bool [..., T] -> int32 [..., T], then PAD."""
+  order = tf.argsort(tf.cast(~kept, tf.int32), stable=True)
+  return tf.gather(tf.where(kept, tokens, types.PAD), order, batch_dims=tokens.shape.rank - 1)
