@@ -3,11 +3,15 @@
   python bin/evaluate.py --workdir=runs/de_en --source=test.de --reference=test.en
   python bin/evaluate.py --workdir=runs/nat --source=test.de --reference=test.en --set=search.lengths=9 \\
       --rescore_with=runs/ar --output=runs/nat/test.json
+  python bin/evaluate.py --workdir=runs/nat --source=test.de --reference=test.en --speed_beside=runs/ar
 
 Prints a table and writes it, with configuration, commit and hashes of the files, to --output; the
 translations go beside it (report.hypotheses.txt). If the vocabulary is of tokenised text, source and
 reference must be so too, and BLEU is of that kind (tok:none); otherwise it is sacreBLEU's usual (tok:13a).
+--speed_beside measures the time a sentence takes, alone and among 128, in turns with another run's search.
+bin/report.py makes a table and a plot of several reports.
 """
+import dataclasses
 import os
 import sys
 
@@ -30,6 +34,8 @@ REFERENCE = flags.DEFINE_string("reference", None, "Their translations, as many 
 OUTPUT = flags.DEFINE_string("output", "", "The report; report.json in the workdir if empty.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
 RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, as the AR teacher, that ranks the candidates.")
+SPEED_BESIDE = flags.DEFINE_string(
+  "speed_beside", "", "A run, as the AR teacher, to compare the speed with; speed is not measured if empty.")
 TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens a batch, over all length candidates.",
                               lower_bound=1)
 
@@ -42,11 +48,15 @@ def evaluate():
   run = runs.load(WORKDIR.value, SET.value)
   rescore = rescoring.by(runs.load(RESCORE_WITH.value), run) if RESCORE_WITH.value else None
   search = corpus.searcher(run.model, run.experiment.search, rescore)
+  longest = run.experiment.model.net.max_length
   with progress.Progress("translate", total=len(sources)) as bar:
     hypotheses, rows = testset.measure(
-        search, run.vocab, sources, references,
-        tokens_per_batch=corpus.places(run.experiment.search, TOKENS.value),
-        longest=run.experiment.model.net.max_length, progress=bar.advance)
+        search, run.vocab, sources, references, longest=longest, progress=bar.advance,
+        tokens_per_batch=corpus.places(run.experiment.search, TOKENS.value))
+  rows += testset.surprise(corpus.scorer(run.model), run.vocab, sources, references,
+                           tokens_per_batch=TOKENS.value, longest=longest)
+  if SPEED_BESIDE.value:
+    rows += speed(search, run, sources)
   print(report.table(rows))
   path = OUTPUT.value or os.path.join(WORKDIR.value, "report.json")
   with lines.writing(f"{os.path.splitext(path)[0]}.hypotheses.txt") as write:
@@ -54,7 +64,20 @@ def evaluate():
       write(hypothesis)
   files = {"source": SOURCE.value, "reference": REFERENCE.value}
   known = report.facts(run.experiment, WORKDIR.value, files)
-  report.write(path, rows, {**known, "rescored_with": RESCORE_WITH.value})
+  report.write(path, rows, {**known, "rescored_with": RESCORE_WITH.value,
+                             "speed_beside": SPEED_BESIDE.value})
+
+
+def speed(search, run, sources):
+  """Returns the rows of the speed beside another run, which searches as its config says."""
+  other = runs.load(SPEED_BESIDE.value)
+  if other.vocab.sha256 != run.vocab.sha256:
+    raise ValueError(f"--speed_beside={SPEED_BESIDE.value} has another vocabulary than {run.workdir}; give a run of "
+                     "the same data.")
+  name = f"{other.experiment.family} {dataclasses.asdict(other.experiment.search)}"
+  baseline = corpus.searcher(other.model, other.experiment.search)
+  longest = min(each.experiment.model.net.max_length for each in (run, other))
+  return list(testset.speed(search, baseline, name, run.vocab, sources, longest=longest))
 
 
 def main(argv):

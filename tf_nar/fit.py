@@ -5,7 +5,6 @@ Called in the scope of a strategy (train/strategy.py), it trains under it.
 import functools
 import os
 
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -100,10 +99,10 @@ class Validation:
     said = [candidates[0].tokens if candidates else [types.EOS] for candidates in found]
     texts = [self._vocab.decode(ids) for ids in said]
     log_probs = corpus.score(self._score, self._pairs, **options)
-    sayable, lengths = np.isfinite(log_probs), np.array([len(target) for _, target in self._pairs])
+    lengths = [len(target) for _, target in self._pairs]
     numbers = {
       "bleu": bleu.bleu(texts, self._references, tokenized=self._vocab.tokenized).value,
-      "ncm": multimodality.normalised_multimodality(log_probs[sayable], lengths[sayable]),
+      "ncm": multimodality.normalised_multimodality(log_probs, lengths),
       "repeats": repetition.repetition([ids[:-1] if ids[-1:] == [types.EOS] else ids for ids in said]),
     }
     rows = zip(self._sources[:SAMPLES], texts, self._references, strict=False)

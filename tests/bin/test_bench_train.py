@@ -1,15 +1,11 @@
 """bin/bench_train.py from flags to what it prints and writes, on a model of no size."""
-import importlib.util
 import json
-import pathlib
 
 import pytest
-from absl import flags
 
 from tests.data import folders
 from tf_nar.train import speed
 
-PROGRAM = pathlib.Path(__file__).parents[2] / "bin" / "bench_train.py"
 CONFIG = """
 from tf_nar import config
 from tf_nar.layers import transformer
@@ -25,21 +21,13 @@ SHORT = ["--rounds=2", "--updates=1"]
 
 
 @pytest.fixture
-def call(monkeypatch, tmp_path):
+def call(monkeypatch, tmp_path, load):
   """Returns a function that runs the program on a tiny config."""
   monkeypatch.setattr(speed, "LEAST", 0.0)
 
   def run(*arguments):
     (tmp_path / "config.py").write_text(CONFIG)
-    values = flags.FlagValues()  # Programs share names of flags, so each has its own set.
-    with monkeypatch.context() as patch:
-      for kind in ("DEFINE_string", "DEFINE_multi_string", "DEFINE_integer", "DEFINE_enum"):
-        define = getattr(flags, kind)
-        patch.setattr(flags, kind, lambda *args, define=define, **kw: define(*args, flag_values=values, **kw))
-      spec = importlib.util.spec_from_file_location("bench_train_program", PROGRAM)
-      program = importlib.util.module_from_spec(spec)
-      spec.loader.exec_module(program)
-    program.main(values(["bench_train.py", f"--config={tmp_path}/config.py", *arguments]))
+    load("bench_train")[1](f"--config={tmp_path}/config.py", *arguments)
 
   return run
 

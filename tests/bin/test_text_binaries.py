@@ -1,22 +1,19 @@
 """translate, score and evaluate from flags to files, around a model that spells sentences backwards."""
-import importlib.util
 import io
 import json
-import pathlib
 from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
 from absl import app
-from absl import flags
 
 import tf_nar
 from tf_nar import config
 from tf_nar import types
 from tf_nar.data import vocab as vocab_lib
+from tf_nar.evaluate import testset
 from tf_nar.models import ar
 
-BIN = pathlib.Path(__file__).parents[2] / "bin"
 VOCAB = vocab_lib.WordList([*types.SPECIALS, *"abcdefgh"])
 
 
@@ -40,9 +37,9 @@ class Backwards:
 
 
 @pytest.fixture
-def call(monkeypatch):
+def call(monkeypatch, load):
   """Returns a function that runs a program with arguments, as a shell would, and gives what it loaded."""
-  def load(workdir, overrides=()):
+  def load_run(workdir, overrides=()):
     net = ar.transformer.Config(max_length=6)
     experiment = config.Experiment("ar", ar.Config(net), ar.Search(beam=4))
     for assignment in overrides:
@@ -50,16 +47,8 @@ def call(monkeypatch):
     return SimpleNamespace(experiment=experiment, model=Backwards(), vocab=VOCAB, workdir=workdir)
 
   def run(name, *arguments):
-    values = flags.FlagValues()  # The programs share names of flags, so each has its own set.
-    with monkeypatch.context() as patch:
-      patch.setattr(tf_nar, "runs", SimpleNamespace(load=load), raising=False)
-      for kind in ("DEFINE_string", "DEFINE_multi_string", "DEFINE_integer", "DEFINE_bool"):
-        define = getattr(flags, kind)
-        patch.setattr(flags, kind, lambda *args, define=define, **kw: define(*args, flag_values=values, **kw))
-      spec = importlib.util.spec_from_file_location(name, BIN / f"{name}.py")
-      program = importlib.util.module_from_spec(spec)
-      spec.loader.exec_module(program)
-    program.main(values([name, "--workdir=runs/x", *map(str, arguments)]))
+    monkeypatch.setattr(tf_nar, "runs", SimpleNamespace(load=load_run), raising=False)
+    load(name)[1]("--workdir=runs/x", *arguments)
   return run
 
 
@@ -140,7 +129,19 @@ def test_evaluate(call, text, tmp_path, capsys):
   assert content["facts"]["experiment"]["search"]["beam"] == 7
   assert content["facts"]["data"]["source"]["lines"] == 2
   assert (tmp_path / "out/report.hypotheses.txt").read_text() == reference.read_text()
-  assert "tok:none" in capsys.readouterr().out
+  said = capsys.readouterr().out
+  assert "tok:none" in said and "milliseconds" not in said
+  assert content["rows"]["ncm"]["value"] == pytest.approx((11 * 0.5 + 100 * 2) / 11)
+
+
+def test_evaluate_beside_another_run(call, text, tmp_path, monkeypatch):
+  monkeypatch.setattr(testset, "CROWD", 2)
+  source, reference = text("src", "c b a\ne d\n"), text("ref", "a b c\nd e\n")
+  call("evaluate", f"--source={source}", f"--reference={reference}", f"--output={tmp_path}/report.json",
+       "--speed_beside=runs/ar")
+  content = json.loads((tmp_path / "report.json").read_text())
+  assert content["facts"]["speed_beside"] == "runs/ar"
+  assert "seconds of ar {'beam': 4" in content["rows"]["times_baseline_batch_2"]["signature"]
 
 
 @pytest.mark.parametrize("name, arguments, message", [

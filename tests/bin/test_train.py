@@ -1,12 +1,10 @@
 """bin/train.py from flags to `fit.fit`."""
-import importlib.util
 import pathlib
 import subprocess
 import sys
 
 import pytest
 from absl import app
-from absl import flags
 
 from tf_nar.train import preemption
 
@@ -22,23 +20,15 @@ def get_config():
 
 
 @pytest.fixture
-def call(monkeypatch, tmp_path):
+def call(monkeypatch, tmp_path, load):
   """Returns a function that runs the program and gives the call of `fit.fit`, which does not train."""
   calls = []
   (tmp_path / "config.py").write_text(CONFIG)
 
   def run(*arguments, fit=lambda *args, **kw: calls.append((args, kw))):
-    values = flags.FlagValues()  # Programs share names of flags, so each has its own set.
-    with monkeypatch.context() as patch:
-      for kind in ("DEFINE_string", "DEFINE_multi_string", "DEFINE_list"):
-        define = getattr(flags, kind)
-        patch.setattr(flags, kind, lambda *args, define=define, **kw: define(*args, flag_values=values, **kw))
-      spec = importlib.util.spec_from_file_location("train_program", PROGRAM)
-      program = importlib.util.module_from_spec(spec)
-      spec.loader.exec_module(program)
+    program, main = load("train")
     monkeypatch.setattr(program.fit, "fit", fit)
-    given = [f"--config={tmp_path}/config.py", "--data_dir=data", "--workdir=runs/x", *arguments]
-    program.main(values(["train.py", *given]))
+    main(f"--config={tmp_path}/config.py", "--data_dir=data", "--workdir=runs/x", *arguments)
     return calls[-1]
 
   return run

@@ -174,3 +174,10 @@ def test_length_candidates_share_the_places_of_a_batch():
   assert corpus.places(SimpleNamespace(samples=10), 8_192) == 819
   assert corpus.places(SimpleNamespace(beam=5), 8_192) == 8_192
   assert corpus.places(SimpleNamespace(lengths=9), 4) == 1
+
+
+def test_neighbours_are_of_about_one_length():
+  sources = [[5] * n + [1] for n in (11, 2, 3, 1, 9)]
+  short, long = corpus.neighbours(sources, 2, longest=11)
+  assert short.shape == (2, 8) and (short > 0).sum(1).tolist() == [2, 3]
+  assert long.shape == (2, 11) and (long > 0).sum(1).tolist() == [4, 10]

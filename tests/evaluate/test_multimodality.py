@@ -16,14 +16,19 @@ def test_it_is_a_ratio_of_sums():
   assert multimodality.normalised_multimodality([-1.0, -8.0], [1, 2]) == 3.0
 
 
-def test_the_length_can_be_taken_out():
-  assert multimodality.normalised_multimodality([-3.0, -5.0], [2, 2], length_log_probs=[-1.0, -3.0]) == 1.0
+def test_weights_count_on_both_sides():
+  assert multimodality.normalised_multimodality([-3.0, -5.0], [2, 1], [0.5, 1.0]) == 6.5 / 2
+
+
+def test_what_cannot_be_said_is_left_out():
+  assert multimodality.normalised_multimodality([-1.0, -math.inf, -5.0], [2, 7, 1]) == 2.0
 
 
 @pytest.mark.parametrize("log_probs, lengths, message", [
     ([-1.0], [1, 2], "as many scores as targets; got 1 and 2"),
-    ([], [], "no target token"),
-    ([-1.0, -math.inf], [1, 1], "1 of 2 scores are not finite; leave out"),
+    ([], [], "Of 0 targets the model can say no token"),
+    ([-math.inf], [3], "Of 1 targets the model can say no token"),
+    ([-1.0, math.nan], [1, 1], "1 of 2 scores are no numbers"),
 ])
 def test_refusals(log_probs, lengths, message):
   with pytest.raises(ValueError, match=message):

@@ -49,6 +49,45 @@ def test_measure_refuses_other_counts():
     testset.measure(stutter, VOCAB, ["a"], REFERENCES, tokens_per_batch=8, longest=9)
 
 
+def test_surprise_is_the_mean_over_tokens_that_can_be_said():
+  # A nat a token and one more a sentence; "b c" cannot be said.
+  def score(src, tgt):
+    tokens = tf.math.count_nonzero(tgt, 1, dtype=tf.float32)
+    return tf.where(tgt[:, 0] == VOCAB.encode("b")[0], -float("inf"), -tokens - 1)
+  row, = testset.surprise(
+    score, VOCAB, ["a", "b c", "d"], ["a", "b c", "c d e"], tokens_per_batch=64, longest=9)
+  assert row.name == "ncm" and row.value == pytest.approx((3 + 5) / (2 + 4))
+  assert "1 pairs left out" in row.signature
+
+
+def test_speed_is_taken_in_turns_with_the_baseline(monkeypatch):
+  monkeypatch.setattr(testset, "CROWD", 2)
+  calls = []
+  named = lambda name: lambda src: calls.append((name, *src.shape)) or stutter(src)
+  rows = testset.speed(named("ours"), named("theirs"), "theirs", VOCAB, ["a b c", "d", "e f"], longest=9)
+  found = {row.name: row for row in rows}
+  alone = [(name, 1, 8) for _ in range(4) for name in ("ours", "theirs")]  # The first turn warms up.
+  assert calls[0] == ("ours", 1, 8) and sorted(calls[:8]) == sorted(alone)
+  assert calls[2:8] == alone[2:8]
+  assert calls[-2:] == [("ours", 2, 8), ("theirs", 2, 8)]
+  assert found["milliseconds_batch_1"].value > 0 and "median of 3 sentences" in found["milliseconds_batch_1"].signature
+  assert found["sentences_per_second_batch_2"].value > 0
+  assert found["times_baseline_batch_1"].value > 0
+  assert "seconds of theirs" in found["times_baseline_batch_2"].signature
+
+
+def test_speed_refuses_a_small_test_set():
+  with pytest.raises(ValueError, match="at least 128 sentences; got 1"):
+    list(testset.speed(stutter, stutter, "it", VOCAB, ["a"], longest=9))
+
+
+def test_in_turns_takes_each_ones_time():
+  ticks = iter(range(0, 1000, 3))
+  both, groups = {"one": stutter, "other": stutter}, [tf.constant([[5, 1]])] * 2
+  took = cost.in_turns(both, groups, clock=lambda: float(next(ticks)))
+  assert took == {"one": [3.0, 3.0], "other": [3.0, 3.0]}
+
+
 def test_meter_adds_up_all_but_the_warm_up():
   seconds = iter([10.0, 12.0, 20.0, 25.0])
   meter = cost.Meter(stutter, clock=lambda: next(seconds))

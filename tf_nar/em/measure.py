@@ -89,9 +89,8 @@ def ncm(score, pairs, run, alternation):
   pairs = [pair for pair in pairs if max(len(pair.src), len(pair.tgt)) <= longest]
   log_probs = corpus.score(score, [(pair.src, pair.tgt) for pair in pairs],
                            tokens_per_batch=alternation.tokens_per_batch, longest=longest)
-  weights, lengths = np.array([pair.weight for pair in pairs]), np.array([len(pair.tgt) for pair in pairs])
-  weights, lengths, log_probs = (x[np.isfinite(log_probs)] for x in (weights, lengths, log_probs))
-  return multimodality.normalised_multimodality(weights * log_probs, weights * lengths)
+  weights = np.array([pair.weight for pair in pairs])
+  return multimodality.normalised_multimodality(log_probs, [len(pair.tgt) for pair in pairs], weights)
 
 
 def _translators(student, teacher, alternation):

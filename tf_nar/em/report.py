@@ -7,6 +7,7 @@ import tensorflow as tf
 from tf_nar.data import atomic
 from tf_nar.em import alternate
 from tf_nar.em import measure
+from tf_nar.evaluate import plots
 
 FILE, PLOT = "em.json", "em.png"
 COLUMNS = {  # Heading -> the measure, or the first of several that there is.
@@ -83,30 +84,22 @@ def scalars(row, workdir):
 
 def plot(rows, workdir):
   """Draws em.png: NCM and translations by round. Returns whether matplotlib is there to do it."""
+  bleus = ("teacher", "argmax", "ODD", "rescored")
   try:
-    import matplotlib
+    with plots.drawing(os.path.join(workdir, PLOT), columns=2, size=(9, 3.5)) as (left, right):
+      for axis, names in ((left, ("NCM raw", "distilled", "selected")), (right, bleus)):
+        for name in names:
+          points = [(row["round"], value) for row in rows if (value := _first(row, COLUMNS[name])) is not None]
+          if points:
+            axis.plot(*zip(*points, strict=True), marker="o", label=name.removeprefix("NCM "))
+        axis.set_xlabel("round")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        if axis.lines:
+          axis.legend()
+      left.set_ylabel("NCM, nats a token")
+      right.set_ylabel("validation BLEU")
   except ImportError:
     return False  # The table says the same.
-  matplotlib.use("Agg")
-  from matplotlib import pyplot
-  figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.5))
-  bleus = ("teacher", "argmax", "ODD", "rescored")
-  for axis, names in ((left, ("NCM raw", "distilled", "selected")), (right, bleus)):
-    for name in names:
-      points = [(row["round"], value) for row in rows if (value := _first(row, COLUMNS[name])) is not None]
-      if points:
-        axis.plot(*zip(*points, strict=True), marker="o", label=name.removeprefix("NCM "))
-    axis.set_xlabel("round")
-    axis.xaxis.get_major_locator().set_params(integer=True)
-    if axis.lines:
-      axis.legend()
-  left.set_ylabel("NCM, nats a token")
-  right.set_ylabel("validation BLEU")
-  figure.tight_layout()
-  # Through a GFile, for the folder may be gs://.
-  with atomic.renamed(os.path.join(workdir, PLOT)) as path, tf.io.gfile.GFile(path, "wb") as file:
-    figure.savefig(file, format="png", dpi=120)
-  pyplot.close(figure)
   return True
 
 

@@ -128,6 +128,19 @@ def stream(run, items, window=WINDOW):
     yield from run(chunk)
 
 
+def neighbours(sources, rows, longest=None):
+  """Returns a list of int32 [rows, S]: sources of about one length together, shortest first; the odd ones are left out.
+
+  Args:
+    sources: lists of ids with EOS.
+    rows: sentences a group.
+    longest: as for `translate`.
+  """
+  order = sorted(sources, key=len)
+  cut = [order[start:start + rows] for start in range(0, len(order) - rows + 1, rows)]
+  return [_padded(some, (rows, _rounded(len(some[-1]), longest))) for some in cut]
+
+
 def _groups(indices, lengths, tokens_per_batch, longest):
   """Yields (indices of the sentences, (rows, length) to pad them to), the longest sentences first."""
   if tokens_per_batch < 1:
@@ -139,13 +152,17 @@ def _groups(indices, lengths, tokens_per_batch, longest):
                      "cut or drop it.")
   start = 0
   while start < len(order):
-    length = -(-max(order[start][0], 1) // STEP) * STEP
-    length = length if longest is None else min(length, longest)
+    length = _rounded(order[start][0], longest)
     fit = max(1, tokens_per_batch // length)
     rows = [i for _, i in order[start:start + fit]]
     left = 1 << (len(rows) - 1).bit_length()  # The next power of two, at least as many as there are.
     yield rows, (min(fit, left), length)
     start += fit
+
+
+def _rounded(length, longest):
+  length = -(-max(length, 1) // STEP) * STEP
+  return length if longest is None else min(length, longest)
 
 
 def _padded(sentences, shape):

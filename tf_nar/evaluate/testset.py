@@ -1,4 +1,5 @@
 """Translates a test set and measures the translations: all that a line of a results table needs."""
+import statistics
 from typing import NamedTuple
 
 from tf_nar import types
@@ -6,8 +7,11 @@ from tf_nar.evaluate import bleu
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import cost
 from tf_nar.evaluate import lines
+from tf_nar.evaluate import multimodality
 from tf_nar.evaluate import repetition
 from tf_nar.evaluate import report
+
+SINGLE, CROWD = 100, 128  # Sentences asked for one by one, and all together, to take the time.
 
 
 class Measured(NamedTuple):
@@ -83,3 +87,46 @@ def _cost(meter, sentences, tokens_per_batch):
   yield report.Row("sentences_per_second", rate,
                    f"wall clock of the search and the copy back, after one warm-up call; sorted by length, "
                    f"up to {tokens_per_batch} padded source tokens a batch, {meter.calls} batches")
+
+
+def surprise(score, vocab, sources, references, *, tokens_per_batch, longest):
+  """Yields the row of how unlikely a model finds the references.
+
+  Args:
+    score: maps int32 [B, S], int32 [B, T] to log p float32 [B].
+    vocab, sources, references, tokens_per_batch, longest: as for `measure`.
+  """
+  pairs = list(lines.encode_pairs(zip(sources, references, strict=True), vocab, longest))
+  log_probs = corpus.score(score, pairs, tokens_per_batch=tokens_per_batch, longest=longest)
+  left_out = int((log_probs == -float("inf")).sum())
+  if left_out < len(pairs):
+    ncm = multimodality.normalised_multimodality(log_probs, [len(target) for _, target in pairs])
+    yield report.Row("ncm", ncm, "nats a model token of the references, EOS counted, by the score of the family; "
+                     f"{left_out} pairs left out that it cannot say")
+
+
+def speed(search, baseline, name, vocab, sources, *, longest):
+  """Yields the rows of how fast a search is beside another, both asked in turns for the same sentences.
+
+  Args:
+    search, baseline: int32 [B, S] -> `types.Translation`.
+    name: what the baseline is.
+    vocab, sources, longest: as for `measure`.
+
+  Raises:
+    ValueError: for fewer than `CROWD` sentences.
+  """
+  if len(sources) < CROWD:
+    raise ValueError(f"Speed is measured on at least {CROWD} sentences; got {len(sources)}: give a longer test set.")
+  ids = list(lines.encode(sources, vocab, longest))
+  alone = corpus.neighbours(ids[::max(len(ids) // SINGLE, 1)][:SINGLE], 1, longest)
+  took = {1: cost.in_turns({"ours": search, "baseline": baseline}, alone),
+          CROWD: cost.in_turns({"ours": search, "baseline": baseline}, corpus.neighbours(ids, CROWD, longest))}
+  how = "wall clock of the search and the copy back, ids in and out, in turns with the baseline"
+  milliseconds = [1000 * each for each in took[1]["ours"]]
+  yield report.Row("milliseconds_batch_1", statistics.median(milliseconds), f"median of {len(alone)} sentences; {how}")
+  rate = CROWD * len(took[CROWD]["ours"]) / sum(took[CROWD]["ours"])
+  yield report.Row(f"sentences_per_second_batch_{CROWD}", rate, f"sentences of about one length together; {how}")
+  for size, of in took.items():
+    yield report.Row(f"times_baseline_batch_{size}", sum(of["baseline"]) / sum(of["ours"]),
+                     f"seconds of {name} by seconds of this, the same sentences in turns, batches of {size}")

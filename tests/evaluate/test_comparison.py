@@ -1,0 +1,36 @@
+import pytest
+
+from tf_nar.evaluate import comparison
+from tf_nar.evaluate import report
+
+
+def system(name, bleu, ms=None, *, signature="tok:none"):
+  rows = [report.Row("bleu_tokenized", bleu, signature), report.Row("repetition_words", 0.012, "share")]
+  rows += [] if ms is None else [report.Row("milliseconds_batch_1", ms, "median of 100 sentences"),
+                                 report.Row("times_baseline_batch_1", 10 / ms, "seconds of ar by seconds of this")]
+  return comparison.system(name, rows)
+
+
+def test_table_has_the_columns_that_somebody_has():
+  assert comparison.table([system("teacher", 40.0, 10.0), system("student", 33.333)]) == (
+    "| system | BLEU | repeats | ms alone | × baseline |\n"
+    "| --- | --- | --- | --- | --- |\n"
+    "| teacher | 40.00 | 1.20% | 10.0 | 1.0 |\n"
+    "| student | 33.33 | 1.20% |  |  |")
+
+
+def test_plot_shows_those_whose_speed_was_measured(tmp_path):
+  path = tmp_path / "plot.png"
+  assert comparison.plot([system("teacher", 40.0, 10.0), system("student", 33.3)], str(path)) == 1
+  assert path.read_bytes().startswith(b"\x89PNG")
+  assert not comparison.plot([system("student", 33.3)], str(tmp_path / "none.png"))
+  assert [each.name for each in tmp_path.iterdir()] == ["plot.png"]
+
+
+def test_unlike_numbers_are_refused():
+  comparison.comparable([system("one", 40.0, 10.0), system("other", 40.0)])
+  with pytest.raises(ValueError, match="bleu_tokenized of 'one' and 'other' cannot be compared: it is 'tok:none'"):
+    comparison.comparable([system("one", 40.0), system("other", 40.0, signature="tok:13a")])
+  raw = comparison.system("raw", [report.Row("bleu_detokenized", 40.0, "tok:13a")])
+  with pytest.raises(ValueError, match="BLEU of tokenised and of raw text"):
+    comparison.comparable([system("one", 40.0), raw])

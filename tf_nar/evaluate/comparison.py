@@ -1,0 +1,77 @@
+"""Several reports as one table and one plot, to compare systems by."""
+from typing import NamedTuple
+
+from tf_nar.evaluate import plots
+
+COLUMNS = {  # Heading -> (rows of a report, of which the first that is there counts; how to write it)
+  "BLEU": (("bleu_tokenized", "bleu_detokenized"), "{:.2f}"),
+  "chrF": (("chrf_tokenized", "chrf_detokenized"), "{:.1f}"),
+  "repeats": (("repetition_words",), "{:.2%}"),
+  "length ratio": (("length_ratio",), "{:.3f}"),
+  "NCM": (("ncm",), "{:.3f}"),
+  "passes": (("passes",), "{:.4g}"),
+  "ms alone": (("milliseconds_batch_1",), "{:.1f}"),
+  "× baseline": (("times_baseline_batch_1",), "{:.1f}"),
+  "sentences/s, 128": (("sentences_per_second_batch_128",), "{:.0f}"),
+  "× baseline, 128": (("times_baseline_batch_128",), "{:.1f}"),
+}
+
+
+class System(NamedTuple):
+  """A report under the name it has in a comparison."""
+
+  name: str
+  values: dict  # Row name -> value.
+  signatures: dict  # Row name -> signature.
+
+
+def system(name, rows):
+  """Returns the `System` of a list of `report.Row`."""
+  return System(name, {row.name: row.value for row in rows}, {row.name: row.signature for row in rows})
+
+
+def comparable(systems):
+  """Refuses systems whose BLEU, or whose baseline of speed, is not of one kind.
+
+  Raises:
+    ValueError: for two signatures of one number.
+  """
+  for key in (*COLUMNS["BLEU"][0], "times_baseline_batch_1"):
+    kinds = {each.signatures[key]: each.name for each in systems if key in each.signatures}
+    if len(kinds) > 1:
+      (first, one), (second, other), *_ = kinds.items()
+      raise ValueError(f"{key} of {one!r} and {other!r} cannot be compared: it is {first!r} of one and {second!r} of "
+                       "the other; measure both in the same way.")
+  if len({key for key in COLUMNS["BLEU"][0] for each in systems if key in each.values}) > 1:
+    raise ValueError("BLEU of tokenised and of raw text cannot be compared; measure all in the same way.")
+
+
+def table(systems):
+  """Returns the systems as a table in Markdown, a line each; columns that nobody has are left out."""
+  shown = {head: column for head, column in COLUMNS.items() if any(_value(each, head) is not None for each in systems)}
+  lines = [["system", *shown], ["---"] * (1 + len(shown))]
+  for each in systems:
+    values = [(_value(each, head), form) for head, (_, form) in shown.items()]
+    lines.append([each.name, *("" if value is None else form.format(value) for value, form in values)])
+  return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def plot(systems, path):
+  """Draws BLEU against the time of a sentence alone, as a PNG file. Returns how many systems have both."""
+  points = [(_value(each, "ms alone"), _value(each, "BLEU"), each.name) for each in systems]
+  points = [point for point in points if None not in point]
+  if points:
+    with plots.drawing(path, size=(8, 5)) as axis:
+      for milliseconds, bleu, name in points:
+        axis.scatter(milliseconds, bleu)
+        axis.annotate(name, (milliseconds, bleu), xytext=(5, 3), textcoords="offset points", fontsize=8)
+      axis.set_xscale("log")
+      axis.margins(x=0.2)
+      axis.set_xlabel("milliseconds a sentence, one at a time")
+      axis.set_ylabel("BLEU")
+      axis.grid(alpha=0.3)
+  return len(points)
+
+
+def _value(system, head):
+  return next((system.values[key] for key in COLUMNS[head][0] if key in system.values), None)

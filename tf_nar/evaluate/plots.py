@@ -1,0 +1,31 @@
+"""A plot is a PNG file, made without a screen."""
+import contextlib
+
+import tensorflow as tf
+
+from tf_nar.data import atomic
+
+
+@contextlib.contextmanager
+def drawing(path, *, columns=1, size):
+  """Gives the axes to draw on, one of each of `columns`; they become the PNG file `path`, local or gs://.
+
+  Args:
+    path: of the file.
+    columns: how many axes, side by side.
+    size: width and height in inches, of all together.
+
+  Raises:
+    ImportError: without matplotlib.
+  """
+  import matplotlib
+  matplotlib.use("Agg")
+  from matplotlib import pyplot
+  figure, axes = pyplot.subplots(1, columns, figsize=size)
+  try:
+    yield axes
+    figure.tight_layout()
+    with atomic.renamed(path) as partial, tf.io.gfile.GFile(partial, "wb") as file:
+      figure.savefig(file, format="png", dpi=120)
+  finally:
+    pyplot.close(figure)
