@@ -14,6 +14,13 @@ tf.config.set_logical_device_configuration(
   tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
+def pytest_collection_modifyitems(items):
+  """Slow tests may take as long as they need on a busy machine; the limit of pyproject.toml is for the others."""
+  for item in items:
+    if item.get_closest_marker("slow"):
+      item.add_marker(pytest.mark.timeout(3600))
+
+
 def _folder(variable, what):
   path = os.environ.get(variable)
   if not path:
