@@ -45,15 +45,17 @@ async def read(request, offer, limits):
 
 
 async def _body(request, limit):
-  """Returns the bytes of a request."""
-  body, size = [], 0
+  """Returns the bytes of a request. What is far too large is not even read, nor sent by who asks with Expect."""
+  body, size = [], int(request.headers.get("content-length", 0))
   try:
-    async for part in request.stream():
-      size += len(part)
-      if size <= limit:
-        body.append(part)
-      elif size > DRAIN * limit:
-        break
+    if size <= DRAIN * limit:
+      size = 0
+      async for part in request.stream():
+        size += len(part)
+        if size <= limit:
+          body.append(part)
+        elif size > DRAIN * limit:
+          break
   except requests.ClientDisconnect:
     raise Refused(400, "The request broke off before its end; send it again.") from None
   if size > limit:
