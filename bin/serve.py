@@ -85,7 +85,8 @@ def _listen(host, port):
   try:
     return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
   except OSError as problem:
-    raise ValueError(f"Cannot listen at {host}:{port}: {problem.strerror}; give another --host or --port.") from None
+    why = problem.strerror.split(" (")[0]  # What Python adds says the address again.
+    raise ValueError(f"Cannot listen at {host}:{port}: {why}; give another --host or --port.") from None
 
 
 def main(argv):
