@@ -48,7 +48,8 @@ MAX_BODY = flags.DEFINE_integer("max_body", 1 << 20, "Bytes of a request (413)."
 def serve():
   """Serves until SIGTERM or Ctrl-C."""
   if MAX_LINES.value > MAX_QUEUE.value:
-    raise ValueError(f"--max_lines={MAX_LINES.value} is more than --max_queue={MAX_QUEUE.value} can hold; raise the latter.")
+    raise ValueError(f"--max_lines={MAX_LINES.value} is more than --max_queue={MAX_QUEUE.value} can hold; raise "
+                     "the latter.")
   model = loaded.Model(MODEL.value)
   listening = _listen(HOST.value, PORT.value)
   metrics = metrics_lib.Metrics()

@@ -76,7 +76,8 @@ def by_the_run(run, texts):
 def loaded(url, tmp_path, seconds):
   """Returns what bin/load.py prints of 8 clients."""
   (tmp_path / "source").write_text("\n".join([*TEXTS, "", "  "]))
-  command = [sys.executable, ROOT / "bin/load.py", f"--url={url}", f"--source={tmp_path}/source", f"--seconds={seconds}"]
+  asked = [f"--url={url}", f"--source={tmp_path}/source", f"--seconds={seconds}"]
+  command = [sys.executable, ROOT / "bin/load.py", *asked]
   done = subprocess.run(command, capture_output=True, text=True, check=False)
   assert done.returncode == 0, done.stdout + done.stderr
   return done.stdout
@@ -139,7 +140,7 @@ def test_refusals_are_one_line(exported, tmp_path):
   with socket.create_server(("127.0.0.1", 0)) as taken:
     port = taken.getsockname()[1]
     for program, arguments, message in (
-        ("serve", [f"--model={tmp_path}"], f"serve: Expected a SavedModel, got {tmp_path} without a saved_model.pb; give"),
+        ("serve", [f"--model={tmp_path}"], f"serve: Expected a SavedModel, got {tmp_path} without a saved_model.pb"),
         ("serve", [model, f"--port={port}"], f"serve: Cannot listen at 127.0.0.1:{port}: Address already in use; give"),
         ("serve", [model, "--max_queue=9"], "serve: --max_lines=256 is more than --max_queue=9 can hold; raise"),
         ("load", [f"--source={tmp_path}/none"], "load: [Errno 2] No such file or directory"),

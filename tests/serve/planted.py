@@ -36,7 +36,8 @@ class Model:
     return {"translation": text.upper(), "score": -float(len(text))}
 
   def _candidates(self, text):
-    return [self._translate(text), {"translation": text.capitalize(), "score": -99.5}, {"translation": "?", "score": None}]
+    others = {text.capitalize(): -99.5, "?": None}
+    return [self._translate(text), *({"translation": said, "score": score} for said, score in others.items())]
 
   def _trace(self, text):
     passes = [("<mask> <mask> <mask>", "THE RED HOUSE"), ("THE <mask> <mask>", "THE OLD HOUSE"),

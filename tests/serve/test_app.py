@@ -193,7 +193,8 @@ def test_a_full_queue_is_503():
       until(lambda before=before: (len(service.model.batches), service.batcher.waiting) != before)
     full = service.ask("/translate", text="b")
     assert (full.status_code, full.headers["retry-after"]) == (503, "1")
-    assert full.json()["error"] == "Expected room for 1 more sentences in the queue, got 2 waiting; ask again in a second."
+    assert full.json()["error"] == (
+        "Expected room for 1 more sentences in the queue, got 2 waiting; ask again in a second.")
     service.model.gate.set()
     for each in asks:
       each.join(10)

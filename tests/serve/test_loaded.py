@@ -53,7 +53,8 @@ def model(tmp_path_factory):
 
 def test_all_that_can_be_asked(model):
   assert model.offers == loaded.OFFERS and model.facts["family"] == "planted"
-  assert model.answer("translate", ["ab", "c"]) == [{"translation": "AB", "score": -2}, {"translation": "C", "score": -1}]
+  assert model.answer("translate", ["ab", "c"]) == [
+      {"translation": "AB", "score": -2}, {"translation": "C", "score": -1}]
   assert model.answer("candidates", ["ab", "c"]) == [
       [{"translation": "AB", "score": -2}, {"translation": "ab\u00fc", "score": -3}],
       [{"translation": "C", "score": -1}, {"translation": "c\u00fc", "score": -2}]]

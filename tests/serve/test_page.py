@@ -34,7 +34,8 @@ class Model(planted.Model):
   """Says markup where it is asked for `markup`."""
 
   def _translate(self, text):
-    return {"translation": "<img src=x onerror=alert(1)>", "score": None} if text == "markup" else super()._translate(text)
+    said = super()._translate(text)
+    return {"translation": "<img src=x onerror=alert(1)>", "score": None} if text == "markup" else said
 
 
 @pytest.fixture(scope="module")

@@ -53,8 +53,9 @@ def test_a_body_in_chunks_too_large_is_413(url):
   assert status == 413
 
 
-@pytest.mark.parametrize("sent", [b"\x16\x03\x01\x02\x00\x01\x00", b"GET\r\n\r\n", b"POST / HTTP/9\r\n\r\n",
-                                  HEAD + b"Content-Length: -4\r\n\r\n", b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n"])
+@pytest.mark.parametrize("sent", [
+    b"\x16\x03\x01\x02\x00\x01\x00", b"GET\r\n\r\n", b"POST / HTTP/9\r\n\r\n",
+    HEAD + b"Content-Length: -4\r\n\r\n", b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n"])
 def test_what_is_no_http_is_400(url, sent):
   assert exchange(url, sent + b"\r\n\r\n")[0] == 400
 

@@ -8,7 +8,7 @@
   GET  /metrics     for Prometheus
   GET  /            the page
 
-Whatever cannot be answered is {"error": one line}, with an HTTP status of 4xx, or 5xx where it is no fault of the asker.
+What cannot be answered is {"error": one line}, with an HTTP status of 4xx, or 5xx where it is no fault of the asker.
 """
 import asyncio
 import contextlib
@@ -92,8 +92,8 @@ async def _answers(request, offer, batcher, limits):
   try:
     futures = batcher.ask(offer, asked)
   except batching.Full:
-    raise asking.Refused(503, f"Expected room for {len(asked)} more sentences in the queue, got {batcher.waiting} waiting; "
-                              "ask again in a second.", SOON) from None
+    raise asking.Refused(503, f"Expected room for {len(asked)} more sentences in the queue, got {batcher.waiting} "
+                              "waiting; ask again in a second.", SOON) from None
   except batching.Closed:
     raise asking.Refused(503, "The server is stopping; ask another one.", SOON) from None
   try:

@@ -71,8 +71,8 @@ def _object(body, names):
   try:
     values = json.loads(body.decode("utf-8"))
   except UnicodeDecodeError as problem:
-    raise Refused(400, f"Expected UTF-8, got the byte 0x{body[problem.start]:02x} at place {problem.start} of the body; "
-                       "encode the text as UTF-8.") from None
+    raise Refused(400, f"Expected UTF-8, got the byte 0x{body[problem.start]:02x} at place {problem.start} of the "
+                       "body; encode the text as UTF-8.") from None
   except json.JSONDecodeError as problem:
     raise Refused(400, f"Expected a JSON object as {example}, got what is no JSON at character {problem.pos} "
                        f"({problem.msg}); look for a missing quote or comma there.") from None

@@ -25,9 +25,9 @@ class Report(NamedTuple):
   def __str__(self):
     rate = self.sentences / self.seconds
     found = np.percentile(self.took, (50, 95, 99)) if len(self.took) else [float("nan")] * 3
+    times = ", ".join(f"p{share} {value:.1f} ms" for share, value in zip((50, 95, 99), found, strict=True))
     lines = [f"{len(self.took)} requests, {self.sentences} sentences in {self.seconds:.1f} s: {rate:.1f} sentences/s",
-             "latency: " + ", ".join(f"p{name} {value:.1f} ms" for name, value in zip((50, 95, 99), found, strict=True)),
-             f"errors: {len(self.errors)}"]
+             f"latency: {times}", f"errors: {len(self.errors)}"]
     return "\n".join(lines + [f"  {line}" for line in sorted(set(self.errors))[:5]])
 
 
@@ -38,7 +38,7 @@ def run(url, sentences, *, clients, seconds, together=1):
     url: of the server, on this machine.
     sentences: what is asked, in turn, from the start again at the end.
     clients: how many ask at a time, each on one connection.
-    seconds: how long new requests are sent.
+    seconds: how long new requests are sent; each client sends one at least.
     together: sentences of a request.
 
   Raises:
@@ -46,11 +46,12 @@ def run(url, sentences, *, clients, seconds, together=1):
   """
   address = urllib.parse.urlsplit(url)
   if address.scheme != "http" or address.hostname not in LOCAL:
-    raise ValueError(f"Expected a server on this machine, as http://127.0.0.1:8000, got {url}; run the load test there.")
+    raise ValueError(f"Expected a server on this machine, as http://127.0.0.1:8000, got {url}; run this there.")
   if not sentences:
     raise ValueError("Expected sentences to ask, got none; give a file with one a line.")
   if not 1 <= clients <= MOST or not 0 < seconds <= LONGEST:
-    raise ValueError(f"Expected 1 to {MOST} clients for at most {LONGEST} seconds, got {clients} for {seconds:g}; ask less.")
+    raise ValueError(f"Expected 1 to {MOST} clients for at most {LONGEST} seconds, got {clients} for {seconds:g}; "
+                     "ask less.")
   turn = itertools.cycle(sentences)
   bodies = iter(lambda: json.dumps({"text": list(itertools.islice(turn, together))}).encode(), None)
   took, errors, one_at_a_time = [], [], threading.Lock()
@@ -58,7 +59,8 @@ def run(url, sentences, *, clients, seconds, together=1):
 
   def client():
     connection = http.client.HTTPConnection(address.hostname, address.port or 80, timeout=PATIENCE)
-    while time.monotonic() < end:
+    going = True
+    while going:
       with one_at_a_time:
         body = next(bodies)
       begun = time.perf_counter()
@@ -69,6 +71,7 @@ def run(url, sentences, *, clients, seconds, together=1):
         time.sleep(0.1)  # A server that refuses at once is not asked a thousand times a second.
       else:
         took.append(1000 * (time.perf_counter() - begun))
+      going = time.monotonic() < end
     connection.close()
 
   begun = time.monotonic()

@@ -31,7 +31,8 @@ class Model:
       ValueError: if the folder holds no SavedModel, or one that does not translate.
     """
     if not tf.io.gfile.exists(os.path.join(folder, "saved_model.pb")):
-      raise ValueError(f"Expected a SavedModel, got {folder} without a saved_model.pb; give the --out of a bin/export.py.")
+      raise ValueError(f"Expected a SavedModel, got {folder} without a saved_model.pb; give the --out of a "
+                       "bin/export.py.")
     import tensorflow_text  # noqa: F401  Its operators are in models of SentencePiece.
     loaded = tf.saved_model.load(folder)
     self._loaded = loaded  # Variables live as long as this does.
@@ -80,7 +81,9 @@ def _facts(folder):
 
 def _strings(tensor):
   """Returns the strings of a tensor in nested lists."""
-  decoded = lambda value: [decoded(each) for each in value] if isinstance(value, list) else value.decode(errors="replace")
+  def decoded(value):
+    return [decoded(each) for each in value] if isinstance(value, list) else value.decode(errors="replace")
+
   return decoded(tensor.numpy().tolist())
 
 
