@@ -40,7 +40,8 @@ setuptools.setup(
         # Exact versions, for private names of jax are used.
         "tpu_check": ["jax==0.10.2", "libtpu==0.0.51"],
         "serve": ["prometheus-client", "starlette", "uvicorn"],
-        # starlette's TestClient is of httpx2; selenium drives Chromium, which the system must have.
-        "dev": ["httpx2", "pytest", "pytest-timeout", "ruff", "selenium"],
+        # starlette's TestClient is of httpx2; selenium drives Chromium, which the system must have; TensorFlow
+        # Serving's messages are those of docs/serving.md.
+        "dev": ["httpx2", "pytest", "pytest-timeout", "ruff", "selenium", "tensorflow-serving-api"],
     },
 )

@@ -8,7 +8,6 @@
 warm, /metrics is for Prometheus, / is the page. Sentences of different requests go through the model together.
 SIGTERM: what was asked is answered, nothing new is taken, and the program exits with 0. See docs/serving.md.
 """
-import logging
 import os
 import signal
 import socket
@@ -58,8 +57,8 @@ def serve():
   limits = asking.Limits(MAX_BODY.value, MAX_LINES.value, MAX_CHARACTERS.value)
   asgi = app_lib.build(model, batcher, limits, TIMEOUT_S.value, metrics)
   server = uvicorn.Server(uvicorn.Config(
-      asgi, http="h11", ws="none", access_log=False, log_level="warning", server_header=False,
-      timeout_graceful_shutdown=int(TIMEOUT_S.value) + 1))
+      asgi, http="h11", ws="none", access_log=False, log_config=None, log_level="warning",
+      server_header=False, timeout_graceful_shutdown=int(TIMEOUT_S.value) + 1))
   failures = []
 
   def failed(problem):
@@ -100,5 +99,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-  logging.basicConfig(format="%(levelname)s %(message)s")
   app.run(main)

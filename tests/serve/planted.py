@@ -61,7 +61,7 @@ def served(model, limits=LIMITS, timeout=20.0, **settings):
   queue = batcher(model, metrics, **settings)
   asgi = app.build(model, queue, limits, timeout, metrics)
   listening = socket.create_server(("127.0.0.1", 0))
-  server = uvicorn.Server(uvicorn.Config(asgi, http="h11", ws="none", log_level="warning"))
+  server = uvicorn.Server(uvicorn.Config(asgi, http="h11", ws="none", log_config=None, log_level="warning"))
   thread = threading.Thread(target=server.run, args=([listening],))
   queue.start()
   thread.start()

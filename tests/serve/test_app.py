@@ -178,8 +178,9 @@ def test_a_slow_model_is_504_and_what_waited_is_dropped():
     assert answer.status_code == 504 and "Expected an answer within 0.2 seconds, got none" in answer.json()["error"]
     assert service.batcher.waiting == 0
     service.model.gate.set()
-    assert service.ask("/translate", text="d").status_code == 200
-    assert service.model.batches == [("translate", ["a"]), ("translate", ["d"])]
+    until(lambda: service.ask("/translate", text="d").status_code == 200)
+    assert service.model.batches[0] == ("translate", ["a"]) and service.model.batches[-1] == ("translate", ["d"])
+    assert not {"b", "c"} & {text for _, texts in service.model.batches for text in texts}
 
 
 def test_a_full_queue_is_503():
@@ -187,10 +188,9 @@ def test_a_full_queue_is_503():
     service.model.gate.clear()
     answers = []
     asks = [threading.Thread(target=lambda: answers.append(service.ask("/translate", text="a"))) for _ in range(3)]
-    for each in asks:  # The first is taken at once, the others wait.
-      before = len(service.model.batches), service.batcher.waiting
+    for waiting, each in enumerate(asks):  # The first is taken at once, the others wait.
       each.start()
-      until(lambda before=before: (len(service.model.batches), service.batcher.waiting) != before)
+      until(lambda waiting=waiting: len(service.model.batches) == 1 and service.batcher.waiting == waiting)
     full = service.ask("/translate", text="b")
     assert (full.status_code, full.headers["retry-after"]) == (503, "1")
     assert full.json()["error"] == (
