@@ -55,15 +55,15 @@ def batcher(model, metrics=None, **settings):
 
 
 @contextlib.contextmanager
-def served(model, limits=LIMITS, timeout=20.0, **settings):
-  """Gives the address of a server of a model, in a thread."""
+def served(model, limits=LIMITS, timeout=20.0, warm_ups=(), **settings):
+  """Gives the address of a server of a model, in a thread; `settings` are those of its `Batcher`."""
   metrics = metrics_lib.Metrics()
   queue = batcher(model, metrics, **settings)
   asgi = app.build(model, queue, limits, timeout, metrics)
   listening = socket.create_server(("127.0.0.1", 0))
   server = uvicorn.Server(uvicorn.Config(asgi, http="h11", ws="none", log_config=None, log_level="warning"))
   thread = threading.Thread(target=server.run, args=([listening],))
-  queue.start()
+  queue.start(warm_ups)
   thread.start()
   try:
     yield f"http://127.0.0.1:{listening.getsockname()[1]}"

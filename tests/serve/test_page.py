@@ -165,6 +165,19 @@ def test_it_can_be_used_without_seeing_it(page):
   assert page.switch_to.active_element.get_attribute("id") == "text"
 
 
+def test_it_waits_until_the_model_is_warm(browser):
+  cold = planted.Model()
+  cold.gate.clear()
+  with planted.served(cold, warm_ups=[("translate", ["warm"])]) as address:
+    browser.get(address)
+    until(lambda: find(browser, "#model").text == "The model is warming up\u2026")
+    assert not find(browser, "#go").is_enabled()
+    say(browser, "too early")
+    cold.gate.set()
+    until(lambda: find(browser, "#go").is_enabled())
+    assert not shown(browser, "#error") and cold.batches == [("translate", ["warm"])]
+
+
 def test_what_the_model_has_not_is_not_asked_for(browser):
   with planted.served(planted.Model(("translate",))) as address:
     browser.get(address)
