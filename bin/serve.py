@@ -73,7 +73,7 @@ def serve():
   print(f"http://{host}:{port} offers {', '.join(model.offers)}; Ctrl-C stops it.", flush=True)
   server.run(sockets=[listening])
   if failures:
-    raise ValueError(f"{MODEL.value} cannot be warmed up: {str(failures[0]).splitlines()[0]}")
+    raise ValueError(f"{MODEL.value} cannot be warmed up ({type(failures[0]).__name__}, see above); export it again.")
 
 
 def _listen(host, port):

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+import tensorflow as tf
 
 from tests.export import tiny
 from tf_nar import runs
@@ -123,16 +124,20 @@ def test_stopped_while_it_warms_up(exported):
   assert process.wait(60) == 0
 
 
-def test_the_server_imports_no_model_code(exported):
-  program = f"""
-import sys
-from tf_nar.serve import app, asking, batching, loaded
-model = loaded.Model({exported[1]!r})
-print(len(model.answer("translate", ["a", "b"])), sorted(name for name in sys.modules if name.startswith("tf_nar.")))
-"""
-  done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-  parts = ["app", "asking", "batching", "loaded", "metrics"]
-  assert done.stdout.strip() == f"2 {['tf_nar.serve', *(f'tf_nar.serve.{part}' for part in parts)]}"
+def test_a_model_that_cannot_be_warmed_up(tmp_path):
+  class Broken(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])
+    def translate(self, text):
+      with tf.control_dependencies([tf.debugging.Assert(tf.size(text) > 99, ["planted"])]):
+        return {"translation": tf.identity(text), "score": tf.zeros(tf.shape(text))}
+
+  broken = Broken()
+  tf.saved_model.save(broken, str(tmp_path / "broken"), {"translate": broken.translate})
+  command = [sys.executable, ROOT / "bin/serve.py", f"--model={tmp_path}/broken", "--port=0"]
+  done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+  assert done.returncode == 1 and "planted" in done.stderr
+  assert done.stderr.splitlines()[-1] == (
+      f"serve: {tmp_path}/broken cannot be warmed up (InvalidArgumentError, see above); export it again.")
 
 
 def test_refusals_are_one_line(exported, tmp_path):

@@ -93,6 +93,7 @@ class Batcher:
           break
         self._answer(offer, asked)
     except Exception as problem:
+      logging.exception("The model failed to warm up.")
       failed(problem)
       return
     self.ready.set()
