@@ -35,6 +35,8 @@ MODEL = flags.DEFINE_string("model", None, "A SavedModel, the --out of a bin/exp
 HOST = flags.DEFINE_string("host", "127.0.0.1", "The address to listen at; 0.0.0.0 is every one of this machine.")
 PORT = flags.DEFINE_integer("port", 8000, "The port to listen at; 0: a free one.", lower_bound=0, upper_bound=65535)
 MAX_BATCH = flags.DEFINE_integer("max_batch", 32, "Sentences that go through the model together.", lower_bound=1)
+MAX_BATCH_CHARACTERS = flags.DEFINE_integer(
+    "max_batch_characters", 8000, "Characters of a batch, padding counted: what bounds memory.", lower_bound=1)
 MAX_WAIT_MS = flags.DEFINE_float("max_wait_ms", 2.0, "Milliseconds that a sentence may wait for others.", lower_bound=0)
 MAX_QUEUE = flags.DEFINE_integer("max_queue", 1024, "Sentences that may wait; more are told to come back (503).",
                                  lower_bound=1)
@@ -52,8 +54,9 @@ def serve():
   model = loaded.Model(MODEL.value)
   listening = _listen(HOST.value, PORT.value)
   metrics = metrics_lib.Metrics()
-  batcher = batching.Batcher(model.answer, max_batch=MAX_BATCH.value, max_wait=MAX_WAIT_MS.value / 1000,
-                             max_queue=MAX_QUEUE.value, observe=metrics.batch)
+  sizes = dict(max_batch=MAX_BATCH.value, max_characters=MAX_BATCH_CHARACTERS.value)
+  batcher = batching.Batcher(model.answer, **sizes, max_wait=MAX_WAIT_MS.value / 1000, max_queue=MAX_QUEUE.value,
+                             observe=metrics.batch)
   limits = asking.Limits(MAX_BODY.value, MAX_LINES.value, MAX_CHARACTERS.value)
   asgi = app_lib.build(model, batcher, limits, TIMEOUT_S.value, metrics)
   server = uvicorn.Server(uvicorn.Config(
@@ -68,7 +71,7 @@ def serve():
   # uvicorn has handlers of its own while it runs, and raises what it has obeyed again; that must not end us.
   for each in (signal.SIGTERM, signal.SIGINT):
     signal.signal(each, lambda *_: setattr(server, "should_exit", True))
-  batcher.start(model.warm_ups(MAX_BATCH.value), failed)
+  batcher.start(model.warm_ups(**sizes), failed)
   host, port = listening.getsockname()[:2]
   print(f"http://{host}:{port} offers {', '.join(model.offers)}; Ctrl-C stops it.", flush=True)
   server.run(sockets=[listening])

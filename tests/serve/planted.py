@@ -50,7 +50,7 @@ class Model:
 
 def batcher(model, metrics=None, **settings):
   """Returns a `Batcher` of a model that has not been started."""
-  settings = {"max_batch": 4, "max_wait": 0.0, "max_queue": 60, **settings}
+  settings = {"max_batch": 4, "max_characters": 10_000, "max_wait": 0.0, "max_queue": 60, **settings}
   return batching.Batcher(model.answer, observe=(metrics or metrics_lib.Metrics()).batch, **settings)
 
 

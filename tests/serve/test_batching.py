@@ -72,6 +72,16 @@ def test_what_waits_is_run_together_by_offer_and_length(start, model):
   assert batcher.waiting == 0
 
 
+def test_a_batch_is_no_larger_than_its_characters_allow(start, model):
+  batcher = start(max_batch=9, max_characters=12)
+  first = busy(batcher, model)
+  futures = batcher.ask("translate", ["aaa", "bbbb", "c" * 40, "ddd", "eeeee"])
+  model.gate.set()
+  said(first + futures)
+  # 4 x 4 would be more than 12; 40 go alone, as nothing is too long.
+  assert [texts for _, texts in model.batches[1:]] == [["aaa", "ddd", "bbbb"], ["c" * 40], ["eeeee"]]
+
+
 def test_a_full_batch_does_not_wait(start, model):
   batcher = start(max_batch=2, max_wait=60.0)
   said(batcher.ask("translate", ["a", "b"]))

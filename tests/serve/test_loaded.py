@@ -47,7 +47,7 @@ def save(folder, *offers, facts=None):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-  facts = {"family": "planted", "max_length": 64, "buckets": [4, 6]}
+  facts = {"family": "planted", "max_length": 64, "warm": ["a b", "c d e f g", ""]}
   return loaded.Model(save(tmp_path_factory.mktemp("model"), *loaded.OFFERS, facts=facts))
 
 
@@ -63,20 +63,20 @@ def test_all_that_can_be_asked(model):
   assert model.answer("score", [("ab", "c"), ("ab", "never")]) == [-3, None]
 
 
-def test_warm_ups_are_of_the_buckets(model):
-  warm_ups = list(model.warm_ups(3))
-  assert warm_ups[:4] == [("translate", ["a a a"]), ("translate", ["a a a"] * 3), ("translate", ["a a a a a"]),
-                          ("translate", ["a a a a a"] * 3)]
-  assert warm_ups[-1] == ("score", [("a a a a a",) * 2] * 3) and len(warm_ups) == 16
+def test_warm_ups_are_what_the_model_brings(model):
+  warm_ups = list(model.warm_ups(3, 20))
+  assert warm_ups[:4] == [("translate", ["a b"]), ("translate", ["a b"] * 3), ("translate", ["c d e f g"]),
+                          ("translate", ["c d e f g"] * 2)]
+  assert warm_ups[-3:] == [("score", [("a b",) * 2]), ("score", [("a b",) * 2] * 3), ("score", [("c d e f g",) * 2])]
   for warm_up in warm_ups:
     assert len(model.answer(*warm_up)) == len(warm_up[1])
-  assert len(list(model.warm_ups(1))) == 8
+  assert len(list(model.warm_ups(1, 20))) == 8
 
 
 def test_a_model_that_says_little(tmp_path):
   model = loaded.Model(save(tmp_path / "model", "translate"))
   assert model.offers == ("translate",) and model.facts == {}
-  assert [len(texts[0].split()) + 1 for _, texts in model.warm_ups(1)] == list(loaded.LENGTHS)
+  assert [len(texts[0].split()) + 1 for _, texts in model.warm_ups(1, 20)] == list(loaded.LENGTHS)
 
 
 def test_what_is_no_model_is_refused(tmp_path):

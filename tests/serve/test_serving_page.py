@@ -5,7 +5,6 @@ import importlib.util
 import json
 import pathlib
 import re
-import sys
 import threading
 
 import pytest
@@ -15,9 +14,6 @@ from tests.serve import planted
 from tests.serve import test_loaded
 
 PAGE = (pathlib.Path(__file__).parents[2] / "docs/serving.md").read_text()
-needs_messages = pytest.mark.skipif(
-    not importlib.util.find_spec("tensorflow_serving"),
-    reason="tensorflow_serving is missing: pip install --no-deps tensorflow-serving-api==2.20.0.")
 
 
 def program(mark):
@@ -29,7 +25,7 @@ def program(mark):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
   folder = tmp_path_factory.mktemp("served") / "1"
-  return test_loaded.save(folder, *test_loaded.loaded.OFFERS, facts={"buckets": [4, 6]})
+  return test_loaded.save(folder, *test_loaded.loaded.OFFERS, facts={})
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +64,8 @@ def test_a_rest_client_of_tensorflow_serving(signatures, capsys):
   assert capsys.readouterr().out == "['TWO DOGS RUN .', 'A MAN SLEEPS .'] [-14.0, -14.0]\n"
 
 
-@needs_messages
+@pytest.mark.skipif(not importlib.util.find_spec("tensorflow_serving"),
+                    reason="tensorflow_serving is missing: pip install --no-deps tensorflow-serving-api==2.20.0.")
 def test_a_grpc_client_of_tensorflow_serving(signatures, capsys):
   import grpc
   from tensorflow_serving.apis import predict_pb2
@@ -90,19 +87,3 @@ def test_a_grpc_client_of_tensorflow_serving(signatures, capsys):
   exec(program("127.0.0.1:8500").replace("8500", str(port)), {})
   server.stop(None).wait()
   assert capsys.readouterr().out == "['TWO DOGS RUN .', 'A MAN SLEEPS .']\n"
-
-
-@needs_messages
-def test_warm_up_requests_are_taken_by_the_model(folder, signatures, monkeypatch):
-  from tensorflow_serving.apis import prediction_log_pb2
-  monkeypatch.setattr(sys, "argv", ["", folder])
-  exec(program("TFRecordWriter"), {})
-  shapes = []
-  for record in tf.data.TFRecordDataset(f"{folder}/assets.extra/tf_serving_warmup_requests"):
-    log = prediction_log_pb2.PredictionLog()
-    log.ParseFromString(record.numpy())
-    request = log.predict_log.request
-    text = tf.make_ndarray(request.inputs["text"])
-    found = signatures[request.model_spec.signature_name](text=tf.constant(text))
-    shapes.append((len(found["translation"]), len(text[0].split())))
-  assert shapes == [(1, 3), (32, 3), (1, 5), (32, 5)]

@@ -1,7 +1,7 @@
 """Dynamic batching: what many clients ask goes through the model together, in one thread.
 
 A batch is made for the sentence that waits longest. It waits for others to come, `max_wait` seconds at most, and
-takes with it those of the same offer whose lengths are nearest to its own, as padding costs.
+takes with it those of the same offer whose lengths are nearest to its own, as padding costs time and memory.
 """
 import concurrent.futures
 import logging
@@ -31,16 +31,19 @@ class Job(NamedTuple):
 class Batcher:
   """A queue in front of a model, and the one thread that runs it. `ready` is set once it is warm."""
 
-  def __init__(self, answer, *, max_batch, max_wait, max_queue, observe=lambda offer, size, seconds: None):
+  def __init__(self, answer, *, max_batch, max_characters, max_wait, max_queue,
+               observe=lambda offer, size, seconds: None):
     """Args:
       answer: maps an offer and a list of what is asked to the list of answers.
       max_batch: sentences of a batch.
+      max_characters: of a batch of more than one, its sentences all as long as the longest; bounds memory.
       max_wait: seconds that a sentence may wait for others.
       max_queue: sentences that may wait at a time.
       observe: is told of each batch: offer, sentences, seconds in the model.
     """
     self._answer, self._observe = answer, observe
-    self._max_batch, self._max_wait, self._max_queue = max_batch, max_wait, max_queue
+    self._max_batch, self._max_characters = max_batch, max_characters
+    self._max_wait, self._max_queue = max_wait, max_queue
     self._jobs, self._changed, self._stopping = [], threading.Condition(), False
     self._thread = None
     self.ready = threading.Event()
@@ -126,10 +129,19 @@ class Batcher:
         if self._stopping or len(same) >= self._max_batch or (same and left <= 0):
           break
         self._changed.wait(left)  # None: until something comes.
-      batch = sorted(same, key=lambda job: abs(job.length - oldest.length))[:self._max_batch]
+      batch = self._fitting(sorted(same, key=lambda job: abs(job.length - oldest.length))) if same else []
       taken = {id(job) for job in batch}
       self._jobs = [job for job in self._jobs if id(job) not in taken]
       return batch
+
+  def _fitting(self, jobs):
+    """Returns the first of some jobs, as many as may be a batch: one at least."""
+    longest = 0
+    for place, job in enumerate(jobs[:self._max_batch]):
+      longest = max(longest, job.length)
+      if place and (place + 1) * longest > self._max_characters:
+        return jobs[:place]
+    return jobs[:self._max_batch]
 
   def _waiting(self):
     """Drops the jobs that nobody waits for any more, and returns the others, oldest first."""

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 OFFERS = ("translate", "candidates", "trace", "score")
 FACTS = os.path.join("assets.extra", "metadata.json")
-LENGTHS = (8, 16, 32, 64)  # Of sentences to warm up with, where the model does not say its buckets.
+LENGTHS = (8, 16, 32, 64)  # In words, EOS one of them, of what warms a model that brings no sentences of its own.
 WORD = "a"  # As good as any: a vocabulary without it takes it for unknown, and as long.
 
 
@@ -60,14 +60,14 @@ class Model:
         answer["passes"] = [{"saw": before, "said": after} for before, after in zip(saw, said, strict=True)]
     return answers
 
-  def warm_ups(self, max_batch):
-    """Yields (offer, asked) of one sentence and of `max_batch`, in each length that the model is made for."""
+  def warm_ups(self, max_batch, max_characters):
+    """Yields (offer, asked) of one sentence, and of as many as a batch may hold, in each length worth warming."""
     longest = self.facts.get("max_length", math.inf)
-    lengths = self.facts.get("buckets") or [length for length in LENGTHS if length < longest]
+    texts = self.facts.get("warm") or [" ".join([WORD] * (length - 1)) for length in LENGTHS if length <= longest]
     for offer in self.offers:
-      for length in lengths:
-        text = " ".join([WORD] * max(length - 1, 1))  # EOS is one more.
-        for size in sorted({1, max_batch}):
+      for text in filter(None, texts):
+        most = min(max_batch, max_characters // ((2 if offer == "score" else 1) * len(text)))
+        for size in sorted({1, max(1, most)}):
           yield offer, [(text, text) if offer == "score" else text] * size
 
 
