@@ -17,6 +17,8 @@ from absl import app
 from absl import flags
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# Before TensorFlow comes: oneDNN may bring weights into its order once, as nothing here changes them.
+os.environ.setdefault("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1")
 
 try:
   import uvicorn

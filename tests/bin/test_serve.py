@@ -1,6 +1,7 @@
 """bin/serve.py and bin/load.py as an operator calls them: a tiny model, real processes, real signals."""
 import contextlib
 import json
+import math
 import pathlib
 import re
 import signal
@@ -65,13 +66,15 @@ def ask(url, body=None):
       return refused.code, json.load(refused)
 
 
-def translate(url, texts):
-  return ask(f"{url}/translate", json.dumps({"text": texts}).encode())
+def translate(url, texts, offer="translate"):
+  return ask(f"{url}/{offer}", json.dumps({"text": texts}).encode())
 
 
 def by_the_run(run, texts):
+  """Returns the candidates of each text, best first."""
   rows = verify.encode(texts, run.vocab, tiny.MAX_LENGTH)
-  return [text for text, _ in verify.live(run, corpus.searcher(run.model, run.experiment.search), rows)]
+  found = verify.live(run, corpus.searcher(run.model, run.experiment.search), rows)["candidates"]
+  return [[text for text, score in each if score > -math.inf] for each in found]
 
 
 def loaded(url, tmp_path, seconds):
@@ -89,7 +92,10 @@ def test_it_says_what_the_run_says_bears_what_comes_and_stops_at_last(exported, 
   with serving(model, "--timeout_s=20") as (process, url):
     status, said = translate(url, TEXTS)
     assert status == 200
-    assert [each["translation"] for each in said["translations"]] == by_the_run(run, TEXTS)
+    wanted = by_the_run(run, TEXTS)
+    assert [each["translation"] for each in said["translations"]] == [each[0] for each in wanted]
+    found = translate(url, TEXTS, "candidates")[1]["candidates"]
+    assert [[one["translation"] for one in each] for each in found] == wanted and len(wanted[0]) == 3
     assert ask(f"{url}/health")[1]["model"]["family"] == "nat_em"
 
     # A line of a megabyte, ten thousand lines, bytes that are no text, and nothing.
