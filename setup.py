@@ -23,6 +23,7 @@ setuptools.setup(
     description="Non-autoregressive translation with TensorFlow and Keras.",
     license="Apache-2.0",
     packages=setuptools.find_packages(include=["tf_nar", "tf_nar.*"]),
+    package_data={"tf_nar.serve": ["page.html"]},
     python_requires=">=3.11,<3.13",  # keras 3.15 begins at 3.11.
     install_requires=BASE,
     # TensorFlow is no base dependency: tensorflow, tensorflow-cpu and tensorflow-tpu are distributions that
@@ -38,6 +39,9 @@ setuptools.setup(
         #   python -m venv ~/tpu_check; ~/tpu_check/bin/pip install '.[tpu_check]'
         # Exact versions, for private names of jax are used.
         "tpu_check": ["jax==0.10.2", "libtpu==0.0.51"],
-        "dev": ["pytest", "pytest-timeout", "ruff"],
+        "serve": ["prometheus-client", "starlette", "uvicorn"],
+        # starlette's TestClient is of httpx2; selenium drives Chromium, which the system must have; TensorFlow
+        # Serving's messages are those of docs/serving.md.
+        "dev": ["httpx2", "pytest", "pytest-timeout", "ruff", "selenium", "tensorflow-serving-api"],
     },
 )

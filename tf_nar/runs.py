@@ -38,8 +38,11 @@ def create(experiment, vocab, workdir):
   Raises:
     ValueError: if another model or vocabulary already lives in the folder, or a finished run that was
       trained otherwise; of an unfinished one the settings of training may change. Or if the vocabulary has
-      no `<mask>` and the family needs one.
+      no `<mask>` and the family needs one, or weights were to be bfloat16.
   """
+  if experiment.model.net.dtype == "bfloat16":
+    raise ValueError("net.dtype=bfloat16 has weights in which small updates are lost; train with mixed_bfloat16 or "
+                     "float32, and export with --weights=bfloat16.")
   keras.utils.set_random_seed(experiment.train.seed)  # Weights; all other noise has seeds of its own.
   model = models.build(experiment.family, experiment.model, len(vocab))
   if getattr(model, "needs_mask", False) and not vocab.has_mask:

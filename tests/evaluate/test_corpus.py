@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tf_nar import types
 from tf_nar.evaluate import corpus
+from tf_nar.evaluate import rescoring
 
 EOS, PAD = types.EOS, types.PAD
 LONGEST = 45
@@ -155,7 +156,8 @@ def test_one_graph_for_all_shapes():
 
 def test_a_teacher_scores_each_candidate_with_its_own_source():
   sources = [[5, 6, EOS], [7, EOS]]
-  found = corpus.translate(corpus.searcher(Copier(), 0.0, Copier().score), sources, tokens_per_batch=64)
+  search = corpus.searcher(Copier(), 0.0, rescoring.repeated(Copier().score))
+  found = corpus.translate(search, sources, tokens_per_batch=64)
   for source, (whole, cut) in zip(sources, found, strict=True):
     assert whole.score == 9 * sum(source) and cut.score == 10 * sum(source) - sum(source[1:])
 

@@ -1,6 +1,7 @@
 from types import SimpleNamespace
 
 import pytest
+import tensorflow as tf
 
 from tf_nar.evaluate import rescoring
 
@@ -11,8 +12,13 @@ def run(name, words="v1", places=16):
                          experiment=SimpleNamespace(model=SimpleNamespace(net=net)))
 
 
-def test_the_teacher_scores():
-  assert rescoring.by(run("ar", places=20), run("nat")) == "ar"
+def test_the_teacher_scores_its_way_if_it_has_one():
+  teacher = run("ar", places=20)
+  teacher.model.score = lambda src, tgt: tf.cast(10 * src[:, 0] + tgt[:, 0], tf.float32)
+  src, tgt = tf.constant([[1], [2]]), tf.constant([[[3], [4]], [[5], [6]]])
+  assert rescoring.by(teacher, run("nat"))(src, tgt).numpy().tolist() == [[13, 14], [25, 26]]
+  teacher.model.score_candidates = "its own"
+  assert rescoring.by(teacher, run("nat")) == "its own"
 
 
 @pytest.mark.parametrize("teacher, message", [

@@ -1,17 +1,21 @@
 """The exported model says what the run says, whatever the shapes; what cannot be exported leaves nothing."""
 import json
 import os
+import pathlib
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tests.export import tiny
 from tf_nar import runs
 from tf_nar import types
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import rescoring
+from tf_nar.evaluate import tracing
 from tf_nar.export import metadata
 from tf_nar.export import saved_model
 from tf_nar.export import verify
@@ -21,6 +25,7 @@ CASES = {
   "ar, bfloat16": dict(family="ar", vocab="words", dtype="mixed_bfloat16", beam=2, nbest=2),
   "nat_em, sentencepiece": dict(family="nat_em", vocab="sentencepiece", odd=True, lengths=3),
   "nat_em, words": dict(family="nat_em", vocab="words", odd=False),
+  "cmlm, words": dict(family="cmlm", vocab="words", passes=3, lengths=2),
 }
 TEXTS = ["a new low tower", "", "the   house ☃ is", "   ", "a " * 30, "tower"]
 
@@ -28,6 +33,7 @@ TEXTS = ["a new low tower", "", "the   house ☃ is", "   ", "a " * 30, "tower"]
 class Exported(NamedTuple):
   run: runs.Run
   search: Any  # What `corpus.searcher` makes of it.
+  trace: Any  # What `tracing.searcher` does, if its search has passes.
   out: str
   model: Any  # Loaded again; its functions live as long as it does.
 
@@ -35,7 +41,8 @@ class Exported(NamedTuple):
 def load(folder, case):
   settings = {**case, "vocab": tiny.VOCABULARIES[case["vocab"]]()}
   run = runs.load(tiny.make(folder, **settings))
-  return run, corpus.searcher(run.model, run.experiment.search)
+  parts = run.model, run.experiment.search
+  return run, corpus.searcher(*parts), tracing.searcher(*parts) if hasattr(run.model, "trace") else None
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -44,11 +51,11 @@ def exported(request, tmp_path_factory):
   folder = tmp_path_factory.mktemp("exported")
   (folder / "out.tmp").mkdir()
   (folder / "out.tmp/old").touch()  # As a killed export leaves it.
-  run, search = load(folder / "run", CASES[request.param])
+  run, search, trace = load(folder / "run", CASES[request.param])
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(verify, "check", lambda *_: None)
-    saved_model.export(run, search, f"{folder}/out/")
-  return Exported(run, search, f"{folder}/out", tf.saved_model.load(f"{folder}/out"))
+    saved_model.export(run, search, f"{folder}/out/", trace=trace)
+  return Exported(run, search, trace, f"{folder}/out", tf.saved_model.load(f"{folder}/out"))
 
 
 @pytest.fixture
@@ -105,41 +112,151 @@ def test_signatures(exported):
   kinds = {name: {key: (spec.dtype, spec.shape.rank) for key, spec in one.structured_outputs.items()}
            for name, one in signatures.items()}
   text = {"translation": (tf.string, 1), "score": (tf.float32, 1)}
-  assert kinds == {"translate": text, "serving_default": text,
-                   "translate_ids": {"ids": (tf.int32, 2), "score": (tf.float32, 1)}}
+  passes = {"trace": text | {"saw": (tf.string, 2), "said": (tf.string, 2)}} if exported.trace else {}
+  assert kinds == {"translate": text, "serving_default": text, "score": {"score": (tf.float32, 1)},
+                   "translate_ids": {"ids": (tf.int32, 2), "score": (tf.float32, 1)},
+                   "candidates": {"translation": (tf.string, 2), "score": (tf.float32, 2)}} | passes
 
 
-def test_a_fresh_process_says_the_same(tmp_path):
-  run, search = load(tmp_path / "run", CASES["ar, bpe"])
-  saved_model.export(run, search, str(tmp_path / "out"))
+def test_candidates_are_those_of_the_search(exported):
+  found = exported.model.candidates(tf.constant(TEXTS))
+  best = exported.model.translate(tf.constant(TEXTS))
+  np.testing.assert_array_equal(found["translation"][:, 0], best["translation"])
+  np.testing.assert_array_equal(found["score"][:, 0], best["score"])
+  ids = verify.encode(TEXTS, exported.run.vocab, tiny.MAX_LENGTH)
+  wanted = verify.live(exported.run, exported.search, ids)["candidates"]
+  texts, scores = ([[each[part] for each in row] for row in wanted] for part in (0, 1))
+  assert [[text.decode() for text in row] for row in found["translation"].numpy()] == texts
+  np.testing.assert_allclose(found["score"], scores, atol=1e-4)
+  search = exported.run.experiment.search
+  count = getattr(search, "nbest", getattr(search, "lengths", 1))
+  assert found["score"].shape == [len(TEXTS), count]
+  assert np.isneginf(found["score"].numpy()[1, 1:]).all() and texts[1] == [""] * count
+
+
+def test_score_is_that_of_the_model(exported):
+  run, targets = exported.run, [*TEXTS[1:], TEXTS[0]]
+  found = exported.model.signatures["score"](source=tf.constant(TEXTS), target=tf.constant(targets))["score"].numpy()
+  pairs = [tuple([*run.vocab.encode(text), types.EOS] for text in pair) for pair in zip(TEXTS, targets, strict=True)]
+  pairs = [(source[:tiny.MAX_LENGTH - 1] + source[-1:] if len(source) > tiny.MAX_LENGTH else source, target)
+           for source, target in pairs]
+  wanted = corpus.score(corpus.scorer(run.model), pairs, tokens_per_batch=64, longest=tiny.MAX_LENGTH)
+  tolerance = 3e-2 if run.experiment.model.net.dtype == "mixed_bfloat16" else 1e-4
+  np.testing.assert_allclose(found, wanted, atol=tolerance)
+  assert np.isneginf(found[3]) and np.isfinite(np.delete(found, 3)).all()  # The long one cannot be said.
+
+
+def test_trace_shows_the_passes_of_the_best(exported):
+  if exported.trace is None:
+    assert "trace" not in exported.model.signatures
+    return
+  found = exported.model.signatures["trace"](text=tf.constant(TEXTS))
+  best = exported.model.translate(tf.constant(TEXTS))
+  for name in ("translation", "score"):
+    np.testing.assert_array_equal(found[name], best[name])
+  passes = tracing.tracer(exported.run, exported.run.experiment.search)
+  wanted = passes([*exported.run.vocab.encode(TEXTS[0]), types.EOS])
+  for name, which in (("saw", 0), ("said", 1)):
+    shown = [text.decode() for text in found[name].numpy()[0]]
+    assert shown == [" ".join(step[which]) for step in wanted] and not any(found[name].numpy()[1])
+  assert set(found["saw"].numpy()[0, 0].decode().split()) == {"<mask>"}
+
+
+def test_nothing_is_pinned_to_a_device(exported):
+  graph = saved_model_pb2.SavedModel.FromString(pathlib.Path(exported.out, "saved_model.pb").read_bytes())
+  for meta in graph.meta_graphs:
+    of_files = "traced_save", "traced_restore"  # TensorFlow's own, which read and write files on the host.
+    functions = [f for f in meta.graph_def.library.function if not any(name in f.signature.name for name in of_files)]
+    inside = [node for f in functions for node in f.node_def]
+    assert len(inside) > 100 and not any(node.device for node in inside)
+    outside = [node for node in meta.graph_def.node if node.device]
+    assert [(node.op, node.attr["dtype"].type) for node in outside] == [("Const", types_pb2.DT_STRING)]  # Of a save.
+
+
+def test_a_model_made_under_a_strategy_exports_without_it(tmp_path, two, unchecked):
+  with two.scope():
+    run = runs.load(tiny.make(tmp_path / "run", "nat_em", tiny.VOCABULARIES["words"]()))
+  alone, search, _ = load(tmp_path / "alone", CASES["nat_em, words"])
+  saved_model.export(run, corpus.searcher(run.model, alone.experiment.search), str(tmp_path / "out"))
+  ids = verify.encode(TEXTS, run.vocab, tiny.MAX_LENGTH)
+  model = tf.saved_model.load(str(tmp_path / "out"))
+  np.testing.assert_allclose(
+    model.translate_ids(tf.constant(ids))["score"].numpy()[[0, 2]], search(ids).score[:, 0].numpy()[[0, 2]], atol=1e-4)
+  assert len(model.weights) == len(alone.model.variables)
+
+
+@pytest.mark.parametrize("case", ["ar, bpe", "cmlm, words"])
+def test_a_fresh_process_says_the_same(case, tmp_path):
+  run, search, trace = load(tmp_path / "run", CASES[case])
+  saved_model.export(run, search, str(tmp_path / "out"), trace=trace)
   assert sorted(os.listdir(tmp_path)) == ["out", "run"]
 
 
+def test_weights_that_are_assumed_frozen_say_the_same(exported, monkeypatch):
+  monkeypatch.setenv("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1")
+  texts = [TEXTS[0], TEXTS[5], TEXTS[2]]
+  found = verify.ask(exported.out, {"translate": {"text": texts}, "serving_default": {"text": texts[::-1]}})
+  first, second = found["translate"], found["serving_default"]
+  wanted = exported.model.translate(tf.constant(texts))
+  said = [text.decode() for text in wanted["translation"].numpy()]
+  tolerance = 3e-2 if exported.run.experiment.model.net.dtype == "mixed_bfloat16" else 1e-4
+  assert first["translation"] == said and second["translation"] == said[::-1]
+  np.testing.assert_allclose(first["score"], wanted["score"], atol=tolerance)
+
+
+def test_bfloat16_weights_are_half_the_size(tmp_path, unchecked):
+  sizes = {}
+  for dtype in ("float32", "bfloat16"):
+    run = runs.load(
+      tiny.make(tmp_path / dtype, "nat_em", tiny.VOCABULARIES["words"](), width=64), [f"model.net.dtype={dtype}"])
+    search = corpus.searcher(run.model, run.experiment.search)
+    saved_model.export(run, search, str(tmp_path / f"{dtype}_out"))
+    sizes[dtype] = sum(file.stat().st_size for file in (tmp_path / f"{dtype}_out/variables").iterdir())
+    model = tf.saved_model.load(str(tmp_path / f"{dtype}_out"))
+    found = model.candidates(tf.constant(TEXTS[:1]))
+    wanted = verify.live(run, search, verify.encode(TEXTS[:1], run.vocab, tiny.MAX_LENGTH))["candidates"]
+    assert found["translation"].numpy()[0, 0].decode() == wanted[0][0][0]
+    np.testing.assert_allclose(found["score"][0, 0], wanted[0][0][1], atol=1e-4)
+  assert sizes["bfloat16"] < 0.6 * sizes["float32"]
+  assert {v.dtype for v in model.weights} == {tf.bfloat16, tf.float32}
+
+
 def test_a_difference_leaves_nothing(tmp_path, monkeypatch):
-  run, search = load(tmp_path / "run", CASES["nat_em, words"])
+  run, search, _ = load(tmp_path / "run", CASES["nat_em, words"])
+  ask = verify.ask
 
-  def ask(folder, texts, ids):  # Says everything rightly, but for a score.
-    pairs = verify.live(run, search, ids)
-    scores = [score for _, score in pairs]
-    return {"text": [text for text, _ in pairs], "text_score": [scores[0] + 1e-3, *scores[1:]],
-            "ids": search(ids).tokens[:, 0].numpy().tolist(), "ids_score": scores}
+  def nearly(folder, asked):  # Says everything rightly, but for a score.
+    found = ask(folder, asked)
+    found["translate"]["score"][0] += 1e-3
+    return found
 
-  monkeypatch.setattr(verify, "ask", ask)
+  monkeypatch.setattr(verify, "ask", nearly)
   with pytest.raises(RuntimeError, match="The exported translate makes .* the run .*: nothing was exported"):
     saved_model.export(run, search, str(tmp_path / "out"))
   assert os.listdir(tmp_path) == ["run"]
 
 
+@pytest.mark.parametrize("said, other", [
+  ({"score": [-1.0]}, {"score": [-1.001]}),
+  ({"translation": [["a", "b"]], "score": [[-1.0, -2.0]]}, {"translation": [["a", "c"]]}),
+  ({"translation": [["a", ""]], "score": [[-1.0, -np.inf]]}, {"score": [[-1.0, -9.0]]}),
+  ({"translation": ["a"], "score": [-1.0], "saw": [["<mask>", "a"]], "said": [["a", "a"]]}, {"saw": [["a", "a"]]}),
+])
+def test_what_a_signature_says_is_compared_whole(said, other):
+  ours, theirs = (verify.answers(found, None)[0] for found in (said, said | other))
+  assert verify.alike(ours, ours) and not verify.alike(ours, theirs)
+
+
 def test_a_model_that_cannot_be_loaded_is_told(tmp_path, monkeypatch):
   monkeypatch.setattr(verify, "PROGRAM", "raise OSError('no such op')")
   with pytest.raises(RuntimeError, match="by a fresh process: OSError: no such op; nothing was exported"):
-    verify.ask(str(tmp_path), [], np.zeros([0, 0]))
+    verify.ask(str(tmp_path), {})
 
 
 def test_the_fresh_process_has_no_path_here(tmp_path, monkeypatch):
   monkeypatch.setenv("PYTHONPATH", os.getcwd())
   monkeypatch.setattr(verify, "PROGRAM", "import json, os, sys; print(json.dumps([os.getcwd(), sys.path]))")
-  folder, path = verify.ask(str(tmp_path), [], np.zeros([0, 0]))
+  folder, path = verify.ask(str(tmp_path), {})
   assert folder != os.getcwd() and os.getcwd() not in path
 
 
@@ -169,7 +286,9 @@ def test_metadata(exported, tmp_path):
   assert facts["valid_bleu"] is None and facts["rescored_by"] is None
   rows = ['{"step": 1, "valid_bleu": 7}', '{"step": 2, "valid_bleu": 9.5}', '{"step": 3}', '{"st']
   (tmp_path / metadata.LOG).write_text("\n".join(rows))
-  assert metadata.describe(run._replace(workdir=str(tmp_path)))["valid_bleu"] == 9.5
+  assert metadata.describe(run._replace(workdir=str(tmp_path)), {})["valid_bleu"] == 9.5
+  assert facts["signatures"] == sorted({*exported.model.signatures} - {"serving_default"})
+  assert facts["buckets"] == [8, 12] and len(facts["warm"]) == 2
 
 
 def test_no_export_over_another(exported):

@@ -85,7 +85,7 @@ def test_sine_places_are_no_weights():
 @pytest.mark.parametrize("change, message", [
   (dict(norm="middle"), "net.norm is post or pre .* got middle, learned"),
   (dict(positions="rotary"), "positions learned or sine; got post, rotary"),
-  (dict(dtype="float16"), "net.dtype is float32 or mixed_bfloat16; got 'float16'"),
+  (dict(dtype="float16"), "net.dtype is float32, mixed_bfloat16 or bfloat16; got 'float16'"),
 ])
 def test_config_refuses(change, message):
   with pytest.raises(ValueError, match=message):

@@ -17,16 +17,18 @@ def argmax(logits, lengths, *, forbid=()):
     tokens: int32 [B, T], PAD past the length.
     score: float32 [B], Σ log p of what is said.
   """
-  inside = tf.sequence_mask(lengths, tf.shape(logits)[1])  # [B, T]
-  word, log_prob = best(logits, forbid=forbid)
+  return said(*best(logits, forbid=forbid), lengths)
+
+
+def said(word, log_prob, lengths):
+  """Keeps of the best words and their log p, int32 and float32 [B, T], what is within `lengths`; see `argmax`."""
+  inside = tf.sequence_mask(lengths, tf.shape(word)[1])  # [B, T]
   return tf.where(inside, word, types.PAD), tf.reduce_sum(tf.where(inside, log_prob, 0.0), -1)
 
 
 def best(logits, *, forbid=()):
   """Returns the likeliest word of every place that is not in `forbid`, and its log p: int32, float32 [B, T]."""
-  logits = tf.cast(logits, tf.float32)
-  sayable = words.without(logits, forbid)
-  return tf.argmax(sayable, -1, tf.int32), tf.reduce_max(sayable, -1) - tf.reduce_logsumexp(logits, -1)
+  return tuple(x[..., 0] for x in words.best(logits, 1, forbid))
 
 
 def finish(tokens):

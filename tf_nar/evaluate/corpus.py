@@ -5,6 +5,7 @@ to `STEP` and a group has as many rows as its length allows, so a corpus shows t
 last group is smaller, and blank rows fill it to a power of two. Longest first: what does not fit into memory
 fails in the first second.
 """
+import functools
 import itertools
 from typing import NamedTuple
 
@@ -12,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 
 from tf_nar import types
-from tf_nar.evaluate import rescoring
 
 STEP = 8  # Padded lengths are multiples of this, or the longest length that the model takes.
 SIDE_BY_SIDE = "lengths", "samples"  # How a search calls the number of candidates that it fills in one pass.
@@ -35,12 +35,12 @@ def searcher(model, search, teacher_score=None):
   Args:
     model: of any family.
     search: that family's `Search`.
-    teacher_score: src int32 [B, S], tgt int32 [B, T] -> float32 [B], as `rescoring.by` gives it, to choose
-      among the candidates; None leaves that to the model.
+    teacher_score: src int32 [B, S], tgt int32 [B, N, T] -> float32 [B, N], as `rescoring.by` gives it, to
+      choose among the candidates; None leaves that to the model.
   """
   @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)])
   def translate_batch(src):
-    return model.translate(src, search, rescore=teacher_score and rescoring.candidates(teacher_score, src))
+    return model.translate(src, search, rescore=teacher_score and functools.partial(teacher_score, src))
   return translate_batch
 
 

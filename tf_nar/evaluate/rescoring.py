@@ -3,7 +3,9 @@ import tensorflow as tf
 
 
 def by(teacher, run):
-  """Returns the teacher's `score`: src int32 [B, S], tgt int32 [B, T] -> float32 [B].
+  """Returns the teacher's scores of candidates: src int32 [B, S], tgt int32 [B, N, T] -> float32 [B, N].
+
+  They are by its `score_candidates` if its family has it, which reads a source once; else by `repeated`.
 
   Args:
     teacher: the run that scores.
@@ -19,13 +21,13 @@ def by(teacher, run):
   if places[0] < places[1]:
     raise ValueError(f"{teacher.workdir} cannot rescore {run.workdir}: it takes {places[0]} tokens, fewer "
                      f"than {places[1]}; train it with net.max_length={places[1]}.")
-  return teacher.model.score
+  return getattr(teacher.model, "score_candidates", None) or repeated(teacher.model.score)
 
 
-def candidates(score, src):
-  """Returns int32 [B, N, T] -> float32 [B, N], the `score` of all candidates of the sources int32 [B, S]."""
-  def rescore(tokens):
-    batch, count, places = tf.unstack(tf.shape(tokens))
-    flat = tf.reshape(tokens, [batch * count, places])
+def repeated(score):
+  """Returns what `by` does, of a `score` of pairs, int32 [B, S], int32 [B, T] -> float32 [B]: a source for each."""
+  def score_candidates(src, tgt):
+    batch, count, places = tf.unstack(tf.shape(tgt))
+    flat = tf.reshape(tgt, [batch * count, places])
     return tf.reshape(score(tf.repeat(src, count, axis=0), flat), [batch, count])
-  return rescore
+  return score_candidates

@@ -1,8 +1,17 @@
 """Shows what each decoder pass of a search was given and what it said, for looking at; a sentence at a time."""
+import functools
+
 import tensorflow as tf
 
 from tf_nar import types
-from tf_nar.evaluate import rescoring
+
+
+def searcher(model, search, teacher_score=None):
+  """Returns `model.trace` as one graph: int32 [B, S] -> `types.Translation`, `types.Trace`; see `corpus.searcher`."""
+  @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)])
+  def trace_batch(src):
+    return model.trace(src, search, rescore=teacher_score and functools.partial(teacher_score, src))
+  return trace_batch
 
 
 def tracer(run, search, teacher_score=None):
@@ -22,15 +31,12 @@ def tracer(run, search, teacher_score=None):
     raise ValueError(f"A trace shows how the passes of a search change a translation, and {run.experiment.family} has "
                      "no such search; trace a family as cmlm.")
 
-  @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)])
-  def trace(src):
-    rescore = teacher_score and rescoring.candidates(teacher_score, src)
-    return run.model.trace(src, search, rescore=rescore)[1]
+  trace = searcher(run.model, search, teacher_score)
 
   def passes(source):
     if all(token == types.EOS for token in source):
       return []
-    seen, said = (steps[0, 0].numpy() for steps in trace(tf.constant([source])))  # [P, T] of the best candidate.
+    seen, said = (steps[0, 0].numpy() for steps in trace(tf.constant([source]))[1])  # [P, T] of the best candidate.
     spell = lambda tokens: run.vocab.spell(tokens[tokens != types.PAD])
     return [(spell(one), spell(other)) for one, other in zip(seen, said, strict=True)]
 

@@ -7,18 +7,21 @@ import os
 import tensorflow as tf
 
 from tf_nar.data import atomic
+from tf_nar.export import warmup
 
 FOLDER, FILE, LOG = "assets.extra", "metadata.json", "log.jsonl"
 PACKAGES = ("tensorflow", "tensorflow-text", "keras")
 
 
-def describe(run, teacher=None):
+def describe(run, signatures, teacher=None):
   """Returns what a reader needs to know of an exported run, as a dict of plain values.
 
   Args:
     run: a `runs.Run`.
+    signatures: their names.
     teacher: the `runs.Run` that rescores, or None.
   """
+  buckets = warmup.buckets(run.experiment.model.net.max_length)
   return {
       "family": run.experiment.family,
       "search": dataclasses.asdict(run.experiment.search),
@@ -28,6 +31,9 @@ def describe(run, teacher=None):
       "tokenization": run.vocab.tokenization,
       "vocabulary_sha256": run.vocab.sha256,
       "valid_bleu": _valid_bleu(run.workdir),
+      "signatures": sorted(signatures),
+      "buckets": buckets,  # Lengths of sources in tokens that a server warms; any other is taken too.
+      "warm": warmup.texts(run.vocab, buckets),  # A text of each, to warm with.
       "versions": {name: _version(name) for name in PACKAGES},
   }
 

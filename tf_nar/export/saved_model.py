@@ -1,14 +1,21 @@
 """One SavedModel that translates: raw strings in, raw strings out, and no line of this package needed.
 
-  signature                     takes                      gives
-  translate (serving_default)   text: string [B]           translation: string [B], score: float32 [B]
-  translate_ids                 ids: int32 [B, S]          ids: int32 [B, T], score: float32 [B]
+  signature                     takes                             gives
+  translate (serving_default)   text: string [B]                  translation: string [B], score: float32 [B]
+  candidates                    text: string [B]                  translation: string [B, N], score: float32 [B, N]
+  translate_ids                 ids: int32 [B, S]                 ids: int32 [B, T], score: float32 [B]
+  score                         source, target: string [B]        score: float32 [B], log p(target | source) in nats
+  trace, of several passes      text: string [B]                  translation, score, and of the R passes
+                                                                  saw, said: string [B, R], tokens with spaces between
 
-Ids are words, EOS, then PAD. Scores are what the search ranked by; a blank sentence has a blank translation
-and the score 0. A source longer than the model takes is cut. B, S and T are any. Strings stay in the outer
-graph; the network is the inner function `search`.
+Ids are words, EOS, then PAD. Scores of translations are what the search ranked by; a blank sentence has a blank
+translation and the score 0. N is what the search keeps; candidates stand best first, one that is not there is blank
+with the score -inf. A source longer than the model takes is cut; a longer target has the score -inf. B, S and T are
+any: measured on a CPU, a graph of one shape is no faster. Strings stay in the outer graph; the network is the inner
+function `search`.
 """
 import contextlib
+import os
 
 import tensorflow as tf
 
@@ -16,9 +23,13 @@ from tf_nar import types
 from tf_nar.export import metadata
 from tf_nar.export import text
 from tf_nar.export import verify
+from tf_nar.export import warmup
+
+TEXT = tf.TensorSpec([None], tf.string)
+IDS = tf.TensorSpec([None, None], tf.int32)
 
 
-def export(run, search, out, teacher=None):
+def export(run, search, out, teacher=None, trace=None):
   """Writes the SavedModel of a run, once another process has said with it what the run says.
 
   Args:
@@ -26,48 +37,110 @@ def export(run, search, out, teacher=None):
     search: maps int32 [B, S] to a `types.Translation`; `evaluate.corpus.searcher` makes it.
     out: the folder to make.
     teacher: the `runs.Run` whose model `search` rescores with, or None.
+    trace: maps int32 [B, S] to a `types.Translation` and its `types.Trace`, or None where the search has no passes.
 
   Raises:
     ValueError: if `out` is there already.
     RuntimeError: if the other process fails or says something else; then nothing is left behind.
   """
   with _whole(out.rstrip("/")) as folder:
-    module = build(run, search, teacher)
-    signatures = {"serving_default": module.translate, "translate": module.translate,
-                  "translate_ids": module.translate_ids}
-    tf.saved_model.save(module, folder, signatures)
-    metadata.write(metadata.describe(run, teacher), folder)
-    verify.check(folder, run, search)
+    module, signatures = build(run, search, teacher, trace)
+    tf.saved_model.save(module, folder, signatures | {"serving_default": module.translate})
+    facts = metadata.describe(run, signatures, teacher)
+    metadata.write(facts, folder)
+    asked = {name: [(spec.name, spec.dtype) for spec in one.input_signature] for name, one in signatures.items()}
+    warmup.write(os.path.join(folder, metadata.FOLDER), asked, facts["warm"])
+    verify.check(folder, run, search, trace)
 
 
-def build(run, search, teacher=None):
-  """Returns a `tf.Module` with the functions `translate` and `translate_ids`; see `export`."""
+def build(run, search, teacher=None, trace=None):
+  """Returns a `tf.Module` with a function of each signature, and these functions by name; see `export`."""
   models = [run.model] if teacher is None else [run.model, teacher.model]
   module = tf.Module()
   module.weights = [variable.value for model in models for variable in model.variables]
   module.text = text.build(run.vocab)
-  longest = run.experiment.model.net.max_length
+  functions = _searches(module.text, search, run.experiment.model.net.max_length)
+  functions["score"] = _scorer(module.text, run.model, run.experiment.model.net.max_length)
+  if trace is not None:
+    functions["trace"] = _tracer(module.text, trace, run.experiment.model.net.max_length)
+  for name, function in functions.items():
+    setattr(module, name, function)
+  return module, functions
 
-  @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32, "ids")])
+
+def _searches(words, search, longest):
+  """Returns the functions that say what a search found; `words` is what `text.build` gives."""
+
+  @tf.function(input_signature=[_named(IDS, "ids")])
   def translate_ids(ids):
-    src = _fitted(ids, longest)
-    found = search(src)
-    words, score = found.tokens[:, 0], found.score[:, 0]  # [B, T], [B]
-    spoken = _spoken(src)
-    words = tf.where(spoken, words, _only_end(words))
-    score = tf.where(spoken[:, 0], score, 0.0)
-    rows = tf.shape(ids)[0]
-    return {"ids": words[:rows], "score": score[:rows]}
+    found = _answer(search(_fitted(ids, longest)), ids)
+    return {"ids": found.tokens[:, 0], "score": found.score[:, 0]}
 
-  @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])
+  @tf.function(input_signature=[_named(TEXT, "text")])
   def translate(source):
-    ids = module.text.encode(source)
-    ends = tf.fill([tf.size(source), 1], types.EOS)
-    found = translate_ids(tf.concat([ids, ends], 1).to_tensor(types.PAD))
-    return {"translation": module.text.decode(found["ids"]), "score": found["score"]}
+    found = translate_ids(_ids(words, source))
+    return {"translation": words.decode(found["ids"]), "score": found["score"]}
 
-  module.translate_ids, module.translate = translate_ids, translate
-  return module
+  @tf.function(input_signature=[_named(TEXT, "text")])
+  def candidates(source):
+    ids = _ids(words, source)
+    found = _answer(search(_fitted(ids, longest)), ids)
+    shape = tf.shape(found.score)
+    said = words.decode(tf.reshape(found.tokens, [shape[0] * shape[1], tf.shape(found.tokens)[2]]))
+    return {"translation": tf.reshape(said, shape), "score": found.score}
+
+  return {"translate": translate, "translate_ids": translate_ids, "candidates": candidates}
+
+
+def _scorer(words, model, longest):
+  """Returns the function of the signature `score`."""
+
+  @tf.function(input_signature=[_named(TEXT, "source"), _named(TEXT, "target")])
+  def score(source, target):
+    tgt = _ids(words, target)
+    found = model.score(_fitted(_ids(words, source), longest), _fitted(tgt, longest))[:tf.shape(tgt)[0]]
+    sayable = tf.reduce_sum(tf.cast(tgt != types.PAD, tf.int32), 1) <= longest
+    return {"score": tf.where(sayable, found, -float("inf"))}
+
+  return score
+
+
+def _tracer(words, trace, longest):
+  """Returns the function of the signature `trace`."""
+
+  @tf.function(input_signature=[_named(TEXT, "text")])
+  def trace_text(source):
+    ids = _ids(words, source)
+    found, steps = trace(_fitted(ids, longest))
+    found, rows = _answer(found, ids), tf.shape(ids)[0]
+    said = {"translation": words.decode(found.tokens[:, 0]), "score": found.score[:, 0]}
+    for name, tokens in (("saw", steps.seen), ("said", steps.said)):
+      best = tf.where(_spoken(ids)[..., None], tokens[:rows, 0], types.PAD)  # [B, R, T]
+      shape = tf.shape(best)
+      said[name] = tf.reshape(words.spell(tf.reshape(best, [-1, shape[2]])), shape[:2])
+    return said
+
+  return trace_text
+
+
+def _named(spec, name):
+  return tf.TensorSpec(spec.shape, spec.dtype, name)
+
+
+def _ids(words, texts):
+  """string [B] -> int32 [B, S]: words, EOS, then PAD."""
+  return tf.concat([words.encode(texts), tf.fill([tf.size(texts), 1], types.EOS)], 1).to_tensor(types.PAD)
+
+
+def _answer(found, ids):
+  """Cuts a `Translation` of `_fitted(ids)` to the rows of ids; a blank row has one candidate, blank and sure."""
+  rows = tf.shape(ids)[0]
+  tokens, score, spoken = found.tokens[:rows], found.score[:rows], _spoken(ids)  # [B, N, T], [B, N], [B, 1]
+  first = tf.range(tf.shape(score)[1]) == 0  # [N]
+  blank = tf.where(first[:, None] & (tf.range(tf.shape(tokens)[2]) == 0), types.EOS, types.PAD)  # [N, T]
+  return found._replace(
+    tokens=tf.where(spoken[..., None], tokens, blank),
+    score=tf.where(spoken, score, tf.where(first, 0.0, -float("inf"))))
 
 
 def _fitted(ids, longest):

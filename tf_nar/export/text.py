@@ -4,6 +4,7 @@ What is built is a `tf.Module` with
 
   encode(string [B])    -> int32 [B, (S)], ragged, without EOS
   decode(int32 [B, T])  -> string [B], up to the first EOS, without PAD, BOS and MASK
+  spell(int32 [B, T])   -> string [B], all tokens but PAD, joined by spaces
 
 which carries all its tables, so that a SavedModel has no file beside it.
 """
@@ -45,6 +46,9 @@ class Words(tf.Module):
     words = tf.ragged.map_flat_values(lambda flat: tf.gather(self._tokens, flat), _said(ids, self._skipped))
     return tf.strings.regex_replace(tf.strings.reduce_join(words, -1, separator=" "), "@@( |$)", "")
 
+  def spell(self, ids):
+    return _spelled(self._tokens, ids)
+
 
 class Pieces(tf.Module):
   """A SentencePiece model."""
@@ -52,7 +56,7 @@ class Pieces(tf.Module):
   def __init__(self, vocab):
     super().__init__()
     import tensorflow_text  # Heavy, and of no use to word lists.
-    self._skipped = _skipped(vocab)
+    self._tokens, self._skipped = np.array(vocab.spell(range(len(vocab))), object), _skipped(vocab)
     self._pieces = tensorflow_text.SentencepieceTokenizer(_model(vocab), out_type=tf.int32)
 
   def encode(self, texts):
@@ -60,6 +64,9 @@ class Pieces(tf.Module):
 
   def decode(self, ids):
     return self._pieces.detokenize(_said(ids, self._skipped))
+
+  def spell(self, ids):
+    return _spelled(self._tokens, ids)
 
 
 def _model(vocab):
@@ -78,3 +85,8 @@ def _said(ids, skipped):
   ended = tf.cumsum(tf.cast(ids == types.EOS, tf.int32), 1) > 0
   silent = tf.reduce_any(ids[..., None] == skipped, -1)
   return tf.ragged.boolean_mask(ids, ~(ended | silent))
+
+
+def _spelled(tokens, ids):
+  words = tf.ragged.boolean_mask(tf.gather(tokens, ids), ids != types.PAD)
+  return tf.strings.reduce_join(words, -1, separator=" ")

@@ -17,41 +17,66 @@ import json, sys
 import tensorflow as tf
 import tensorflow_text
 model, asked = tf.saved_model.load(sys.argv[1]), json.load(sys.stdin)
-text = model.signatures["serving_default"](text=tf.constant(asked["texts"]))
-ids = model.signatures["translate_ids"](ids=tf.constant(asked["ids"]))
+
+def plain(value):
+  return [plain(part) for part in value] if isinstance(value, list) else (
+      value.decode() if isinstance(value, bytes) else value)
+
+def said(signature, arguments):
+  kinds = {name: spec.dtype for name, spec in signature.structured_input_signature[1].items()}
+  found = signature(**{name: tf.constant(value, kinds[name]) for name, value in arguments.items()})
+  return {name: plain(value.numpy().tolist()) for name, value in found.items()}
+
+answers = {name: said(model.signatures[name], arguments) for name, arguments in asked.items()}
 if "tf_nar" in sys.modules:
   sys.exit("it imported tf_nar")
-print(json.dumps({
-    "text": [line.decode() for line in text["translation"].numpy()],
-    "text_score": text["score"].numpy().tolist(),
-    "ids": ids["ids"].numpy().tolist(), "ids_score": ids["score"].numpy().tolist()}))
+print(json.dumps(answers))
 """
 
 
-def check(folder, run, search):
-  """Compares both signatures of a SavedModel, loaded in another process, with the live run on `samples`.
+def check(folder, run, search, trace=None):
+  """Compares all signatures of a SavedModel, loaded in another process, with the live run on `samples`.
 
   Args:
     folder: of the SavedModel.
     run: the `runs.Run` that it was made of.
-    search: see `saved_model.export`.
+    search, trace: see `saved_model.export`.
 
   Raises:
     RuntimeError: if the process fails, or one sentence differs.
   """
-  texts = samples(run.vocab)
-  ids = encode(texts, run.vocab, run.experiment.model.net.max_length)
-  found = ask(folder, texts, ids)
-  from_ids = [run.vocab.decode(row) for row in found["ids"]]
-  answers = {"translate": zip(found["text"], found["text_score"], strict=True),
-             "translate_ids": zip(from_ids, found["ids_score"], strict=True)}
+  texts, longest = samples(run.vocab), run.experiment.model.net.max_length
+  targets = texts[::-1]
+  ids, of_targets = (encode(lines, run.vocab, longest) for lines in (texts, targets))
   wanted = live(run, search, ids)
-  for name, answer in answers.items():
-    for text, ours, theirs in zip(texts, wanted, answer, strict=True):
-      if ours[0] != theirs[0] or not np.isclose(ours[1], theirs[1], rtol=0, atol=TOLERANCE):
+  scores = zip(targets, run.model.score(ids, of_targets).numpy().tolist(), strict=True)
+  wanted["score"] = [[("", score if len(run.vocab.encode(text)) < longest else -np.inf)] for text, score in scores]
+  asked = {"translate": {"text": texts}, "translate_ids": {"ids": ids.tolist()}, "candidates": {"text": texts},
+           "score": {"source": texts, "target": targets}}
+  if trace is not None:
+    asked["trace"], wanted["trace"] = {"text": texts}, traced(run, trace, ids)
+  found = ask(folder, asked)
+  for name, rows in wanted.items():
+    for text, ours, theirs in zip(texts, rows, answers(found[name], run.vocab), strict=True):
+      if not alike(ours, theirs):
         raise RuntimeError(
             f"The exported {name} makes {theirs} of {text!r}, the run {ours}: nothing was exported. "
             "Look at the installation with bin/doctor.py; if it is sound, report this line.")
+
+
+def answers(found, vocab):
+  """Returns of each sentence [(text, score), ...], as `live` does, of what a signature gave."""
+  texts = found.get("translation") or [vocab.decode(row) for row in found.get("ids", [])] or [""] * len(found["score"])
+  rows = [list(zip(*pair, strict=True)) if isinstance(pair[0], list) else [pair]
+          for pair in zip(texts, found["score"], strict=True)]
+  passes = zip(found.get("saw", [[]] * len(rows)), found.get("said", [[]] * len(rows)), strict=True)
+  return [row + [(text, 0.0) for text in (*saw, *said)] for row, (saw, said) in zip(rows, passes, strict=True)]
+
+
+def alike(ours, theirs):
+  """Whether two lists of (text, score) say the same."""
+  texts, scores = ([[each[part] for each in row] for row in (ours, theirs)] for part in (0, 1))
+  return texts[0] == texts[1] and np.allclose(*scores, rtol=0, atol=TOLERANCE)
 
 
 def samples(vocab):
@@ -71,17 +96,26 @@ def encode(texts, vocab, longest):
 
 
 def live(run, search, ids):
-  """Returns [(text, score)] of the best translations by the run itself; blank ones are sure."""
-  found = search(ids)
-  texts = [run.vocab.decode(row) for row in found.tokens[:, 0].numpy()]
-  spoken = (ids > types.EOS).any(1)
-  scores = np.where(spoken, found.score[:, 0], 0.0).tolist()
-  return [(text if has_words else "", score)
-          for text, score, has_words in zip(texts, scores, spoken, strict=True)]
+  """Returns of each signature that translates [(text, score), ...] a sentence by the run; blank ones are sure."""
+  found, spoken = search(ids), (ids > types.EOS).any(1)
+  nothing = [("", 0.0)] + [("", -np.inf)] * (found.score.shape[1] - 1)
+  rows = [[(run.vocab.decode(row), score) for row, score in zip(*pair, strict=True)] if has_words else nothing
+          for *pair, has_words in zip(found.tokens.numpy(), found.score.numpy().tolist(), spoken, strict=True)]
+  return {"candidates": rows, **dict.fromkeys(("translate", "translate_ids"), [row[:1] for row in rows])}
 
 
-def ask(folder, texts, ids):
-  """Returns what `PROGRAM` prints: a fresh process elsewhere, with no path to this package.
+def traced(run, trace, ids):
+  """Returns of each sentence its translation as `live` does, then ("tokens", 0.0) of what each pass saw and said."""
+  steps = trace(ids)[1]
+  best = live(run, lambda ids: trace(ids)[0], ids)["translate"]
+  spell = lambda row: " ".join(run.vocab.spell(row[row != types.PAD]))
+  shown = [[(spell(row) * bool((source > types.EOS).any()), 0.0) for row in (*saw[0], *said[0])]
+           for source, saw, said in zip(ids, steps.seen.numpy(), steps.said.numpy(), strict=True)]
+  return [[*one, *passes] for one, passes in zip(best, shown, strict=True)]
+
+
+def ask(folder, asked):
+  """Returns what `PROGRAM` prints, asked {signature: {argument: value}}: a fresh process, with no path to this package.
 
   Raises:
     RuntimeError: with its last line, if it failed.
@@ -92,7 +126,7 @@ def ask(folder, texts, ids):
   environment["CUDA_VISIBLE_DEVICES"] = "-1"
   with tempfile.TemporaryDirectory() as elsewhere:
     process = subprocess.run(
-        [sys.executable, "-c", PROGRAM, folder], input=json.dumps({"texts": texts, "ids": ids.tolist()}),
+        [sys.executable, "-c", PROGRAM, folder], input=json.dumps(asked),
         cwd=elsewhere, env=environment, capture_output=True, text=True, encoding="utf-8", check=False)
   if process.returncode:
     last = process.stderr.strip().splitlines()[-1:]

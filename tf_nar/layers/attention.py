@@ -6,6 +6,7 @@ and one product makes queries, keys and values here, which is what a small model
 import keras
 import tensorflow as tf
 
+from tf_nar.layers import dense as dense_lib
 from tf_nar.ops import noise as noise_lib
 
 QUIET = noise_lib.Noise(None)
@@ -31,7 +32,7 @@ class Attention(keras.layers.Layer):
     if width % heads:
       raise ValueError(f"net.width ({width}) must be a multiple of net.heads ({heads}).")
     self.width, self.heads, self.rate, self.cross = width, heads, dropout, cross
-    dense = lambda parts, name: keras.layers.Dense(
+    dense = lambda parts, name: dense_lib.Dense(
       parts * width, kernel_initializer=glorot(parts), name=name, dtype=self.dtype_policy)
     if cross:
       self.query, self.key_value = dense(1, "query"), dense(2, "key_value")

@@ -34,8 +34,8 @@ class Net(keras.layers.Layer):
     self.source_bias = self.add_weight(name="source_bias", shape=(config.width,), initializer="zeros")
     if length:
       self.length = self.add_weight(
-        name="length", shape=(config.max_length + 1, config.width), initializer=keras.initializers.RandomNormal(
-          stddev=config.width**-0.5))
+        name="length", shape=(config.max_length + 1, config.width), dtype="float32",
+        initializer=keras.initializers.RandomNormal(stddev=config.width**-0.5))
     self.encoder = transformer.Stack(config, config.encoder_layers, name="encoder")
     self.decoder = transformer.Stack(config, decoder_layers, cross=True, name="decoder")
     self.built = True
@@ -107,6 +107,13 @@ class Net(keras.layers.Layer):
     """float [..., D] -> float32 [..., V]."""
     return self.embed.logits(states)
 
+  def top_words(self, states, count, forbid=()):
+    """float [B, T, D] -> the best words of each place and their log p, int32 and float32 [B, T, count].
+
+    The logits of all places never exist at once.
+    """
+    return emissions.top_words(states, self.embed.table, self.embed.bias, count, forbid)
+
   def likeliest(self, states):
-    """float [B, T, D] -> int32 [B, T], the best word of each place; the logits of all never exist at once."""
-    return emissions.best_words(states, self.embed.table, self.embed.bias)[0]
+    """float [B, T, D] -> int32 [B, T], the best word of each place."""
+    return self.top_words(states, 1)[0][..., 0]

@@ -11,6 +11,7 @@ import keras_nlp
 import tensorflow as tf
 
 from tf_nar.layers import attention
+from tf_nar.layers import dense as dense_lib
 from tf_nar.layers import norm as norm_lib
 from tf_nar.layers.attention import QUIET
 from tf_nar.losses import emissions
@@ -34,13 +35,13 @@ class Config:
   positions: str = "learned"  # Or "sine".
   norm: str = "post"  # Or "pre".
   epsilon: float = 1e-12  # Of layer normalisation; the original program's.
-  dtype: str = "float32"  # Or "mixed_bfloat16".
+  dtype: str = "float32"  # Or "mixed_bfloat16"; or, to translate and not to train, "bfloat16": the weights are so too.
 
   def __post_init__(self):
     if self.norm not in ("post", "pre") or self.positions not in ("learned", "sine"):
       raise ValueError(f"net.norm is post or pre and net.positions learned or sine; got {self.norm}, {self.positions}.")
-    if self.dtype not in ("float32", "mixed_bfloat16"):
-      raise ValueError(f"net.dtype is float32 or mixed_bfloat16; got {self.dtype!r}.")
+    if self.dtype not in ("float32", "mixed_bfloat16", "bfloat16"):
+      raise ValueError(f"net.dtype is float32, mixed_bfloat16 or bfloat16; got {self.dtype!r}.")
 
 
 # The original program's three sizes (its configs/transformer_*.json), and one for small corpora.
@@ -60,8 +61,8 @@ class Embedding(keras.layers.Layer):
     self.config = config
     init = lambda: keras.initializers.RandomNormal(stddev=config.width**-0.5)
     self.words = keras_nlp.layers.ReversibleEmbedding(
-      config.vocab, config.width, embeddings_initializer=init(), name="words")
-    self.bias = self.add_weight(name="output_bias", shape=(config.vocab,), initializer="zeros")
+      config.vocab, config.width, embeddings_initializer=init(), name="words", dtype=config.dtype)
+    self.bias = self.add_weight(name="output_bias", shape=(config.vocab,), initializer="zeros", dtype="float32")
     if config.positions == "learned":
       self.places = self.add_weight(name="places", shape=(config.max_length + 1, config.width), initializer=init())
     else:
@@ -73,7 +74,7 @@ class Embedding(keras.layers.Layer):
 
   @property
   def table(self):
-    """float32 [V, D], the output layer's weights as well."""
+    """float [V, D], the output layer's weights as well."""
     return tf.convert_to_tensor(self.words.embeddings)
 
   def look_up(self, tokens):
@@ -110,7 +111,7 @@ class Block(keras.layers.Layer):
       config.width, config.heads, config.attention_dropout, cross, name=name, dtype=config.dtype)
     self.attend_self = part("attend_self", False)
     self.attend_memory = part("attend_memory", True) if cross else None
-    dense = lambda units, name, **kw: keras.layers.Dense(units, name=name, dtype=config.dtype, **kw)
+    dense = lambda units, name, **kw: dense_lib.Dense(units, name=name, dtype=config.dtype, **kw)
     self.widen = dense(config.ffn, "widen", activation="relu")
     self.narrow = dense(config.width, "narrow")
     self.norms = [norm(config, f"norm_{i}") for i in range(3 if cross else 2)]
@@ -221,4 +222,6 @@ class Stack(keras.layers.Layer):
 
 
 def norm(config, name):
-  return norm_lib.LayerNorm(epsilon=config.epsilon, name=name, dtype=config.dtype)
+  """Its two weights are float32 in every case; they are few."""
+  dtype = "mixed_bfloat16" if config.dtype == "bfloat16" else config.dtype
+  return norm_lib.LayerNorm(epsilon=config.epsilon, name=name, dtype=dtype)

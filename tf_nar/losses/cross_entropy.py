@@ -86,7 +86,7 @@ def _swept(states, table, bias, labels, weight, smoothing):
 
 def with_bias(table, bias, dtype):
   """Returns the output layer [D + 1, V] for states with a feature that is always one, whose weight is the bias."""
-  return tf.cast(tf.concat([tf.transpose(table), bias[None]], 0), dtype)
+  return tf.concat([tf.cast(tf.transpose(table), dtype), tf.cast(bias[None], dtype)], 0)
 
 
 def with_one(states):

@@ -10,6 +10,8 @@ import tensorflow as tf
 from tf_nar.losses import cross_entropy
 from tf_nar.ops import words
 
+LOGITS = 1 << 22  # How many exist at one time in a search: 16 MB, which a processor's cache and allocator keep at hand.
+
 
 def gathered_log_probs(states, table, bias, labels):
   """Returns log p of every label of a row at every place of the row, float32 [B, L, T].
@@ -33,24 +35,24 @@ def log_sums(states, table, bias):
 
 
 def best_words(states, table, bias, forbid=()):
-  """Returns the likeliest word of each place, int32 [...], and its log p, float32 [...]; not differentiable.
+  """Returns the likeliest word of each place, int32 [...], and its log p, float32 [...]; see `top_words`."""
+  return tuple(x[..., 0] for x in top_words(states, table, bias, 1, forbid))
+
+
+def top_words(states, table, bias, count, forbid=()):
+  """Returns the likeliest words of each place, int32 [..., count], and their log p, float32; not differentiable.
 
   Args:
     states: float [..., D].
-    table: float32 [V, D].
+    table: float [V, D].
     bias: float32 [V].
-    forbid: ids that are never said. The probabilities of the others stay what they were.
+    count, forbid: as `words.best` takes them.
   """
-  output, bias = tf.cast(tf.convert_to_tensor(table), states.dtype), tf.convert_to_tensor(bias)
-
-  def best(chunk):
-    logits = tf.cast(tf.matmul(chunk, output, transpose_b=True), tf.float32) + bias
-    sayable = words.without(logits, forbid)
-    return tf.argmax(sayable, -1, tf.int32), tf.reduce_max(sayable, -1) - tf.reduce_logsumexp(logits, -1)
-
-  kinds, chunks = (tf.int32, tf.float32), _chunks(tf.stop_gradient(states), _few(states))
-  found = tf.map_fn(best, chunks, parallel_iterations=1, fn_output_signature=kinds)
-  return tuple(_shaped(x, states) for x in found)
+  logits, rows = _of_chunks(table, bias, states.dtype), _few(states, LOGITS // table.shape[0])
+  found = tf.map_fn(
+    lambda chunk: words.best(logits(chunk), count, forbid), _chunks(tf.stop_gradient(states), rows),
+    parallel_iterations=1, fn_output_signature=(tf.int32, tf.float32))
+  return tuple(_shaped(x, states, count) for x in found)
 
 
 def label_log_probs(states, table, bias, labels):
@@ -62,20 +64,26 @@ def label_log_probs(states, table, bias, labels):
     bias: float32 [V].
     labels: int32 [...].
   """
-  output = cross_entropy.with_bias(tf.convert_to_tensor(table), tf.convert_to_tensor(bias), states.dtype)
+  logits_of, few = _of_chunks(table, bias, states.dtype), _few(states, LOGITS // table.shape[0])
 
   def log_probs(chunk):
     rows, label = chunk
-    logits = tf.matmul(cross_entropy.with_one(rows), output)
+    logits = logits_of(rows)
     # From the same rounded logits, so that log p is 0 at most; the sum over words is softmax's.
-    at = lambda x, word: tf.cast(tf.gather(x, word, batch_dims=1), tf.float32)
+    at = lambda x, word: tf.gather(x, word, batch_dims=1)
     best = tf.argmax(logits, -1, tf.int32)
     return at(logits, label) - at(logits, best) + tf.math.log(at(tf.nn.softmax(logits), best))
 
-  few = _few(states)
   chunks = _chunks(tf.stop_gradient(states), few), _chunks(labels[..., None], few)[..., 0]
   found = tf.map_fn(log_probs, chunks, parallel_iterations=1, fn_output_signature=tf.float32)
   return _shaped(found, states)
+
+
+def _of_chunks(table, bias, dtype):
+  """Returns a map of states [R, D] of `dtype`, in which the products run, to logits float32 [R, V]; no gradient."""
+  table, bias = tf.cast(tf.convert_to_tensor(table), dtype), tf.convert_to_tensor(bias)
+  # einsum reads the table as it lies; tf.matmul would turn it first.
+  return lambda states: tf.cast(tf.einsum("rd,vd->rv", states, table), tf.float32) + bias
 
 
 def _swept(chunks, table, bias):
@@ -115,10 +123,10 @@ def _log_sum(chunk, output):
   return at(logits) - tf.math.log(at(tf.nn.softmax(logits)))
 
 
-def _few(states):
+def _few(states, most):
   """Returns how many places make a chunk: not more than there are, for one that is filled up costs as a full one."""
   places = tf.reduce_prod(tf.shape(states)[:-1])
-  return tf.clip_by_value(places, 1, cross_entropy.ROWS)
+  return tf.clip_by_value(places, 1, max(1, most))
 
 
 def _chunks(states, rows):
@@ -128,7 +136,7 @@ def _chunks(states, rows):
   return tf.reshape(states, [-1, rows, states.shape[-1]])
 
 
-def _shaped(x, states):
-  """[k, ROWS] -> [...], the shape of states [..., D] but for D."""
+def _shaped(x, states, *count):
+  """[k, ROWS, ...] -> [..., ...], the shape of states [..., D] but for D, and then the `count` of each place."""
   shape = tf.shape(states)[:-1]
-  return tf.reshape(tf.reshape(x, [-1])[:tf.reduce_prod(shape)], shape)
+  return tf.reshape(tf.reshape(x, [-1, *count])[:tf.reduce_prod(shape)], tf.concat([shape, count], 0))

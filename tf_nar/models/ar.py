@@ -56,7 +56,10 @@ class Model(keras.Model):
     return self.encoder(x, masking.valid(src)[:, None], noise=noise)
 
   def states(self, src, tgt, noise=QUIET):
-    """Returns decoder states float [B, T, D] at every target place, given the words before it."""
+    """Returns decoder states float [B, T, D] at every target place, given the words before it.
+
+    Of fewer sources than targets, each has as many, which follow each other.
+    """
     memory = self.encode(src, noise)
     # Differs: the original searched from E[BOS]; here training and search both start from a zero vector.
     x = masking.shift_right(self.embed.look_up(tgt)) + self.embed.positions(tf.shape(tgt)[1])
@@ -76,6 +79,11 @@ class Model(keras.Model):
   def score(self, src, tgt):
     """Returns log p(tgt | src), float32 [B]: all words and EOS, no smoothing, no length penalty."""
     return self.embed.log_prob(self.states(src, tgt), tgt)
+
+  def score_candidates(self, src, tgt):
+    """Returns log p of tgt int32 [B, N, T], N targets of each source, which is read once: float32 [B, N]."""
+    shape = tf.shape(tgt)
+    return tf.reshape(self.score(src, tf.reshape(tgt, [-1, shape[2]])), shape[:2])
 
   def translate(self, src, search, rescore=None):
     """Beam search; `rescore`, as another teacher's score, puts the n best in another order."""

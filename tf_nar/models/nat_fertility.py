@@ -21,17 +21,15 @@ import keras
 import tensorflow as tf
 
 from tf_nar import types
-from tf_nar.decode import argmax
 from tf_nar.decode import length_parallel
 from tf_nar.layers import parallel
 from tf_nar.layers import transformer
 from tf_nar.losses import cross_entropy
+from tf_nar.models import one_pass
 from tf_nar.ops import copying
 from tf_nar.ops import fertility as fertility_lib
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
-from tf_nar.ops import odd
-from tf_nar.ops import words
 
 CLASSES = 50  # Of fertilities, the paper's; the last is learned as "49 or more".
 COPIES = ("fertility", "uniform", "soft")
@@ -153,8 +151,8 @@ class Model(keras.Model):
     sources, memory = tf.repeat(src, search.samples, axis=0), self.net.project(memory)
 
     def say(flat):  # [B N]: the rows of a sentence look at its one memory together.
-      logits = self.net.logits(self.net.fill(self.canvas(sources, flat, places, fertility), flat, memory))
-      tokens, score = (odd.odd if search.odd else argmax.argmax)(logits, flat, forbid=words.UNSAYABLE)
+      states = self.net.fill(self.canvas(sources, flat, places, fertility), flat, memory)
+      tokens, score = one_pass.said(self.net, states, flat, search.odd)
       return tokens, score + tf.reshape(prior, [-1])
 
     return length_parallel.length_parallel(say, lengths, rescore, alpha=search.alpha)

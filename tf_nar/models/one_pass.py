@@ -58,9 +58,20 @@ def translate(net, src, search, rescore=None):
   memory = net.project(memory)
 
   def say(flat):  # [B N]: the rows of a sentence look at its one memory together.
-    logits = net.logits(fill(net, memory, flat, places))
-    # Differs: the original may say PAD or BOS, and not only as its last words.
-    best = odd.odd if search.odd else argmax.argmax
-    return best(logits, flat, forbid=words.UNSAYABLE)
+    return said(net, fill(net, memory, flat, places), flat, search.odd)
 
   return length_parallel.length_parallel(say, lengths, rescore, alpha=search.alpha)
+
+
+def said(net, states, lengths, without_repeats):
+  """Reads sentences off the states float [B, T, D] of targets of `lengths` [B]: by ODD, or the best word of each place.
+
+  # Differs: the original may say PAD or BOS, and not only as its last words.
+
+  Returns:
+    tokens int32 [B, T] and score float32 [B], as `odd.odd` does.
+  """
+  if without_repeats:
+    return odd.among(*net.top_words(states, odd.KEPT, words.UNSAYABLE), lengths)
+  word, log_prob = net.top_words(states, 1, words.UNSAYABLE)
+  return argmax.said(word[..., 0], log_prob[..., 0], lengths)

@@ -11,7 +11,7 @@ from tf_nar.ops import words
 
 # Three words a place are enough: its neighbours exclude at most two of them, so any other word can be
 # replaced by one of the three without loss. Two are not enough.
-_KEPT = 3
+KEPT = 3
 
 
 def odd(logits, lengths, *, penalty=1e9, forbid=()):
@@ -32,9 +32,14 @@ def odd(logits, lengths, *, penalty=1e9, forbid=()):
   Raises:
     ValueError: for a negative penalty, under which three words a place would not be enough.
   """
+  return among(*words.best(logits, KEPT, forbid), lengths, penalty=penalty)
+
+
+def among(word, log_prob, lengths, *, penalty=1e9):
+  """Does what `odd` does, given the `KEPT` best words of every place: int32 and float32 [B, T, 3], best first."""
   if penalty < 0:
     raise ValueError(f"odd needs penalty >= 0, got {penalty}; 0 is plain argmax.")
-  log_prob, word = _best(tf.cast(logits, tf.float32), forbid)  # [T, B, 3] each
+  word, log_prob = tf.transpose(word, [1, 0, 2]), tf.transpose(log_prob, [1, 0, 2])  # [T, B, 3]: time first.
   inside = tf.transpose(tf.sequence_mask(lengths, tf.shape(word)[0]))  # [T, B]
   repeat = word[:-1, :, :, None] == word[1:, :, None, :]  # [T-1, B, 3 from, 3 to]
   cost = tf.where(repeat, float(penalty), 0.0)
@@ -45,28 +50,35 @@ def odd(logits, lengths, *, penalty=1e9, forbid=()):
   return tf.transpose(tf.where(inside, said, types.PAD)), tf.reduce_sum(tf.where(inside, paid, 0.0), 0)
 
 
-def _best(logits, forbid):
-  """The log p and the ids of the best words of each place, time first: [T, B, 3]."""
-  whole = tf.reduce_logsumexp(logits, -1, keepdims=True)  # Before `forbid`, which must not change p.
-  vocab = logits.shape[-1]
-  top, word = tf.math.top_k(words.without(logits, forbid), min(_KEPT, vocab))
-  return tf.transpose(top - whole, [1, 0, 2]), tf.transpose(word, [1, 0, 2])
-
-
 def _path(log_prob, cost, inside):
-  """The index, int32 [T, B], of the word that the best path takes at each place (Viterbi)."""
-  _, batch, kept = tf.unstack(tf.shape(log_prob))
-  stay = tf.tile(tf.range(kept)[None], [batch, 1])  # [B, 3]
+  """The index, int32 [T, B], of the word that the best path takes at each place (Viterbi).
 
-  def extend(before, place):
-    log_prob, cost, inside = place
-    reach = before[0][:, :, None] - cost  # [B, 3 from, 3 to]
-    score = tf.where(inside[:, None], log_prob + tf.reduce_max(reach, 1), before[0])
-    return score, tf.where(inside[:, None], tf.argmax(reach, 1, tf.int32), stay)
+  Both sweeps are products, of matrices whose sum is max and whose product is +, and of maps of the three words to
+  those before them; so they take log T steps.
+  """
+  kept = tf.shape(log_prob)[2]
+  stay = tf.where(tf.eye(kept, dtype=tf.bool), 0.0, -float("inf"))  # Past the length.
+  step = tf.where(inside[..., None, None], log_prob[:, :, None] - cost, stay)  # [T, B, 3 from, 3 to]
+  score = tf.reduce_max(_products(_best_of_sums, step), 2)  # [T, B, 3]: of the best path that ends in each.
+  before = tf.where(inside[1:, :, None], tf.argmax(score[:-1, ..., None] - cost[1:], 2, tf.int32), tf.range(kept))
+  last = tf.argmax(score[-1], -1, tf.int32)  # [B]
+  back = _products(lambda later, earlier: tf.gather(earlier, later, batch_dims=2), before[::-1])[::-1]  # [T-1, B, 3]
+  choice = tf.gather(back, tf.broadcast_to(last[None, :, None], tf.shape(back[..., :1])), batch_dims=2)
+  return tf.concat([choice[..., 0], last[None]], 0)
 
-  start = (tf.zeros_like(log_prob[0]), stay)
-  scores, origin = tf.scan(extend, (log_prob, cost, inside), start)  # [T, B, 3] each
-  last = tf.argmax(scores[-1], -1, tf.int32)  # [B]
-  back = lambda choice, origin: tf.gather(origin, choice, batch_dims=1)
-  before = tf.scan(back, origin, last, reverse=True)  # [T, B]; at i what place i-1 takes
-  return tf.concat([before[1:], last[None]], 0)
+
+def _best_of_sums(a, b):
+  """The product of matrices [..., 3, 3] in which + is max and x is +."""
+  return tf.reduce_max(a[..., :, :, None] + b[..., None, :, :], -2)
+
+
+def _products(times, x):
+  """Returns x_0, x_0 x_1, x_0 x_1 x_2 ...: [T, ...] -> [T, ...]; each round has the products of twice as many."""
+  places = tf.range(tf.shape(x)[0])
+
+  def double(span, x):
+    longer = times(tf.gather(x, tf.maximum(places - span, 0)), x)
+    begun = tf.reshape(places < span, [-1] + [1] * (x.shape.rank - 1))
+    return 2 * span, tf.where(begun, x, longer)
+
+  return tf.while_loop(lambda span, _: span < tf.size(places), double, (1, x))[1]

@@ -1,9 +1,10 @@
-"""Which words may be said."""
+"""Which words may be said, and which are the likeliest."""
 import tensorflow as tf
 
 from tf_nar import types
 
 UNSAYABLE = (types.PAD, types.BOS)  # They never stand in a target.
+_RUN = 128  # Words that are looked through together; about the root of a usual vocabulary.
 
 
 def without(logits, forbid):
@@ -12,3 +13,41 @@ def without(logits, forbid):
     return logits
   never = tf.reduce_any(tf.one_hot(forbid, logits.shape[-1], on_value=True, off_value=False), 0)  # [V]
   return tf.where(never, tf.constant(-float("inf"), logits.dtype), logits)
+
+
+def best(logits, count, forbid=()):
+  """Finds the likeliest words of every place, best first, of equals the first.
+
+  Args:
+    logits: float [..., V].
+    count: how many words; all there are if they are fewer.
+    forbid: ids that are not to be found. The probabilities of the others stay what they were.
+
+  Returns:
+    word int32 [..., count] and log p float32 [..., count]; -inf for a forbidden word, if nothing else is left.
+  """
+  logits = tf.cast(logits, tf.float32)
+  places, vocab = logits.shape.rank - 1, logits.shape[-1]
+  top, word = _top(logits, min(count + len(forbid), vocab))
+  # Normalised by the share of the best: softmax is one kernel, a log-sum-exp is four sweeps over all words.
+  share = tf.gather(tf.nn.softmax(logits), word[..., :1], batch_dims=places)
+  log_prob = top - top[..., :1] + tf.math.log(share)
+  for never in forbid:
+    log_prob = tf.where(word == never, -float("inf"), log_prob)
+  log_prob, order = tf.math.top_k(log_prob, min(count, vocab))
+  return tf.gather(word, order, batch_dims=places), log_prob
+
+
+def _top(logits, count):
+  """tf.math.top_k for many words, several times as fast: the best k are in the k runs of words whose best are best."""
+  places, vocab = logits.shape.rank - 1, logits.shape[-1]
+  runs = vocab // _RUN
+  if runs <= count:
+    return tf.math.top_k(logits, count)
+  shape = tf.shape(logits)[:-1]
+  whole = tf.reshape(logits[..., :runs * _RUN], tf.concat([shape, [runs, _RUN]], 0))
+  run = tf.sort(tf.math.top_k(tf.reduce_max(whole, -1), count)[1])  # Sorted, so that of equals the first is found.
+  seen = tf.reshape(tf.gather(whole, run, batch_dims=places), tf.concat([shape, [count * _RUN]], 0))
+  top, at = tf.math.top_k(tf.concat([seen, logits[..., runs * _RUN:]], -1), count)  # What is left over is a run too.
+  run = tf.concat([run, tf.fill(tf.concat([shape, [1]], 0), runs)], -1)
+  return top, tf.gather(run, at // _RUN, batch_dims=places) * _RUN + at % _RUN

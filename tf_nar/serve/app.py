@@ -1,0 +1,131 @@
+"""The HTTP service around a model: JSON in, JSON out, and a page to try it.
+
+  POST /translate   {"text": "..."} or {"text": ["...", ...]}  ->  {"translations": [{"translation", "score"}, ...]}
+  POST /candidates  the same                       ->  {"candidates": [[{"translation", "score"}, ...], ...]}
+  POST /trace       the same                       ->  {"traces": [{"translation", "score", "passes": [...]}, ...]}
+  POST /score       {"source": ..., "target": ...} ->  {"scores": [...]}
+  GET  /health      503 until the model is warm, then 200 with what it is
+  GET  /metrics     for Prometheus
+  GET  /            the page
+
+What cannot be answered is {"error": one line}, with an HTTP status of 4xx, or 5xx where it is no fault of the asker.
+"""
+import asyncio
+import contextlib
+import functools
+import pathlib
+
+from starlette import applications
+from starlette import exceptions
+from starlette import responses
+from starlette import routing
+
+from tf_nar.serve import asking
+from tf_nar.serve import batching
+from tf_nar.serve import metrics as metrics_lib
+
+ANSWERS = {"translate": "translations", "candidates": "candidates", "trace": "traces", "score": "scores"}
+PAGE = pathlib.Path(__file__).with_name("page.html")
+# The page needs nothing from elsewhere, and may not fetch it.
+GUARD = {"Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+                                    "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+                                    "frame-ancestors 'none'",
+         "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+SOON = {"Retry-After": "1"}  # Seconds.
+
+
+def build(model, batcher, limits, timeout, metrics=None):
+  """Returns the ASGI application.
+
+  Args:
+    model: see `loaded.Model`; only its `offers` and `facts` are used.
+    batcher: a `batching.Batcher` in front of it, which is stopped with the application.
+    limits: `asking.Limits`.
+    timeout: seconds that a request may take, its reading included.
+    metrics: a `metrics.Metrics`; a new one if None.
+  """
+  metrics = metrics or metrics_lib.Metrics()
+  metrics.watch(batcher)
+
+  async def answer(request, offer):
+    if offer not in model.offers:
+      raise asking.Refused(404, f"Expected a model with the signature {offer}, got one with {', '.join(model.offers)}; "
+                                "ask for one of these, or export another model.")
+    if not batcher.ready.is_set():
+      raise asking.Refused(503, "The model is still warming up; ask again when /health says 200.", SOON)
+    answers = await _in_time(functools.partial(_answers, request, offer, batcher, limits), timeout)
+    metrics.sentences.labels(f"/{offer}").inc(len(answers))
+    return responses.JSONResponse({ANSWERS[offer]: answers})
+
+  async def health(request):
+    ready = batcher.ready.is_set()
+    return responses.JSONResponse({"status": "ready" if ready else "warming up", "offers": model.offers,
+                                   "limits": limits._asdict(), "model": model.facts}, 200 if ready else 503)
+
+  async def numbers(request):
+    return responses.Response(metrics.shown(), media_type=metrics_lib.CONTENT_TYPE)
+
+  async def page(request):
+    return responses.HTMLResponse(PAGE.read_bytes(), headers=GUARD)
+
+  @contextlib.asynccontextmanager
+  async def lifespan(app):
+    yield
+    await asyncio.to_thread(batcher.stop, timeout)
+
+  gets = {"/": page, "/health": health, "/metrics": numbers}
+  posts = {f"/{offer}": functools.partial(answer, offer=offer) for offer in ANSWERS}
+  routes = [routing.Route(path, each, methods=["GET"]) for path, each in gets.items()]
+  routes += [routing.Route(path, each, methods=["POST"]) for path, each in posts.items()]
+  known = [*posts, *gets]
+  app = applications.Starlette(
+      routes=routes, lifespan=lifespan,
+      exception_handlers={asking.Refused: _refused, exceptions.HTTPException: functools.partial(_unknown, known=known),
+                          Exception: _broken})
+  app.router.redirect_slashes = False
+  return metrics_lib.Counted(app, metrics, known)
+
+
+async def _answers(request, offer, batcher, limits):
+  """Returns the answers to a request."""
+  asked = await asking.read(request, offer, limits)
+  try:
+    futures = batcher.ask(offer, asked)
+  except batching.Full:
+    raise asking.Refused(503, f"Expected room for {len(asked)} more sentences in the queue, got {batcher.waiting} "
+                              "waiting; ask again in a second.", SOON) from None
+  except batching.Closed:
+    raise asking.Refused(503, "The server is stopping; ask another one.", SOON) from None
+  try:
+    return await asyncio.gather(*map(asyncio.wrap_future, futures))
+  except Exception as problem:  # Whatever a model may raise; the batcher has logged it.
+    raise asking.Refused(500, f"The model failed with {type(problem).__name__}; its operator finds more in the "
+                              "server's log.") from None
+
+
+async def _in_time(work, timeout):
+  """Awaits work() for at most `timeout` seconds."""
+  try:
+    async with asyncio.timeout(timeout):
+      return await work()
+  except TimeoutError:
+    raise asking.Refused(504, f"Expected an answer within {timeout:g} seconds, got none; ask for fewer sentences at "
+                              "a time, or later.") from None
+
+
+async def _refused(request, refused):
+  return responses.JSONResponse({"error": refused.line}, refused.status, refused.headers)
+
+
+async def _unknown(request, problem, known):
+  """Says which paths and methods there are."""
+  path = request.url.path[:60]
+  line = f"Expected one of {', '.join(known)}, got {path}; ask one of these."
+  if problem.status_code == 405:
+    line = f"Expected {problem.headers['Allow']} of {path}, got {request.method[:20]}; ask by another method."
+  return responses.JSONResponse({"error": line}, problem.status_code, problem.headers)
+
+
+async def _broken(request, problem):
+  line = f"The server failed with {type(problem).__name__}; its operator finds more in the log."
+  return responses.JSONResponse({"error": line}, 500)

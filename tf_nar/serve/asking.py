@@ -1,0 +1,124 @@
+"""What a client may ask: a JSON object of sentences, within limits. Anything else is refused in one line."""
+import json
+import unicodedata
+from typing import NamedTuple
+
+from starlette import requests
+
+FIELDS = {"translate": ("text",), "candidates": ("text",), "trace": ("text",), "score": ("source", "target")}
+JSON = "application/json"
+NO_TEXT = {"Cc": "control character", "Cs": "half of a surrogate pair", "Zl": "line break", "Zp": "line break"}
+DRAIN = 16  # A body this many times too large is still read, so that its sender hears why it is refused.
+
+
+class Limits(NamedTuple):
+  """How much one request may hold."""
+
+  body: int  # Bytes.
+  lines: int  # Sentences.
+  characters: int  # Of a sentence.
+
+
+class Refused(Exception):
+  """An answer other than the one asked for: an HTTP status, one line that says why, and headers."""
+
+  def __init__(self, status, line, headers=None):
+    super().__init__(line)
+    self.status, self.line, self.headers = status, line, headers
+
+
+async def read(request, offer, limits):
+  """Returns what is asked, a list of strings, or of pairs for `score`, and whether it came as a list.
+
+  Raises:
+    Refused: if it is not as expected.
+  """
+  kind = request.headers.get("content-type", "none").split(";")[0].strip()
+  if kind.lower() != JSON:
+    raise Refused(415, f"Expected the content type {JSON}, got {kind[:60]}; send the header Content-Type: {JSON}.")
+  values = _object(await _body(request, limits.body), FIELDS[offer])
+  columns = [_sentences(values[name], name, limits) for name in FIELDS[offer]]
+  if len({(len(column), isinstance(values[name], str)) for name, column in zip(values, columns, strict=True)}) > 1:
+    raise Refused(400, "Expected as many targets as sources, both strings or both lists, got "
+                       f"{len(columns[0])} and {len(columns[1])}; send a target for each source.")
+  return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+
+
+async def _body(request, limit):
+  """Returns the bytes of a request. What is far too large is not even read, nor sent by who asks with Expect."""
+  body, size = [], int(request.headers.get("content-length", 0))
+  try:
+    if size <= DRAIN * limit:
+      size = 0
+      async for part in request.stream():
+        size += len(part)
+        if size <= limit:
+          body.append(part)
+        elif size > DRAIN * limit:
+          break
+  except requests.ClientDisconnect:
+    raise Refused(400, "The request broke off before its end; send it again.") from None
+  if size > limit:
+    raise Refused(413, f"Expected a body of at most {limit} bytes, got more; send fewer sentences at a time.")
+  return b"".join(body)
+
+
+def _object(body, names):
+  """Returns the JSON object in a body as a dict that has `names` and nothing else."""
+  example = json.dumps(dict.fromkeys(names, "..."))
+  if not body.strip():
+    raise Refused(400, f"Expected a JSON object as {example}, got an empty body; send one.")
+  try:
+    values = json.loads(body.decode("utf-8"))
+  except UnicodeDecodeError as problem:
+    raise Refused(400, f"Expected UTF-8, got the byte 0x{body[problem.start]:02x} at place {problem.start} of the "
+                       "body; encode the text as UTF-8.") from None
+  except json.JSONDecodeError as problem:
+    raise Refused(400, f"Expected a JSON object as {example}, got what is no JSON at character {problem.pos} "
+                       f"({problem.msg}); look for a missing quote or comma there.") from None
+  except (ValueError, RecursionError):  # A number of thousands of digits; brackets in thousands of brackets.
+    raise Refused(400, f"Expected a JSON object as {example}, got one too large or too deep to read; send "
+                       "strings.") from None
+  if not isinstance(values, dict) or set(values) != set(names):
+    got = f"one with {_listed(values)}" if isinstance(values, dict) else _kind(values)
+    raise Refused(400, f"Expected a JSON object as {example}, got {got}; send {' and '.join(names)}, nothing else.")
+  return {name: values[name] for name in names}
+
+
+def _sentences(value, name, limits):
+  """Returns the list of sentences in a field that is a string or a list of them."""
+  texts = [value] if isinstance(value, str) else value
+  if not isinstance(texts, list):
+    raise Refused(400, f"Expected {name} to be a string or a list of strings, got {_kind(value)}; send the sentences.")
+  if not 1 <= len(texts) <= limits.lines:
+    raise Refused(413 if texts else 400, f"Expected 1 to {limits.lines} sentences in {name}, got {len(texts)}; "
+                                         f"{'send them in several requests' if texts else 'send one'}.")
+  for place, text in enumerate(texts):
+    _check(text, f"{name}[{place}]" if isinstance(value, list) else name, limits.characters)
+  return texts
+
+
+def _check(text, where, longest):
+  """Raises `Refused` for what is no sentence."""
+  if not isinstance(text, str):
+    raise Refused(400, f"Expected {where} to be a string, got {_kind(text)}; send a sentence.")
+  if len(text) > longest:
+    raise Refused(413, f"Expected at most {longest} characters in {where}, got {len(text)}; split it into sentences.")
+  if not text.strip():
+    raise Refused(400, f"Expected a sentence in {where}, got a blank one; leave it out.")
+  for place, character in enumerate(text):
+    kind = "line break" if character in "\n\r" else NO_TEXT.get(unicodedata.category(character))
+    if kind:
+      raise Refused(400, f"Expected a sentence in {where}, got a {kind} (U+{ord(character):04X}) at character {place}; "
+                         f"{'send each line as a sentence' if kind == 'line break' else 'take it out'}.")
+
+
+def _kind(value):
+  """Returns what a JSON value is called."""
+  names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
+  return names.get(type(value), "a number")
+
+
+def _listed(values):
+  """Returns the first keys of an object, safe to show."""
+  return ", ".join(json.dumps(key[:30]) for key in list(values)[:5]) or "no field"

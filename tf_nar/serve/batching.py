@@ -1,0 +1,153 @@
+"""Dynamic batching: what many clients ask goes through the model together, in one thread.
+
+A batch is made for the sentence that waits longest. It waits for others to come, `max_wait` seconds at most, and
+takes with it those of the same offer whose lengths are nearest to its own, as padding costs time and memory.
+"""
+import concurrent.futures
+import logging
+import threading
+import time
+from typing import Any, NamedTuple
+
+
+class Full(Exception):
+  """Too much is waiting already."""
+
+
+class Closed(Exception):
+  """Nothing new is taken, as the server stops."""
+
+
+class Job(NamedTuple):
+  """One sentence that waits for its answer."""
+
+  offer: str
+  asked: Any
+  length: int  # Characters.
+  arrived: float  # Seconds of `time.monotonic`.
+  future: concurrent.futures.Future
+
+
+class Batcher:
+  """A queue in front of a model, and the one thread that runs it. `ready` is set once it is warm."""
+
+  def __init__(self, answer, *, max_batch, max_characters, max_wait, max_queue,
+               observe=lambda offer, size, seconds: None):
+    """Args:
+      answer: maps an offer and a list of what is asked to the list of answers.
+      max_batch: sentences of a batch.
+      max_characters: of a batch of more than one, its sentences all as long as the longest; bounds memory.
+      max_wait: seconds that a sentence may wait for others.
+      max_queue: sentences that may wait at a time.
+      observe: is told of each batch: offer, sentences, seconds in the model.
+    """
+    self._answer, self._observe = answer, observe
+    self._max_batch, self._max_characters = max_batch, max_characters
+    self._max_wait, self._max_queue = max_wait, max_queue
+    self._jobs, self._changed, self._stopping = [], threading.Condition(), False
+    self._thread = None
+    self.ready = threading.Event()
+
+  @property
+  def waiting(self):
+    """Sentences that wait, those of a running batch not counted."""
+    with self._changed:
+      return len(self._waiting())
+
+  def start(self, warm_ups=(), failed=lambda problem: None):
+    """Starts the thread, which first answers `warm_ups`, pairs of an offer and what is asked.
+
+    Args:
+      failed: is called in the thread with the exception if that cannot be done; then it never gets ready.
+    """
+    self._thread = threading.Thread(target=self._run, args=(warm_ups, failed), name="model", daemon=True)
+    self._thread.start()
+
+  def ask(self, offer, asked):
+    """Returns a future for each of `asked`; a cancelled one is not run if its batch has not begun.
+
+    Raises:
+      Full: if not all of them have a place; then none is taken.
+      Closed: after `stop`.
+    """
+    now = time.monotonic()
+    jobs = [Job(offer, one, _length(one), now, concurrent.futures.Future()) for one in asked]
+    with self._changed:
+      if self._stopping:
+        raise Closed
+      if len(self._waiting()) + len(jobs) > self._max_queue:
+        raise Full
+      self._jobs += jobs
+      self._changed.notify()
+    return [job.future for job in jobs]
+
+  def stop(self, timeout=None):
+    """Answers what is waiting, and ends the thread; gives up waiting for it after `timeout` seconds."""
+    with self._changed:
+      self._stopping = True
+      self._changed.notify()
+    if self._thread:
+      self._thread.join(timeout)
+
+  def _run(self, warm_ups, failed):
+    try:
+      for offer, asked in warm_ups:
+        if self._stopping:
+          break
+        self._answer(offer, asked)
+    except Exception as problem:
+      logging.exception("The model failed to warm up.")
+      failed(problem)
+      return
+    self.ready.set()
+    while jobs := self._next():
+      jobs = [job for job in jobs if job.future.set_running_or_notify_cancel()]
+      if jobs:
+        self._do(jobs)
+
+  def _do(self, jobs):
+    """Runs one batch. Whatever the model raises, the thread lives on."""
+    begun = time.monotonic()
+    try:
+      answers = self._answer(jobs[0].offer, [job.asked for job in jobs])
+      for job, answer in zip(jobs, answers, strict=True):
+        job.future.set_result(answer)
+    except Exception as problem:
+      logging.exception("The model failed on a batch of %d.", len(jobs))
+      for job in jobs:
+        if not job.future.done():
+          job.future.set_exception(problem)
+    self._observe(jobs[0].offer, len(jobs), time.monotonic() - begun)
+
+  def _next(self):
+    """Waits for the next batch and returns its jobs; [] when there will be none."""
+    with self._changed:
+      while True:
+        oldest = next(iter(self._waiting()), None)
+        same = [job for job in self._jobs if job.offer == oldest.offer] if oldest else []
+        left = oldest and oldest.arrived + self._max_wait - time.monotonic()
+        if self._stopping or len(same) >= self._max_batch or (same and left <= 0):
+          break
+        self._changed.wait(left)  # None: until something comes.
+      batch = self._fitting(sorted(same, key=lambda job: abs(job.length - oldest.length))) if same else []
+      taken = {id(job) for job in batch}
+      self._jobs = [job for job in self._jobs if id(job) not in taken]
+      return batch
+
+  def _fitting(self, jobs):
+    """Returns the first of some jobs, as many as may be a batch: one at least."""
+    longest = 0
+    for place, job in enumerate(jobs[:self._max_batch]):
+      longest = max(longest, job.length)
+      if place and (place + 1) * longest > self._max_characters:
+        return jobs[:place]
+    return jobs[:self._max_batch]
+
+  def _waiting(self):
+    """Drops the jobs that nobody waits for any more, and returns the others, oldest first."""
+    self._jobs = [job for job in self._jobs if not job.future.cancelled()]
+    return self._jobs
+
+
+def _length(asked):
+  return len(asked) if isinstance(asked, str) else sum(map(len, asked))
