@@ -31,7 +31,7 @@ class Translator:
     search, longest = self.about["search"], self.about["max_length"]
     limit = max(map(len, spoken), default=0) + 1 + search["extra_length"]  # EOS is the 1.
     given = {"beam_size": search["beam"], "length_penalty": search["alpha"], "max_input_length": longest,
-             "max_decoding_length": min(limit, longest)}
+             "max_decoding_length": min(limit, longest), "min_decoding_length": 0}
     found = iter(self.model.translate_batch(spoken, **given | options))
     return [self._join(next(found).hypotheses[0]) if tokens else "" for tokens in cut]
 
