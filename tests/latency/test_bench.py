@@ -36,6 +36,14 @@ def test_every_round_begins_with_another_system():
   assert answers[-1] == {"round": 1, "system": "x", "task": "4", "seconds": [4]}
 
 
+def test_a_system_is_not_asked_for_larger_batches_than_it_takes():
+  log = []
+  small = Planted("x", log)
+  small.system = small.system._replace(most=3)
+  bench.rounds([small], TEXTS, 0, sentences=2, batches=[3, 4])
+  assert [task for _, task in log] == ["1", "2 words", "3"]
+
+
 def test_a_worker_times_each_batch(monkeypatch):
   clock = iter(range(100))
   monkeypatch.setattr(worker.time, "perf_counter", lambda: next(clock) ** 2)

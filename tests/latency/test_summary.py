@@ -37,6 +37,9 @@ def test_ratios_and_what_is_shown(tmp_path):
   assert slow.split() == "slow float32 10.0 (1.00x) 15.4 111.1 (1.00x) 90 10.0".split()
   assert fast.split() == "fast float32 2.5 (4.00x) 3.8 444.4 (4.00x) 90 10.0".split()
   assert last == "(x): how often faster than slow"
+  found["fast"]["sentences/s"], found["fast"]["times"]["sentences/s"] = {}, {}  # It does not take 8.
+  shown = summary.table({name: own | {"dtype": "float32"} for name, own in found.items()}, "slow")
+  assert shown.splitlines()[2].split() == "fast float32 2.5 (4.00x) 3.8 - 90 10.0".split()
   assert summary.plot(found, f"{tmp_path}/latency.png")
   assert (tmp_path / "latency.png").read_bytes().startswith(b"\x89PNG")
   assert [path.name for path in tmp_path.iterdir()] == ["latency.png"]

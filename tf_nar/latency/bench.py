@@ -67,7 +67,7 @@ def rounds(workers, texts, count, *, beside=lambda: {}, told=lambda text: None, 
 
   Returns:
     A list of what `beside` gave in rounds that count, and a list of {"round", "system", "task", and the answer of
-    `Worker.turn`}, those of round 0 too: `summary` leaves them out.
+    `Worker.turn`}, those of round 0 too: `summary` leaves them out. Batches above a system's `most` are not asked for.
   """
   besides, answers = [], []
   for number in range(count + 1):
@@ -76,5 +76,7 @@ def rounds(workers, texts, count, *, beside=lambda: {}, told=lambda text: None, 
     for task in tasks(texts, number, **settings):
       first = number % len(workers)
       for each in workers[first:] + workers[:first]:
+        if each.system.most and len(task.batches[0]) > each.system.most:
+          continue
         answers.append({"round": number, "system": each.system.name, "task": task.name, **each.turn(task)})
   return besides[1:], answers

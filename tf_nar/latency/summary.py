@@ -22,7 +22,7 @@ def of_system(answers, batches, lengths):
   translated = sum(len(answer["seconds"]) for answer in one) + len(one)  # And each turn's first, not timed.
   return {
     "p50 ms": float(p50), "p95 ms": float(p95),
-    "sentences/s": {size: float(size / np.median(seconds(str(size)))) for size in batches},
+    "sentences/s": {size: float(size / np.median(seconds(str(size)))) for size in batches if counted(str(size))},
     "p50 ms by words": {length: float(1000 * np.median(seconds(f"{length} words"))) for length in lengths},
     "cores busy": sum(answer["cpu"] for answer in one) / sum(answer["all seconds"] for answer in one),
     "peak MiB at batch 1": next(answer["peak"] for answer in answers if answer["task"] == ONE),
@@ -40,7 +40,8 @@ def with_ratios(systems, baseline):
   base = systems[baseline]
 
   def times(own):
-    rates = {size: rate / base["sentences/s"][size] for size, rate in own["sentences/s"].items()}
+    both = own["sentences/s"].keys() & base["sentences/s"].keys()
+    rates = {size: own["sentences/s"][size] / base["sentences/s"][size] for size in sorted(both)}
     return {"p50": base["p50 ms"] / own["p50 ms"], "p95": base["p95 ms"] / own["p95 ms"], "sentences/s": rates}
 
   return {name: own | {"times": times(own)} for name, own in systems.items()}
@@ -53,14 +54,14 @@ def table(systems, baseline):
     systems: {name: what `with_ratios` gave, and "dtype"}.
     baseline: its name.
   """
-  sizes = list(systems[baseline]["sentences/s"])
+  sizes = sorted({size for own in systems.values() for size in own["sentences/s"]})
   wide = max(len(name) for name in systems) + 2
   head = f"{'':{wide}}{'dtype':14}{'p50 ms':>18}{'p95 ms':>10}" + "".join(
     f"{'sent/s at ' + str(size):>20}" for size in sizes) + f"{'MiB':>8}{'words':>7}"
   rows = [head]
   for name, own in systems.items():
-    cell = lambda number, times: f"{number:.1f} ({times:.2f}x)"
-    rates = [cell(own["sentences/s"][size], own["times"]["sentences/s"][size]) for size in sizes]
+    cell = lambda number, times: "-" if number is None else f"{number:.1f}" + f" ({times:.2f}x)" * (times is not None)
+    rates = [cell(own["sentences/s"].get(size), own["times"]["sentences/s"].get(size)) for size in sizes]
     rows.append(f"{name:{wide}}{own['dtype']:14}{cell(own['p50 ms'], own['times']['p50']):>18}{own['p95 ms']:>10.1f}"
                 + "".join(f"{rate:>20}" for rate in rates) + f"{own['peak MiB']:>8.0f}{own['words out']:>7.1f}")
   return "\n".join([*rows, f"(x): how often faster than {baseline}"])

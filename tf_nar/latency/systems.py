@@ -10,6 +10,7 @@ PROGRAMS = {"saved_model": "export.py", "ct2": "export_ct2.py"}
 MARKS = {"saved_model": "saved_model.pb", "ct2": "model.bin"}  # The file that tells the kind of a folder.
 BEAMS = 1, 5
 LENGTHS = 9  # Candidates that the teacher ranks.
+MOST = 32  # Sentences in a batch of so many candidates each: at 128, of base size, logits alone would take 4.4 GB.
 
 
 class System(NamedTuple):
@@ -19,6 +20,7 @@ class System(NamedTuple):
   beam: int = 0  # Of a CTranslate2 folder; 0: what its metadata says.
   made_by: tuple = ()  # Flags for the program that exports it; () if the folder is there.
   run: str = ""  # The run that it is of.
+  most: int = 0  # Sentences in a batch; 0: any number.
 
 
 def given(text):
@@ -50,14 +52,14 @@ def standard(nar, ars, folder, with_ct2):
     with_ct2: whether CTranslate2 is there.
   """
   found = []
-  add = lambda name, kind, run, file, *flags, beam=0: found.append(
-    System(name, kind, os.path.join(folder, file), beam, (f"--workdir={run}", *flags), run))
+  add = lambda name, kind, run, file, *flags, beam=0, most=0: found.append(
+    System(name, kind, os.path.join(folder, file), beam, (f"--workdir={run}", *flags), run, most))
   if nar:
     for dtype, setting in (("float32", "float32"), ("bfloat16", "mixed_bfloat16")):
       add(f"NAR {dtype}", "saved_model", nar, f"nar_{dtype}", f"--set=model.net.dtype={setting}")
     if ars:
       add(f"NAR, {LENGTHS} lengths", "saved_model", nar, f"nar_{LENGTHS}", f"--set=search.lengths={LENGTHS}",
-          f"--rescore_with={ars[0]}")
+          f"--rescore_with={ars[0]}", most=MOST)
   for run in ars:
     net = runs.load(run).experiment.model.net
     shape = f"{net.encoder_layers}-{net.decoder_layers}"
