@@ -59,7 +59,7 @@ THREADS = flags.DEFINE_integer("threads", floor.cores(), "Threads of every syste
 BIN = os.path.dirname(os.path.abspath(__file__))
 BUSY = 0.5  # Of the system's load average, programs that want to run.
 # Variables that change speeds.
-SEEN = "OMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "XLA_", "TF_ENABLE_", "TF_XLA_", "TF_NUM_", "CT2_", "CUDA_VISIBLE_"
+SEEN = "OMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "XLA_", "TF_ENABLE_", "TF_ONEDNN_", "TF_XLA_", "CT2_"
 
 
 def numbers(flag):
@@ -100,10 +100,11 @@ def machine():
   if os.path.exists("/proc/cpuinfo"):
     with open("/proc/cpuinfo") as file:
       model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), model)
+  environment = (bench.ENVIRONMENT | os.environ).items()
   return {"processor": model, "cores": floor.cores(), "threads": THREADS.value, "system": platform.platform(),
           "python": platform.python_version(), "load before": round(os.getloadavg()[0], 2),
           "accelerators": [device.name for device in tf.config.list_physical_devices() if device.device_type != "CPU"],
-          "environment": {name: value for name, value in os.environ.items() if name.startswith(SEEN)}}
+          "environment": {name: value for name, value in environment if name.startswith(SEEN)}}
 
 
 def compared(nar, ars):

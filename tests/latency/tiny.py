@@ -1,11 +1,8 @@
 """Exported systems of no size, made without the programs."""
-import tensorflow as tf
-
 from tests.export import tiny
 from tf_nar import runs
 from tf_nar.evaluate import corpus
 from tf_nar.export import ct2
-from tf_nar.export import metadata
 from tf_nar.export import saved_model
 
 VOCAB = tiny.VOCABULARIES["words"]()
@@ -16,11 +13,8 @@ def run(folder, family="ar"):
 
 
 def export(workdir, out):
-  """Writes a SavedModel, not verified; returns its folder."""
   opened = runs.load(workdir)
-  search = corpus.searcher(opened.model, opened.experiment.search)
-  tf.saved_model.save(saved_model.build(opened, search), str(out))
-  metadata.write(metadata.describe(opened), str(out))
+  saved_model.export(opened, corpus.searcher(opened.model, opened.experiment.search), str(out))
   return str(out)
 
 

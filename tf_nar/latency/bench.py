@@ -11,6 +11,8 @@ from typing import NamedTuple
 from tf_nar.latency import worker
 from tf_nar.train import baseline
 
+# Of the workers, where the caller's has none. oneDNN may bring weights into its order once: none will change.
+ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS": "1"}
 SETTLE = 0.25  # Seconds before a turn: threads of OpenMP spin for a while after theirs, by Intel's default 0.2.
 
 
@@ -28,7 +30,7 @@ class Worker:
     # -P: its own folder is not where it imports from. CTranslate2 waits as it likes, unless the caller says how.
     command = [sys.executable, "-P", os.path.abspath(worker.__file__)]
     settings = {"kind": system.kind, "folder": os.path.abspath(system.folder), "beam": system.beam, "threads": threads}
-    self._process = baseline.Process(command, settings, f"{system.name!r}", {"TF_CPP_MIN_LOG_LEVEL": "2"})
+    self._process = baseline.Process(command, settings, f"{system.name!r}", ENVIRONMENT)
     self.facts, self.close = self._process.facts, self._process.close
 
   def turn(self, task):
