@@ -39,6 +39,8 @@ setuptools.setup(
         #   python -m venv ~/tpu_check; ~/tpu_check/bin/pip install '.[tpu_check]'
         # Exact versions, for private names of jax are used.
         "tpu_check": ["jax==0.10.2", "libtpu==0.0.51"],
+        # For bin/export_ct2.py, and for the rival in bin/latency.py.
+        "ct2": ["ctranslate2>=4.8,<5"],
         "serve": ["prometheus-client", "starlette", "uvicorn"],
         # starlette's TestClient is of httpx2; selenium drives Chromium, which the system must have; TensorFlow
         # Serving's messages are those of docs/serving.md.

@@ -13,7 +13,7 @@ ORDER = [
     {"models"},
     {"runs"},
     {"train", "evaluate", "export", "serve"},
-    {"fit"},
+    {"fit", "latency"},
     {"em"},
     {"bin", "configs", "data_prep"},
 ]

@@ -1,4 +1,4 @@
-"""A file is either whole or not there: it is written under another name and renamed."""
+"""A file, or a folder, is either whole or not there: it is written under another name and renamed."""
 import contextlib
 import os
 import socket
@@ -22,3 +22,23 @@ def write(path, data):
   """Writes `data` (bytes) as `path`."""
   with renamed(path) as temporary, tf.io.gfile.GFile(temporary, "wb") as file:
     file.write(data)
+
+
+@contextlib.contextmanager
+def folder(out):
+  """Gives a temporary folder to fill; it becomes `out`, or nothing if anything was raised.
+
+  Raises:
+    ValueError: if `out` is there already.
+  """
+  out = out.rstrip("/")
+  if tf.io.gfile.exists(out):
+    raise ValueError(f"{out} is there already; choose another --out, or remove it.")
+  temporary = f"{out}.{socket.gethostname()}-{os.getpid()}.tmp"
+  tf.io.gfile.makedirs(temporary)
+  try:
+    yield temporary
+    tf.io.gfile.rename(temporary, out)
+  finally:
+    if tf.io.gfile.exists(temporary):
+      tf.io.gfile.rmtree(temporary)

@@ -1,0 +1,38 @@
+"""bin/export_ct2.py as a user calls it; the lines that it prints are run as they are."""
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed; it comes with the extra ct2.")
+
+from tests.export import tiny
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def call(*command, **kw):
+  return subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, **kw)
+
+
+def test_export_and_use(tmp_path):
+  run, out = tiny.make(tmp_path / "ar", "ar", tiny.VOCABULARIES["bpe"]()), f"{tmp_path}/out"
+  done = call(ROOT / "bin/export_ct2.py", f"--workdir={run}", f"--out={out}", "--set=search.alpha=2.0")
+  assert done.returncode == 0, done.stderr
+  bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+  lines = "\n".join(done.stdout.splitlines()[-3:]).replace("...", "a low house")
+  elsewhere = {"cwd": tmp_path, "env": bare}
+  said = call("-c", lines + "\nassert 'tf_nar' not in sys.modules and 'tensorflow' not in sys.modules", **elsewhere)
+  assert said.returncode == 0 and said.stdout.strip(), said.stderr
+  piped = call(f"{out}/translate.py", input="a low house\n\n", **elsewhere)
+  assert piped.stdout == said.stdout + "\n"
+  assert sorted(os.listdir(out)) == ["bpe.codes", "config.json", "metadata.json", "model.bin", "shared_vocabulary.json",
+                                     "translate.py", "vocab.txt"]
+
+
+def test_refusals_are_one_line(tmp_path):
+  refused = call(ROOT / "bin/export_ct2.py", f"--workdir={tmp_path}/none", f"--out={tmp_path}/out")
+  assert refused.returncode == 1 and "Traceback" not in refused.stderr
+  assert refused.stderr.splitlines()[-1].startswith(f"export_ct2: No run at {tmp_path}/none")

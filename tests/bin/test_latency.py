@@ -1,0 +1,54 @@
+"""bin/latency.py as a user calls it, on models of no size."""
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from tests.latency import tiny
+
+ROOT = pathlib.Path(__file__).parents[2]
+SHORT = "--rounds=1", "--sentences=2", "--batches=2,4", "--lengths=3,90", "--sentences_a_length=2", "--threads=1"
+
+
+def call(*arguments):
+  command = [sys.executable, ROOT / "bin/latency.py", *arguments]
+  return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_two_systems_in_turns(tmp_path):
+  pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed; it comes with the extra ct2.")
+  run = tiny.run(tmp_path / "run")
+  ours, theirs = tiny.export(run, tmp_path / "ours"), tiny.export_ct2(run, tmp_path / "theirs")
+  (tmp_path / "text").write_text("a low house\nthe tower is new\nis\n")
+  done = call(f"--workdir={tmp_path}/out", f"--text={tmp_path}/text", f"--system=ours={ours}",
+              f"--system=theirs, greedy={theirs},beam=1", "--baseline=theirs, greedy", *SHORT)
+  assert done.returncode == 0, done.stderr
+  assert "round 0 of 1 (does not count)" in done.stdout and "how often faster than theirs, greedy" in done.stdout
+  told = json.loads((tmp_path / "out/latency.json").read_text())
+  assert set(told) == {"when", "machine", "weights", "text", "rounds", "sentences a round", "baseline", "systems",
+                       "rates", "answers"}
+  assert list(told["systems"]) == ["ours", "theirs, greedy"] and told["machine"]["threads"] == 1
+  for own in told["systems"].values():
+    assert 0 < own["p50 ms"] <= own["p95 ms"] and list(own["sentences/s"]) == ["2", "4"]
+    assert list(own["p50 ms by words"]) == ["3"]  # No sentence has 90 words.
+    assert own["peak MiB"] >= own["peak MiB at batch 1"] > 1 and own["versions"] and own["dtype"] == "float32"
+  ratio = told["systems"]["theirs, greedy"]["p50 ms"] / told["systems"]["ours"]["p50 ms"]
+  assert told["systems"]["ours"]["times"]["p50"] == pytest.approx(ratio)
+  assert len(told["answers"]) == 2 * 2 * 4  # Rounds, systems, tasks.
+  assert (tmp_path / "out/latency.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("arguments, message", [
+  ([], "Wants --text, sentences to translate"),
+  (["--nar=runs/a", "--ar=configs/ar_wmt14.py"], "Random weights have a made-up vocabulary: give configs only"),
+  (["--nar=runs/a", "--text=no/file"], "no/file"),
+  (["--text=README.md", "--batches=8,x"], "--batches wants whole numbers, as 8,32,128; got 8,x"),
+  (["--text=README.md"], "Nothing to compare: give --nar and --ar, or --system=NAME=FOLDER"),
+])
+def test_refusals_are_one_line(tmp_path, arguments, message):
+  arguments = [each.replace("README.md", str(ROOT / "README.md")) for each in arguments]
+  refused = call(f"--workdir={tmp_path}/out", *arguments)
+  last = refused.stderr.splitlines()[-1]
+  assert refused.returncode == 1 and last.startswith("latency: ") and message in last

@@ -1,0 +1,45 @@
+"""Percentiles, rates and ratios of planted answers."""
+import pytest
+
+from tf_nar.latency import summary
+
+
+def answers(factor):
+  """Two rounds and the one that does not count, of a system that takes `factor` milliseconds a word."""
+  of = lambda number, task, seconds, peak: {
+    "round": number, "task": task, "seconds": [each * factor / 1000 for each in seconds], "words": 30, "peak": peak,
+    "cpu": 0.003 * factor, "all seconds": 0.002 * factor}
+  return [
+    of(0, "1", [1000, 1000], 50), of(0, "4 words", [1000], 60), of(0, "8", [1000], 70),
+    of(1, "1", [1, 2], 70), of(1, "4 words", [4, 6], 70), of(1, "8", [16], 90),
+    of(2, "1", [3, 4], 90), of(2, "4 words", [5, 5], 90), of(2, "8", [20], 80)]
+
+
+def test_numbers_of_a_system():
+  found = summary.of_system(answers(1), [8], [4])
+  assert found["p50 ms"] == pytest.approx(2.5) and found["p95 ms"] == pytest.approx(3.85)
+  assert found["sentences/s"] == pytest.approx({8: 8 / 0.018})
+  assert found["p50 ms by words"] == pytest.approx({4: 5})
+  assert found["cores busy"] == pytest.approx(1.5)
+  assert (found["peak MiB at batch 1"], found["peak MiB"]) == (50, 90)
+  assert found["words out"] == 10  # 60 words of 4 sentences and the 2 that were not timed.
+
+
+def test_ratios_and_what_is_shown(tmp_path):
+  found = {name: summary.of_system(answers(factor), [8], [4]) for name, factor in (("slow", 4), ("fast", 1))}
+  found = summary.with_ratios(found, "slow")
+  assert found["fast"]["times"] == {
+    "p50": pytest.approx(4), "p95": pytest.approx(4), "sentences/s": {8: pytest.approx(4)}}
+  assert found["slow"]["times"]["p50"] == 1
+  head, slow, fast, last = summary.table({name: own | {"dtype": "float32"} for name, own in found.items()},
+                                         "slow").splitlines()
+  assert head.split() == "dtype p50 ms p95 ms sent/s at 8 MiB words".split()
+  assert slow.split() == "slow float32 10.0 (1.00x) 15.4 111.1 (1.00x) 90 10.0".split()
+  assert fast.split() == "fast float32 2.5 (4.00x) 3.8 444.4 (4.00x) 90 10.0".split()
+  assert last == "(x): how often faster than slow"
+  found["fast"]["sentences/s"], found["fast"]["times"]["sentences/s"] = {}, {}  # It does not take 8.
+  shown = summary.table({name: own | {"dtype": "float32"} for name, own in found.items()}, "slow")
+  assert shown.splitlines()[2].split() == "fast float32 2.5 (4.00x) 3.8 - 90 10.0".split()
+  assert summary.plot(found, f"{tmp_path}/latency.png")
+  assert (tmp_path / "latency.png").read_bytes().startswith(b"\x89PNG")
+  assert [path.name for path in tmp_path.iterdir()] == ["latency.png"]

@@ -1,0 +1,45 @@
+"""What is compared, and how it is named."""
+import os
+
+import pytest
+
+from tests.latency import tiny
+from tf_nar.latency import systems
+
+
+def test_systems_of_runs(tmp_path):
+  ar = tiny.run(tmp_path / "ar")
+  found = systems.standard("nar", [ar], "out", with_ct2=True)
+  assert [system.name for system in found] == [
+    "NAR float32", "NAR bfloat16", "NAR bfloat16, 9 lengths", "AR 1-1, beam 1", "AR 1-1, beam 5",
+    "CT2 1-1 float32, beam 1", "CT2 1-1 float32, beam 5", "CT2 1-1 int8, beam 1", "CT2 1-1 int8, beam 5"]
+  assert found[2].made_by[:3] == ("--workdir=nar", "--set=search.lengths=9", f"--rescore_with={ar}")
+  assert found[1].made_by == ("--workdir=nar", systems.DTYPES["bfloat16"])
+  assert found[-2].folder == found[-1].folder == "out/ct2_1-1_int8" and (found[-2].beam, found[-1].beam) == (1, 5)
+  assert not any(system.kind == "ct2" for system in systems.standard("nar", [ar], "out", with_ct2=False))
+  assert [system.name for system in systems.standard("nar", [], "out", with_ct2=True)] == [
+    "NAR float32", "NAR bfloat16"]
+
+
+def test_a_given_folder_tells_its_kind(tmp_path):
+  for name, mark in (("a", "saved_model.pb"), ("b", "model.bin")):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / mark).touch()
+  assert systems.given(f"one={tmp_path}/a") == systems.System("one", "saved_model", f"{tmp_path}/a")
+  assert systems.given(f"two={tmp_path}/b,beam=3") == systems.System("two", "ct2", f"{tmp_path}/b", 3)
+  for text, message in (
+      ("one", "--system wants NAME=FOLDER or NAME=FOLDER,beam=N; got 'one'"),
+      (f"one={tmp_path}/b,beam=x", "--system wants NAME=FOLDER"),
+      (f"one={tmp_path}", "is neither a SavedModel nor a CTranslate2 folder; make one with bin/export.py"),
+      (f"one={tmp_path}/a,beam=2", "a SavedModel has its beam inside; export it with --set=search.beam=2")):
+    with pytest.raises(ValueError, match=message):
+      systems.given(text)
+
+
+def test_a_failed_export_is_one_line(tmp_path):
+  (tmp_path / "export.py").write_text("import sys; sys.exit('export: no ' + sys.argv[1])")
+  system = systems.System("mine", "saved_model", f"{tmp_path}/out", made_by=("--workdir=x",))
+  with pytest.raises(ValueError, match="^mine: export: no --workdir=x$"):
+    systems.prepare(system, tmp_path)
+  os.mkdir(system.folder)
+  systems.prepare(system, tmp_path)  # What is there stays.

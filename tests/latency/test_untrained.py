@@ -1,0 +1,58 @@
+"""Random weights whose translations have the lengths that were planted."""
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_nar import runs
+from tf_nar import types
+from tf_nar.evaluate import corpus
+from tf_nar.latency import texts
+from tf_nar.latency import untrained
+
+CONFIG = """
+from tf_nar import config
+from tf_nar.layers import transformer
+from tf_nar.models import {0}
+
+
+def get_config():
+  net = transformer.Config(width=32, ffn=32, heads=2, encoder_layers=1, decoder_layers=1, max_length=20)
+  return config.Experiment("{0}", {0}.Config(net=net), {0}.Search())
+"""
+VOCAB = texts.vocabulary(40)
+TEXTS = texts.made_up(VOCAB, words=6, count=3, lengths=[2, 9], each=2)
+LINES = [*TEXTS.lines, *TEXTS.by_length[2], *TEXTS.by_length[9]]
+
+
+def make(folder, family):
+  (folder / "config.py").write_text(CONFIG.format(family))
+  untrained.make(f"{folder}/config.py", VOCAB, LINES, f"{folder}/run")
+
+
+@pytest.mark.parametrize("family, dtype", [("ar", "float32"), ("nat_em", "float32"), ("nat_em", "mixed_bfloat16")])
+def test_translations_are_as_long_as_their_sources(tmp_path, family, dtype):
+  make(tmp_path, family)
+  run = runs.load(f"{tmp_path}/run", [f"model.net.dtype={dtype}"])
+  search = corpus.searcher(run.model, run.experiment.search)
+  found = corpus.translate(search, [[*VOCAB.encode(line), types.EOS] for line in LINES], tokens_per_batch=200)
+  lengths = [len(candidates[0].tokens) for candidates in found]
+  # The NAR model has a word at the last place, where EOS would be, and gets its EOS behind it.
+  assert lengths == [len(line.split()) + 1 + (family != "ar") for line in LINES]
+
+
+def test_family_without_lengths(tmp_path):
+  with pytest.raises(ValueError, match="config.py is of the family ctc, which has no length head"):
+    make(tmp_path, "ctc")
+  assert not (tmp_path / "run/weights.npz").exists()
+
+
+def test_lengths_that_cannot_be_told_apart():
+  class Blind:
+    config = type("Config", (), {"max_length": 9})
+
+    def encode(self, ids):
+      return type("Memory", (), {"states": tf.ones([len(ids), 1, 4])})
+
+  with pytest.raises(ValueError, match="The length of 1 of 2 sentences cannot be planted in a net of width 4"):
+    untrained._lengths(Blind(), [[5, 1], [5, 6, 1]])
+  assert np.shape(untrained._lengths(Blind(), [[5, 1]])) == (10, 4)

@@ -1,0 +1,166 @@
+"""The AR model as a CTranslate2 folder, for a user who wants it as a fallback, or as a rival of the NAR model.
+
+  ours                                            in CTranslate2's `TransformerSpec`
+  one table for source, target and output         three weights that are one; both scale it by sqrt(D)
+  the bias on source embeddings                   part of the encoder's table of places
+  sqrt(D) P[i], or sines and cosines interleaved  a table of places as it is added
+  norm of the embeddings, then after residuals    layernorm_embedding, pre_norm=False
+  norm first, one at the end                      pre_norm=True, layer_norm
+  a zero vector as the decoder's first input      start_from_zero_embedding
+  PAD and BOS, never said                         their bias in the output layer, `NEVER`
+
+# Differs: what is never said has no share in p here, where ours keeps it, about V^-1 of each after training with
+label smoothing. Searches differ too: ours counts a hypothesis that ends among the 2 beam best extensions,
+CTranslate2 among the `beam` best; and so ours with beam=1 is not quite its greedy search. Length penalties are two
+formulas; both are log p at alpha=0. `silence`d, scores agree.
+"""
+import dataclasses
+import inspect
+import json
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from tf_nar import runs
+from tf_nar import types
+from tf_nar.data import atomic
+from tf_nar.export import metadata
+from tf_nar.ops import words
+
+NEVER = -1e4  # Of a logit; float16 has it too.
+QUANTIZATIONS = "float32", "float16", "int16", "int8"
+PROGRAM = "translate.py"
+LENGTHS, TOLERANCE = (1, 2, 3, 5, 8), 1e-3  # Words of the sentences that are compared; nats of their translations.
+
+
+def export(workdir, out, *, overrides=(), quantization="float32"):
+  """Writes the CTranslate2 folder of an AR run: the model, the vocabulary, metadata.json and a program, translate.py.
+
+  Args:
+    workdir: the run.
+    out: the folder to make; local, CTranslate2 knows no other.
+    overrides: as "search.beam=1".
+    quantization: one of `QUANTIZATIONS`, of the weights.
+
+  Raises:
+    ValueError: for a run of another family, or if `out` is there already.
+    ImportError: without ctranslate2.
+    RuntimeError: if what was written scores otherwise than the run; then nothing is left behind.
+  """
+  ctranslate2 = _library()
+  run = runs.load(workdir, [*overrides, "model.net.dtype=float32"])
+  if run.experiment.family != "ar":
+    raise ValueError(f"{workdir} is a run of {run.experiment.family}; CTranslate2 takes the family ar. "
+                     "Export others with bin/export.py.")
+  silence(run.model)
+  with atomic.folder(out) as folder:
+    made = spec(run)
+    made.validate()
+    made.optimize(quantization=quantization)
+    made.save(folder)
+    run.vocab.save(folder)
+    facts = metadata.describe(run) | {"quantization": quantization, "ctranslate2": ctranslate2.__version__}
+    atomic.write(os.path.join(folder, metadata.FILE), json.dumps(facts, indent=2).encode())
+    atomic.write(os.path.join(folder, PROGRAM), inspect.getsource(_program()).encode())
+    if quantization == "float32":  # The others round.
+      check(folder, run)
+
+
+def silence(model):
+  """Gives PAD and BOS no share in p, in place: the model that CTranslate2 gets."""
+  bias = model.embed.bias
+  bias.assign(tf.tensor_scatter_nd_update(bias.value, [[word] for word in words.UNSAYABLE], [NEVER, NEVER]))
+
+
+def tokens(vocab):
+  """Returns CTranslate2's list of tokens: ours, but for a space before the reserved ones, so that no text has them.
+
+  UNK has none: whoever types it means it.
+  """
+  reserved = {types.PAD, types.EOS, types.BOS} | ({types.MASK} if vocab.has_mask else set())
+  return [f" {token}" if place in reserved else token for place, token in enumerate(vocab.spell(range(len(vocab))))]
+
+
+def spec(run):
+  """Returns the `ctranslate2.specs.TransformerSpec` of a run of `ar` in float32, filled."""
+  from ctranslate2 import specs
+  model, net = run.model, run.experiment.model.net
+  made = specs.TransformerSpec.from_config(
+    (net.encoder_layers, net.decoder_layers), net.heads, pre_norm=net.norm == "pre",
+    layernorm_embedding=net.norm == "post")
+  names = tokens(run.vocab)
+  made.register_source_vocabulary(names)
+  made.register_target_vocabulary(names)
+  config = made.config
+  config.unk_token, config.eos_token, config.bos_token = (names[i] for i in (types.UNK, types.EOS, types.BOS))
+  config.decoder_start_token, config.add_source_eos = config.bos_token, True
+  config.layer_norm_epsilon = net.epsilon
+  places, table = model.embed.positions(net.max_length).numpy(), model.embed.table.numpy()
+  made.encoder.embeddings[0].weight = made.decoder.embeddings.weight = made.decoder.projection.weight = table
+  made.encoder.position_encodings.encodings = places + model.source_bias.numpy()
+  made.decoder.position_encodings.encodings = places
+  made.decoder.projection.bias = model.embed.bias.numpy()
+  made.decoder.start_from_zero_embedding = not run.experiment.model.start_from_bos
+  for theirs, ours in ((made.encoder, model.encoder), (made.decoder, model.decoder)):
+    _norm(theirs.layernorm_embedding if net.norm == "post" else theirs.layer_norm, ours.norm)
+    for layer, block in zip(theirs.layer, ours.blocks, strict=True):
+      _block(layer, block)
+  return made
+
+
+def check(folder, run):
+  """Compares log p of what a `silence`d run says of random sentences with their log p under the model in a folder.
+
+  Raises:
+    RuntimeError: if they differ.
+  """
+  draw, names = np.random.default_rng(0), tokens(run.vocab)
+  lengths = [length for length in LENGTHS if length < run.experiment.model.net.max_length]
+  sources = [draw.integers(len(types.SPECIALS), len(names), length) for length in lengths]
+  ids = tf.ragged.constant([[*map(int, source), types.EOS] for source in sources], tf.int32).to_tensor(types.PAD)
+  greedy = dataclasses.replace(run.experiment.search, beam=1, nbest=1, alpha=0.0)
+  found = tf.function(run.model.translate)(ids, greedy)
+  said, ours = found.tokens[:, 0].numpy(), found.score[:, 0].numpy()
+  spell = lambda rows: [[names[word] for word in row if word not in (types.PAD, types.EOS)] for row in rows]
+  scored = _library().Translator(folder).score_batch(spell(sources), spell(said))
+  theirs = [sum(each.log_probs) for each in scored]
+  if not np.allclose(ours, theirs, rtol=0, atol=TOLERANCE):
+    raise RuntimeError(f"CTranslate2 scores translations {theirs}, the run {ours.tolist()}: nothing was exported. "
+                       "Is ctranslate2 of the version in constraints-cpu.txt? If so, report this line.")
+
+
+def _block(layer, block):
+  _linear(layer.self_attention.linear[0], block.attend_self.query_key_value)
+  _linear(layer.self_attention.linear[1], block.attend_self.out)
+  _linear(layer.ffn.linear_0, block.widen)
+  _linear(layer.ffn.linear_1, block.narrow)
+  branches = [layer.self_attention, layer.ffn]
+  if block.attend_memory is not None:
+    attend = block.attend_memory
+    for theirs, ours in zip(layer.attention.linear, (attend.query, attend.key_value, attend.out), strict=True):
+      _linear(theirs, ours)
+    branches.insert(1, layer.attention)
+  for branch, norm in zip(branches, block.norms, strict=True):
+    _norm(branch.layer_norm, norm)
+
+
+def _linear(theirs, ours):
+  theirs.weight, theirs.bias = np.ascontiguousarray(ours.kernel.numpy().T), ours.bias.numpy()
+
+
+def _norm(theirs, ours):
+  theirs.gamma, theirs.beta = ours.gamma.numpy(), ours.beta.numpy()
+
+
+def _library():
+  try:
+    import ctranslate2
+  except ImportError as error:
+    raise ImportError("This needs CTranslate2: pip install -c constraints-cpu.txt ctranslate2.") from error
+  return ctranslate2
+
+
+def _program():
+  from tf_nar.export import ct2_program  # It imports ctranslate2.
+  return ct2_program

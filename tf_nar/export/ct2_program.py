@@ -1,0 +1,70 @@
+"""Translates stdin, line by line, with the CTranslate2 model of this folder; `Translator` does so for a program.
+
+  python translate.py < text
+
+Wants the packages ctranslate2 and, by the kind of vocabulary, subword-nmt or sentencepiece; nothing else. The
+search is that of metadata.json; CTranslate2 divides log p by |y|^alpha, where the model's own search divides by
+((5 + |y|) / 6)^alpha.
+"""
+import json
+import os
+import re
+import sys
+
+import ctranslate2
+
+
+class Translator:
+  """Raw text to raw text, or tokenised to tokenised if the vocabulary is of tokenised text."""
+
+  def __init__(self, folder, **options):
+    """Args: folder: with model.bin; options: of `ctranslate2.Translator`, as compute_type or intra_threads."""
+    with open(os.path.join(folder, "metadata.json"), encoding="utf-8") as file:
+      self.about = json.load(file)
+    self.model = ctranslate2.Translator(folder, **options)
+    self._cut, self._join = _tokenizer(folder, self.about["tokenization"])
+
+  def __call__(self, lines, **options):
+    """Returns the translation of each line; options: of `translate_batch`, as beam_size. A blank line stays so."""
+    cut = [self._cut(line) for line in lines]
+    spoken = [tokens for tokens in cut if tokens]
+    search, longest = self.about["search"], self.about["max_length"]
+    limit = max(map(len, spoken), default=0) + 1 + search["extra_length"]  # EOS is the 1.
+    given = {"beam_size": search["beam"], "length_penalty": search["alpha"], "max_input_length": longest,
+             "max_decoding_length": min(limit, longest), "min_decoding_length": 0}
+    found = iter(self.model.translate_batch(spoken, **given | options))
+    return [self._join(next(found).hypotheses[0]) if tokens else "" for tokens in cut]
+
+
+def _tokenizer(folder, kind):
+  """Returns functions: a line to the list of its tokens, and back."""
+  path = lambda name: os.path.join(folder, name)
+  if kind == "sentencepiece":
+    import sentencepiece
+    pieces = sentencepiece.SentencePieceProcessor(model_file=path("vocab.model"))
+    return lambda line: pieces.encode(line, out_type=str), lambda tokens: pieces.decode(_said(tokens))
+  words = lambda line: [word for word in line.split(" ") if word]
+  join = lambda tokens: re.sub("@@( |$)", "", " ".join(_said(tokens)))
+  if kind == "words":
+    return words, join
+  from subword_nmt import apply_bpe
+  with open(path("shared_vocabulary.json"), encoding="utf-8") as file:
+    known = set(json.load(file))
+  with open(path("bpe.codes"), encoding="utf-8") as file:
+    merges = apply_bpe.BPE(file, vocab=known)
+  return lambda line: merges.segment_tokens(words(line)), join
+
+
+def _said(tokens):
+  """Leaves out reserved tokens; their names have a space in front, so that no text can have them."""
+  return [token for token in tokens if not token.startswith(" ")]
+
+
+def main():
+  translate = Translator(os.path.dirname(os.path.abspath(__file__)))
+  for line in sys.stdin:
+    print(translate([line.rstrip("\n")])[0], flush=True)
+
+
+if __name__ == "__main__":
+  main()

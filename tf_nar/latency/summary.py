@@ -1,0 +1,97 @@
+"""What answers come to: percentiles, rates and ratios; a table and a plot of them."""
+import numpy as np
+import tensorflow as tf
+
+from tf_nar.data import atomic
+
+ONE = "1"  # The task of sentences one by one.
+
+
+def of_system(answers, batches, lengths):
+  """Returns {what: number} of one system.
+
+  Args:
+    answers: those of `bench.rounds` that are its own.
+    batches: sizes of batches.
+    lengths: in words, of the tasks by length.
+  """
+  counted = lambda task: [answer for answer in answers if answer["task"] == task and answer["round"]]
+  seconds = lambda task: np.concatenate([answer["seconds"] for answer in counted(task)])
+  one = counted(ONE)
+  p50, p95 = np.percentile(1000 * seconds(ONE), [50, 95])
+  translated = sum(len(answer["seconds"]) for answer in one) + len(one)  # And each turn's first, not timed.
+  return {
+    "p50 ms": float(p50), "p95 ms": float(p95),
+    "sentences/s": {size: float(size / np.median(seconds(str(size)))) for size in batches if counted(str(size))},
+    "p50 ms by words": {length: float(1000 * np.median(seconds(f"{length} words"))) for length in lengths},
+    "cores busy": sum(answer["cpu"] for answer in one) / sum(answer["all seconds"] for answer in one),
+    "peak MiB at batch 1": next(answer["peak"] for answer in answers if answer["task"] == ONE),
+    "peak MiB": max(answer["peak"] for answer in answers),
+    "words out": sum(answer["words"] for answer in one) / translated}
+
+
+def with_ratios(systems, baseline):
+  """Adds to every system {"times": how often faster than the baseline, of each number}.
+
+  Args:
+    systems: {name: what `of_system` gave}.
+    baseline: a name.
+  """
+  base = systems[baseline]
+
+  def times(own):
+    both = own["sentences/s"].keys() & base["sentences/s"].keys()
+    rates = {size: own["sentences/s"][size] / base["sentences/s"][size] for size in sorted(both)}
+    return {"p50": base["p50 ms"] / own["p50 ms"], "p95": base["p95 ms"] / own["p95 ms"], "sentences/s": rates}
+
+  return {name: own | {"times": times(own)} for name, own in systems.items()}
+
+
+def table(systems, baseline):
+  """Returns the systems as text, in each cell the number and how often it is faster than the baseline.
+
+  Args:
+    systems: {name: what `with_ratios` gave, and "dtype"}.
+    baseline: its name.
+  """
+  sizes = sorted({size for own in systems.values() for size in own["sentences/s"]})
+  wide = max(len(name) for name in systems) + 2
+  head = f"{'':{wide}}{'dtype':14}{'p50 ms':>18}{'p95 ms':>10}" + "".join(
+    f"{'sent/s at ' + str(size):>20}" for size in sizes) + f"{'MiB':>8}{'words':>7}"
+  rows = [head]
+  for name, own in systems.items():
+    cell = lambda number, times: "-" if number is None else f"{number:.1f}" + f" ({times:.2f}x)" * (times is not None)
+    rates = [cell(own["sentences/s"].get(size), own["times"]["sentences/s"].get(size)) for size in sizes]
+    rows.append(f"{name:{wide}}{own['dtype']:14}{cell(own['p50 ms'], own['times']['p50']):>18}{own['p95 ms']:>10.1f}"
+                + "".join(f"{rate:>20}" for rate in rates) + f"{own['peak MiB']:>8.0f}{own['words out']:>7.1f}")
+  return "\n".join([*rows, f"(x): how often faster than {baseline}"])
+
+
+def plot(systems, path):
+  """Draws latency against length and throughput against batch. Returns whether matplotlib is there to do it."""
+  try:
+    import matplotlib
+  except ImportError:
+    return False  # The table says the same.
+  matplotlib.use("Agg")
+  from matplotlib import pyplot
+  figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 6))
+  colours = pyplot.get_cmap("tab20").colors
+  for number, (name, own) in enumerate(systems.items()):
+    style = {"marker": "o", "markersize": 4, "color": colours[number % len(colours)], "label": name}
+    left.plot(list(own["p50 ms by words"]), list(own["p50 ms by words"].values()), **style)
+    rates = {1: 1000 / own["p50 ms"], **own["sentences/s"]}
+    right.plot(list(rates), list(rates.values()), **style)
+  left.set(xlabel="source, words", ylabel="milliseconds a sentence, median, batch 1", yscale="log")
+  right.set(xlabel="sentences a batch", ylabel="sentences a second", xscale="log", yscale="log")
+  ticks = sorted({1}.union(*(own["sentences/s"] for own in systems.values())))
+  right.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
+  right.minorticks_off()
+  for axis in (left, right):
+    axis.grid(alpha=0.3)
+  figure.legend(*left.get_legend_handles_labels(), loc="lower center", ncols=4, fontsize=8)
+  figure.tight_layout(rect=(0, 0.04 * (1 + len(systems) // 4), 1, 1))
+  with atomic.renamed(path) as temporary, tf.io.gfile.GFile(temporary, "wb") as file:
+    figure.savefig(file, format="png", dpi=120)
+  pyplot.close(figure)
+  return True

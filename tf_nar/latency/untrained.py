@@ -1,0 +1,65 @@
+"""Runs that were never trained, to measure the speed of a size: random weights, and planted lengths.
+
+How long a translation takes does not depend on what it says, only on how long it is. So weights are as they are
+initialised, but
+  - EOS has the bias `NEVER`: the AR model goes on to its limit, which is its source's length (search.extra_length=0);
+    no word of the NAR model is cut off;
+  - the NAR model's length head is fitted, by least squares, to say the source's length of the sentences to come.
+"""
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from tf_nar import config
+from tf_nar import runs
+from tf_nar import types
+
+NEVER = -100.0
+RIDGE = 1e-4  # Of the mean square of a feature.
+
+
+def make(path, vocab, lines, workdir):
+  """Writes a run folder.
+
+  Args:
+    path: a config of `ar` or of a family with a length head.
+    vocab: of `texts.vocabulary`.
+    lines: those that the length head is to know.
+    workdir: the folder.
+
+  Raises:
+    ValueError: for a config of another family, or if lengths cannot be planted.
+  """
+  experiment = config.load(path, config.Experiment)
+  net = dataclasses.replace(experiment.model.net, vocab=0, dtype="mixed_bfloat16")
+  experiment = dataclasses.replace(experiment, model=dataclasses.replace(experiment.model, net=net))
+  if experiment.family == "ar":
+    experiment = config.override(experiment, "search.extra_length=0")
+  run = runs.create(experiment, vocab, workdir)
+  part = getattr(run.model, "net", run.model)
+  if experiment.family != "ar" and not hasattr(part, "length"):
+    raise ValueError(f"{path} is of the family {experiment.family}, which has no length head; random weights with "
+                     "planted lengths are for ar and for families that have one, as nat_em.")
+  weights = {variable.path: variable.numpy() for variable in run.model.variables}
+  weights[part.embed.bias.path][types.EOS] = NEVER
+  if experiment.family != "ar":
+    weights[part.length.path] = _lengths(part, [[*vocab.encode(line), types.EOS] for line in lines])
+  runs.save_weights(weights, workdir)
+
+
+def _lengths(net, sources):
+  """Returns weights float32 [max_length + 1, D] of a length head that gives each source its own length."""
+  ids = tf.ragged.constant(sources, tf.int32).to_tensor(types.PAD)
+  slots = np.concatenate([tf.cast(net.encode(part).states[:, 0], tf.float32) for part in np.array_split(ids, 8)
+                          if len(part)])  # [n, D]
+  lengths = np.array([len(source) for source in sources])
+  wanted = np.eye(net.config.max_length + 1, dtype=np.float32)[lengths]  # [n, L]
+  square = slots.T @ slots
+  ridge = RIDGE * np.trace(square) / len(square) * np.eye(len(square))
+  fitted = np.linalg.solve(square + ridge, slots.T @ wanted).T.astype(np.float32)
+  missed = int(np.sum((slots @ fitted.T).argmax(-1) != lengths))
+  if missed:
+    raise ValueError(f"The length of {missed} of {len(lengths)} sentences cannot be planted in a net of width "
+                     f"{slots.shape[1]}; give fewer --sentences, or a larger net.")
+  return fitted

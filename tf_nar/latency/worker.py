@@ -1,0 +1,85 @@
+"""Holds one system and translates when asked; run as a program, it is a process of its own and imports nothing of ours.
+
+A line of JSON comes in, one goes out:
+
+  <- {"kind": "saved_model", "folder": ..., "threads": ...}, or "ct2", with "beam"
+  -> {"dtype": ..., "versions": {package: version}}
+  <- {"batches": [[text ...] ...]}
+  -> {"seconds": [of each batch], "cpu": seconds of all cores, "words": of all translations, "peak": MiB so far}
+
+Seconds go from strings to strings: cutting into tokens and joining them counts.
+"""
+import importlib.metadata
+import json
+import os
+import re
+import resource
+import runpy
+import sys
+import time
+
+STATUS = "/proc/self/status"
+
+
+def saved_model(question):
+  """Returns (a function of a list of lines, facts) for a folder of `bin/export.py`."""
+  import tensorflow as tf
+  import tensorflow_text  # noqa: F401  Its operations cut into pieces.
+  tf.config.threading.set_intra_op_parallelism_threads(question["threads"])
+  tf.config.threading.set_inter_op_parallelism_threads(question["threads"])
+  model = tf.saved_model.load(question["folder"])
+  with open(os.path.join(question["folder"], "assets.extra/metadata.json"), encoding="utf-8") as file:
+    dtype = json.load(file)["dtype"]
+
+  def translate(lines):
+    return [line.decode() for line in model.translate(tf.constant(lines))["translation"].numpy()]
+
+  return translate, {"dtype": dtype, "versions": versions("tensorflow", "tensorflow-text")}
+
+
+def ct2(question):
+  """The same for a folder of `bin/export_ct2.py`, by the program that lies in it."""
+  program = runpy.run_path(os.path.join(question["folder"], "translate.py"))
+  translator = program["Translator"](question["folder"], intra_threads=question["threads"])
+  dtype, options = translator.model.compute_type, {"beam_size": question["beam"]} if question["beam"] else {}
+  facts = {"dtype": dtype, "versions": versions("ctranslate2")}
+  return lambda lines: translator(lines, **options), facts
+
+
+def versions(*packages):
+  return {name: importlib.metadata.version(name) for name in packages}
+
+
+def timed(translate, batches):
+  """Returns the answer to a question."""
+  seconds, words, cpu = [], 0, time.process_time()
+  for batch in batches:
+    began = time.perf_counter()
+    said = translate(batch)
+    seconds.append(time.perf_counter() - began)
+    words += sum(len(line.split()) for line in said)
+  return {"seconds": seconds, "cpu": time.process_time() - cpu, "words": words, "peak": peak()}
+
+
+def peak():
+  """Returns the MiB that this process had at most so far."""
+  if os.path.exists(STATUS):  # Linux counts into ru_maxrss what the parent had when it started this one.
+    with open(STATUS) as file:
+      return int(re.search(r"VmHWM:\s*(\d+) kB", file.read())[1]) / 2**10
+  most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  return most / 2**20 if sys.platform == "darwin" else most / 2**10
+
+
+def main():
+  answers = os.fdopen(os.dup(1), "w")
+  os.dup2(2, 1)  # What a library prints is no answer.
+  answer = lambda value: print(json.dumps(value), file=answers, flush=True)
+  question = json.loads(sys.stdin.readline())
+  translate, facts = {"saved_model": saved_model, "ct2": ct2}[question["kind"]](question)
+  answer(facts)
+  for line in sys.stdin:
+    answer(timed(translate, json.loads(line)["batches"]))
+
+
+if __name__ == "__main__":
+  main()
