@@ -21,10 +21,9 @@ def drawing(path, *, columns=1, size):
   import matplotlib
   matplotlib.use("Agg")
   from matplotlib import pyplot
-  figure, axes = pyplot.subplots(1, columns, figsize=size)
+  figure, axes = pyplot.subplots(1, columns, figsize=size, layout="constrained")
   try:
     yield axes
-    figure.tight_layout()
     with atomic.renamed(path) as partial, tf.io.gfile.GFile(partial, "wb") as file:
       figure.savefig(file, format="png", dpi=120)
   finally:

@@ -1,8 +1,7 @@
 """What answers come to: percentiles, rates and ratios; a table and a plot of them."""
 import numpy as np
-import tensorflow as tf
 
-from tf_nar.data import atomic
+from tf_nar.evaluate import plots
 
 ONE = "1"  # The task of sentences one by one.
 
@@ -70,13 +69,17 @@ def table(systems, baseline):
 def plot(systems, path):
   """Draws latency against length and throughput against batch. Returns whether matplotlib is there to do it."""
   try:
-    import matplotlib
+    with plots.drawing(path, columns=2, size=(11, 6)) as (left, right):
+      _draw(systems, left, right)
   except ImportError:
     return False  # The table says the same.
-  matplotlib.use("Agg")
-  from matplotlib import pyplot
-  figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 6))
-  colours = pyplot.get_cmap("tab20").colors
+  return True
+
+
+def _draw(systems, left, right):
+  """Draws milliseconds by words on the `left` axis, sentences a second by batch on the `right` one."""
+  import matplotlib
+  colours = matplotlib.colormaps["tab20"].colors
   for number, (name, own) in enumerate(systems.items()):
     style = {"marker": "o", "markersize": 4, "color": colours[number % len(colours)], "label": name}
     left.plot(list(own["p50 ms by words"]), list(own["p50 ms by words"].values()), **style)
@@ -89,9 +92,4 @@ def plot(systems, path):
   right.minorticks_off()
   for axis in (left, right):
     axis.grid(alpha=0.3)
-  figure.legend(*left.get_legend_handles_labels(), loc="lower center", ncols=4, fontsize=8)
-  figure.tight_layout(rect=(0, 0.04 * (1 + len(systems) // 4), 1, 1))
-  with atomic.renamed(path) as temporary, tf.io.gfile.GFile(temporary, "wb") as file:
-    figure.savefig(file, format="png", dpi=120)
-  pyplot.close(figure)
-  return True
+  left.figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
