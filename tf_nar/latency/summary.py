@@ -86,7 +86,7 @@ def plot(systems, path):
   right.set(xlabel="sentences a batch", ylabel="sentences a second", xscale="log", yscale="log")
   ticks = sorted({1}.union(*(own["sentences/s"] for own in systems.values())))
   right.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
-  right.minorticks_off()
+  right.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
   for axis in (left, right):
     axis.grid(alpha=0.3)
   figure.legend(*left.get_legend_handles_labels(), loc="lower center", ncols=4, fontsize=8)
