@@ -89,7 +89,7 @@ def _draw(systems, left, right):
   right.set(xlabel="sentences a batch", ylabel="sentences a second", xscale="log", yscale="log")
   ticks = sorted({1}.union(*(own["sentences/s"] for own in systems.values())))
   right.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
-  right.minorticks_off()
+  right.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
   for axis in (left, right):
     axis.grid(alpha=0.3)
   left.figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)

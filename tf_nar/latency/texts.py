@@ -7,7 +7,7 @@ import tensorflow as tf
 from tf_nar import types
 from tf_nar.data import vocab as vocab_lib
 
-NEAR = 0.2  # A sentence stands for a length that it misses by so much of it at most.
+NEAR = 0.1  # A sentence stands for a length that it misses by so much of it at most.
 
 
 class Texts(NamedTuple):
