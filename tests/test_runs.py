@@ -122,6 +122,15 @@ def test_a_family_that_masks_needs_a_mask(tmp_path):
   runs.create(experiment, VOCAB, str(tmp_path / "run"))
 
 
+def test_weights_in_bfloat16_are_not_trained_but_loaded(tmp_path, finished):
+  with pytest.raises(ValueError, match="net.dtype=bfloat16 has weights in which .* export with --weights=bfloat16"):
+    runs.create(resized(dtype="bfloat16"), VOCAB, str(tmp_path / "new"))
+  assert not (tmp_path / "new").exists()
+  run = runs.load(finished.workdir, ["model.net.dtype=bfloat16"])
+  assert {v.dtype for v in run.model.variables} == {"bfloat16", "float32"}
+  assert all(v.dtype == "bfloat16" for v in run.model.variables if len(v.shape) == 2)
+
+
 def test_a_vocabulary_that_lost_a_word(tmp_path, untrained):
   runs.save_weights(weights(untrained.model), str(tmp_path))
   vocab_lib.WordList(VOCAB.tokens[:-1]).save(str(tmp_path))

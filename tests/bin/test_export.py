@@ -1,4 +1,5 @@
 """bin/export.py as a user calls it; the lines that it prints are run as they are."""
+import json
 import pathlib
 import subprocess
 import sys
@@ -26,7 +27,18 @@ def test_export_and_use(tmp_path, capsys):
   exec("\n".join(lines).replace("...", "a low house"), names)
   said = names["model"].translate(tf.constant(["a low house"]))["translation"].numpy()[0].decode()
   assert capsys.readouterr().out == said + "\n" and said
-  assert '"lengths": 3' in (tmp_path / "out/assets.extra/metadata.json").read_text()
+  facts = json.loads((tmp_path / "out/assets.extra/metadata.json").read_text())
+  assert facts["search"]["lengths"] == 3 and facts["dtype"] == "float32" and facts["rescored_by"] == "ar"
+  assert facts["signatures"] == ["candidates", "score", "translate", "translate_ids"]
+
+
+def test_weights_in_bfloat16_with_passes_to_show(tmp_path):
+  run = tiny.make(tmp_path / "cmlm", "cmlm", tiny.VOCABULARIES["words"](), passes=2, lengths=2)
+  done = call(f"--workdir={run}", f"--out={tmp_path}/out", "--weights=bfloat16")
+  assert done.returncode == 0, done.stderr
+  facts = json.loads((tmp_path / "out/assets.extra/metadata.json").read_text())
+  assert facts["dtype"] == "bfloat16" and "trace" in facts["signatures"]
+  assert (tmp_path / "out/assets.extra/tf_serving_warmup_requests").stat().st_size > 100
 
 
 def test_refusals_are_one_line(tmp_path):

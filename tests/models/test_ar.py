@@ -8,6 +8,7 @@ import tensorflow as tf
 from tests.conformance import families
 from tf_nar import models
 from tf_nar import types
+from tf_nar.evaluate import rescoring
 from tf_nar.layers import transformer
 from tf_nar.models import ar
 
@@ -62,6 +63,14 @@ def test_score_adds_a_word_at_a_time(model):
     logits = model.embed.logits(model.states(SRC, tf.constant([tokens[:t] + [types.MASK]])))
     total += tf.nn.log_softmax(logits[0, t])[word]
   np.testing.assert_allclose(model.score(SRC, tf.constant([tokens])), [total], rtol=1e-5)
+
+
+def test_candidates_of_a_source_score_as_pairs_do(model):
+  src = families.padded([[4, 5], [5], []], 4)
+  tgt = tf.random.stateless_uniform([3, 4, 5], [0, 1], 2, WORDS, tf.int32)
+  tgt = tf.where(tf.sequence_mask([[5, 1, 3, 0], [2, 2, 5, 4], [0, 0, 0, 0]], 5), tgt, types.PAD)
+  together = tf.function(model.score_candidates)(src, tgt)
+  np.testing.assert_allclose(together, rescoring.repeated(model.score)(src, tgt), rtol=1e-5, atol=1e-5)
 
 
 def test_wide_beam_finds_every_sentence_in_order(model):

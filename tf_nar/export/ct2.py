@@ -60,7 +60,7 @@ def export(workdir, out, *, overrides=(), quantization="float32"):
     made.optimize(quantization=quantization)
     made.save(folder)
     run.vocab.save(folder)
-    facts = metadata.describe(run) | {"quantization": quantization, "ctranslate2": ctranslate2.__version__}
+    facts = metadata.describe(run, []) | {"quantization": quantization, "ctranslate2": ctranslate2.__version__}
     atomic.write(os.path.join(folder, metadata.FILE), json.dumps(facts, indent=2).encode())
     atomic.write(os.path.join(folder, PROGRAM), inspect.getsource(_program()).encode())
     if quantization == "float32":  # The others round.

@@ -14,12 +14,12 @@ with the score -inf. A source longer than the model takes is cut; a longer targe
 any: measured on a CPU, a graph of one shape is no faster. Strings stay in the outer graph; the network is the inner
 function `search`.
 """
-import contextlib
 import os
 
 import tensorflow as tf
 
 from tf_nar import types
+from tf_nar.data import atomic
 from tf_nar.export import metadata
 from tf_nar.export import text
 from tf_nar.export import verify
@@ -43,7 +43,7 @@ def export(run, search, out, teacher=None, trace=None):
     ValueError: if `out` is there already.
     RuntimeError: if the other process fails or says something else; then nothing is left behind.
   """
-  with _whole(out.rstrip("/")) as folder:
+  with atomic.folder(out) as folder:
     module, signatures = build(run, search, teacher, trace)
     tf.saved_model.save(module, folder, signatures | {"serving_default": module.translate})
     facts = metadata.describe(run, signatures, teacher)
@@ -164,20 +164,3 @@ def _spoken(ids):
 def _only_end(ids):
   """int32 [B, T] -> int32 [B, T]: EOS, then PAD."""
   return tf.where(tf.range(tf.shape(ids)[1]) == 0, types.EOS, tf.fill(tf.shape(ids), types.PAD))
-
-
-@contextlib.contextmanager
-def _whole(out):
-  """Gives a temporary folder to fill; it becomes `out`, or nothing if anything was raised."""
-  if tf.io.gfile.exists(out):
-    raise ValueError(f"{out} is there already; choose another --out, or remove it.")
-  temporary = f"{out}.tmp"
-  if tf.io.gfile.exists(temporary):
-    tf.io.gfile.rmtree(temporary)
-  tf.io.gfile.makedirs(temporary)
-  try:
-    yield temporary
-    tf.io.gfile.rename(temporary, out)
-  finally:
-    if tf.io.gfile.exists(temporary):
-      tf.io.gfile.rmtree(temporary)

@@ -9,7 +9,7 @@ from tf_nar import runs
 PROGRAMS = {"saved_model": "export.py", "ct2": "export_ct2.py"}
 MARKS = {"saved_model": "saved_model.pb", "ct2": "model.bin"}  # The file that tells the kind of a folder.
 # How the program is told a type to compute in.
-DTYPES = {"float32": "--set=model.net.dtype=float32", "bfloat16": "--set=model.net.dtype=mixed_bfloat16"}
+DTYPES = {"float32": "--weights=float32", "bfloat16": "--weights=bfloat16"}
 BEAMS = 1, 5
 LENGTHS = 9  # Candidates that the teacher ranks.
 MOST = 32  # Sentences in a batch of so many candidates each: at 128, of base size, logits alone would take 4.4 GB.
