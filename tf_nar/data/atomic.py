@@ -34,7 +34,9 @@ def folder(out):
   out = out.rstrip("/")
   if tf.io.gfile.exists(out):
     raise ValueError(f"{out} is there already; choose another --out, or remove it.")
-  temporary = f"{out}.{socket.gethostname()}-{os.getpid()}.tmp"
+  temporary = f"{out}.tmp"
+  if tf.io.gfile.exists(temporary):
+    tf.io.gfile.rmtree(temporary)  # Of one that was killed.
   tf.io.gfile.makedirs(temporary)
   try:
     yield temporary
