@@ -51,6 +51,25 @@ def test_a_worker_times_each_batch(monkeypatch):
   assert found["seconds"] == [1, 5] and found["words"] == 6 and found["peak"] > 1 and found["cpu"] >= 0
 
 
+def test_a_worker_goes_on_with_the_faster_threads(monkeypatch):
+  clock = [0.0]
+  monkeypatch.setattr(worker.time, "perf_counter", lambda: clock[0])
+  asked = []
+
+  def way(threads):
+    def translate(lines):
+      asked.append((threads, len(lines)))
+      clock[0] += 1 if threads == 1 else 8 / len(lines)  # Two threads pay for many lines.
+      return lines
+    return translate
+
+  fastest = worker.Fastest({1: way(1), 2: way(2)})
+  for _ in range(2):
+    assert fastest("1", [["a"]])["threads"] == 1
+    assert fastest("9", [["a"] * 9])["threads"] == 2
+  assert asked == [(1, 1), (2, 1), (1, 9), (2, 9), (1, 1), (2, 9)]
+
+
 @pytest.mark.parametrize("kind", ["saved_model", "ct2"])
 def test_a_system_in_its_own_process(tmp_path, kind):
   if kind == "ct2":

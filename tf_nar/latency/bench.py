@@ -37,7 +37,7 @@ class Worker:
     """Returns the worker's answer for a `Task`; sentences one by one are begun with one that does not count."""
     one_by_one = len(task.batches) > 1
     time.sleep(SETTLE)
-    answer = self._process.ask({"batches": task.batches[:1] * one_by_one + task.batches})
+    answer = self._process.ask({"task": task.name, "batches": task.batches[:1] * one_by_one + task.batches})
     return answer | {"seconds": answer["seconds"][one_by_one:], "all seconds": sum(answer["seconds"])}
 
 

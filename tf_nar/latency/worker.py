@@ -4,11 +4,13 @@ A line of JSON comes in, one goes out:
 
   <- {"kind": "saved_model", "folder": ..., "threads": ...}, or "ct2", with "beam"
   -> {"dtype": ..., "versions": {package: version}}
-  <- {"batches": [[text ...] ...]}
-  -> {"seconds": [of each batch], "cpu": seconds of all cores, "words": of all translations, "peak": MiB so far}
+  <- {"task": name, "batches": [[text ...] ...]}
+  -> {"seconds": [of each batch], "cpu": seconds of all cores, "words": of all translations, "peak": MiB so far,
+      "threads"}
 
 Seconds go from strings to strings: cutting into tokens and joining them counts.
 """
+import functools
 import importlib.metadata
 import json
 import os
@@ -22,7 +24,7 @@ STATUS = "/proc/self/status"
 
 
 def saved_model(question):
-  """Returns (a function of a list of lines, facts) for a folder of `bin/export.py`."""
+  """Returns ({threads: a function of a list of lines}, facts) for a folder of `bin/export.py`."""
   import tensorflow as tf
   import tensorflow_text  # noqa: F401  Its operations cut into pieces.
   tf.config.threading.set_intra_op_parallelism_threads(question["threads"])
@@ -34,24 +36,43 @@ def saved_model(question):
   def translate(lines):
     return [line.decode() for line in model.translate(tf.constant(lines))["translation"].numpy()]
 
-  return translate, {"dtype": dtype, "versions": versions("tensorflow", "tensorflow-text")}
+  return {question["threads"]: translate}, {"dtype": dtype, "versions": versions("tensorflow", "tensorflow-text")}
 
 
 def ct2(question):
-  """The same for a folder of `bin/export_ct2.py`, by the program that lies in it."""
+  """The same for a folder of `bin/export_ct2.py`, by the program that lies in it: with all threads, and with one.
+
+  Its threads meet at every product, which for a small net costs more than they gain.
+  """
   program = runpy.run_path(os.path.join(question["folder"], "translate.py"))
-  translator = program["Translator"](question["folder"], intra_threads=question["threads"])
-  dtype, options = translator.model.compute_type, {"beam_size": question["beam"]} if question["beam"] else {}
-  facts = {"dtype": dtype, "versions": versions("ctranslate2")}
-  return lambda lines: translator(lines, **options), facts
+  translators = {threads: program["Translator"](question["folder"], intra_threads=threads)
+                 for threads in {1, question["threads"]}}
+  options = {"beam_size": question["beam"]} if question["beam"] else {}
+  facts = {"dtype": translators[1].model.compute_type, "versions": versions("ctranslate2")}
+  return {threads: functools.partial(each, **options) for threads, each in translators.items()}, facts
 
 
 def versions(*packages):
   return {name: importlib.metadata.version(name) for name in packages}
 
 
+class Fastest:
+  """Answers questions, each task's first by every way to translate, the others by that which was fastest."""
+
+  def __init__(self, ways):
+    """Takes {threads: a function of a list of lines}."""
+    self._ways, self._of = ways, {}
+
+  def __call__(self, task, batches):
+    """Returns the answer to a question."""
+    tried = {threads: timed(self._ways[threads], batches) for threads in [self._of.get(task)] if threads}
+    tried = tried or {threads: timed(way, batches) for threads, way in self._ways.items()}
+    self._of[task] = min(tried, key=lambda threads: sum(tried[threads]["seconds"]))
+    return tried[self._of[task]] | {"threads": self._of[task]}
+
+
 def timed(translate, batches):
-  """Returns the answer to a question."""
+  """Returns the answer to a question, without the threads."""
   seconds, words, cpu = [], 0, time.process_time()
   for batch in batches:
     began = time.perf_counter()
@@ -75,10 +96,11 @@ def main():
   os.dup2(2, 1)  # What a library prints is no answer.
   answer = lambda value: print(json.dumps(value), file=answers, flush=True)
   question = json.loads(sys.stdin.readline())
-  translate, facts = {"saved_model": saved_model, "ct2": ct2}[question["kind"]](question)
+  ways, facts = {"saved_model": saved_model, "ct2": ct2}[question["kind"]](question)
   answer(facts)
+  fastest = Fastest(ways)
   for line in sys.stdin:
-    answer(timed(translate, json.loads(line)["batches"]))
+    answer(fastest(**json.loads(line)))
 
 
 if __name__ == "__main__":
