@@ -44,6 +44,6 @@ setuptools.setup(
         "serve": ["prometheus-client", "starlette", "uvicorn"],
         # starlette's TestClient is of httpx2; selenium drives Chromium, which the system must have; TensorFlow
         # Serving's messages are those of docs/serving.md.
-        "dev": ["httpx2", "pytest", "pytest-timeout", "ruff", "selenium", "tensorflow-serving-api"],
+        "dev": ["httpx2", "pytest", "pytest-timeout", "pytest-xdist", "ruff", "selenium", "tensorflow-serving-api"],
     },
 )
