@@ -46,15 +46,15 @@ class Adam(tf.Module):
     norm = tf.linalg.global_norm(gradients)
     shrink = c.clip_norm / tf.maximum(norm, c.clip_norm) if c.clip_norm else 1.0
     n = tf.cast(self.step, tf.float32) + 1
-    first, second = (1 - c.beta_1**n, 1 - c.beta_2**n) if c.bias_correction else (1.0, 1.0)
+    first, second = (1 - c.beta_1**n, 1 - c.beta_2**n) if c.bias_correction else (tf.ones([]), tf.ones([]))
     for g, m, v, w in zip(gradients, self.m, self.v, self._variables, strict=True):
-      g = g * shrink
-      m.assign(c.beta_1 * m + (1 - c.beta_1) * g)
-      v.assign(c.beta_2 * v + (1 - c.beta_2) * g * g)
-      move = m / first / (tf.sqrt(v / second) + c.epsilon)
       if c.weight_decay and decays(w.path):
-        move += c.weight_decay * w.value
-      w.value.assign_sub(rate * move)
+        w.value.assign(w.value * (1 - rate * c.weight_decay))
+      # One sweep over four arrays; a dozen operators would take a third of an update. The kernel takes the root of v
+      # before it corrects it, and so its epsilon is another: m' / (sqrt(v') + eps) is the same.
+      tf.raw_ops.ResourceApplyAdam(
+        var=w.value.handle, m=m.handle, v=v.handle, beta1_power=1 - first, beta2_power=1 - second, lr=rate,
+        beta1=c.beta_1, beta2=c.beta_2, epsilon=c.epsilon * tf.sqrt(second), grad=g * shrink)
     self.step.assign_add(1)
     return norm, rate
 
