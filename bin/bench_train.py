@@ -77,13 +77,9 @@ def machine(experiment):
   """Returns the facts that a speed means nothing without."""
   threads = tf.config.threading.get_intra_op_parallelism_threads()
   return {
-    "cores": cores(), "threads": threads or "as many as cores", "load before": round(os.getloadavg()[0], 2),
+    "cores": speed.cores(), "threads": threads or "as many as cores", "load before": round(os.getloadavg()[0], 2),
     "TensorFlow": tf.__version__, "dtype": experiment.model.net.dtype,
     "accelerators": [device.name for device in tf.config.list_physical_devices() if device.device_type != "CPU"]}
-
-
-def cores():
-  return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def start_baseline(experiment):
@@ -96,7 +92,7 @@ def start_baseline(experiment):
     raise ValueError("The baseline trains on the CPU; hide the accelerators, as by CUDA_VISIBLE_DEVICES=-1.")
   net, adam = experiment.model.net, experiment.train.optimizer
   settings = dataclasses.asdict(net) | {
-    "decoder_layers": flops.decoder_blocks(experiment.family, net), "threads": cores(),
+    "decoder_layers": flops.decoder_blocks(experiment.family, net), "threads": speed.cores(),
     "smoothing": experiment.model.smoothing, "accumulate": adam.accumulate, "clip_norm": adam.clip_norm,
     "beta_1": adam.beta_1, "beta_2": adam.beta_2}
   return baseline_lib.Process([BASELINE_PYTHON.value, str(BASELINES / f"{BASELINE.value}.py")], settings)

@@ -40,6 +40,7 @@ from tf_nar.latency import summary
 from tf_nar.latency import systems as systems_lib
 from tf_nar.latency import texts as texts_lib
 from tf_nar.latency import untrained
+from tf_nar.train import speed
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Where exported systems and results go.", required=True)
 NAR = flags.DEFINE_string("nar", "", "A run with a length head, or a config for random weights.")
@@ -54,7 +55,7 @@ SENTENCES = flags.DEFINE_integer("sentences", 20, "Sentences one by one, a round
 BATCHES = flags.DEFINE_list("batches", ["8", "32", "128"], "Sizes of batches.")
 LENGTHS = flags.DEFINE_list("lengths", ["5", "10", "20", "40", "60"], "Source lengths in words, for the plot.")
 EACH = flags.DEFINE_integer("sentences_a_length", 3, "Sentences of each such length, a round.", lower_bound=2)
-THREADS = flags.DEFINE_integer("threads", floor.cores(), "Threads of every system.", lower_bound=1)
+THREADS = flags.DEFINE_integer("threads", speed.cores(), "Threads of every system.", lower_bound=1)
 
 BIN = os.path.dirname(os.path.abspath(__file__))
 BUSY = 0.5  # Of the system's load average, programs that want to run.
@@ -101,7 +102,7 @@ def machine():
     with open("/proc/cpuinfo") as file:
       model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), model)
   environment = (bench.ENVIRONMENT | os.environ).items()
-  return {"processor": model, "cores": floor.cores(), "threads": THREADS.value, "system": platform.platform(),
+  return {"processor": model, "cores": speed.cores(), "threads": THREADS.value, "system": platform.platform(),
           "python": platform.python_version(), "load before": round(os.getloadavg()[0], 2),
           "accelerators": [device.name for device in tf.config.list_physical_devices() if device.device_type != "CPU"],
           "environment": {name: value for name, value in environment if name.startswith(SEEN)}}

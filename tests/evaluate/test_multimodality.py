@@ -28,7 +28,7 @@ def test_what_cannot_be_said_is_left_out():
     ([-1.0], [1, 2], "as many scores as targets; got 1 and 2"),
     ([], [], "Of 0 targets the model can say no token"),
     ([-math.inf], [3], "Of 1 targets the model can say no token"),
-    ([-1.0, math.nan], [1, 1], "1 of 2 scores are no numbers"),
+    ([-1.0, math.nan, math.inf], [1, 1, 1], "2 of 3 scores are no log probabilities"),
 ])
 def test_refusals(log_probs, lengths, message):
   with pytest.raises(ValueError, match=message):

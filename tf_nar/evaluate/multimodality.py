@@ -10,7 +10,8 @@ def normalised_multimodality(log_probs, target_lengths, weights=1.0):
   say, of log p -inf, are left out on both sides of the ratio.
 
   Args:
-    log_probs: float [n], log p(y | x) with EOS and, where the model has one, the length term; no smoothing.
+    log_probs: float [n], log p(y | x) with EOS and, where the model has one, the length term; no smoothing. Less
+      log p(|y| | x) they give the tokens-only variant.
     target_lengths: int [n], tokens with EOS.
     weights: float [n], or one for all.
 
@@ -20,8 +21,9 @@ def normalised_multimodality(log_probs, target_lengths, weights=1.0):
   log_probs, lengths = np.asarray(log_probs, np.float64), np.asarray(target_lengths)
   if log_probs.shape != lengths.shape:
     raise ValueError(f"There must be as many scores as targets; got {log_probs.size} and {lengths.size}.")
-  if np.isnan(log_probs).any():
-    raise ValueError(f"{np.isnan(log_probs).sum()} of {log_probs.size} scores are no numbers; was the model trained?")
+  wrong = ~(log_probs < np.inf)  # No number, or a certainty beyond all.
+  if wrong.any():
+    raise ValueError(f"{wrong.sum()} of {log_probs.size} scores are no log probabilities; was the model trained?")
   sayable = log_probs != -np.inf
   tokens = np.where(sayable, weights * lengths, 0).sum()
   if not tokens:

@@ -3,7 +3,6 @@
 The floor of a one-pass model at batch 1 is the longer of two times: that of its operations at the best rate, and
 that of reading each weight once.
 """
-import os
 import statistics
 
 import numpy as np
@@ -56,7 +55,3 @@ def one_pass(workdir, source, target, rates):
     found[dtype] = {"GFLOP": operations / 1e9, "weights, M": weights / 1e6, "computing, ms": computing,
                     "reading, ms": reading, "floor, ms": max(computing, reading)}
   return found
-
-
-def cores():
-  return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

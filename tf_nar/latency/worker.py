@@ -65,10 +65,10 @@ class Fastest:
 
   def __call__(self, task, batches):
     """Returns the answer to a question."""
-    tried = {threads: timed(self._ways[threads], batches) for threads in [self._of.get(task)] if threads}
-    tried = tried or {threads: timed(way, batches) for threads, way in self._ways.items()}
-    self._of[task] = min(tried, key=lambda threads: sum(tried[threads]["seconds"]))
-    return tried[self._of[task]] | {"threads": self._of[task]}
+    ways = {self._of[task]: self._ways[self._of[task]]} if task in self._of else self._ways
+    found = {threads: timed(way, batches) for threads, way in ways.items()}
+    threads = self._of[task] = min(found, key=lambda each: sum(found[each]["seconds"]))
+    return found[threads] | {"threads": threads}
 
 
 def timed(translate, batches):

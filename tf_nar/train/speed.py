@@ -3,6 +3,7 @@
 A round measures all of these one after the other, so that a machine that is busy for a while is so for all of them.
 Rates of rounds are compared, and least, median and greatest told; the mean of all would hide a bad round.
 """
+import os
 import resource
 import statistics
 import sys
@@ -194,3 +195,8 @@ def peak_memory():
   """Returns the GiB that this process had at most so far, on the host."""
   most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
   return most / (2**30 if sys.platform == "darwin" else 2**20)  # Linux counts KiB.
+
+
+def cores():
+  """Returns the cores that this process may use, where the system tells; else those that there are."""
+  return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
