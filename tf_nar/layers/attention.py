@@ -49,39 +49,42 @@ class Attention(keras.layers.Layer):
 
   def project(self, memory):
     """Returns keys and values, each [B, H, S, d], of a memory [B, S, D]; only if `cross`."""
-    return self._split(self.key_value(memory), 2)
+    return self._heads(self.key_value(memory), tf.shape(memory)[0], 2)
 
-  def call(self, x, penalty, keys_values=None, noise=QUIET, cache=None, at=None):
+  def call(self, x, penalty, *, sentences, keys_values=None, noise=QUIET, cache=None, at=None):
     """Attends.
 
     Args:
-      x: float [B, T, D].
+      x: float [N, D], the places of all sentences, one sentence's after the other's.
       penalty: [B or 1, 1, T or 1, S], taken from the scores.
-      keys_values: `project(memory)` if `cross`.
+      sentences: B, of how many sentences these are.
+      keys_values: `project(memory)` if `cross`; of K B rows and B sentences in the memory, a sentence's K rows follow
+        each other and look at it together, as if they were one.
       noise: where dropout comes from.
       cache: keys and values of earlier places, float [B, H, S, d] each; `x` is the place `at` alone.
 
     Returns:
-      float [B, T, D], and the cache with this place in it if there was one.
+      float [N, D], and the cache with this place in it if there was one.
     """
     if self.cross:
-      (query,), (key, value) = self._split(self.query(x), 1), keys_values
+      key, value = keys_values
+      query, = self._heads(self.query(x), tf.shape(key)[0], 1)
     else:
-      query, key, value = self._split(self.query_key_value(x), 3)
+      query, key, value = self._heads(self.query_key_value(x), sentences, 3)
     if cache is not None:
       cache = key, value = _put(cache[0], key, at), _put(cache[1], value, at)
     scores = tf.matmul(query * (self.width // self.heads) ** -0.5, key, transpose_b=True)  # [B, H, T, S]
     # Subtracted, not added: TensorFlow fuses a product and an addition into one kernel, which on a CPU, in
     # bfloat16, took four fifths of a forward pass.
     weights = noise.drop(tf.nn.softmax(scores - penalty), self.rate)
-    seen = tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3])  # [B, T, H, d]
-    y = self.out(tf.reshape(seen, tf.concat([tf.shape(x)[:2], [self.width]], 0)))
+    seen = tf.concat(tf.unstack(tf.matmul(weights, value), self.heads, 1), -1)  # [B, T, D]
+    y = self.out(tf.reshape(seen, [-1, self.width]))
     return y if cache is None else (y, cache)
 
-  def _split(self, x, parts):
-    """float [B, T, parts D] -> `parts` times [B, H, T, d]."""
-    shape = tf.concat([tf.shape(x)[:2], [parts, self.heads, self.width // self.heads]], 0)
-    return tf.unstack(tf.transpose(tf.reshape(x, shape), [2, 0, 3, 1, 4]))
+  def _heads(self, x, sentences, parts):
+    """float [..., parts D] -> `parts` times [B, H, T, d]; by splits, where transposing waits for threads."""
+    slices = tf.split(tf.reshape(x, [sentences, -1, parts * self.width]), parts * self.heads, -1)
+    return [tf.stack(slices[i:i + self.heads], 1) for i in range(0, len(slices), self.heads)]
 
 
 def _put(cache, new, at):

@@ -13,5 +13,6 @@ class Dense(keras.layers.Dense):
   def call(self, x):
     """float [..., D] -> [..., units]."""
     kernel, bias = tf.convert_to_tensor(self.kernel), tf.convert_to_tensor(self.bias)
-    flat = tf.nn.bias_add(tf.matmul(tf.reshape(x, [-1, kernel.shape[0]]), kernel), bias)
-    return tf.reshape(self.activation(flat), tf.concat([tf.shape(x)[:-1], [self.units]], 0))
+    rows = x if x.shape.rank == 2 else tf.reshape(x, [-1, kernel.shape[0]])
+    y = self.activation(tf.nn.bias_add(tf.matmul(rows, kernel), bias))
+    return y if x is rows else tf.reshape(y, tf.concat([tf.shape(x)[:-1], [self.units]], 0))

@@ -6,13 +6,12 @@ import tensorflow as tf
 
 
 class LayerNorm(keras.layers.LayerNormalization):
-  """keras.layers.LayerNormalization over the last axis; the weights and their names are Keras's."""
+  """keras.layers.LayerNormalization over the last axis of rows; the weights and their names are Keras's."""
 
   def call(self, x):
-    """float [..., D] -> the same shape and type."""
+    """float [N, D] -> the same shape and type."""
     gain, shift = (tf.convert_to_tensor(w) for w in (self.gamma, self.beta))
-    rows = tf.cast(tf.reshape(x, [-1, x.shape[-1]]), tf.float32)
-    return tf.reshape(tf.cast(layer_norm(rows, gain, shift, self.epsilon), x.dtype), tf.shape(x))
+    return tf.cast(layer_norm(tf.cast(x, tf.float32), gain, shift, self.epsilon), x.dtype)
 
 
 def layer_norm(x, gain, shift, epsilon):

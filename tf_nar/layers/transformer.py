@@ -123,12 +123,12 @@ class Block(keras.layers.Layer):
     self.narrow.build((*shape[:-1], self.config.ffn))
     self.built = True
 
-  def call(self, x, penalty, memory=None, memory_penalty=None, noise=QUIET, cache=None, at=None):
-    """x [B, T, D]; memory: keys and values of `attend_memory.project`; see `Attention.call`."""
+  def call(self, x, penalty, memory=None, memory_penalty=None, *, sentences, noise=QUIET, cache=None, at=None):
+    """x [N, D]; memory: keys and values of `attend_memory.project`; see `Attention.call`."""
     kept = []
 
     def attend(y):
-      out = self.attend_self(y, penalty, noise=noise, cache=cache, at=at)
+      out = self.attend_self(y, penalty, sentences=sentences, noise=noise, cache=cache, at=at)
       if cache is None:
         return out
       kept.append(out[1])
@@ -136,7 +136,8 @@ class Block(keras.layers.Layer):
 
     branches = [attend]
     if self.attend_memory is not None:
-      branches.append(lambda y: self._look_at(y, memory, memory_penalty, noise))
+      branches.append(lambda y: self.attend_memory(
+        y, memory_penalty, sentences=sentences, keys_values=memory, noise=noise))
     branches.append(lambda y: self.narrow(noise.drop(self.widen(y), self.config.relu_dropout)))
     for layer_norm, branch in zip(self.norms, branches, strict=True):
       if self.config.norm == "pre":
@@ -144,13 +145,6 @@ class Block(keras.layers.Layer):
       else:
         x = layer_norm(x + noise.drop(branch(x), self.config.dropout))
     return x if cache is None else (x, kept[0])
-
-  def _look_at(self, y, memory, memory_penalty, noise):
-    """Attends to the memory of B sentences from K B rows: those of one sentence become its places."""
-    rows, sentences = tf.shape(y)[0], tf.shape(memory[0])[0]
-    shape = tf.shape(y)
-    y = tf.reshape(y, [sentences, rows // sentences * shape[1], self.config.width])
-    return tf.reshape(self.attend_memory(y, memory_penalty, keys_values=memory, noise=noise), shape)
 
 
 class Stack(keras.layers.Layer):
@@ -184,10 +178,11 @@ class Stack(keras.layers.Layer):
     memory = self.project(memory) if isinstance(memory, tf.Tensor) else memory
     hidden = attention.penalty(mask, x.dtype)
     memory_hidden = None if memory is None else attention.penalty(memory_mask, x.dtype)
-    x = self._enter(x, noise)
+    shape = tf.shape(x)
+    x = self._enter(tf.reshape(x, [-1, self.config.width]), noise)
     for i, block in enumerate(self.blocks):
-      x = block(x, hidden, memory and memory[i], memory_hidden, noise=noise)
-    return self._leave(x)
+      x = block(x, hidden, memory and memory[i], memory_hidden, sentences=shape[0], noise=noise)
+    return tf.reshape(self._leave(x), shape)
 
   def project(self, memory):
     """Returns every block's keys and values of memory [B, S, D], to be made once a sentence."""
@@ -207,11 +202,12 @@ class Stack(keras.layers.Layer):
     places = tf.range(tf.shape(cache[0][0])[2])
     hidden = attention.penalty((places <= at)[None, None], x.dtype)
     memory_hidden = attention.penalty(memory_mask, x.dtype)
-    x, new = self._enter(x, QUIET), []
+    shape, new = tf.shape(x), []
+    x = self._enter(tf.reshape(x, [-1, self.config.width]), QUIET)
     for i, block in enumerate(self.blocks):
-      x, kept = block(x, hidden, memory[i], memory_hidden, cache=cache[i], at=at)
+      x, kept = block(x, hidden, memory[i], memory_hidden, sentences=shape[0], cache=cache[i], at=at)
       new.append(kept)
-    return self._leave(x), new
+    return tf.reshape(self._leave(x), shape), new
 
   def _enter(self, x, noise):
     x = noise.drop(x, self.config.dropout)
