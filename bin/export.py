@@ -15,7 +15,8 @@ average (train.ema). With --weights=bfloat16 they are rounded and the network co
 on a processor with AMX about half the time; on one without bfloat16, many times the time.
 
 On a CPU set TF_ONEDNN_ASSUME_FROZEN_WEIGHTS=1 where the model is served: weights are brought into the kernels' order
-once and not at each call. In that process no weight may change.
+once and not at each call. In that process no weight may change. And with --shards=2 two cores take half of every
+sub-layer each, where one product would be too small to share: best with one intra-op thread and two inter-op threads.
 """
 import os
 import sys
@@ -39,6 +40,8 @@ WORKDIR = flags.DEFINE_string("workdir", None, "The run to export.", required=Tr
 OUT = flags.DEFINE_string("out", None, "The SavedModel's folder, which must not be there yet.", required=True)
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
 WEIGHTS = flags.DEFINE_enum("weights", "float32", ("float32", "bfloat16"), "What weights are kept and computed in.")
+SHARDS = flags.DEFINE_integer("shards", 1, "Pieces of every sub-layer, which run beside each other on a CPU's cores.",
+                             lower_bound=1)
 RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, as the AR teacher, that ranks the candidates.")
 
 USE = """\
@@ -53,9 +56,9 @@ def main(argv):
   logging.set_verbosity(logging.WARNING)  # TensorFlow tells much of what it saves.
   tf.config.set_visible_devices([], "GPU")  # The check compares numbers, which are those of the CPU.
   try:
-    dtype = f"model.net.dtype={WEIGHTS.value}"
-    run = runs.load(WORKDIR.value, [*SET.value, dtype])
-    teacher = runs.load(RESCORE_WITH.value, [dtype]) if RESCORE_WITH.value else None
+    net = [f"model.net.dtype={WEIGHTS.value}", f"model.net.shards={SHARDS.value}"]
+    run = runs.load(WORKDIR.value, [*SET.value, *net])
+    teacher = runs.load(RESCORE_WITH.value, net) if RESCORE_WITH.value else None
     parts = run.model, run.experiment.search, teacher and rescoring.by(teacher, run)
     trace = tracing.searcher(*parts) if hasattr(run.model, "trace") else None
     saved_model.export(run, corpus.searcher(*parts), OUT.value, teacher, trace)

@@ -19,6 +19,7 @@ from tf_nar import models
 from tf_nar import types
 from tf_nar.data import atomic
 from tf_nar.data import vocab as vocab_lib
+from tf_nar.layers import shards
 
 CONFIG, WEIGHTS = "config.json", "weights.npz"
 
@@ -43,6 +44,9 @@ def create(experiment, vocab, workdir):
   if experiment.model.net.dtype == "bfloat16":
     raise ValueError("net.dtype=bfloat16 has weights in which small updates are lost; train with mixed_bfloat16 or "
                      "float32, and export with --weights=bfloat16.")
+  if experiment.model.net.shards != 1:
+    raise ValueError(f"net.shards={experiment.model.net.shards} is to translate, a net is trained whole; train with 1 "
+                     "and export with --shards.")
   keras.utils.set_random_seed(experiment.train.seed)  # Weights; all other noise has seeds of its own.
   model = models.build(experiment.family, experiment.model, len(vocab))
   if getattr(model, "needs_mask", False) and not vocab.has_mask:
@@ -103,6 +107,7 @@ def load_weights(model, workdir):
       f"{workdir} has no {WEIGHTS}: its training has not saved a model yet; wait, or start it again.")
   with tf.io.gfile.GFile(os.path.join(workdir, WEIGHTS), "rb") as file:
     weights = np.load(io.BytesIO(file.read()))
+  weights = shards.cut(weights, model.config.net.shards)
   for variable in model.variables:
     if variable.path not in weights or weights[variable.path].shape != tuple(variable.shape):
       raise ValueError(

@@ -19,10 +19,8 @@ def normal(*shape, seed=0):
 
 def attend(layer, x, *a, **kw):
   """x [B, T, D] -> the same shape; see `Attention.call`."""
-  found = layer(tf.reshape(x, [-1, WIDTH]), *a, sentences=x.shape[0], **kw)
-  y = found[0] if isinstance(found, tuple) else found
-  y = tf.reshape(y, x.shape)
-  return (y, found[1]) if isinstance(found, tuple) else y
+  y, cache = layer(tf.reshape(x, [-1, WIDTH]), *a, sentences=x.shape[0], **kw)
+  return tf.reshape(y, x.shape), cache
 
 
 def by_hand(layer, x, mask):
@@ -42,14 +40,14 @@ def test_is_the_papers_attention():
   layer, x = built(), normal(2, 5, WIDTH)
   mask = np.random.default_rng(1).random((2, 5, 5)) < 0.5
   mask |= np.eye(5, dtype=bool)
-  found = attend(layer, x, attention.penalty(tf.constant(mask), tf.float32))
+  found, _ = attend(layer, x, attention.penalty(tf.constant(mask), tf.float32))
   for row in range(2):
     np.testing.assert_allclose(found[row], by_hand(layer, x[row].numpy(), mask[row]), rtol=1e-4, atol=1e-5)
 
 
 def test_cache_holds_what_was_seen():
   layer, x = built(), normal(3, 4, WIDTH)
-  whole = attend(layer, x, attention.penalty(tf.constant(np.tri(4, dtype=bool)[None]), tf.float32))
+  whole, _ = attend(layer, x, attention.penalty(tf.constant(np.tri(4, dtype=bool)[None]), tf.float32))
   cache = (tf.zeros([3, HEADS, 4, WIDTH // HEADS]),) * 2
   for at in range(4):
     seen = attention.penalty((tf.range(4) <= at)[None, None], tf.float32)
@@ -61,7 +59,7 @@ def test_hidden_memory_has_no_influence():
   layer, x, memory = built(cross=True), normal(1, 2, WIDTH), normal(1, 4, WIDTH, seed=1)
   hidden = attention.penalty(tf.constant([[[True, True, False, False]]]), tf.float32)
   other = tf.concat([memory[:, :2], normal(1, 2, WIDTH, seed=2)], 1)
-  one, two = (attend(layer, x, hidden, keys_values=layer.project(m)) for m in (memory, other))
+  one, two = (attend(layer, x, hidden, keys_values=layer.project(m))[0] for m in (memory, other))
   np.testing.assert_array_equal(one, two)
 
 

@@ -49,7 +49,7 @@ def test_norm_stands_where_the_layout_says():
   # Norms inside the branches see no scale, so with x large each adds the same to it, however large.
   pre = decoder(norm="pre")
   rows = tf.reshape(x, [-1, 8])
-  run = lambda x: pre.blocks[0](x, tf.zeros([1, 1, 5, 5]), pre.project(memory)[0], tf.zeros([1]), sentences=2) - x
+  run = lambda x: pre.blocks[0](x, tf.zeros([1, 1, 5, 5]), pre.project(memory)[0], tf.zeros([1]), sentences=2)[0] - x
   np.testing.assert_allclose(run(1e3 * rows), run(2e3 * rows), atol=0.02)
   assert np.abs(run(1e3 * rows)).max() > 0.5
 

@@ -114,7 +114,7 @@ def test_five_calls_of_the_train_op(numbers, pairs, every):
       adam.apply(gradients)
   np.testing.assert_allclose(losses, numbers[f"ar_losses_5steps_lr0.1_warm4_f{every}"], **CLOSE)
   after = {k.split("Trasnformer/")[1]: numbers[k] for k in numbers.files if k.startswith(f"ar_after5_f{every}/")}
-  attend = model.encoder.blocks[0].attend_self
+  attend, = model.encoder.blocks[0].attend_self
   ours = {
     "shared_embedding": model.embed.words.embeddings,
     "output_bias": model.embed.bias,

@@ -131,13 +131,13 @@ def check(folder, run):
 
 
 def _block(layer, block):
-  _linear(layer.self_attention.linear[0], block.attend_self.query_key_value)
-  _linear(layer.self_attention.linear[1], block.attend_self.out)
-  _linear(layer.ffn.linear_0, block.widen)
-  _linear(layer.ffn.linear_1, block.narrow)
+  attend, = block.attend_self  # Of a net of one shard.
+  _linear(layer.self_attention.linear[0], attend.query_key_value)
+  _linear(layer.self_attention.linear[1], attend.out)
+  _linear(layer.ffn.linear_0, block.widen[0])
+  _linear(layer.ffn.linear_1, block.narrow[0])
   branches = [layer.self_attention, layer.ffn]
-  if block.attend_memory is not None:
-    attend = block.attend_memory
+  for attend in block.attend_memory:
     for theirs, ours in zip(layer.attention.linear, (attend.query, attend.key_value, attend.out), strict=True):
       _linear(theirs, ours)
     branches.insert(1, layer.attention)

@@ -27,6 +27,7 @@ def describe(run, signatures, teacher=None):
       "search": dataclasses.asdict(run.experiment.search),
       "max_length": run.experiment.model.net.max_length,
       "dtype": run.experiment.model.net.dtype,
+      "shards": run.experiment.model.net.shards,
       "rescored_by": teacher and teacher.experiment.family,
       "tokenization": run.vocab.tokenization,
       "vocabulary_sha256": run.vocab.sha256,

@@ -26,25 +26,28 @@ def penalty(mask, dtype):
 class Attention(keras.layers.Layer):
   """Queries of one sequence over keys and values of another, or of the same."""
 
-  def __init__(self, width, heads, dropout=0.0, cross=False, **kw):
-    """Args: cross: whether the memory is another sequence than the query."""
+  def __init__(self, width, heads, dropout=0.0, cross=False, shards=1, **kw):
+    """Args: cross: whether the memory is another sequence than the query; shards: this has one of so many shares of
+    the heads, and the whole is the sum over such layers.
+    """
     super().__init__(**kw)
     if width % heads:
       raise ValueError(f"net.width ({width}) must be a multiple of net.heads ({heads}).")
-    self.width, self.heads, self.rate, self.cross = width, heads, dropout, cross
+    self.width, self.rate, self.cross = width, dropout, cross
+    self.heads, self.inner = heads // shards, width // shards
     dense = lambda parts, name: dense_lib.Dense(
-      parts * width, kernel_initializer=glorot(parts), name=name, dtype=self.dtype_policy)
+      parts * self.inner, kernel_initializer=glorot(parts), name=name, dtype=self.dtype_policy)
     if cross:
       self.query, self.key_value = dense(1, "query"), dense(2, "key_value")
     else:
       self.query_key_value = dense(3, "query_key_value")
-    self.out = dense(1, "out")
+    self.out = dense_lib.Dense(width, kernel_initializer=glorot(), name="out", dtype=self.dtype_policy)
 
   def build(self, _):
     shape = (None, None, self.width)
     for part in [self.query, self.key_value] if self.cross else [self.query_key_value]:
       part.build(shape)
-    self.out.build(shape)
+    self.out.build((None, None, self.inner))
     self.built = True
 
   def project(self, memory):
@@ -64,7 +67,7 @@ class Attention(keras.layers.Layer):
       cache: keys and values of earlier places, float [B, H, S, d] each; `x` is the place `at` alone.
 
     Returns:
-      float [N, D], and the cache with this place in it if there was one.
+      float [N, D], and the cache with this place in it, None if there was none.
     """
     if self.cross:
       key, value = keys_values
@@ -73,17 +76,16 @@ class Attention(keras.layers.Layer):
       query, key, value = self._heads(self.query_key_value(x), sentences, 3)
     if cache is not None:
       cache = key, value = _put(cache[0], key, at), _put(cache[1], value, at)
-    scores = tf.matmul(query * (self.width // self.heads) ** -0.5, key, transpose_b=True)  # [B, H, T, S]
+    scores = tf.matmul(query * (self.inner // self.heads) ** -0.5, key, transpose_b=True)  # [B, H, T, S]
     # Subtracted, not added: TensorFlow fuses a product and an addition into one kernel, which on a CPU, in
     # bfloat16, took four fifths of a forward pass.
     weights = noise.drop(tf.nn.softmax(scores - penalty), self.rate)
-    seen = tf.concat(tf.unstack(tf.matmul(weights, value), self.heads, 1), -1)  # [B, T, D]
-    y = self.out(tf.reshape(seen, [-1, self.width]))
-    return y if cache is None else (y, cache)
+    seen = tf.concat(tf.unstack(tf.matmul(weights, value), self.heads, 1), -1)  # [B, T, inner]
+    return self.out(tf.reshape(seen, [-1, self.inner])), cache
 
   def _heads(self, x, sentences, parts):
     """float [..., parts D] -> `parts` times [B, H, T, d]; by splits, where transposing waits for threads."""
-    slices = tf.split(tf.reshape(x, [sentences, -1, parts * self.width]), parts * self.heads, -1)
+    slices = tf.split(tf.reshape(x, [sentences, -1, parts * self.inner]), parts * self.heads, -1)
     return [tf.stack(slices[i:i + self.heads], 1) for i in range(0, len(slices), self.heads)]
 
 

@@ -112,7 +112,7 @@ class Net(keras.layers.Layer):
 
     The logits of all places never exist at once.
     """
-    return emissions.top_words(states, self.embed.table, self.embed.bias, count, forbid)
+    return emissions.top_words(states, self.embed.table, self.embed.bias, count, forbid, self.config.shards)
 
   def likeliest(self, states):
     """float [B, T, D] -> int32 [B, T], the best word of each place."""

@@ -5,6 +5,8 @@ Layouts:
   pre    x <- x + dropout(f(LN(x))), LN at the end
 """
 import dataclasses
+import functools
+import operator
 
 import keras
 import keras_nlp
@@ -13,6 +15,7 @@ import tensorflow as tf
 from tf_nar.layers import attention
 from tf_nar.layers import dense as dense_lib
 from tf_nar.layers import norm as norm_lib
+from tf_nar.layers import shards
 from tf_nar.layers.attention import QUIET
 from tf_nar.losses import emissions
 from tf_nar.ops import masking
@@ -35,11 +38,15 @@ class Config:
   positions: str = "learned"  # Or "sine".
   norm: str = "post"  # Or "pre".
   epsilon: float = 1e-12  # Of layer normalisation; the original program's.
+  shards: int = 1  # Into so many every sub-layer is cut, which run beside each other; to translate, not to train.
   dtype: str = "float32"  # Or "mixed_bfloat16"; or, to translate and not to train, "bfloat16": the weights are so too.
 
   def __post_init__(self):
     if self.norm not in ("post", "pre") or self.positions not in ("learned", "sine"):
       raise ValueError(f"net.norm is post or pre and net.positions learned or sine; got {self.norm}, {self.positions}.")
+    if self.shards < 1 or self.heads % self.shards or self.ffn % self.shards:
+      raise ValueError(f"net.shards is a divisor of net.heads ({self.heads}) and net.ffn ({self.ffn}); "
+                       f"got {self.shards}.")
     if self.dtype not in ("float32", "mixed_bfloat16", "bfloat16"):
       raise ValueError(f"net.dtype is float32, mixed_bfloat16 or bfloat16; got {self.dtype!r}.")
 
@@ -102,49 +109,68 @@ class Embedding(keras.layers.Layer):
 
 
 class Block(keras.layers.Layer):
-  """Self-attention, attention to a memory if `cross`, feed-forward; each in a residual branch."""
+  """Self-attention, attention to a memory if `cross`, feed-forward; each in a residual branch.
+
+  Each is a list of `net.shards` layers whose outputs are added: neither waits for the other, so two cores take one each.
+  """
 
   def __init__(self, config, cross, **kw):
     super().__init__(dtype=config.dtype, **kw)
     self.config = config
-    part = lambda name, cross: attention.Attention(
-      config.width, config.heads, config.attention_dropout, cross, name=name, dtype=config.dtype)
-    self.attend_self = part("attend_self", False)
-    self.attend_memory = part("attend_memory", True) if cross else None
-    dense = lambda units, name, **kw: dense_lib.Dense(units, name=name, dtype=config.dtype, **kw)
-    self.widen = dense(config.ffn, "widen", activation="relu")
+    attend = lambda name, cross: [attention.Attention(
+      config.width, config.heads, config.attention_dropout, cross, config.shards, name=each, dtype=config.dtype)
+      for each in shards.names(name, config.shards)]
+    self.attend_self = attend("attend_self", False)
+    self.attend_memory = attend("attend_memory", True) if cross else []
+    dense = lambda units, name, **kw: [
+      dense_lib.Dense(units, name=each, dtype=config.dtype, **kw) for each in shards.names(name, config.shards)]
+    self.widen = dense(config.ffn // config.shards, "widen", activation="relu")
     self.narrow = dense(config.width, "narrow")
     self.norms = [norm(config, f"norm_{i}") for i in range(3 if cross else 2)]
 
   def build(self, shape):
-    for part in (self.attend_self, self.attend_memory, self.widen, *self.norms):
-      if part is not None:
-        part.build(shape)
-    self.narrow.build((*shape[:-1], self.config.ffn))
+    for part in (*self.attend_self, *self.attend_memory, *self.widen, *self.norms):
+      part.build(shape)
+    for part in self.narrow:
+      part.build((*shape[:-1], self.config.ffn // self.config.shards))
     self.built = True
 
   def call(self, x, penalty, memory=None, memory_penalty=None, *, sentences, noise=QUIET, cache=None, at=None):
-    """x [N, D]; memory: keys and values of `attend_memory.project`; see `Attention.call`."""
-    kept = []
+    """Args: x [N, D]; memory: of `project`; for the others, and what comes back, see `Attention.call`.
+
+    The cache has an entry of each shard.
+    """
+    kept = cache
 
     def attend(y):
-      out = self.attend_self(y, penalty, sentences=sentences, noise=noise, cache=cache, at=at)
-      if cache is None:
-        return out
-      kept.append(out[1])
-      return out[0]
+      nonlocal kept
+      outs, kept = zip(*(part(y, penalty, sentences=sentences, noise=noise, cache=own, at=at)
+                         for part, own in zip(self.attend_self, cache or [None] * len(self.attend_self), strict=True)))
+      return outs
 
-    branches = [attend]
-    if self.attend_memory is not None:
-      branches.append(lambda y: self.attend_memory(
-        y, memory_penalty, sentences=sentences, keys_values=memory, noise=noise))
-    branches.append(lambda y: self.narrow(noise.drop(self.widen(y), self.config.relu_dropout)))
+    def look(y):
+      return [part(y, memory_penalty, sentences=sentences, keys_values=own, noise=noise)[0]
+              for part, own in zip(self.attend_memory, memory, strict=True)]
+
+    def think(y):
+      return [narrow(noise.drop(widen(y), self.config.relu_dropout))
+              for widen, narrow in zip(self.widen, self.narrow, strict=True)]
+
+    branches = [attend, look, think] if self.attend_memory else [attend, think]
     for layer_norm, branch in zip(self.norms, branches, strict=True):
       if self.config.norm == "pre":
-        x += noise.drop(branch(layer_norm(x)), self.config.dropout)
+        x += noise.drop(_sum(branch(layer_norm(x))), self.config.dropout)
       else:
-        x = layer_norm(x + noise.drop(branch(x), self.config.dropout))
-    return x if cache is None else (x, kept[0])
+        x = layer_norm(x + noise.drop(_sum(branch(x)), self.config.dropout))
+    return x, kept
+
+  def project(self, memory):
+    """Returns the keys and values of each shard of a memory [B, S, D], to be made once a sentence."""
+    return [part.project(memory) for part in self.attend_memory]
+
+
+def _sum(outs):
+  return functools.reduce(operator.add, outs)
 
 
 class Stack(keras.layers.Layer):
@@ -181,17 +207,20 @@ class Stack(keras.layers.Layer):
     shape = tf.shape(x)
     x = self._enter(tf.reshape(x, [-1, self.config.width]), noise)
     for i, block in enumerate(self.blocks):
-      x = block(x, hidden, memory and memory[i], memory_hidden, sentences=shape[0], noise=noise)
+      x, _ = block(x, hidden, memory and memory[i], memory_hidden, sentences=shape[0], noise=noise)
     return tf.reshape(self._leave(x), shape)
 
   def project(self, memory):
-    """Returns every block's keys and values of memory [B, S, D], to be made once a sentence."""
-    return [block.attend_memory.project(memory) for block in self.blocks]
+    """Returns what every block's `project` makes of memory [B, S, D]."""
+    return [block.project(memory) for block in self.blocks]
 
   def start_cache(self, rows, length):
-    """Returns an empty cache for `rows` sequences: keys and values, float [rows, H, length, d] each, of each block."""
-    shape = [rows, self.config.heads, length, self.config.width // self.config.heads]
-    return [(tf.zeros(shape, self.compute_dtype),) * 2 for _ in self.blocks]
+    """Returns an empty cache for `rows` sequences: keys and values, float [rows, H, length, d] each, of each block's
+    shards.
+    """
+    net = self.config
+    shape = [rows, net.heads // net.shards, length, net.width // net.heads]
+    return [((tf.zeros(shape, self.compute_dtype),) * 2,) * net.shards for _ in self.blocks]
 
   def step(self, x, at, cache, memory, memory_mask):
     """Runs over one new place: x [rows, 1, D] at place `at`, seeing the places before it.
@@ -199,7 +228,7 @@ class Stack(keras.layers.Layer):
     Returns:
       float [rows, 1, D] and the new cache.
     """
-    places = tf.range(tf.shape(cache[0][0])[2])
+    places = tf.range(tf.shape(cache[0][0][0])[2])
     hidden = attention.penalty((places <= at)[None, None], x.dtype)
     memory_hidden = attention.penalty(memory_mask, x.dtype)
     shape, new = tf.shape(x), []

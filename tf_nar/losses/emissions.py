@@ -39,7 +39,7 @@ def best_words(states, table, bias, forbid=()):
   return tuple(x[..., 0] for x in top_words(states, table, bias, 1, forbid))
 
 
-def top_words(states, table, bias, count, forbid=()):
+def top_words(states, table, bias, count, forbid=(), shards=1):
   """Returns the likeliest words of each place, int32 [..., count], and their log p, float32; not differentiable.
 
   Args:
@@ -47,10 +47,19 @@ def top_words(states, table, bias, count, forbid=()):
     table: float [V, D].
     bias: float32 [V].
     count, forbid: as `words.best` takes them.
+    shards: into how many the words are cut, to be looked through beside each other.
   """
-  logits, rows = _of_chunks(table, bias, states.dtype), _few(states, LOGITS // table.shape[0])
+  ends = [table.shape[0] * i // shards for i in range(shards + 1)]
+  # Rows of a tensor are cut off without copying them.
+  parts = [(a, _of_chunks(table[a:b], bias[a:b], states.dtype), [w - a for w in forbid if a <= w < b])
+           for a, b in zip(ends, ends[1:])]
+
+  def best(chunk):
+    found = [(first, words.best_and_log_sum(logits(chunk), count, never)) for first, logits, never in parts]
+    return words.best_of_shards([(first + word, *rest) for first, (word, *rest) in found], count)
+
   found = tf.map_fn(
-    lambda chunk: words.best(logits(chunk), count, forbid), _chunks(tf.stop_gradient(states), rows),
+    best, _chunks(tf.stop_gradient(states), _few(states, LOGITS // table.shape[0])),
     parallel_iterations=1, fn_output_signature=(tf.int32, tf.float32))
   return tuple(_shaped(x, states, count) for x in found)
 

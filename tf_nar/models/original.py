@@ -72,9 +72,8 @@ def _pairs(model, read):
 
 
 def _block(block, scope, read):
-  parts = [("self_attention", block.attend_self)]
-  if block.attend_memory is not None:
-    parts.append(("encdec_attention", block.attend_memory))
+  parts = [("self_attention", part) for part in block.attend_self]  # One: a net of one shard.
+  parts += [("encdec_attention", part) for part in block.attend_memory]
   for name, part in parts:
     if part.cross:
       yield from _dense(part.query, scope, name, "q", read)
@@ -82,8 +81,8 @@ def _block(block, scope, read):
     else:
       yield from _dense(part.query_key_value, scope, name, "qkv", read)
     yield from _linear(part.out, f"{scope}/{name}/output_transform", read)
-  yield from _linear(block.widen, f"{scope}/feed_forward/input_layer", read)
-  yield from _linear(block.narrow, f"{scope}/feed_forward/output_layer", read)
+  yield from _linear(block.widen[0], f"{scope}/feed_forward/input_layer", read)
+  yield from _linear(block.narrow[0], f"{scope}/feed_forward/output_layer", read)
   names = [name for name, _ in parts] + ["feed_forward"]
   for name, norm in zip(names, block.norms, strict=True):
     yield from _norm(norm, f"{scope}/{name}/LayerNorm", read)
