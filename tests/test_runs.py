@@ -131,6 +131,14 @@ def test_weights_in_bfloat16_are_not_trained_but_loaded(tmp_path, finished):
   assert all(v.dtype == "bfloat16" for v in run.model.variables if len(v.shape) == 2)
 
 
+def test_shards_are_not_trained_but_loaded(tmp_path, finished):
+  with pytest.raises(ValueError, match="net.shards=2 is to translate, a net is trained whole; .* export with --shards"):
+    runs.create(resized(shards=2), VOCAB, str(tmp_path / "new"))
+  assert not (tmp_path / "new").exists()
+  run = runs.load(finished.workdir, ["model.net.shards=2"])
+  assert any("attend_self_1/" in variable.path for variable in run.model.variables)
+
+
 def test_a_vocabulary_that_lost_a_word(tmp_path, untrained):
   runs.save_weights(weights(untrained.model), str(tmp_path))
   vocab_lib.WordList(VOCAB.tokens[:-1]).save(str(tmp_path))

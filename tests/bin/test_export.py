@@ -32,12 +32,12 @@ def test_export_and_use(tmp_path, capsys):
   assert facts["signatures"] == ["candidates", "score", "translate", "translate_ids"]
 
 
-def test_weights_in_bfloat16_with_passes_to_show(tmp_path):
+def test_weights_in_bfloat16_and_shards_with_passes_to_show(tmp_path):
   run = tiny.make(tmp_path / "cmlm", "cmlm", tiny.VOCABULARIES["words"](), passes=2, lengths=2)
-  done = call(f"--workdir={run}", f"--out={tmp_path}/out", "--weights=bfloat16")
+  done = call(f"--workdir={run}", f"--out={tmp_path}/out", "--weights=bfloat16", "--shards=2")
   assert done.returncode == 0, done.stderr
   facts = json.loads((tmp_path / "out/assets.extra/metadata.json").read_text())
-  assert facts["dtype"] == "bfloat16" and "trace" in facts["signatures"]
+  assert facts["dtype"] == "bfloat16" and facts["shards"] == 2 and "trace" in facts["signatures"]
   assert (tmp_path / "out/assets.extra/tf_serving_warmup_requests").stat().st_size > 100
 
 

@@ -11,6 +11,7 @@ from tf_nar import config
 from tf_nar import models
 from tf_nar import runs
 from tf_nar import types
+from tf_nar.layers import shards
 from tf_nar.train import optimizer
 from tf_nar.train import step as step_lib
 
@@ -74,6 +75,18 @@ def test_same_seed_same_loss(name):
   model = tiny(name)
   assert loss(model, [3, 4]) == loss(model, [3, 4])
   assert loss(model, [3, 4]) != loss(model, [3, 5])
+
+
+def test_in_shards_it_says_the_same(name):
+  whole, apart = tiny(name), families.build(name, shards=2)
+  weights = shards.cut({variable.path: variable.numpy() for variable in whole.variables}, 2)
+  for variable in apart.variables:
+    variable.assign(weights.pop(variable.path))
+  assert not weights
+  np.testing.assert_allclose(apart.score(BATCH.src, BATCH.tgt), whole.score(BATCH.src, BATCH.tgt), **CLOSE)
+  one, other = (model.translate(BATCH.src, families.TINY[name].search) for model in (whole, apart))
+  for row in range(len(BATCH.src)):
+    assert_same_translation(spoken(one, row), spoken(other, row))
 
 
 def test_at_rest_no_seed_matters(name):

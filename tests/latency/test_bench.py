@@ -87,5 +87,5 @@ def test_a_system_in_its_own_process(tmp_path, kind):
 
 
 def test_one_that_does_not_start_is_one_line(tmp_path):
-  with pytest.raises(ValueError, match="^'mine' stopped: .*(SavedModel|saved_model).*"):
+  with pytest.raises(ValueError, match="^'mine' stopped: .*(metadata.json).*"):
     bench.Worker(systems.System("mine", "saved_model", str(tmp_path)), 1)

@@ -86,6 +86,7 @@ def test_sine_places_are_no_weights():
 @pytest.mark.parametrize("change, message", [
   (dict(norm="middle"), "net.norm is post or pre .* got middle, learned"),
   (dict(positions="rotary"), "positions learned or sine; got post, rotary"),
+  (dict(shards=3), r"net.shards is a divisor of net.heads \(2\) and net.ffn \(12\); got 3"),
   (dict(dtype="float16"), "net.dtype is float32, mixed_bfloat16 or bfloat16; got 'float16'"),
 ])
 def test_config_refuses(change, message):

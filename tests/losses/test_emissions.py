@@ -91,6 +91,9 @@ def test_best_words(monkeypatch):
   assert not set(forbid) & set(np.unique(word))
   expected[..., list(forbid)] = -np.inf
   np.testing.assert_allclose(log_prob, expected.max(-1), rtol=1e-5)
+  in_shards = emissions.top_words(states, table, bias, 1, forbid, shards=3)
+  np.testing.assert_array_equal(in_shards[0][..., 0], word)
+  np.testing.assert_allclose(in_shards[1][..., 0], log_prob, rtol=1e-5)
 
 
 @pytest.mark.parametrize("places", [1, 3, 4, 9])

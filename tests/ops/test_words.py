@@ -28,6 +28,20 @@ def test_the_best_are_found(vocab, count, forbid):
   np.testing.assert_allclose(log_prob, wanted_log_prob, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("ends", [(0, 1, 7), (0, 5, 6, 300), (0, 640, 1300)])
+def test_the_best_of_shards_are_found(ends):
+  logits = np.random.default_rng(0).integers(-3, 4, [2, 5, ends[-1]]).astype(np.float32)  # With equals.
+  logits[0, 0, 0] = 9
+  found = []
+  for first, end in zip(ends, ends[1:]):
+    word, *rest = words.best_and_log_sum(tf.constant(logits[..., first:end]), 3, [0] if first == 0 else [])
+    found.append((first + word, *rest))
+  word, log_prob = words.best_of_shards(found, 3)
+  wanted, wanted_log_prob = expected(logits, 3, [0])
+  np.testing.assert_array_equal(word, wanted)
+  np.testing.assert_allclose(log_prob, wanted_log_prob, rtol=1e-5, atol=1e-6)
+
+
 def test_of_equals_the_first_is_found():
   logits = np.zeros([1, 1300], np.float32)
   logits[0, [1299, 1281, 900, 5]], logits[0, 901] = 2, 3

@@ -35,6 +35,13 @@ class Planted(tf.Module):
     return {"score": tf.where(target == "never", -float("inf"), same)}
 
 
+def test_threads_are_shared_by_shards(tmp_path, monkeypatch):
+  monkeypatch.setattr(loaded.os, "cpu_count", lambda: 8)
+  for shards, threads in ((1, 0), (2, 4), (16, 1)):
+    save(tmp_path / str(shards), "translate", facts={"shards": shards})
+    assert loaded.intra_op_threads(str(tmp_path / str(shards))) == threads
+
+
 def save(folder, *offers, facts=None):
   """Writes a SavedModel with some of the signatures, and the metadata beside it."""
   model = Planted()

@@ -8,8 +8,7 @@ from tf_nar import runs
 
 PROGRAMS = {"saved_model": "export.py", "ct2": "export_ct2.py"}
 MARKS = {"saved_model": "saved_model.pb", "ct2": "model.bin"}  # The file that tells the kind of a folder.
-# How the program is told a type to compute in.
-DTYPES = {"float32": "--weights=float32", "bfloat16": "--weights=bfloat16"}
+SHARDS = "--shards=2"  # Of NAR models: a product of few rows is too small to be shared out otherwise.
 BEAMS = 1, 5
 LENGTHS = 9  # Candidates that the teacher ranks.
 MOST = 32  # Sentences in a batch of so many candidates each: at 128, of base size, logits alone would take 4.4 GB.
@@ -57,17 +56,16 @@ def standard(nar, ars, folder, with_ct2):
   add = lambda name, kind, run, file, *flags, beam=0, most=0: found.append(
     System(name, kind, os.path.join(folder, file), beam, (f"--workdir={run}", *flags), run, most))
   if nar:
-    for dtype, flag in DTYPES.items():
-      add(f"NAR {dtype}", "saved_model", nar, f"nar_{dtype}", flag)
+    for dtype in ("float32", "bfloat16"):
+      add(f"NAR {dtype}", "saved_model", nar, f"nar_{dtype}", f"--weights={dtype}", SHARDS)
     if ars:
       add(f"NAR bfloat16, {LENGTHS} lengths", "saved_model", nar, f"nar_{LENGTHS}", f"--set=search.lengths={LENGTHS}",
-          f"--rescore_with={ars[0]}", DTYPES["bfloat16"], most=MOST)
+          f"--rescore_with={ars[0]}", "--weights=bfloat16", SHARDS, most=MOST)
   for run in ars:
     net = runs.load(run).experiment.model.net
     shape = f"{net.encoder_layers}-{net.decoder_layers}"
     for beam in BEAMS:
-      add(f"AR {shape}, beam {beam}", "saved_model", run, f"ar_{shape}_{beam}", f"--set=search.beam={beam}",
-          DTYPES["float32"])
+      add(f"AR {shape}, beam {beam}", "saved_model", run, f"ar_{shape}_{beam}", f"--set=search.beam={beam}")
     for dtype in ("float32", "int8") if with_ct2 else ():
       for beam in BEAMS:
         add(f"CT2 {shape} {dtype}, beam {beam}", "ct2", run, f"ct2_{shape}_{dtype}", f"--quantization={dtype}",

@@ -27,16 +27,18 @@ def saved_model(question):
   """Returns ({threads: a function of a list of lines}, facts) for a folder of `bin/export.py`."""
   import tensorflow as tf
   import tensorflow_text  # noqa: F401  Its operations cut into pieces.
-  tf.config.threading.set_intra_op_parallelism_threads(question["threads"])
+  with open(os.path.join(question["folder"], "assets.extra/metadata.json"), encoding="utf-8") as file:
+    facts = json.load(file)
+  # Shards share the threads; what runs beside each other should not wait for each other's.
+  tf.config.threading.set_intra_op_parallelism_threads(max(1, question["threads"] // facts.get("shards", 1)))
   tf.config.threading.set_inter_op_parallelism_threads(question["threads"])
   model = tf.saved_model.load(question["folder"])
-  with open(os.path.join(question["folder"], "assets.extra/metadata.json"), encoding="utf-8") as file:
-    dtype = json.load(file)["dtype"]
 
   def translate(lines):
     return [line.decode() for line in model.translate(tf.constant(lines))["translation"].numpy()]
 
-  return {question["threads"]: translate}, {"dtype": dtype, "versions": versions("tensorflow", "tensorflow-text")}
+  return {question["threads"]: translate}, {
+    "dtype": facts["dtype"], "versions": versions("tensorflow", "tensorflow-text")}
 
 
 def ct2(question):

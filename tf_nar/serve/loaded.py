@@ -21,6 +21,15 @@ LENGTHS = (8, 16, 32, 64)  # In words, EOS one of them, of what warms a model th
 WORD = "a"  # As good as any: a vocabulary without it takes it for unknown, and as long.
 
 
+def intra_op_threads(folder):
+  """Returns how many threads an operator of a SavedModel should have, 0 for TensorFlow's choice.
+
+  One in shards keeps the cores busy with several operators at once, which should not wait for each other's threads.
+  """
+  shards = _facts(folder).get("shards", 1)
+  return max(1, os.cpu_count() // shards) if shards > 1 else 0
+
+
 class Model:
   """What `bin/export.py` wrote; `facts` is its metadata, `offers` the names of what can be asked of it."""
 
