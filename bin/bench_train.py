@@ -93,7 +93,7 @@ def start_baseline(experiment):
   net, adam = experiment.model.net, experiment.train.optimizer
   settings = dataclasses.asdict(net) | {
     "decoder_layers": flops.decoder_blocks(experiment.family, net), "threads": speed.cores(),
-    "smoothing": experiment.model.smoothing, "accumulate": adam.accumulate, "clip_norm": adam.clip_norm,
+    "smoothing": getattr(experiment.model, "smoothing", 0.0), "accumulate": adam.accumulate, "clip_norm": adam.clip_norm,
     "beta_1": adam.beta_1, "beta_2": adam.beta_2}
   return baseline_lib.Process([BASELINE_PYTHON.value, str(BASELINES / f"{BASELINE.value}.py")], settings)
 
@@ -130,8 +130,6 @@ def show(told):
     print(f"{name:44}" + "".join(f"{spread[each]:12,.4g}" for each in ("min", "median", "max")))
   if told["machine"]["load before"] > BUSY:
     print(f"\nThe machine was busy before this began (load {told['machine']['load before']}): measure again when not.")
-  if "model flop utilisation" not in told["spreads"]:
-    print("\nThe model's operations are not counted for this family; tf_nar/train/flops.py says which are.")
 
 
 def main(argv):

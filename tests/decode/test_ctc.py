@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tests.ops import alignments
 from tf_nar import types
+from tf_nar.decode import argmax
 from tf_nar.decode import ctc as search
 from tf_nar.ops import ctc
 
@@ -18,7 +19,8 @@ def beam(logits, places, **options):
 
 
 def greedy(logits, places, longest=9):
-  return search.greedy(tf.convert_to_tensor(logits), tf.constant(places), longest=longest, forbid=FORBID)
+  best = argmax.best(tf.convert_to_tensor(logits), forbid=FORBID)
+  return search.greedy(*best, tf.constant(places), longest=longest)
 
 
 def said(found, row):

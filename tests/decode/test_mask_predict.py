@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tf_nar import types
+from tf_nar.decode import argmax
 from tf_nar.decode import mask_predict
 
 PAD, EOS, MASK = types.PAD, types.EOS, types.MASK
@@ -16,6 +17,10 @@ def canvas(lengths):
   return tf.where(tf.sequence_mask(lengths), MASK, PAD)
 
 
+def best(logits):
+  return argmax.best(logits, forbid=FORBID)
+
+
 def scripted(*passes):
   """Returns a model that at pass t says passes[t], [(word, p)] of each place, the rest of p being PAD's; its calls."""
   calls = []
@@ -26,7 +31,7 @@ def scripted(*passes):
     p = np.full([*seen.shape, VOCAB], 1e-30, np.float32)
     for place, (word, probability) in enumerate(said):
       p[:, place, [word, PAD]] = probability, 1 - probability
-    return tf.math.log(tf.constant(p))
+    return best(tf.math.log(tf.constant(p)))
 
   return predict, calls
 
@@ -38,7 +43,7 @@ THIRD = [(7, 0.97), (7, 0.96), (7, 0.95), (EOS, 0.94)]
 
 def run(script, lengths=((4,),), **options):
   predict, calls = scripted(*script)
-  options = {"passes": len(script), "longest": 10, "alpha": 0.0, "forbid": FORBID, **options}
+  options = {"passes": len(script), "longest": 10, "alpha": 0.0, **options}
   found, trace = mask_predict.mask_predict(predict, canvas(lengths), **options)
   assert len(calls) == int(found.passes) == len(script)
   if len(calls[0]) == 1:
@@ -98,8 +103,7 @@ def test_forbidden_words_are_not_said_and_keep_their_share():
   p[0, 0, [MASK, 5, PAD]] = 0.6, 0.3, 0.1
   p[0, 1, [PAD, EOS]] = 0.6, 0.4
   found, _ = mask_predict.mask_predict(
-    lambda seen: tf.math.log(tf.constant(p)), canvas([[2]]), passes=2, longest=2, alpha=0.0,
-    forbid=FORBID)
+    lambda seen: best(tf.math.log(tf.constant(p))), canvas([[2]]), passes=2, longest=2, alpha=0.0)
   assert found.tokens.numpy().tolist() == [[[5, EOS, PAD]]]
   np.testing.assert_allclose(found.score, [[np.log([0.3, 0.4]).mean()]], rtol=1e-5)
 
@@ -122,7 +126,7 @@ def test_a_rescorer_ranks_what_is_cut_with_a_length_penalty():
 
   predict, _ = scripted(*script)
   found, trace = mask_predict.mask_predict(
-    predict, canvas([[1, 4, 0]]), rescore, passes=1, longest=4, alpha=1.0, forbid=FORBID)
+    predict, canvas([[1, 4, 0]]), rescore, passes=1, longest=4, alpha=1.0)
   assert seen == [[[[5, EOS, 0, 0, 0], [5, EOS, 0, 0, 0], [0] * 5]]]
   np.testing.assert_allclose(found.score, [[-3 / (7 / 6), -3 / (7 / 6), -np.inf]])
   assert np.count_nonzero(trace.said[0, :, 0], -1).tolist() == [1, 4, 0]
@@ -133,14 +137,14 @@ PLACES = 2 * tf.random.stateless_normal([9, VOCAB], [8, 8])
 
 
 def neighbours(seen):
-  """Logits that hang on the place, the word there and both neighbours, of which PAD is one."""
+  """The best words where logits hang on the place, the word there and both neighbours, of which PAD is one."""
   around = tf.pad(seen, [[0, 0], [1, 1]])
   near = sum(tf.gather(WEIGHTS[i], around[:, i:i + tf.shape(seen)[1]]) for i in range(3))
-  return near + PLACES[:tf.shape(seen)[1]]
+  return best(near + PLACES[:tf.shape(seen)[1]])
 
 
 def search(lengths, **options):
-  return mask_predict.mask_predict(neighbours, lengths, passes=4, longest=9, alpha=0.0, forbid=FORBID, **options)
+  return mask_predict.mask_predict(neighbours, lengths, passes=4, longest=9, alpha=0.0, **options)
 
 
 @pytest.mark.parametrize("rewrite", [False, True])

@@ -78,22 +78,23 @@ def test_logits_never_exist_at_once():
   assert not any(shape in program(gathered) for shape in whole) and f"f32[4,{WORDS}]" in program(gathered)
 
 
-def test_best_words(monkeypatch):
+def test_top_words(monkeypatch):
   monkeypatch.setattr(emissions, "LOGITS", 4 * WORDS)  # So that there are several chunks.
   states, table, bias = parts()
   logits = (tf.matmul(states, table, transpose_b=True) + bias).numpy()
-  word, log_prob = emissions.best_words(states, table, bias)
+  best = lambda *a, **kw: (x[..., 0] for x in emissions.top_words(states, table, bias, 1, *a, **kw))
+  word, log_prob = best()
   np.testing.assert_array_equal(word, logits.argmax(-1))
   expected = tf.nn.log_softmax(logits).numpy()
   np.testing.assert_allclose(log_prob, expected.max(-1), rtol=1e-5)
   forbid = (0, int(word[0, 0]))
-  word, log_prob = emissions.best_words(states, table, bias, forbid)
+  word, log_prob = best(forbid)
   assert not set(forbid) & set(np.unique(word))
   expected[..., list(forbid)] = -np.inf
   np.testing.assert_allclose(log_prob, expected.max(-1), rtol=1e-5)
-  in_shards = emissions.top_words(states, table, bias, 1, forbid, shards=3)
-  np.testing.assert_array_equal(in_shards[0][..., 0], word)
-  np.testing.assert_allclose(in_shards[1][..., 0], log_prob, rtol=1e-5)
+  in_shards, its_log_prob = best(forbid, shards=3)
+  np.testing.assert_array_equal(in_shards, word)
+  np.testing.assert_allclose(its_log_prob, log_prob, rtol=1e-5)
 
 
 @pytest.mark.parametrize("places", [1, 3, 4, 9])

@@ -9,7 +9,7 @@ from tf_nar import types
 from tf_nar.layers import transformer
 from tf_nar.losses import cross_entropy
 from tf_nar.models import ar
-from tf_nar.models import glat
+from tf_nar.models import ctc
 from tf_nar.train import flops
 from tf_nar.train import speed
 
@@ -118,13 +118,16 @@ def test_a_round_compares(monkeypatch):
   assert found["share of output softmax"] == 0.5 * 2 / 10  # Two batches of the 8 places that were timed.
   assert found["times the baseline's speed"] == 5 / 4 and found["baseline tokens/s"] == 12 / 5
   best = max(2 * 8 * 4 * 8, 2 * 8 * 4 * 45) / 0.5
-  assert found["GFLOP/s, model"] == pytest.approx(2 * flops.update("ar", NET, 2, 4, 4) / 10 / 1e9)
-  assert found["model flop utilisation"] == pytest.approx(2 * flops.update("ar", NET, 2, 4, 4) / 10 / best)
+  assert found["GFLOP/s, model"] == pytest.approx(2 * flops.update("ar", ar.Config(NET), 2, 4, 4) / 10 / 1e9)
+  assert found["model flop utilisation"] == pytest.approx(2 * flops.update("ar", ar.Config(NET), 2, 4, 4) / 10 / best)
 
 
-def test_a_family_that_is_not_counted_has_no_utilisation():
-  found = bench(config.Experiment("glat", glat.Config(NET), glat.Search(), TRAIN)).round(1)
-  assert "target tokens/s" in found and "model flop utilisation" not in found
+def test_places_of_a_canvas_are_read(monkeypatch):
+  experiment = config.Experiment("ctc", ctc.Config(NET, upsample=3), ctc.Search(), TRAIN)
+  measured = bench(experiment)
+  monkeypatch.setattr(speed, "seconds", lambda fn: 0.5)
+  measured._training.turn = lambda updates: speed.Turn(10.0, 6.0, [batch(2, 4, blank=1)])
+  assert measured.round(1)["share of output softmax"] == 0.5 * 3 / 10
 
 
 def test_spreads_are_of_rounds():

@@ -28,19 +28,18 @@ class _Beam(NamedTuple):
   word: tf.Tensor  # float32 [B, K], log n
 
 
-def greedy(logits, places, *, longest, forbid=()):
+def greedy(word, log_prob, places, *, longest):
   """Says what the likeliest path collapses to.
 
   Args:
-    logits: float32 [B, P, V].
+    word, log_prob: the best word of each place and its log p, int32 and float32 [B, P].
     places: int32 [B], how many of the P places are real; 0 for a blank row.
     longest: the most words; what comes after them is cut.
-    forbid: ids that are never said, for which another takes the place.
 
   Returns:
     A `types.Translation` of one candidate; its score is log p of the path, a lower bound of that of the sentence.
   """
-  path, score = argmax.argmax(logits, places, forbid=forbid)
+  path, score = argmax.said(word, log_prob, places)
   tokens = ctc.collapse(path, places)[:, None, :longest]
   return _ended(tokens, tf.where(places > 0, score, _NEVER)[:, None])
 

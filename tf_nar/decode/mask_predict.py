@@ -17,22 +17,21 @@ from tf_nar.ops import choice
 from tf_nar.ops import masking
 
 
-def mask_predict(predict, canvas, rescore=None, *, passes, longest, rewrite=False, alpha, forbid=()):
+def mask_predict(predict, canvas, rescore=None, *, passes, longest, rewrite=False, alpha):
   """Fills the candidates of all sentences together, in exactly `passes` passes, and ranks them.
 
   # Differs: the paper's program, as this, ranks by the mean of all N places; what is after the first EOS is cut
   off here, by which it may be rescored.
 
   Args:
-    predict: maps what is seen, int32 [B*N, T], MASK at the places to say and PAD past the length, to logits float
-      [B*N, T, V]; candidate n of sentence b is row b*N + n.
+    predict: maps what is seen, int32 [B*N, T], MASK at the places to say and PAD past the length, to the best
+      word of each place and its log p, int32 and float32 [B*N, T]; candidate n of sentence b is row b*N + n.
     canvas: int32 [B, N, T], MASK in the length of each candidate, PAD past it; all PAD is a blank row.
     rescore: maps tokens int32 [B, N, T + 1] to log p float32 [B, N]; None ranks by the mean log p of a word.
     passes: how often `predict` is called, at least 1.
     rewrite: see the module.
     alpha: the exponent of the length penalty of `rescore`.
     longest: the most words of a candidate.
-    forbid: ids that are never said. The probabilities of the others stay what they were.
 
   Returns:
     A `Translation` of T + 1 places, and its `Trace`.
@@ -49,7 +48,7 @@ def mask_predict(predict, canvas, rescore=None, *, passes, longest, rewrite=Fals
     _, said, log_prob = before
     hidden = choice.lowest(log_prob, tf.gather(counts, lengths), inside)
     seen = tf.where(hidden, types.MASK, said)
-    word, sure = argmax.best(predict(seen), forbid=forbid)
+    word, sure = predict(seen)
     written = inside if rewrite else hidden
     return seen, tf.where(written, word, said), tf.where(written, sure, log_prob)
 

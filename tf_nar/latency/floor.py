@@ -43,11 +43,11 @@ def one_pass(workdir, source, target, rates):
     rates: a list of what `Machine.rates` gave; medians count.
   """
   run = runs.load(workdir)
-  family, net = run.experiment.family, run.experiment.model.net
+  family = run.experiment.family
   if family not in ONE_PASS:
     return {}
   median = {name: statistics.median(rate[name] for rate in rates) for name in rates[0]}
-  operations = flops.update(family, net, 1, source, target) / 3  # Forward is a third of an update.
+  operations = flops.update(family, run.experiment.model, 1, source, target) / 3  # Forward is a third of an update.
   weights = sum(int(np.prod(variable.shape)) for variable in run.model.variables)
   found = {}
   for dtype, size in BYTES.items():

@@ -114,6 +114,10 @@ class Net(keras.layers.Layer):
     """
     return emissions.top_words(states, self.embed.table, self.embed.bias, count, forbid, self.config.shards)
 
+  def best_words(self, states, forbid=()):
+    """float [B, T, D] -> the best word of each place and its log p, int32 and float32 [B, T]."""
+    return tuple(x[..., 0] for x in self.top_words(states, 1, forbid))
+
   def likeliest(self, states):
     """float [B, T, D] -> int32 [B, T], the best word of each place."""
-    return self.top_words(states, 1)[0][..., 0]
+    return self.best_words(states)[0]

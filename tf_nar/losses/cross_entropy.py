@@ -50,7 +50,7 @@ def _swept(states, table, bias, labels, weight, smoothing):
   @tf.custom_gradient
   def total(states, table, bias):
     # The bias is the weight of a feature that is always one: its gradient comes with the table's.
-    output, states = with_bias(table, bias, states.dtype), with_one(states)  # [D + 1, V], [places, D + 1]
+    output, states = with_bias(table, bias, states.dtype), with_one(states)  # [V, D + 1], [places, D + 1]
 
     # An index, unlike a slice from a computed place, has a shape that XLA knows.
     chunks = [tf.reshape(x, [-1, ROWS, *x.shape[1:]]) for x in (states, labels, weight)]
@@ -69,11 +69,11 @@ def _swept(states, table, bias, labels, weight, smoothing):
     # What the smoothed target q takes away needs no [places, V] tensor.
     hits, even = (1 - smoothing) * weight, smoothing * weight
     flat = tf.cast(states, tf.float32)
-    rows = tf.concat([table, bias[:, None]], 1)  # [V, D + 1]
-    right, mean = tf.gather(rows, labels), tf.reduce_mean(rows, 0)
+    right = tf.concat([tf.gather(table, labels), tf.gather(bias, labels)[:, None]], 1)  # [places, D + 1]
+    mean = tf.concat([_column_means(table), tf.reduce_mean(bias, keepdims=True)], 0)  # [D + 1]
     loss -= tf.reduce_sum(hits * tf.reduce_sum(flat * right, -1) + even * tf.linalg.matvec(flat, mean))
     d_states -= hits[:, None] * right[:, :width] + even[:, None] * mean[:width]
-    d_rows = tf.transpose(d_output) - tf.linalg.matvec(flat, even, transpose_a=True) / words
+    d_rows = d_output - tf.linalg.matvec(flat, even, transpose_a=True) / words
     d_rows = tf.tensor_scatter_nd_sub(d_rows, labels[:, None], hits[:, None] * flat)
 
     def gradient(up):
@@ -85,8 +85,14 @@ def _swept(states, table, bias, labels, weight, smoothing):
 
 
 def with_bias(table, bias, dtype):
-  """Returns the output layer [D + 1, V] for states with a feature that is always one, whose weight is the bias."""
-  return tf.concat([tf.cast(tf.transpose(table), dtype), tf.cast(bias[None], dtype)], 0)
+  """Returns the output layer [V, D + 1] for states with a feature that is always one, whose weight is the bias."""
+  return tf.concat([tf.cast(table, dtype), tf.cast(bias[:, None], dtype)], 1)
+
+
+def _column_means(table):
+  """float32 [V, D] -> [D]; as a product, for TensorFlow sums columns slowly."""
+  share = tf.fill([1, table.shape[0]], 1 / table.shape[0])
+  return tf.matmul(share, table)[0]
 
 
 def with_one(states):
@@ -95,15 +101,15 @@ def with_one(states):
 
 
 def _chunk(states, output, labels, weight):
-  """The logsumexp part of one chunk: its weighted sum, and the gradients by states [ROWS, D] and output [D + 1, V]."""
-  logits = tf.matmul(states, output)  # [ROWS, V]
+  """The logsumexp part of one chunk: its weighted sum, and the gradients by states [ROWS, D] and output [V, D + 1]."""
+  logits = tf.matmul(states, output, transpose_b=True)  # [ROWS, V]
   prob = tf.nn.softmax(logits)
   # logsumexp = z_y - log p_y, from the numbers at hand; no second sweep over the words.
   at = lambda x: tf.cast(tf.gather(x, labels, batch_dims=1), tf.float32)
   log_sum = at(logits) - tf.math.log(tf.maximum(at(prob), 1e-37))
-  d_states = weight[:, None] * tf.cast(tf.matmul(prob, output[:-1], transpose_b=True), tf.float32)
+  d_states = weight[:, None] * tf.cast(tf.matmul(prob, output)[:, :-1], tf.float32)
   scaled = tf.cast(weight[:, None] * tf.cast(states, tf.float32), states.dtype)
-  d_output = tf.cast(tf.matmul(scaled, prob, transpose_a=True), tf.float32)
+  d_output = tf.cast(tf.matmul(prob, scaled, transpose_a=True), tf.float32)
   return tf.reduce_sum(weight * log_sum), tf.cast(d_states, states.dtype), d_output
 
 

@@ -34,11 +34,6 @@ def log_sums(states, table, bias):
   return _shaped(_swept(_chunks(states, cross_entropy.ROWS), table, bias), states)
 
 
-def best_words(states, table, bias, forbid=()):
-  """Returns the likeliest word of each place, int32 [...], and its log p, float32 [...]; see `top_words`."""
-  return tuple(x[..., 0] for x in top_words(states, table, bias, 1, forbid))
-
-
 def top_words(states, table, bias, count, forbid=(), shards=1):
   """Returns the likeliest words of each place, int32 [..., count], and their log p, float32; not differentiable.
 
@@ -107,17 +102,17 @@ def _swept(chunks, table, bias):
 
     def gradient(up):
       def sweep(i, d_chunks, d_output):
-        prob = tf.nn.softmax(tf.matmul(chunks[i], output))  # By the logits of a place, its gradient.
-        d_chunk = up[i][:, None] * tf.cast(tf.matmul(prob, output[:-1], transpose_b=True), tf.float32)
+        prob = tf.nn.softmax(tf.matmul(chunks[i], output, transpose_b=True))  # By the logits of a place, its gradient.
+        d_chunk = up[i][:, None] * tf.cast(tf.matmul(prob, output)[:, :-1], tf.float32)
         scaled = tf.cast(up[i][:, None] * tf.cast(chunks[i], tf.float32), chunks.dtype)
-        d_output += tf.cast(tf.matmul(scaled, prob, transpose_a=True), tf.float32)
+        d_output += tf.cast(tf.matmul(prob, scaled, transpose_a=True), tf.float32)
         return i + 1, d_chunks.write(i, tf.cast(d_chunk, chunks.dtype)), d_output
 
       count = tf.shape(chunks)[0]
       d_chunks = tf.TensorArray(chunks.dtype, count, element_shape=[cross_entropy.ROWS, width])
       _, d_chunks, d_output = tf.while_loop(
         lambda i, *_: i < count, sweep, (0, d_chunks, tf.zeros(output.shape)), parallel_iterations=1)
-      return d_chunks.stack(), tf.transpose(d_output[:width]), d_output[width]
+      return d_chunks.stack(), d_output[:, :width], d_output[:, width]
 
     return found, gradient
 
@@ -126,7 +121,7 @@ def _swept(chunks, table, bias):
 
 def _log_sum(chunk, output):
   """The logsumexp of the logits [ROWS, V]: z - log p of the likeliest word, which needs no float32 sweep."""
-  logits = tf.matmul(chunk, output)
+  logits = tf.matmul(chunk, output, transpose_b=True)
   best = tf.argmax(logits, -1, tf.int32)
   at = lambda x: tf.cast(tf.gather(x, best, batch_dims=1), tf.float32)
   return at(logits) - tf.math.log(at(tf.nn.softmax(logits)))

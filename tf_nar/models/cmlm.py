@@ -100,9 +100,9 @@ class Model(keras.Model):
     memory = self.net.project(memory)
 
     def predict(seen):  # [B N, T]: the rows of a sentence look at its one memory together.
-      return self.net.logits(self.net.fill(self.net.canvas(seen), masking.lengths(seen), memory))
+      states = self.net.fill(self.net.canvas(seen), masking.lengths(seen), memory)
+      return self.net.best_words(states, (*words.UNSAYABLE, types.MASK))
 
     canvas = tf.where(tf.sequence_mask(lengths, places), types.MASK, types.PAD)
     return mask_predict.mask_predict(
-      predict, canvas, rescore, passes=search.passes, longest=longest, rewrite=search.rewrite, alpha=search.alpha,
-      forbid=(*words.UNSAYABLE, types.MASK))
+      predict, canvas, rescore, passes=search.passes, longest=longest, rewrite=search.rewrite, alpha=search.alpha)

@@ -118,21 +118,21 @@ class Model(keras.Model):
 
   def score(self, src, tgt):
     """Returns log p(y | x), float32 [B]; -inf where the canvas has too few places for y."""
-    return loss_lib.log_prob(self._logits(src), **_spoken(tgt), places=self.places(src))
+    return loss_lib.log_prob(self.net.logits(self._states(src)), **_spoken(tgt), places=self.places(src))
 
   def translate(self, src, search, rescore=None):
     """One pass; `rescore` maps tokens int32 [B, N, T] to log p float32 [B, N] and ranks the n best."""
-    options = dict(longest=self.config.net.max_length, forbid=_UNSAID)
-    logits, places = self._logits(src), self.places(src)
+    states, places, longest = self._states(src), self.places(src), self.config.net.max_length
     if search.beam == 1:
-      found = search_lib.greedy(logits, places, **options)
+      found = search_lib.greedy(*self.net.best_words(states, _UNSAID), places, longest=longest)
     else:
-      found = search_lib.prefix_beam(logits, places, beam=search.beam, nbest=search.nbest, **options)
+      found = search_lib.prefix_beam(
+        self.net.logits(states), places, beam=search.beam, nbest=search.nbest, longest=longest, forbid=_UNSAID)
     return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
 
-  def _logits(self, src):
+  def _states(self, src):
     memory = self.net.encode(src)
-    return self.net.logits(self.net.fill(self.canvas(memory), self.places(src), memory))
+    return self.net.fill(self.canvas(memory), self.places(src), memory)
 
 
 def _spoken(tgt):

@@ -109,8 +109,7 @@ class Model(keras.Model):
     states, links = map(tf.stop_gradient, graph)
     lengths = masking.lengths(tgt)
     path = dag.best_path(links, tf.stop_gradient(self.emissions(states, tgt)), vertices, lengths)  # [B, T]
-    said, _ = emissions_lib.best_words(
-      tf.gather(states, path, batch_dims=1), self.net.embed.table, self.net.embed.bias)
+    said = self.net.likeliest(tf.gather(states, path, batch_dims=1))
     # Differs: BOS and EOS, which are sure here, are neither counted nor shown.
     there = masking.valid(tgt) & (tgt != types.EOS) & dag.feasible(vertices, lengths)[:, None]
     wrong = tf.math.count_nonzero(there & (said != tgt), 1, dtype=tf.float32)
@@ -151,8 +150,7 @@ class Model(keras.Model):
     """One pass, then a search on what it said; `rescore` ranks the candidates."""
     canvas, vertices = self.canvas(src)
     states, links = self.graph(canvas, vertices, self.net.encode(src))
-    best = emissions_lib.best_words(
-      states, self.net.embed.table, self.net.embed.bias, (*words.UNSAYABLE, types.EOS))
+    best = self.net.best_words(states, (*words.UNSAYABLE, types.EOS))
     graph, longest = decode.Graph(links, *best, vertices), self.config.net.max_length
     if search.method in WALKS:
       found = decode.walk(graph, longest, lookahead=search.method == "lookahead", collapse=search.collapse)

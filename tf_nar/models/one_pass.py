@@ -73,5 +73,4 @@ def said(net, states, lengths, without_repeats):
   """
   if without_repeats:
     return odd.among(*net.top_words(states, odd.KEPT, words.UNSAYABLE), lengths)
-  word, log_prob = net.top_words(states, 1, words.UNSAYABLE)
-  return argmax.said(word[..., 0], log_prob[..., 0], lengths)
+  return argmax.said(*net.best_words(states, words.UNSAYABLE), lengths)

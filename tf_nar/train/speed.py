@@ -144,7 +144,7 @@ class Bench:
     Args:
       training: a `Training`.
       experiment: what it trains, `net.vocab` filled in.
-      places: target places of a typical batch.
+      places: output places of a typical batch, as many as the output softmax is timed with.
       baseline: a `baseline.Process`, or None.
       decode: gives the text of a list of ids, to count words; None: they are not counted.
     """
@@ -167,21 +167,26 @@ class Bench:
     if self._decode:
       texts = [self._decode(ids) for batch in turn.batches for ids in batch.tgt.numpy().tolist()]
       found["target words/s"] = sum(len(text.split()) for text in texts) / turn.seconds
-    found["share of output softmax"] = seconds(self._softmax) * turn.places / self._places / turn.seconds
+    found["share of output softmax"] = seconds(self._softmax) * self._read(turn) / self._places / turn.seconds
     rates = {name: operations / seconds(fn) for name, (fn, operations) in self._ceilings.items()}
     found |= {f"GFLOP/s, {name}": rate / 1e9 for name, rate in rates.items()}
-    if self._experiment.family in flops.LAYOUTS:
-      rate = self._operations(turn) / turn.seconds
-      ceiling = max(rate for name, rate in rates.items() if name.startswith(self._dtype))
-      found |= {"GFLOP/s, model": rate / 1e9, "model flop utilisation": rate / ceiling}
+    rate = self._operations(turn) / turn.seconds
+    ceiling = max(rate for name, rate in rates.items() if name.startswith(self._dtype))
+    found |= {"GFLOP/s, model": rate / 1e9, "model flop utilisation": rate / ceiling}
     if self._baseline:
       theirs = self._baseline.turn(turn.batches)
       found |= {"baseline tokens/s": turn.tokens / theirs, "times the baseline's speed": theirs / turn.stepped}
     return found
 
   def _operations(self, turn):
-    family, net = self._experiment.family, self._experiment.model.net
-    return sum(flops.update(family, net, *batch.src.shape, batch.tgt.shape[1]) for batch in turn.batches)
+    family, model = self._experiment.family, self._experiment.model
+    return sum(flops.update(family, model, *batch.src.shape, batch.tgt.shape[1]) for batch in turn.batches)
+
+  def _read(self, turn):
+    """Returns the places that the output layer reads."""
+    family, model = self._experiment.family, self._experiment.model
+    return sum(len(batch.src) * flops.places(family, model, batch.src.shape[1], batch.tgt.shape[1])
+               for batch in turn.batches)
 
 
 def spreads(rounds):
