@@ -56,28 +56,30 @@ def _swept(states, table, bias, labels, weight, smoothing):
     chunks = [tf.reshape(x, [-1, ROWS, *x.shape[1:]]) for x in (states, labels, weight)]
     count = tf.shape(chunks[0])[0]
 
-    def sweep(i, loss, d_states, d_output):
+    def sweep(i, loss, d_states, d_table, d_bias):
       of_states, of_labels, of_weight = (x[i] for x in chunks)
       chunk = _chunk(of_states, output, of_labels, of_weight)
-      return i + 1, loss + chunk[0], d_states.write(i, chunk[1]), d_output + chunk[2]
+      return i + 1, loss + chunk[0], d_states.write(i, chunk[1]), d_table + chunk[2], d_bias + chunk[3]
 
-    gradients = tf.TensorArray(states.dtype, count, element_shape=[ROWS, width])
-    _, loss, d_states, d_output = tf.while_loop(
-      lambda i, *_: i < count, sweep, (0, 0.0, gradients, tf.zeros(output.shape)), parallel_iterations=1)
-    d_states = tf.cast(tf.reshape(d_states.stack(), [-1, width]), tf.float32)
-
-    # What the smoothed target q takes away needs no [places, V] tensor.
+    # What the smoothed target q takes away needs no [places, V] tensor: of all words the same, and more of the labels.
     hits, even = (1 - smoothing) * weight, smoothing * weight
     flat = tf.cast(states, tf.float32)
+    of_all = -tf.linalg.matvec(flat, even, transpose_a=True) / words  # [D + 1]
+    start = tf.broadcast_to(of_all[:width], table.shape), tf.broadcast_to(of_all[width], bias.shape)
+    gradients = tf.TensorArray(states.dtype, count, element_shape=[ROWS, width])
+    _, loss, d_states, d_table, d_bias = tf.while_loop(
+      lambda i, *_: i < count, sweep, (0, 0.0, gradients, *start), parallel_iterations=1)
+    d_states = tf.cast(tf.reshape(d_states.stack(), [-1, width]), tf.float32)
+
     right = tf.concat([tf.gather(table, labels), tf.gather(bias, labels)[:, None]], 1)  # [places, D + 1]
     mean = tf.concat([_column_means(table), tf.reduce_mean(bias, keepdims=True)], 0)  # [D + 1]
     loss -= tf.reduce_sum(hits * tf.reduce_sum(flat * right, -1) + even * tf.linalg.matvec(flat, mean))
     d_states -= hits[:, None] * right[:, :width] + even[:, None] * mean[:width]
-    d_rows = d_output - tf.linalg.matvec(flat, even, transpose_a=True) / words
-    d_rows = tf.tensor_scatter_nd_sub(d_rows, labels[:, None], hits[:, None] * flat)
+    d_table = tf.tensor_scatter_nd_sub(d_table, labels[:, None], hits[:, None] * flat[:, :width])
+    d_bias = tf.tensor_scatter_nd_sub(d_bias, labels[:, None], hits)
 
     def gradient(up):
-      return tf.cast(up * d_states, states.dtype), up * d_rows[:, :width], up * d_rows[:, width]
+      return tf.cast(up * d_states, states.dtype), up * d_table, up * d_bias
 
     return loss, gradient
 
@@ -101,16 +103,25 @@ def with_one(states):
 
 
 def _chunk(states, output, labels, weight):
-  """The logsumexp part of one chunk: its weighted sum, and the gradients by states [ROWS, D] and output [V, D + 1]."""
+  """The logsumexp part of one chunk: its weighted sum, and the gradients by states, table and bias."""
   logits = tf.matmul(states, output, transpose_b=True)  # [ROWS, V]
   prob = tf.nn.softmax(logits)
   # logsumexp = z_y - log p_y, from the numbers at hand; no second sweep over the words.
   at = lambda x: tf.cast(tf.gather(x, labels, batch_dims=1), tf.float32)
   log_sum = at(logits) - tf.math.log(tf.maximum(at(prob), 1e-37))
   d_states = weight[:, None] * tf.cast(tf.matmul(prob, output)[:, :-1], tf.float32)
-  scaled = tf.cast(weight[:, None] * tf.cast(states, tf.float32), states.dtype)
-  d_output = tf.cast(tf.matmul(prob, scaled, transpose_a=True), tf.float32)
-  return tf.reduce_sum(weight * log_sum), tf.cast(d_states, states.dtype), d_output
+  d_states = tf.cast(d_states, states.dtype)
+  return tf.reduce_sum(weight * log_sum), d_states, *by_output(prob, weight, states)
+
+
+def by_output(prob, weight, states):
+  """Returns the gradients by table and bias, float32 [V, D] and [V], of places with softmax `prob` [R, V] under
+  `weight` float32 [R] and states [R, D + 1].
+  """
+  scaled = tf.cast(weight[:, None] * tf.cast(states[:, :-1], tf.float32), states.dtype)
+  d_table = tf.matmul(prob, scaled, transpose_a=True)
+  d_bias = tf.matmul(tf.cast(weight[None], states.dtype), prob)[0]
+  return tf.cast(d_table, tf.float32), tf.cast(d_bias, tf.float32)
 
 
 def of_rows(logits, labels, weight):

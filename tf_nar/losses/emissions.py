@@ -101,18 +101,18 @@ def _swept(chunks, table, bias):
     found = tf.map_fn(lambda x: _log_sum(x, output), chunks, parallel_iterations=1, fn_output_signature=tf.float32)
 
     def gradient(up):
-      def sweep(i, d_chunks, d_output):
+      def sweep(i, d_chunks, d_table, d_bias):
         prob = tf.nn.softmax(tf.matmul(chunks[i], output, transpose_b=True))  # By the logits of a place, its gradient.
         d_chunk = up[i][:, None] * tf.cast(tf.matmul(prob, output)[:, :-1], tf.float32)
-        scaled = tf.cast(up[i][:, None] * tf.cast(chunks[i], tf.float32), chunks.dtype)
-        d_output += tf.cast(tf.matmul(prob, scaled, transpose_a=True), tf.float32)
-        return i + 1, d_chunks.write(i, tf.cast(d_chunk, chunks.dtype)), d_output
+        by_table, by_bias = cross_entropy.by_output(prob, up[i], chunks[i])
+        return i + 1, d_chunks.write(i, tf.cast(d_chunk, chunks.dtype)), d_table + by_table, d_bias + by_bias
 
       count = tf.shape(chunks)[0]
       d_chunks = tf.TensorArray(chunks.dtype, count, element_shape=[cross_entropy.ROWS, width])
-      _, d_chunks, d_output = tf.while_loop(
-        lambda i, *_: i < count, sweep, (0, d_chunks, tf.zeros(output.shape)), parallel_iterations=1)
-      return d_chunks.stack(), d_output[:, :width], d_output[:, width]
+      _, d_chunks, *d_output = tf.while_loop(
+        lambda i, *_: i < count, sweep, (0, d_chunks, tf.zeros(table.shape), tf.zeros(bias.shape)),
+        parallel_iterations=1)
+      return d_chunks.stack(), *d_output
 
     return found, gradient
 
