@@ -50,9 +50,9 @@ class Attention(keras.layers.Layer):
     self.out.build((None, None, self.inner))
     self.built = True
 
-  def project(self, memory):
+  def project(self, memory, noise=QUIET):
     """Returns keys and values, each [B, H, S, d], of a memory [B, S, D]; only if `cross`."""
-    return self._heads(self.key_value(memory), tf.shape(memory)[0], 2)
+    return self._heads(self.key_value(memory), tf.shape(memory)[0], 2, noise)
 
   def call(self, x, penalty, *, sentences, keys_values=None, noise=QUIET, cache=None, at=None):
     """Attends.
@@ -71,22 +71,32 @@ class Attention(keras.layers.Layer):
     """
     if self.cross:
       key, value = keys_values
-      query, = self._heads(self.query(x), tf.shape(key)[0], 1)
+      query, = self._heads(self.query(x), tf.shape(key)[0], 1, noise)
     else:
-      query, key, value = self._heads(self.query_key_value(x), sentences, 3)
+      query, key, value = self._heads(self.query_key_value(x), sentences, 3, noise)
     if cache is not None:
       cache = key, value = _put(cache[0], key, at), _put(cache[1], value, at)
     scores = tf.matmul(query * (self.inner // self.heads) ** -0.5, key, transpose_b=True)  # [B, H, T, S]
     # Subtracted, not added: TensorFlow fuses a product and an addition into one kernel, which on a CPU, in
     # bfloat16, took four fifths of a forward pass.
     weights = noise.drop(tf.nn.softmax(scores - penalty), self.rate)
-    seen = tf.concat(tf.unstack(tf.matmul(weights, value), self.heads, 1), -1)  # [B, T, inner]
-    return self.out(tf.reshape(seen, [-1, self.inner])), cache
+    return self.out(self._rows(tf.matmul(weights, value), noise)), cache
 
-  def _heads(self, x, sentences, parts):
-    """float [..., parts D] -> `parts` times [B, H, T, d]; by splits, where transposing waits for threads."""
+  # Heads are cut by splits at rest, where a transposition of a few rows waits for threads longer than it takes, and by
+  # transpositions in training, of thousands of rows.
+
+  def _heads(self, x, sentences, parts, noise):
+    """float [..., parts D] -> `parts` times [B, H, T, d]."""
+    if not noise.at_rest:
+      shape = [sentences, -1, parts, self.heads, self.inner // self.heads]
+      return tf.unstack(tf.transpose(tf.reshape(x, shape), [2, 0, 3, 1, 4]))
     slices = tf.split(tf.reshape(x, [sentences, -1, parts * self.inner]), parts * self.heads, -1)
     return [tf.stack(slices[i:i + self.heads], 1) for i in range(0, len(slices), self.heads)]
+
+  def _rows(self, x, noise):
+    """float [B, H, T, d] -> [B T, inner]."""
+    x = tf.concat(tf.unstack(x, self.heads, 1), -1) if noise.at_rest else tf.transpose(x, [0, 2, 1, 3])
+    return tf.reshape(x, [-1, self.inner])
 
 
 def _put(cache, new, at):

@@ -164,9 +164,9 @@ class Block(keras.layers.Layer):
         x = layer_norm(x + noise.drop(_sum(branch(x)), self.config.dropout))
     return x, kept
 
-  def project(self, memory):
+  def project(self, memory, noise=QUIET):
     """Returns the keys and values of each shard of a memory [B, S, D], to be made once a sentence."""
-    return [part.project(memory) for part in self.attend_memory]
+    return [part.project(memory, noise) for part in self.attend_memory]
 
 
 def _sum(outs):
@@ -201,7 +201,7 @@ class Stack(keras.layers.Layer):
     Returns:
       float [B, T, D].
     """
-    memory = self.project(memory) if isinstance(memory, tf.Tensor) else memory
+    memory = self.project(memory, noise) if isinstance(memory, tf.Tensor) else memory
     hidden = attention.penalty(mask, x.dtype)
     memory_hidden = None if memory is None else attention.penalty(memory_mask, x.dtype)
     shape = tf.shape(x)
@@ -210,9 +210,9 @@ class Stack(keras.layers.Layer):
       x, _ = block(x, hidden, memory and memory[i], memory_hidden, sentences=shape[0], noise=noise)
     return tf.reshape(self._leave(x), shape)
 
-  def project(self, memory):
+  def project(self, memory, noise=QUIET):
     """Returns what every block's `project` makes of memory [B, S, D]."""
-    return [block.project(memory) for block in self.blocks]
+    return [block.project(memory, noise) for block in self.blocks]
 
   def start_cache(self, rows, length):
     """Returns an empty cache for `rows` sequences: keys and values, float [rows, H, length, d] each, of each block's

@@ -16,6 +16,11 @@ class Noise:
     self._seed = seed
     self._draws = 0
 
+  @property
+  def at_rest(self):
+    """Whether nothing is ever dropped."""
+    return self._seed is None
+
   def drop(self, x, rate):
     """Zeroes a share of x and scales the rest so that the mean stays.
 
