@@ -93,8 +93,8 @@ def start_baseline(experiment):
   net, adam = experiment.model.net, experiment.train.optimizer
   settings = dataclasses.asdict(net) | {
     "decoder_layers": flops.decoder_blocks(experiment.family, net), "threads": speed.cores(),
-    "smoothing": getattr(experiment.model, "smoothing", 0.0), "accumulate": adam.accumulate, "clip_norm": adam.clip_norm,
-    "beta_1": adam.beta_1, "beta_2": adam.beta_2}
+    "smoothing": getattr(experiment.model, "smoothing", 0.0), "accumulate": adam.accumulate,
+    "clip_norm": adam.clip_norm, "beta_1": adam.beta_1, "beta_2": adam.beta_2}
   return baseline_lib.Process([BASELINE_PYTHON.value, str(BASELINES / f"{BASELINE.value}.py")], settings)
 
 

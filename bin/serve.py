@@ -20,8 +20,6 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # Before TensorFlow comes: oneDNN may bring weights into its order once, as nothing here changes them.
 os.environ.setdefault("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1")
 
-import tensorflow as tf
-
 try:
   import uvicorn
 
@@ -55,7 +53,7 @@ def serve():
   if MAX_LINES.value > MAX_QUEUE.value:
     raise ValueError(f"--max_lines={MAX_LINES.value} is more than --max_queue={MAX_QUEUE.value} can hold; raise "
                      "the latter.")
-  tf.config.threading.set_intra_op_parallelism_threads(loaded.intra_op_threads(MODEL.value))
+  loaded.share_threads(MODEL.value)
   model = loaded.Model(MODEL.value)
   listening = _listen(HOST.value, PORT.value)
   metrics = metrics_lib.Metrics()

@@ -1,4 +1,6 @@
 """The likeliest words, found by runs, against sorting all of them."""
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -33,7 +35,7 @@ def test_the_best_of_shards_are_found(ends):
   logits = np.random.default_rng(0).integers(-3, 4, [2, 5, ends[-1]]).astype(np.float32)  # With equals.
   logits[0, 0, 0] = 9
   found = []
-  for first, end in zip(ends, ends[1:]):
+  for first, end in itertools.pairwise(ends):
     word, *rest = words.best_and_log_sum(tf.constant(logits[..., first:end]), 3, [0] if first == 0 else [])
     found.append((first + word, *rest))
   word, log_prob = words.best_of_shards(found, 3)

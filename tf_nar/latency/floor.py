@@ -15,7 +15,7 @@ from tf_nar.train import speed
 ROWS = 1024  # Of the product.
 MEMORY = 2**28  # Bytes that are read: more than a cache of this machine's share.
 BYTES = {"float32": 4, "bfloat16": 2}
-ONE_PASS = "nat_em",  # Families whose operations are counted.
+ONE_PASS = "nat_em",  # Families whose translation is the way forward of their update.
 
 
 class Machine:

@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 
-# The maps into a sub-layer, and of how many maps side by side each is; then those out of it.
+# The maps into a sub-layer, and of how many maps side by side each is; the others lead out of it.
 _INTO = {"query_key_value": 3, "key_value": 2, "query": 1, "widen": 1}
 _CUT = re.compile(r"(.*/)(attend_self|attend_memory|widen|narrow)((?:/\w+)?)/(kernel|bias)")
 
@@ -21,10 +21,12 @@ def names(name, count):
 
 def cut(weights, count):
   """Returns {path: array} of a net of `count` shards, given that of the net of one."""
+  if count == 1:
+    return weights
   found = {}
   for path, weight in weights.items():
     match = _CUT.fullmatch(path)
-    if count == 1 or not match:
+    if not match:
       found[path] = weight
       continue
     scope, name, inner, kind = match.groups()

@@ -111,7 +111,7 @@ class Embedding(keras.layers.Layer):
 class Block(keras.layers.Layer):
   """Self-attention, attention to a memory if `cross`, feed-forward; each in a residual branch.
 
-  Each is a list of `net.shards` layers whose outputs are added: neither waits for the other, so two cores take one each.
+  Each is a list of `net.shards` layers whose outputs are added: none waits for another, so each core takes one.
   """
 
   def __init__(self, config, cross, **kw):
@@ -140,37 +140,33 @@ class Block(keras.layers.Layer):
 
     The cache has an entry of each shard.
     """
-    kept = cache
+    cache = cache or [None] * self.config.shards
 
     def attend(y):
-      nonlocal kept
-      outs, kept = zip(*(part(y, penalty, sentences=sentences, noise=noise, cache=own, at=at)
-                         for part, own in zip(self.attend_self, cache or [None] * len(self.attend_self), strict=True)))
-      return outs
+      return [part(y, penalty, sentences=sentences, noise=noise, cache=own, at=at)
+              for part, own in zip(self.attend_self, cache, strict=True)]
 
     def look(y):
-      return [part(y, memory_penalty, sentences=sentences, keys_values=own, noise=noise)[0]
+      return [part(y, memory_penalty, sentences=sentences, keys_values=own, noise=noise)
               for part, own in zip(self.attend_memory, memory, strict=True)]
 
     def think(y):
-      return [narrow(noise.drop(widen(y), self.config.relu_dropout))
+      return [(narrow(noise.drop(widen(y), self.config.relu_dropout)), None)
               for widen, narrow in zip(self.widen, self.narrow, strict=True)]
 
+    kept = []  # Of each branch, what its shards keep.
     branches = [attend, look, think] if self.attend_memory else [attend, think]
     for layer_norm, branch in zip(self.norms, branches, strict=True):
-      if self.config.norm == "pre":
-        x += noise.drop(_sum(branch(layer_norm(x))), self.config.dropout)
-      else:
-        x = layer_norm(x + noise.drop(_sum(branch(x)), self.config.dropout))
-    return x, kept
+      outs, caches = zip(*branch(layer_norm(x) if self.config.norm == "pre" else x), strict=True)
+      x += noise.drop(functools.reduce(operator.add, outs), self.config.dropout)
+      if self.config.norm == "post":
+        x = layer_norm(x)
+      kept.append(caches)
+    return x, kept[0]
 
   def project(self, memory, noise=QUIET):
     """Returns the keys and values of each shard of a memory [B, S, D], to be made once a sentence."""
     return [part.project(memory, noise) for part in self.attend_memory]
-
-
-def _sum(outs):
-  return functools.reduce(operator.add, outs)
 
 
 class Stack(keras.layers.Layer):

@@ -27,7 +27,7 @@ class Noise:
     # Differs: the share is `rate` to the nearest 1/256.
     """
     below = round(rate * LEVELS)
-    if self._seed is None or not below:
+    if self.at_rest or not below:
       return x
     self._draws += 1
     seed = tf.random.fold_in(self._seed, self._draws, alg="philox")

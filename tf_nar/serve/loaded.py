@@ -30,6 +30,11 @@ def intra_op_threads(folder):
   return max(1, os.cpu_count() // shards) if shards > 1 else 0
 
 
+def share_threads(folder):
+  """Gives this process the threads that a SavedModel wants; before TensorFlow's first operation."""
+  tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads(folder))
+
+
 class Model:
   """What `bin/export.py` wrote; `facts` is its metadata, `offers` the names of what can be asked of it."""
 
