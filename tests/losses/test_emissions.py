@@ -62,8 +62,26 @@ def test_compiled_says_the_same():
   run = lambda *learned: with_gradients(gathered, learned)
   assert_alike(tf.function(run, jit_compile=True)(*parts()), expected, rtol=1e-4, atol=1e-4)
   signature = [tf.TensorSpec([None, None, WIDTH]), tf.TensorSpec([WORDS, WIDTH]), tf.TensorSpec([WORDS])]
-  open_shapes = tf.function(lambda *learned: emissions.log_sums(*learned), input_signature=signature)
-  assert_alike([open_shapes(*parts())], [emissions.log_sums(*parts())], rtol=1e-5)
+  likely = tf.zeros([ROWS, PLACES], tf.int32)
+  open_shapes = tf.function(lambda *learned: emissions.log_sums(*learned, likely), input_signature=signature)
+  assert_alike([open_shapes(*parts())], [emissions.log_sums(*parts(), likely)], rtol=1e-5)
+
+
+def test_any_word_that_is_not_hopeless_gives_the_sum():
+  states, table, bias = parts()
+  expected = tf.reduce_logsumexp(tf.matmul(states, table, transpose_b=True) + bias, -1)
+  for word in range(WORDS):
+    found = emissions.log_sums(states, table, bias, tf.fill([ROWS, PLACES], word))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+  hopeless = tf.tensor_scatter_nd_sub(bias, [[3]], [200.0])
+  found = emissions.log_sums(states, table, hopeless, tf.fill([ROWS, PLACES], 3))
+  assert np.isfinite(found).all()
+
+
+def test_likeliest_is_the_first_of_top_words():
+  states, table, bias = parts()
+  np.testing.assert_array_equal(
+    emissions.likeliest(states, table, bias), emissions.top_words(states, table, bias, 1)[0][..., 0])
 
 
 def test_logits_never_exist_at_once():
@@ -75,7 +93,7 @@ def test_logits_never_exist_at_once():
 
   whole = (f"f32[{ROWS},{PLACES},{WORDS}]", f"f32[{places},{WORDS}]", f"f32[{places + 1},{WORDS}]")
   assert any(shape in program(plain) for shape in whole)
-  assert not any(shape in program(gathered) for shape in whole) and f"f32[4,{WORDS}]" in program(gathered)
+  assert not any(shape in program(gathered) for shape in whole) and "f32[4,64]" in program(gathered)
 
 
 def test_top_words(monkeypatch):

@@ -29,11 +29,8 @@ def layer_norm(x, gain, shift, epsilon):
 
     def gradient(up):
       v = up * gain
-      return (
-        scale * (v - mean(v) - n * mean(n * v)),
-        tf.reduce_sum(up * n, 0),
-        tf.reduce_sum(up, 0),
-      )
+      total = lambda y: tf.matmul(tf.ones([1, tf.shape(y)[0]]), y)[0]  # On a CPU, a third of the time of reduce_sum.
+      return scale * (v - mean(v) - n * mean(n * v)), total(up * n), total(up)
 
     return n * gain + shift, gradient
 

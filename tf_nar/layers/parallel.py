@@ -120,4 +120,4 @@ class Net(keras.layers.Layer):
 
   def likeliest(self, states):
     """float [B, T, D] -> int32 [B, T], the best word of each place."""
-    return self.best_words(states)[0]
+    return emissions.likeliest(states, self.embed.table, self.embed.bias)

@@ -5,6 +5,8 @@
 Only the logsumexp looks at every word. It is made `cross_entropy.ROWS` places at a time, and once more on the way
 back, so memory does not grow with places x words.
 """
+import itertools
+
 import tensorflow as tf
 
 from tf_nar.losses import cross_entropy
@@ -25,13 +27,33 @@ def gathered_log_probs(states, table, bias, labels):
   table, bias = tf.convert_to_tensor(table), tf.convert_to_tensor(bias)
   rows = tf.cast(tf.cast(tf.gather(table, labels), states.dtype), tf.float32)  # Rounded as in the logsumexp.
   logits = tf.matmul(tf.cast(states, tf.float32), rows, transpose_b=True) + tf.gather(bias, labels)[:, None]
-  return logits - log_sums(states, table, bias)[..., None]
+  likely = tf.gather(labels, tf.argmax(logits, -1), batch_dims=1)  # [B, L]
+  return logits - log_sums(states, table, bias, likely)[..., None]
 
 
-def log_sums(states, table, bias):
-  """Returns the logsumexp of the logits of each place: states float [..., D] -> float32 [...]."""
+def log_sums(states, table, bias, likely):
+  """Returns the logsumexp of the logits of each place, float32 [...].
+
+  Args:
+    states: float [..., D].
+    table: float32 [V, D].
+    bias: float32 [V].
+    likely: int32 [...], a word of each place that is not hopeless, so that z - log p of it gives the sum: a
+      probability below `cross_entropy.LEAST` counts as that.
+  """
   table, bias = tf.convert_to_tensor(table), tf.convert_to_tensor(bias)  # Not variables: see tf.custom_gradient.
-  return _shaped(_swept(_chunks(states, cross_entropy.ROWS), table, bias), states)
+  chunks = (_chunks(x, cross_entropy.ROWS) for x in (states, likely[..., None]))
+  return _shaped(_swept(*chunks, table, bias), states)
+
+
+def likeliest(states, table, bias):
+  """Returns the likeliest word of each place, int32 [...]: as `top_words`, without probabilities."""
+  output = cross_entropy.with_bias(tf.convert_to_tensor(table), tf.convert_to_tensor(bias), states.dtype)
+  found = tf.map_fn(
+    lambda chunk: words.likeliest(tf.matmul(chunk, output, transpose_b=True)),
+    cross_entropy.with_one(_chunks(tf.stop_gradient(states), _few(states, LOGITS // table.shape[0]))),
+    parallel_iterations=1, fn_output_signature=tf.int32)
+  return _shaped(found, states)
 
 
 def top_words(states, table, bias, count, forbid=(), shards=1):
@@ -47,7 +69,7 @@ def top_words(states, table, bias, count, forbid=(), shards=1):
   ends = [table.shape[0] * i // shards for i in range(shards + 1)]
   # Rows of a tensor are cut off without copying them.
   parts = [(a, _of_chunks(table[a:b], bias[a:b], states.dtype), [w - a for w in forbid if a <= w < b])
-           for a, b in zip(ends, ends[1:])]
+           for a, b in itertools.pairwise(ends)]
 
   def best(chunk):
     found = [(first, words.best_and_log_sum(logits(chunk), count, never)) for first, logits, never in parts]
@@ -90,41 +112,42 @@ def _of_chunks(table, bias, dtype):
   return lambda states: tf.cast(tf.einsum("rd,vd->rv", states, table), tf.float32) + bias
 
 
-def _swept(chunks, table, bias):
-  """`log_sums` of [k, ROWS, D] -> [k, ROWS]; differentiable by all three."""
-  width = chunks.shape[-1]
+def _swept(chunks, likely, table, bias):
+  """`log_sums` of [k, ROWS, D] and [k, ROWS, 1] -> [k, ROWS]; differentiable by all but the words."""
+  width, count = table.shape[1], table.shape[0]
 
   @tf.custom_gradient
   def sums(chunks, table, bias):
-    # The bias is the weight of a feature that is always one: its gradient comes with the table's.
+    # The bias is the weight of a feature that is always one.
     output, chunks = cross_entropy.with_bias(table, bias, chunks.dtype), cross_entropy.with_one(chunks)
-    found = tf.map_fn(lambda x: _log_sum(x, output), chunks, parallel_iterations=1, fn_output_signature=tf.float32)
+    back = output[:, :-1]
+    found = tf.map_fn(
+      lambda x: _log_sum(*x, output), (chunks, likely), parallel_iterations=1, fn_output_signature=tf.float32)
 
     def gradient(up):
       def sweep(i, d_chunks, d_table, d_bias):
         prob = tf.nn.softmax(tf.matmul(chunks[i], output, transpose_b=True))  # By the logits of a place, its gradient.
-        d_chunk = up[i][:, None] * tf.cast(tf.matmul(prob, output)[:, :-1], tf.float32)
+        d_chunk = up[i][:, None] * tf.cast(tf.matmul(prob, back), tf.float32)
         by_table, by_bias = cross_entropy.by_output(prob, up[i], chunks[i])
         return i + 1, d_chunks.write(i, tf.cast(d_chunk, chunks.dtype)), d_table + by_table, d_bias + by_bias
 
-      count = tf.shape(chunks)[0]
-      d_chunks = tf.TensorArray(chunks.dtype, count, element_shape=[cross_entropy.ROWS, width])
+      sweeps = tf.shape(chunks)[0]
+      d_chunks = tf.TensorArray(chunks.dtype, sweeps, element_shape=[cross_entropy.ROWS, width])
       _, d_chunks, *d_output = tf.while_loop(
-        lambda i, *_: i < count, sweep, (0, d_chunks, tf.zeros(table.shape), tf.zeros(bias.shape)),
+        lambda i, *_: i < sweeps, sweep, (0, d_chunks, tf.zeros(back.shape), tf.zeros(back.shape[:1])),
         parallel_iterations=1)
-      return d_chunks.stack(), *d_output
+      return d_chunks.stack(), *(x[:count] for x in d_output)
 
     return found, gradient
 
   return sums(chunks, table, bias)
 
 
-def _log_sum(chunk, output):
-  """The logsumexp of the logits [ROWS, V]: z - log p of the likeliest word, which needs no float32 sweep."""
+def _log_sum(chunk, likely, output):
+  """The logsumexp of the logits [ROWS, V']: z - log p of the words [ROWS, 1], which needs no float32 sweep."""
   logits = tf.matmul(chunk, output, transpose_b=True)
-  best = tf.argmax(logits, -1, tf.int32)
-  at = lambda x: tf.cast(tf.gather(x, best, batch_dims=1), tf.float32)
-  return at(logits) - tf.math.log(at(tf.nn.softmax(logits)))
+  at = lambda x: tf.cast(tf.gather(x, likely, batch_dims=1), tf.float32)[:, 0]
+  return at(logits) - tf.math.log(tf.maximum(at(tf.nn.softmax(logits)), cross_entropy.LEAST))
 
 
 def _few(states, most):

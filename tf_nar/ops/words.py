@@ -26,34 +26,39 @@ def best(logits, count, forbid=()):
   Returns:
     word int32 [..., count] and log p float32 [..., count]; -inf for a forbidden word, if nothing else is left.
   """
-  return best_and_log_sum(logits, count, forbid)[:2]
+  return best_of_shards([best_and_log_sum(logits, count, forbid)], count)
 
 
 def best_of_shards(shards, count):
   """Does what `best` does for a vocabulary in shards: what `best_and_log_sum` found in each, in order, words counted
   from the vocabulary's first.
   """
-  word, log_prob, log_sum = zip(*shards)
-  whole = tf.reduce_logsumexp(tf.stack(log_sum), 0)  # [...]
-  log_prob = tf.concat([each + (own - whole)[..., None] for each, own in zip(log_prob, log_sum)], -1)
-  word = tf.concat(word, -1)
-  log_prob, order = tf.math.top_k(log_prob, min(count, word.shape[-1]))
+  word, logit, log_sum = zip(*shards, strict=True)
+  if len(shards) == 1:
+    return word[0], logit[0] - log_sum[0][..., None]
+  word, logit = tf.concat(word, -1), tf.concat(logit, -1)
+  logit, order = tf.math.top_k(logit, min(count, word.shape[-1]))
+  log_prob = logit - tf.reduce_logsumexp(tf.stack(log_sum), 0)[..., None]
   return tf.gather(word, order, batch_dims=word.shape.rank - 1), log_prob
 
 
 def best_and_log_sum(logits, count, forbid=()):
-  """Returns what `best` does, and the logsumexp of the logits, float32 [...]."""
+  """Returns the words that `best` finds, their logits, and the logsumexp of all, float32 [...]."""
   logits = tf.cast(logits, tf.float32)
   places, vocab = logits.shape.rank - 1, logits.shape[-1]
   top, word = _top(logits, min(count + len(forbid), vocab))
-  # Normalised by the share of the best: softmax is one kernel, a log-sum-exp is four sweeps over all words.
+  # By the share of the best: softmax is one kernel, a log-sum-exp is four sweeps over all words.
   share = tf.gather(tf.nn.softmax(logits), word[..., :1], batch_dims=places)
-  log_sum = top[..., :1] - tf.math.log(share)
-  log_prob = top - log_sum
+  log_sum = (top[..., :1] - tf.math.log(share))[..., 0]
   for never in forbid:
-    log_prob = tf.where(word == never, -float("inf"), log_prob)
-  log_prob, order = tf.math.top_k(log_prob, min(count, vocab))
-  return tf.gather(word, order, batch_dims=places), log_prob, log_sum[..., 0]
+    top = tf.where(word == never, -float("inf"), top)
+  top, order = tf.math.top_k(top, min(count, vocab))
+  return tf.gather(word, order, batch_dims=places), top, log_sum
+
+
+def likeliest(logits):
+  """Returns the likeliest word of logits [..., V], int32 [...]; the first of equals."""
+  return _top(tf.cast(logits, tf.float32), 1)[1][..., 0]
 
 
 def _top(logits, count):
