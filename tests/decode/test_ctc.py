@@ -73,7 +73,7 @@ def test_no_sentence_is_found_twice_and_none_is_overrated():
     assert all(score <= exact[words] + 1e-5 for words, score in answers)
 
 
-def plain_beam(log_prob, size):
+def plain_beam(log_prob, size, bonus):
   """The same search with dictionaries: {prefix: [b, n]}, probabilities."""
   alive = {(): [1.0, 0.0]}
   for p in np.exp(log_prob):
@@ -83,17 +83,27 @@ def plain_beam(log_prob, size):
       stay[0] += (blank + word) * p[BLANK]
       stay[1] += word * p[prefix[-1]] if prefix else 0.0
       for w in alignments.WORDS:
-        grown.setdefault((*prefix, w), [0.0, 0.0])[1] += p[w] * (blank if prefix[-1:] == (w,) else blank + word)
+        grown.setdefault((*prefix, w), [0.0, 0.0])[1] += np.exp(bonus) * p[w] * (blank if prefix[-1:] == (w,) else blank + word)
     alive = dict(sorted(grown.items(), key=lambda item: -sum(item[1]))[:size])
   return [(prefix, np.log(sum(parts))) for prefix, parts in alive.items()]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
-def test_a_narrow_beam_is_the_plain_one(size):
+@pytest.mark.parametrize("bonus", [0.0, 1.3])
+def test_a_narrow_beam_is_the_plain_one(size, bonus):
   logits = alignments.logits(10, 6, seed=size, scale=1.0)
-  found = beam(logits, [6] * 10, beam=size, nbest=size)
+  found = beam(logits, [6] * 10, beam=size, nbest=size, bonus=bonus)
   for row in range(10):
-    assert_same(said(found, row), plain_beam(alignments.log_softmax(logits[row]), size))
+    assert_same(said(found, row), plain_beam(alignments.log_softmax(logits[row]), size, bonus))
+
+
+def test_a_bonus_is_of_each_word():
+  logits = alignments.logits(6, 4, seed=0)
+  found = beam(logits, [4] * 6, bonus=0.7)
+  for row in range(6):
+    every = ranked(alignments.log_softmax(logits[row]))
+    paid = sorted(((words, score + 0.7 * len(words)) for words, score in every), key=lambda each: -each[1])
+    assert_same(said(found, row), paid[:5])
 
 
 @pytest.mark.parametrize("path, sentence", [

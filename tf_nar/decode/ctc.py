@@ -5,7 +5,9 @@ Jaitly, ICML 2014; Hannun et al., arXiv:1408.2873) keeps prefixes of sentences, 
 paths so far that collapse to it, apart by their last place:
 
   b(y)   blank      b(y) <- (b(y) + n(y)) p(∅)
-  n(y)   a word     n(y) <- n(y) p(y_end) + grown(y)      grown(yw) = (b(y) + [w ≠ y_end] n(y)) p(w)
+  n(y)   a word     n(y) <- n(y) p(y_end) + grown(y)      grown(yw) = (b(y) + [w ≠ y_end] n(y)) p(w) e^bonus
+
+The bonus of a word, as in both papers, is 0 for the likeliest sentence; above, for longer ones.
 """
 from typing import NamedTuple
 
@@ -44,7 +46,7 @@ def greedy(word, log_prob, places, *, longest):
   return _ended(tokens, tf.where(places > 0, score, _NEVER)[:, None])
 
 
-def prefix_beam(logits, places, *, beam, nbest, longest, forbid=()):
+def prefix_beam(logits, places, *, beam, nbest, longest, forbid=(), bonus=0.0):
   """Finds the `nbest` likeliest sentences among those whose prefixes stay in the beam.
 
   Args:
@@ -54,10 +56,11 @@ def prefix_beam(logits, places, *, beam, nbest, longest, forbid=()):
     nbest: N, how many candidates to return, up to `beam`.
     longest: the most words of a sentence.
     forbid: ids that are never said.
+    bonus: what each word adds to a sentence's log p, in nats.
 
   Returns:
-    A `types.Translation`. A score is log of the sum over all paths that stayed in the beam: log p(y | x), or
-    less where prefixes of y were dropped on the way.
+    A `types.Translation`. A score is the bonus of all words, and log of the sum over all paths that stayed in the
+    beam: log p(y | x), or less where prefixes of y were dropped on the way.
 
   Raises:
     ValueError: for `nbest` out of range.
@@ -75,7 +78,7 @@ def prefix_beam(logits, places, *, beam, nbest, longest, forbid=()):
     last = _last(old)
     again = tf.gather(logits[:, t], last, batch_dims=1) - whole[:, t, None]  # [B, K]
     blank = logits[:, t, ctc.BLANK, None] - whole[:, t, None]  # [B, 1]
-    stays, grows = _next(old, last, again, blank, best[:, t], ids[:, t])
+    stays, grows = _next(old, last, again, blank, best[:, t], ids[:, t], bonus)
     new = _kept_best(old, stays, grows, ids[:, t])
     inside = t < places
     choose = lambda new, old: tf.where(tf.reshape(inside, [-1] + [1] * (new.shape.rank - 1)), new, old)
@@ -111,7 +114,7 @@ def _at(beam, offset):
   return tf.range(tf.shape(beam.words)[2]) == beam.count[..., None] + offset
 
 
-def _next(old, last, again, blank, best, ids):
+def _next(old, last, again, blank, best, ids, bonus):
   """The log probabilities one place on.
 
   Args:
@@ -119,6 +122,7 @@ def _next(old, last, again, blank, best, ids):
     again: float32 [B, K], log p of them.
     blank: float32 [B, 1], log p of the blank.
     best, ids: log p and ids of the best words, [B, kept].
+    bonus: of each word.
 
   Returns:
     stays: (log b, log n), float32 [B, K], of the prefixes that were there.
@@ -128,12 +132,12 @@ def _next(old, last, again, blank, best, ids):
   before = tf.where(_at(old, -1), types.PAD, old.words)  # Without the last word.
   longer = tf.reduce_all(old.words[:, :, None] == before[:, None], -1) & (old.count > 0)[:, None]  # [B, K of, K is]
   repeats = last[:, :, None] == last[:, None]
-  grown = tf.where(longer, tf.where(repeats, old.blank[..., None], total[..., None]) + again[:, None], _NEVER)
+  grown = tf.where(longer, tf.where(repeats, old.blank[..., None], total[..., None]) + again[:, None] + bonus, _NEVER)
   word = tf.where(old.count > 0, old.word + again, _NEVER)
   stays = total + blank, _both(word, tf.reduce_logsumexp(grown, 1))
 
   repeats = last[..., None] == ids[:, None]  # [B, K, kept]
-  grows = tf.where(repeats, old.blank[..., None], total[..., None]) + best[:, None]
+  grows = tf.where(repeats, old.blank[..., None], total[..., None]) + best[:, None] + bonus
   there = tf.reduce_any(longer[..., None] & (last[..., None] == ids[:, None])[:, None], 2)
   full = old.count == tf.shape(old.words)[2]
   return stays, tf.where(there | full[..., None], _NEVER, grows)

@@ -51,11 +51,14 @@ class Config:
 class Search:
   beam: int = 1  # Prefixes that live; 1: what the likeliest path collapses to.
   nbest: int = 1
+  bonus: float = 0.0  # Nats that a beam gives a word; greater says more.
   alpha: float = 0.6  # Length penalty of rescoring, as in the teacher's beam.
 
   def __post_init__(self):
     if not 1 <= self.nbest <= self.beam:
       raise ValueError(f"search wants 1 <= nbest <= beam; got nbest={self.nbest}, beam={self.beam}.")
+    if self.bonus and self.beam == 1:
+      raise ValueError(f"search.bonus={self.bonus} is a beam's, and the likeliest path has none; set search.beam=20 too.")
 
 
 class Model(keras.Model):
@@ -127,7 +130,8 @@ class Model(keras.Model):
       found = search_lib.greedy(*self.net.best_words(states, _UNSAID), places, longest=longest)
     else:
       found = search_lib.prefix_beam(
-        self.net.logits(states), places, beam=search.beam, nbest=search.nbest, longest=longest, forbid=_UNSAID)
+        self.net.logits(states), places, beam=search.beam, nbest=search.nbest, longest=longest, forbid=_UNSAID,
+        bonus=search.bonus)
     return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
 
   def _states(self, src):
