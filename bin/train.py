@@ -30,7 +30,9 @@ from tf_nar.train import strategy
 CONFIG = flags.DEFINE_string("config", None, "A file that defines get_config(); see configs/.", required=True)
 DATA_DIR = flags.DEFINE_string("data_dir", None, "What data_prep/prepare.py made.", required=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "Where the run is kept; an old run goes on.", required=True)
-WARM_START = flags.DEFINE_string("warm_start", None, "A finished run whose weights to start from.")
+WARM_START = flags.DEFINE_string(
+    "warm_start", None, "A finished run whose weights to start from; of another family, as the AR teacher, those that "
+    "both have: words, encoder, blocks of the decoder.")
 TPU = flags.DEFINE_string("tpu", "", '"local" on a TPU VM, else its name; empty: GPUs or the CPU.')
 PROFILE_STEPS = flags.DEFINE_list("profile_steps", [], "As 200,210: the updates that TensorBoard's profiler watches.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as train.steps=500; may be repeated.")

@@ -118,6 +118,26 @@ def test_warm_start_begins_with_those_weights(data, finished, tmp_path, monkeypa
   assert not np.array_equal(began["embed/words/embeddings"], weights(finished)["embed/words/embeddings"])
 
 
+def test_warm_start_takes_what_another_family_has_too(data, finished, tmp_path, monkeypatch):
+  began = {}
+
+  def run(model, *_, **__):
+    began.update((v.path, v.numpy()) for v in model.variables)
+    return began
+
+  monkeypatch.setattr(loop, "run", run)
+  fit.fit(experiment("ar", seed=7), data, str(tmp_path / "cold"))
+  cold = dict(began)
+  fit.fit(experiment("ar", seed=7), data, str(tmp_path / "warm"), warm_start=finished.workdir)
+  theirs = weights(finished)
+  shared = {path for path in began if path.split("/")[0] in ("embed", "encoder", "decoder")}
+  assert shared and shared < set(began)
+  assert_same(began, {path: theirs[path] if path in shared else cold[path] for path in began})
+  wide = config.override(experiment("ar"), "model.net.ffn=99")
+  with pytest.raises(ValueError, match="has no weight encoder/.* of shape .*; its model has another family or other"):
+    fit.fit(wide, data, str(tmp_path / "wide"), warm_start=finished.workdir)
+
+
 def test_a_warm_start_goes_on_from_its_own_checkpoint(data, finished, tmp_path, monkeypatch):
   restored, restore = [], loop.checkpoint.Checkpoints.restore
 

@@ -31,7 +31,7 @@ def fit(experiment, data_dir, workdir, *, warm_start=None, profile_steps=()):
     experiment: a `config.Experiment`.
     data_dir: a data folder.
     workdir: a run folder, made if missing.
-    warm_start: a finished run of the same family and sizes whose weights to start from; None: random ones.
+    warm_start: a finished run whose weights to start from, as `runs.start_from` takes them; None: random ones.
     profile_steps: as `loop.run` takes them.
 
   Raises:
@@ -46,7 +46,7 @@ def fit(experiment, data_dir, workdir, *, warm_start=None, profile_steps=()):
     runs.load_weights(run.model, workdir)
     return run
   if warm_start:
-    runs.load_weights(run.model, warm_start)
+    runs.start_from(run, warm_start)
   train = experiment.train
   _check_lengths(data_dir, train.max_length, run.model.config.net.max_length)
   logging.info(

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from tf_nar import config
 from tf_nar import models
@@ -97,19 +98,53 @@ def save_weights(weights, workdir):
 
 
 def load_weights(model, workdir):
-  """Fills a model with the weights of a run, as to start from them.
+  """Fills a model with the weights of a run.
 
   Raises:
     ValueError: if the run is not trained yet, or naming a variable that it does not have in this shape.
   """
+  _take(model.variables, _weights(workdir, model), workdir)
+
+
+def start_from(run, workdir):
+  """Fills the model of a `Run` with the weights of a finished run, as to go on from them.
+
+  From a run of another family it takes what both have under one name and in one shape: words, encoder, and the
+  blocks of the decoder that are alike: so a student starts from its teacher.
+
+  Raises:
+    ValueError: if that run is not trained yet, has another vocabulary, or a net of other sizes.
+  """
+  weights = _weights(workdir, run.model)
+  family = _read(workdir).family
+  if vocab_lib.load(workdir).sha256 != run.vocab.sha256:
+    raise ValueError(f"{workdir} was trained with another vocabulary; start from a run on text prepared alike.")
+  if family == run.experiment.family:
+    taken = run.model.variables
+  else:
+    taken = [variable for variable in run.model.variables
+             if variable.path.startswith(("embed/words/", "encoder/")) or _fits(variable, weights)]
+  _take(taken, weights, workdir)
+  logging.info("%d of %d weights are those of %s, of family %s.", len(taken), len(run.model.variables), workdir, family)
+
+
+def _weights(workdir, model):
+  """Returns {path: array} of a finished run, in as many shards as the model is."""
   if not tf.io.gfile.exists(os.path.join(workdir, WEIGHTS)):
     raise ValueError(
       f"{workdir} has no {WEIGHTS}: its training has not saved a model yet; wait, or start it again.")
   with tf.io.gfile.GFile(os.path.join(workdir, WEIGHTS), "rb") as file:
     weights = np.load(io.BytesIO(file.read()))
-  weights = shards.cut(weights, model.config.net.shards)
-  for variable in model.variables:
-    if variable.path not in weights or weights[variable.path].shape != tuple(variable.shape):
+  return shards.cut(weights, model.config.net.shards)
+
+
+def _fits(variable, weights):
+  return variable.path in weights and weights[variable.path].shape == tuple(variable.shape)
+
+
+def _take(variables, weights, workdir):
+  for variable in variables:
+    if not _fits(variable, weights):
       raise ValueError(
         f"{workdir} has no weight {variable.path} of shape {tuple(variable.shape)}; "
         "its model has another family or other sizes.")

@@ -83,7 +83,8 @@ def plain_beam(log_prob, size, bonus):
       stay[0] += (blank + word) * p[BLANK]
       stay[1] += word * p[prefix[-1]] if prefix else 0.0
       for w in alignments.WORDS:
-        grown.setdefault((*prefix, w), [0.0, 0.0])[1] += np.exp(bonus) * p[w] * (blank if prefix[-1:] == (w,) else blank + word)
+        before = blank if prefix[-1:] == (w,) else blank + word
+        grown.setdefault((*prefix, w), [0.0, 0.0])[1] += np.exp(bonus) * p[w] * before
     alive = dict(sorted(grown.items(), key=lambda item: -sum(item[1]))[:size])
   return [(prefix, np.log(sum(parts))) for prefix, parts in alive.items()]
 

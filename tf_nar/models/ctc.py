@@ -58,7 +58,8 @@ class Search:
     if not 1 <= self.nbest <= self.beam:
       raise ValueError(f"search wants 1 <= nbest <= beam; got nbest={self.nbest}, beam={self.beam}.")
     if self.bonus and self.beam == 1:
-      raise ValueError(f"search.bonus={self.bonus} is a beam's, and the likeliest path has none; set search.beam=20 too.")
+      raise ValueError(
+        f"search.bonus={self.bonus} is a beam's, and the likeliest path has none; set search.beam=20 too.")
 
 
 class Model(keras.Model):
