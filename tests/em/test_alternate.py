@@ -8,10 +8,10 @@ from tf_nar.em import alternate
 PLAN = [
     "study data -> 0/student", "measure -> 0/measures",
     "teach data -> 1/teacher", "propose 1/teacher -> 1/candidates", "distil 1/candidates -> 1/distilled",
-    "study 1/distilled -> 1/student", "score 1/student 1/teacher 1/candidates -> 1/scores",
+    "study 1/distilled 1/teacher -> 1/student", "score 1/student 1/teacher 1/candidates -> 1/scores",
     "choose 1/candidates 1/scores -> 1/selected", "measure -> 1/measures",
     "teach 1/selected 1/teacher -> 2/teacher", "propose 2/teacher -> 2/candidates",
-    "distil 2/candidates -> 2/distilled", "study 2/distilled 1/student -> 2/student",
+    "distil 2/candidates -> 2/distilled", "study 2/distilled 2/teacher 1/student -> 2/student",
     "score 2/student 1/teacher 2/candidates -> 2/scores", "choose 2/candidates 2/scores -> 2/selected",
     "measure -> 2/measures",
 ]

@@ -42,6 +42,22 @@ def propose(search, pairs, longest=8):
   return stages.proposed(search, pairs, tokens_per_batch=64, longest=longest)
 
 
+@pytest.mark.parametrize("options, first, later", [
+  ({}, None, None),
+  (dict(warm_start_student=True), None, "student"),
+  (dict(student_from_teacher=True), "teacher", "teacher"),
+  (dict(warm_start_student=True, student_from_teacher=True), "teacher", "student"),
+])
+def test_where_a_student_starts(monkeypatch, options, first, later):
+  started = []
+  monkeypatch.setattr(stages.fit, "fit", lambda *_, warm_start: started.append(warm_start))
+  work = stages.Stages(alternation(**options), "data")
+  work.study("data", None, None, "0")
+  work.study("distilled", "teacher", None, "1")
+  work.study("distilled", "teacher", "student", "2")
+  assert started == [None, first, later]
+
+
 def test_candidates_are_those_of_the_search_best_first():
   [found] = propose(says([7, 8, EOS], [8, 7, EOS]), [PAIR])
   assert found == records.Candidates(41, [5, 6, EOS], [[7, 8, EOS], [8, 7, EOS]], [-1.0, -2.0])

@@ -52,7 +52,7 @@ def run(stages, data_dir, workdir, *, rounds, raw_student=True, after=lambda: No
       after()
   if raw_student:
     start = at(workdir, 0)
-    do(start["student"], stages.study, data_dir, None)
+    do(start["student"], stages.study, data_dir, None, None)
     do(start["measures"], stages.measure, {"student": start["student"]})
   data, before = data_dir, {}
   for number in range(1, rounds + 1):
@@ -60,7 +60,7 @@ def run(stages, data_dir, workdir, *, rounds, raw_student=True, after=lambda: No
     do(here["teacher"], stages.teach, data, before.get("teacher"))
     do(here["candidates"], stages.propose, here["teacher"])
     do(here["distilled"], stages.distil, here["candidates"])
-    do(here["student"], stages.study, here["distilled"], before.get("student"))
+    do(here["student"], stages.study, here["distilled"], here["teacher"], before.get("student"))
     do(here["scores"], stages.score, here["student"], at(workdir, 1)["teacher"], here["candidates"])
     do(here["selected"], stages.choose, here["candidates"], here["scores"])
     do(here["measures"], stages.measure, {name: here[name] for name in ROUND[:-1]})

@@ -26,6 +26,7 @@ class Alternation:
   stop: str = "none"  # Or "ncm", "bleu": no further round once the student's no longer improves.
   warm_start_teacher: bool = False  # From the last round's weights; else from scratch.
   warm_start_student: bool = False
+  student_from_teacher: bool = False  # Where it is not warm-started: from what it shares with the teacher of its round.
   later_teacher_steps: int = 0  # Of round 2 and on; 0: as the first.
   later_student_steps: int = 0
   tokens_per_batch: int = 8_192  # Padded source places translated or scored together.

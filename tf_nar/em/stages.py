@@ -37,11 +37,13 @@ class Stages:
     experiment = config_lib.budget(alternation.teacher, before and alternation.later_teacher_steps)
     fit.fit(experiment, data, out, warm_start=before if alternation.warm_start_teacher else None)
 
-  def study(self, data, before, out):
-    """Fits a student, likewise."""
+  def study(self, data, teacher, before, out):
+    """Fits a student, likewise; `teacher` is that of its own round, None for a student of the true text."""
     alternation = self._alternation
     experiment = config_lib.budget(alternation.student, before and alternation.later_student_steps)
-    fit.fit(experiment, data, out, warm_start=before if alternation.warm_start_student else None)
+    before = before if alternation.warm_start_student else None
+    teacher = teacher if alternation.student_from_teacher else None
+    fit.fit(experiment, data, out, warm_start=before or teacher)
 
   def propose(self, teacher, out):
     """Writes the teacher's n-best list of every source of the true text."""
