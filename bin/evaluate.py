@@ -3,7 +3,8 @@
   python bin/evaluate.py --workdir=runs/de_en --source=test.de --reference=test.en
   python bin/evaluate.py --workdir=runs/nat --source=test.de --reference=test.en --set=search.lengths=9 \\
       --rescore_with=runs/ar --output=runs/nat/test.json
-  python bin/evaluate.py --workdir=runs/nat --source=test.de --reference=test.en --speed_beside=runs/ar
+  python bin/evaluate.py --workdir=runs/nat --source=test.de --reference=test.en --speed_beside=runs/ar \\
+      --beside_set=search.beam=5
 
 Prints a table and writes it, with configuration, commit and hashes of the files, to --output; the
 translations go beside it (report.hypotheses.txt). If the vocabulary is of tokenised text, source and
@@ -36,12 +37,15 @@ SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be 
 RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, as the AR teacher, that ranks the candidates.")
 SPEED_BESIDE = flags.DEFINE_string(
   "speed_beside", "", "A run, as the AR teacher, to compare the speed with; speed is not measured if empty.")
+BESIDE_SET = flags.DEFINE_multi_string("beside_set", [], "Overrides of that run, as search.beam=5; may be repeated.")
 TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens a batch, over all length candidates.",
                               lower_bound=1)
 
 
 def evaluate():
   """Measures the flags' test set and writes the report."""
+  if BESIDE_SET.value and not SPEED_BESIDE.value:
+    raise ValueError("--beside_set changes how the run of --speed_beside searches; name that run too.")
   names = SOURCE.value, REFERENCE.value
   pairs = list(lines.paired(lines.read(names[0]), lines.read(names[1]), names))
   sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
@@ -69,8 +73,8 @@ def evaluate():
 
 
 def speed(search, run, sources):
-  """Returns the rows of the speed beside another run, which searches as its config says."""
-  other = runs.load(SPEED_BESIDE.value)
+  """Returns the rows of the speed beside another run."""
+  other = runs.load(SPEED_BESIDE.value, BESIDE_SET.value)
   if other.vocab.sha256 != run.vocab.sha256:
     raise ValueError(f"--speed_beside={SPEED_BESIDE.value} has another vocabulary than {run.workdir}; give a run of "
                      "the same data.")

@@ -138,10 +138,10 @@ def test_evaluate_beside_another_run(call, text, tmp_path, monkeypatch):
   monkeypatch.setattr(testset, "CROWD", 2)
   source, reference = text("src", "c b a\ne d\n"), text("ref", "a b c\nd e\n")
   call("evaluate", f"--source={source}", f"--reference={reference}", f"--output={tmp_path}/report.json",
-       "--speed_beside=runs/ar")
+       "--speed_beside=runs/ar", "--beside_set=search.beam=6")
   content = json.loads((tmp_path / "report.json").read_text())
   assert content["facts"]["speed_beside"] == "runs/ar"
-  assert "seconds of ar {'beam': 4" in content["rows"]["times_baseline_batch_2"]["signature"]
+  assert "seconds of ar {'beam': 6" in content["rows"]["times_baseline_batch_2"]["signature"]
 
 
 @pytest.mark.parametrize("name, arguments, message", [
@@ -154,6 +154,8 @@ def test_evaluate_beside_another_run(call, text, tmp_path, monkeypatch):
     ("score", ["--source={}/src", "--target={}/none"], "^score: No file .*none; give a text file"),
     ("evaluate", ["--source={}/src", "--reference={}/two"],
      "^evaluate: .*src has 1 lines and .*two has 2; parallel files have as many"),
+    ("evaluate", ["--source={}/src", "--reference={}/src", "--beside_set=search.beam=5"],
+     "^evaluate: --beside_set changes how the run of --speed_beside searches; name that run too"),
     ("evaluate", ["--source={}/empty", "--reference={}/empty"], "^evaluate: There is no sentence to measure"),
 ])
 def test_a_users_mistake_is_one_line(call, text, tmp_path, name, arguments, message):
