@@ -6,13 +6,21 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from tests.em import minuscule
+from tf_nar import config
 from tf_nar.data import corpus
 from tf_nar.em import measure
 from tf_nar.em import report
 from tf_nar.em import run
+from tf_nar.models import cmlm
+from tf_nar.models import ctc
+from tf_nar.models import dag
+from tf_nar.models import glat
+from tf_nar.models import nat_fertility
+from tf_nar.ops import glancing
 
 
 class Stages:
@@ -55,6 +63,26 @@ def test_stops_early(tmp_path):
   alternation = dataclasses.replace(minuscule.get_config(), rounds=5, stop="ncm")
   rows = run.run(alternation, "", str(tmp_path), tell=lambda text: None, stages=Stages(0.9, 0.5, 0.3, 0.4))
   assert [row["round"] for row in rows] == [0, 1, 2, 3]
+
+
+STUDENTS = {
+  "cmlm": (cmlm.Config(minuscule.NET), cmlm.Search(passes=2)),
+  "ctc": (ctc.Config(minuscule.NET, glance=glancing.Glance(updates=6)), ctc.Search()),
+  "dag": (dag.Config(minuscule.NET, upsample=2), dag.Search()),
+  "glat": (glat.Config(minuscule.NET), glat.Search()),
+  "nat_fertility": (nat_fertility.Config(minuscule.NET, copy="uniform"), nat_fertility.Search()),
+}
+
+
+@pytest.mark.parametrize("family", sorted(STUDENTS))
+def test_every_family_is_a_student(tmp_path, family):
+  tiny = minuscule.get_config()
+  student = config.Experiment(family, *STUDENTS[family], minuscule.TRAIN)
+  alternation = dataclasses.replace(tiny, student=student, rounds=1, raw_student=False, student_from_teacher=True)
+  row, = run.run(alternation, "", str(tmp_path), tell=lambda text: None)
+  assert row["round"] == 1 and corpus.read(str(tmp_path / "round_1" / "selected")).splits["train"].pairs
+  measured = [value for name, value in row.items() if name.startswith(("ncm_", "student"))]
+  assert len(measured) >= 5 and np.isfinite(measured).all()
 
 
 def test_one_configuration_a_workdir(tmp_path):
