@@ -104,28 +104,27 @@ def test_stopping_changes_nothing(data, tmp_path, monkeypatch, name):
   assert rows(parts.workdir) == rows(whole.workdir)
 
 
-def test_warm_start_begins_with_those_weights(data, finished, tmp_path, monkeypatch):
-  began = {}
+@pytest.fixture
+def began(monkeypatch):
+  """{path: array}, the weights with which the last model would have begun; nothing is trained."""
+  held = {}
 
   def run(model, *_, **__):
-    began.update((v.path, v.numpy()) for v in model.variables)
-    return began
+    held.update((v.path, v.numpy()) for v in model.variables)
+    return held
 
   monkeypatch.setattr(loop, "run", run)
+  return held
+
+
+def test_warm_start_begins_with_those_weights(data, finished, tmp_path, began):
   fit.fit(experiment("nat_em", seed=7), data, str(tmp_path / "warm"), warm_start=finished.workdir)
   assert_same(began, weights(finished))
   fit.fit(experiment("nat_em", seed=7), data, str(tmp_path / "cold"))
   assert not np.array_equal(began["embed/words/embeddings"], weights(finished)["embed/words/embeddings"])
 
 
-def test_warm_start_takes_what_another_family_has_too(data, finished, tmp_path, monkeypatch):
-  began = {}
-
-  def run(model, *_, **__):
-    began.update((v.path, v.numpy()) for v in model.variables)
-    return began
-
-  monkeypatch.setattr(loop, "run", run)
+def test_warm_start_takes_what_another_family_has_too(data, finished, tmp_path, began):
   fit.fit(experiment("ar", seed=7), data, str(tmp_path / "cold"))
   cold = dict(began)
   fit.fit(experiment("ar", seed=7), data, str(tmp_path / "warm"), warm_start=finished.workdir)

@@ -134,7 +134,7 @@ def _weights(workdir, model):
     raise ValueError(
       f"{workdir} has no {WEIGHTS}: its training has not saved a model yet; wait, or start it again.")
   with tf.io.gfile.GFile(os.path.join(workdir, WEIGHTS), "rb") as file:
-    weights = np.load(io.BytesIO(file.read()))
+    weights = dict(np.load(io.BytesIO(file.read())))  # Each array once; the archive would read it at every look.
   return shards.cut(weights, model.config.net.shards)
 
 

@@ -4,6 +4,8 @@ differentiating it operation by operation takes, and those passes are what a sma
 import keras
 import tensorflow as tf
 
+from tf_nar.ops import columns
+
 
 class LayerNorm(keras.layers.LayerNormalization):
   """keras.layers.LayerNormalization over the last axis of rows; the weights and their names are Keras's."""
@@ -29,8 +31,7 @@ def layer_norm(x, gain, shift, epsilon):
 
     def gradient(up):
       v = up * gain
-      total = lambda y: tf.matmul(tf.ones([1, tf.shape(y)[0]]), y)[0]  # On a CPU, a third of the time of reduce_sum.
-      return scale * (v - mean(v) - n * mean(n * v)), total(up * n), total(up)
+      return scale * (v - mean(v) - n * mean(n * v)), columns.sums(up * n), columns.sums(up)
 
     return n * gain + shift, gradient
 

@@ -7,6 +7,8 @@ With z the logits and y the label the loss of one place is
 """
 import tensorflow as tf
 
+from tf_nar.ops import columns
+
 ROWS = 1_024  # Places whose logits exist at one time; at 10k words and bfloat16 that is 20 MB.
 LEAST = 1e-37  # For what is divided by, or a logarithm: near the smallest number of float32.
 NEVER = -1e9  # The logit of a word that is not there.
@@ -52,7 +54,7 @@ def _swept(states, table, bias, labels, weight, smoothing):
 
   @tf.custom_gradient
   def total(states, table, bias):
-    # The bias is the weight of a feature that is always one: its gradient comes with the table's.
+    # The bias is the weight of a feature that is always one.
     output, states = with_bias(table, bias, states.dtype), with_one(states)  # [V', D + 1], [places, D + 1]
     back = output[:, :-1]
 
@@ -77,7 +79,7 @@ def _swept(states, table, bias, labels, weight, smoothing):
     d_table, d_bias = d_table[:table.shape[0]], d_bias[:table.shape[0]]
 
     right = tf.concat([tf.gather(table, labels), tf.gather(bias, labels)[:, None]], 1)  # [places, D + 1]
-    mean = tf.concat([_column_means(table), tf.reduce_mean(bias, keepdims=True)], 0)  # [D + 1]
+    mean = tf.concat([columns.sums(table) / words, tf.reduce_mean(bias, keepdims=True)], 0)  # [D + 1]
     loss -= tf.reduce_sum(hits * tf.reduce_sum(flat * right, -1) + even * tf.linalg.matvec(flat, mean))
     d_states -= hits[:, None] * right[:, :width] + even[:, None] * mean[:width]
     d_table = tf.tensor_scatter_nd_sub(d_table, labels[:, None], hits[:, None] * flat[:, :width])
@@ -99,12 +101,6 @@ def with_bias(table, bias, dtype):
   more = -table.shape[0] % WIDE
   table, bias = tf.pad(table, [[0, more], [0, 0]]), tf.pad(bias, [[0, more]], constant_values=NEVER)
   return tf.concat([tf.cast(table, dtype), tf.cast(bias[:, None], dtype)], 1)
-
-
-def _column_means(table):
-  """float32 [V, D] -> [D]; as a product, for TensorFlow sums columns slowly."""
-  share = tf.fill([1, table.shape[0]], 1 / table.shape[0])
-  return tf.matmul(share, table)[0]
 
 
 def with_one(states):

@@ -114,7 +114,7 @@ def _of_chunks(table, bias, dtype):
 
 def _swept(chunks, likely, table, bias):
   """`log_sums` of [k, ROWS, D] and [k, ROWS, 1] -> [k, ROWS]; differentiable by all but the words."""
-  width, count = table.shape[1], table.shape[0]
+  count, width = table.shape
 
   @tf.custom_gradient
   def sums(chunks, table, bias):
