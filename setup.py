@@ -4,6 +4,7 @@ import setuptools
 # Exact versions stand in constraints-*.txt; here is only what the code relies on.
 BASE = [
     "absl-py",
+    "adjustText",
     "keras>=3.15,<3.16",
     "matplotlib",
     "numpy>=2",

@@ -48,7 +48,7 @@ class Train:
   validate_sentences: int = 0  # 0: all of the validation set.
   patience: int = 0  # Validations without a better BLEU before the run stops; 0: never.
   keep: int = 10  # Checkpoints.
-  average: int = 1  # Checkpoints averaged into the shipped weights.
+  average: int = 1  # Checkpoints averaged into the shipped weights, of those after the warm-up.
   average_of: str = "last"  # Or "best", by validation BLEU.
   ema: float = 0.0  # Decay of the moving average of the weights, validated and shipped in their place; 0: none.
   jit: bool = False  # XLA for the whole step.

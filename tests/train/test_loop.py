@@ -158,9 +158,14 @@ def test_patience(data, tmp_path, bleus, stops):
   train(data, tmp_path, often, dies=("batch", 1))  # What patience ended stays ended.
 
 
-@pytest.mark.parametrize("of, shipped, left", [("last", {5, 6}, {4, 5, 6}), ("best", {2, 4}, {2, 3, 4, 6})])
-def test_ships_the_mean_of_the_right_checkpoints(data, tmp_path, of, shipped, left):
-  settings = dataclasses.replace(TRAIN, steps=6, validate_every=1, keep=3, average=2, average_of=of)
+@pytest.mark.parametrize("options, shipped, left", [
+  ({"average": 2}, {5, 6}, {4, 5, 6}),
+  ({"average": 2, "average_of": "best"}, {3, 4}, {2, 3, 4, 6}),  # 2 is of the warm-up.
+  ({"average": 3, "optimizer": dataclasses.replace(RECIPE, warmup=4)}, {5, 6}, {4, 5, 6}),  # None of it,
+  ({"average": 3, "optimizer": dataclasses.replace(RECIPE, warmup=9)}, {4, 5, 6}, {4, 5, 6}),  # if there are others.
+])
+def test_ships_the_mean_of_the_right_checkpoints(data, tmp_path, options, shipped, left):
+  settings = dataclasses.replace(TRAIN, steps=6, validate_every=1, keep=3, **options)
   weights, bleus, held = {}, dict(zip(range(1, 7), [1, 8, 6, 9, 2, 3], strict=True)), []
 
   def measure():

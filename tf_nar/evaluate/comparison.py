@@ -61,15 +61,19 @@ def plot(systems, path):
   points = [(_value(each, "ms alone"), _value(each, "BLEU"), each.name) for each in systems]
   points = [point for point in points if None not in point]
   if points:
+    import adjustText
     with plots.drawing(path, size=(8, 5)) as axis:
-      for milliseconds, bleu, name in points:
-        axis.scatter(milliseconds, bleu)
-        axis.annotate(name, (milliseconds, bleu), xytext=(5, 3), textcoords="offset points", fontsize=8)
+      for milliseconds, bleu, _ in points:
+        axis.scatter(milliseconds, bleu)  # Each of another colour.
       axis.set_xscale("log")
-      axis.margins(x=0.2)
+      axis.margins(x=0.2, y=0.1)
+      axis.xaxis.set_major_formatter("{x:g}")
+      axis.xaxis.set_minor_formatter("{x:g}")
       axis.set_xlabel("milliseconds a sentence, one at a time")
       axis.set_ylabel("BLEU")
       axis.grid(alpha=0.3)
+      names = [axis.text(*point, fontsize=8) for point in points]
+      adjustText.adjust_text(names, ax=axis, arrowprops={"arrowstyle": "-", "lw": 0.5})
   return len(points)
 
 

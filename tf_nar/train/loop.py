@@ -70,7 +70,7 @@ def run(model, experiment, batches, workdir, *, validate, profile_steps=()):
         window = Window(step)
       if told and step < train.steps:
         raise preemption.Preempted(f"Told to stop: saved after step {step}. The same command goes on.")
-    return saved.mean(_kept(monitor.rows, train, train.average) & set(saved.steps()))
+    return saved.mean(_averaged(monitor.rows, train) & set(saved.steps()))
 
 
 class Window:
@@ -136,3 +136,9 @@ def _kept(rows, train, count):
   if train.average_of == "best":
     scores = sorted(scores, key=lambda pair: pair[1])
   return {step for step, _ in scores[-count:]}
+
+
+def _averaged(rows, train):
+  """Returns the set of steps whose mean is shipped: later ones than the warm-up, where weights move fast, if any."""
+  ripe = [row for row in rows if row["step"] > train.optimizer.warmup]
+  return _kept(ripe, train, train.average) or _kept(rows, train, train.average)
