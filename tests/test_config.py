@@ -68,6 +68,7 @@ def test_override_leaves_the_rest_and_the_old_one():
     ("model.smoothing=low", r"wants float, as 0.1; got 'low'"),
     ("train.optimizer.schedule=cosine", r"optimizer.schedule is one of inverse_sqrt, nat_em; got 'cosine'"),
     ("train.average_of=worst", r"train.average_of is one of last, best; got 'worst'"),
+    ("train.optimizer.cooldown=-1", r"optimizer.cooldown is a number of updates, 0 for none; got -1"),
     ("train.average=11", r"train.average \(11\) needs that many checkpoints, but train.keep is 10"),
 ])
 def test_override_refuses(assignment, message):

@@ -20,6 +20,7 @@ class Optimizer:
 
   learning_rate: float = 5e-4  # The peak, or the multiplier lr0 of `nat_em`.
   warmup: int = 4_000  # Updates.
+  cooldown: int = 0  # The last updates, in which the rate falls to 0, whatever the schedule; 0: none.
   schedule: str = "inverse_sqrt"  # Or "nat_em", the original program's.
   beta_1: float = 0.9
   beta_2: float = 0.98
@@ -31,6 +32,8 @@ class Optimizer:
 
   def __post_init__(self):
     _choice("optimizer.schedule", self.schedule, ("inverse_sqrt", "nat_em"))
+    if self.cooldown < 0:
+      raise ValueError(f"optimizer.cooldown is a number of updates, 0 for none; got {self.cooldown}.")
 
 
 @dataclasses.dataclass(frozen=True)

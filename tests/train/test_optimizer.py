@@ -75,6 +75,14 @@ def test_inverse_square_root_peaks_at_the_end_of_warmup():
   assert rates.argmax() == 3
 
 
+@pytest.mark.parametrize("schedule", ["inverse_sqrt", "nat_em"])
+def test_cools_down_in_the_last_updates(schedule):
+  recipe = config.Optimizer(learning_rate=5e-4, warmup=40, cooldown=4, schedule=schedule)
+  share = [float(optimizer.learning_rate(recipe, step, 100) / optimizer.learning_rate(recipe, step))
+           for step in (0, 50, 95, 96, 97, 98, 99)]
+  np.testing.assert_allclose(share, [1, 1, 1, 1, 0.75, 0.5, 0.25], rtol=1e-5)
+
+
 @pytest.mark.parametrize("step, rate", [(0, 2.47e-7), (1_000, 2.47e-4), (4_000, 9.88e-4), (120_000, 1.80e-4)])
 def test_schedule_of_the_original(step, rate):
   recipe = config.Optimizer(learning_rate=0.1, warmup=4_000, schedule="nat_em")

@@ -37,7 +37,7 @@ def run(model, experiment, batches, workdir, *, validate, profile_steps=()):
     preemption.Preempted: told to stop, after saving.
   """
   train, chief = experiment.train, strategy.is_chief()
-  adam = optimizer.Adam(train.optimizer, model.trainable_variables)
+  adam = optimizer.Adam(train.optimizer, model.trainable_variables, train.steps)
   averages = ema.Ema(train.ema, model.trainable_variables) if train.ema else None
   saved = checkpoint.Checkpoints(model, adam, workdir, ema=averages, writes=chief)
   step, position = saved.restore()

@@ -13,26 +13,33 @@ import tensorflow as tf
 SPARED = ("/norm", "source_bias", "output_bias")  # Parts of the paths of what does not decay.
 
 
-def learning_rate(config, step):
+def learning_rate(config, step, steps=None):
   """Returns the rate of update `step` (from 0), float32 [].
 
   inverse_sqrt: rises linearly to the peak in `warmup` updates, then falls with 1 / sqrt(step).
   nat_em: lr0 10 256^-0.5 min((s+1) w^-1.5, (s+1)^-0.5, 4000^-0.5), the original's, whatever the width.
+
+  In the last `cooldown` of all `steps` updates it is that times what falls linearly from 1 towards 0.
   """
   n = tf.cast(step, tf.float32) + 1
   warmup = float(max(config.warmup, 1))
   if config.schedule == "nat_em":
     scale = config.learning_rate * 10 * 256**-0.5
-    return scale * tf.minimum(tf.minimum(n * warmup**-1.5, n**-0.5), 4000**-0.5)
-  return config.learning_rate * tf.minimum(n / warmup, tf.math.rsqrt(n) * warmup**0.5)
+    rate = scale * tf.minimum(tf.minimum(n * warmup**-1.5, n**-0.5), 4000**-0.5)
+  else:
+    rate = config.learning_rate * tf.minimum(n / warmup, tf.math.rsqrt(n) * warmup**0.5)
+  if steps and config.cooldown:
+    rate *= tf.clip_by_value((steps + 1 - n) / config.cooldown, 0.0, 1.0)
+  return rate
 
 
 class Adam(tf.Module):
   """State and update; built for the variables it will move."""
 
-  def __init__(self, config, variables):
+  def __init__(self, config, variables, steps=None):
+    """Args: steps: of the whole training, at whose end the rate cools down; None: it does not."""
     super().__init__()
-    self.config = config
+    self.config, self.steps = config, steps
     self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="updates")
     slot = lambda v: tf.Variable(tf.zeros(v.shape), trainable=False)
     self.m = [slot(v) for v in variables]
@@ -41,7 +48,7 @@ class Adam(tf.Module):
 
   def apply(self, gradients):
     """Clips by global norm, moves the variables, and returns (gradient norm, learning rate)."""
-    c, rate = self.config, learning_rate(self.config, self.step)
+    c, rate = self.config, learning_rate(self.config, self.step, self.steps)
     gradients = [tf.convert_to_tensor(g) for g in gradients]  # Rows of one word are summed before they are squared.
     norm = tf.linalg.global_norm(gradients)
     shrink = c.clip_norm / tf.maximum(norm, c.clip_norm) if c.clip_norm else 1.0
