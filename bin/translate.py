@@ -3,7 +3,7 @@
   python bin/translate.py --workdir=runs/de_en --input=test.de --output=test.hyp
   python bin/translate.py --workdir=runs/de_en < test.de > test.hyp
   python bin/translate.py --workdir=runs/de_en                            # Asks, on a terminal.
-  python bin/translate.py --workdir=runs/ar --set=search.beam=20 --nbest=20 --input=test.de
+  python bin/translate.py --workdir=runs/ar --nbest=20 --input=test.de
   python bin/translate.py --workdir=runs/nat --set=search.lengths=9 --rescore_with=runs/ar --input=test.de
   python bin/translate.py --workdir=runs/cmlm --trace --input=test.de
 
@@ -12,7 +12,6 @@ N-best lines are `index ||| text ||| score`, the index counted from 0; --scores 
 --trace gives a line for each decoder pass of a search that has several, `index ||| pass ||| what it saw ||| what it
 said` of the best candidate, in tokens; an empty line has no pass.
 """
-import dataclasses
 import functools
 import sys
 
@@ -33,7 +32,8 @@ INPUT = flags.DEFINE_string("input", "", "Text to translate; standard input if e
 OUTPUT = flags.DEFINE_string("output", "", "Where translations go; standard output if empty.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
 RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, as the AR teacher, that ranks the candidates.")
-NBEST = flags.DEFINE_integer("nbest", 0, "Candidates to write of a line; 0: the best, plain.", lower_bound=0)
+NBEST = flags.DEFINE_integer("nbest", 0, "Candidates to write of a line, for which the search widens; 0: the best, plain.",
+                             lower_bound=0)
 SCORES = flags.DEFINE_bool("scores", False, "Writes the score behind each translation.")
 TRACE = flags.DEFINE_bool("trace", False, "Writes what each decoder pass saw and said, a sentence at a time.")
 TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens a batch, over all length candidates.",
@@ -45,15 +45,9 @@ WINDOW = flags.DEFINE_integer("window", corpus.WINDOW, "Lines read and sorted at
 def translate():
   """Translates from the flags' input to their output."""
   run = runs.load(WORKDIR.value, SET.value)
-  search = run.experiment.search
-  for width in ("beam", *corpus.SIDE_BY_SIDE):  # How many candidates a search keeps.
-    if (kept := getattr(search, width, NBEST.value)) < NBEST.value:
-      raise ValueError(f"--nbest={NBEST.value} is more than the search keeps, search.{width}={kept}; "
-                       f"add --set=search.{width}={NBEST.value}.")
+  search = run.experiment.search.wide(NBEST.value)
   if TRACE.value and (NBEST.value or SCORES.value):
     raise ValueError("--trace shows the passes of the best candidate, without scores; leave out --nbest and --scores.")
-  if NBEST.value and hasattr(search, "nbest"):
-    search = dataclasses.replace(search, nbest=NBEST.value)
   rescore = rescoring.by(runs.load(RESCORE_WITH.value), run) if RESCORE_WITH.value else None
   show = _tracer(run, search, rescore) if TRACE.value else _translator(run, search, rescore)
   asks = not INPUT.value and sys.stdin.isatty()

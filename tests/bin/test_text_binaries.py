@@ -86,6 +86,11 @@ def test_translate_nbest(call, text, capsys):
   assert capsys.readouterr().out == ("0 ||| b a ||| 0.000000\n0 ||| a b ||| -1.000000\n1 |||  ||| 0.000000\n")
 
 
+def test_translate_widens_the_search(call, text, capsys):
+  call("translate", "--input", text("in", "a b\n"), "--nbest=6")  # Its beam is 4.
+  assert len(capsys.readouterr().out.splitlines()) == 6
+
+
 def test_translate_rescored(call, text, capsys):
   source = text("in", "a b\n")
   call("translate", "--input", source, "--set=search.nbest=3", "--rescore_with=runs/ar", "--scores")
@@ -147,8 +152,6 @@ def test_evaluate_beside_another_run(call, text, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name, arguments, message", [
     ("translate", ["--input={}/none"], "^translate: No file .*none; give a text file"),
     ("translate", ["--input={}/none", "--set=search.bean=1"], "no field 'bean'. Did you mean 'beam'"),
-    ("translate", ["--input={}/src", "--nbest=5"],
-     "^translate: --nbest=5 is more than .* search.beam=4; add --set=search.beam=5"),
     ("translate", ["--input={}/src", "--trace"], "^translate: A trace shows .*, and ar has no such search; trace a"),
     ("translate", ["--input={}/src", "--trace", "--nbest=2"], "^translate: --trace .*; leave out --nbest and --scores"),
     ("score", ["--source={}/src", "--target={}/none"], "^score: No file .*none; give a text file"),

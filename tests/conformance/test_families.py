@@ -169,6 +169,14 @@ def test_form_of_a_translation(name):
     assert said > 0 or score == -np.inf
 
 
+def test_widened_search_says_as_many(name):
+  model, plain = tiny(name), type(families.TINY[name].search)()
+  assert plain.wide(1) == plain
+  found = model.translate(BATCH.src, plain.wide(7))
+  assert found.tokens.shape[1] == found.score.shape[1] == 7
+  assert plain.wide(7).wide(3) == plain.wide(7)
+
+
 def test_compiled_equals_eager(name):
   model = tiny(name)
   objective, score, translate = compiled(name)

@@ -96,17 +96,14 @@ def ncm(score, pairs, run, alternation):
 def _translators(student, teacher, alternation):
   """Yields (name, run, search, teacher_score) of every way to translate."""
   search = student.experiment.search
-  known = {field.name for field in dataclasses.fields(search)}
-  if "odd" in known:
+  if hasattr(search, "odd"):
     yield "student_argmax", student, dataclasses.replace(search, odd=False), None
     yield "student_odd", student, dataclasses.replace(search, odd=True), None
   else:
     yield "student", student, search, None
   if teacher:
-    width = known & set(corpus.SIDE_BY_SIDE)
-    if width and alternation.lengths > 1:
-      wide = dataclasses.replace(search, **dict.fromkeys(width, alternation.lengths))
-      yield "student_rescored", student, wide, rescoring.by(teacher, student)
+    if alternation.lengths > 1:
+      yield "student_rescored", student, search.wide(alternation.lengths), rescoring.by(teacher, student)
     yield "teacher", teacher, dataclasses.replace(teacher.experiment.search, beam=alternation.beam), None
 
 

@@ -35,6 +35,10 @@ class Search:
   alpha: float = 0.6  # GNMT length penalty ((5 + T) / 6)^alpha.
   extra_length: int = 20  # A target may be this much longer than its source.
 
+  def wide(self, count):
+    """Returns the search that says at least `count` candidates."""
+    return dataclasses.replace(self, beam=max(self.beam, count), nbest=max(self.nbest, count))
+
 
 class Model(keras.Model):
   """See the module. Encoder and decoder are parts; the contract of a family is the three public methods."""

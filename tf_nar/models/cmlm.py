@@ -48,6 +48,10 @@ class Search:
     if self.passes < 1 or self.lengths < 1:
       raise ValueError(f"search.passes and search.lengths are at least 1; got {self.passes} and {self.lengths}.")
 
+  def wide(self, count):
+    """Returns the search that says at least `count` candidates."""
+    return dataclasses.replace(self, lengths=max(self.lengths, count))
+
 
 class Model(keras.Model):
   """See the module. The contract of a family is the four last methods."""

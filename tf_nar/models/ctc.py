@@ -61,6 +61,12 @@ class Search:
       raise ValueError(
         f"search.bonus={self.bonus} is a beam's, and the likeliest path has none; set search.beam=20 too.")
 
+  def wide(self, count):
+    """Returns the search that says at least `count` candidates: the better half of a beam."""
+    if count <= self.nbest:
+      return self
+    return dataclasses.replace(self, beam=max(self.beam, 2 * count), nbest=count)
+
 
 class Model(keras.Model):
   """See the module. The contract of a family is the three public methods at the end."""

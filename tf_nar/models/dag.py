@@ -65,6 +65,12 @@ class Search:
         f"search.candidates is at least 1, and 1 for greedy and lookahead, which find one path; got "
         f"{self.candidates} with {self.method}; viterbi and joint find several.")
 
+  def wide(self, count):
+    """Returns the search that says at least `count` candidates: of joint Viterbi if this one finds a single path."""
+    if count <= self.candidates:
+      return self
+    return dataclasses.replace(self, method="joint" if self.method in WALKS else self.method, candidates=count)
+
 
 class Model(keras.Model):
   """See the module. The contract of a family is the three last methods."""

@@ -65,6 +65,10 @@ class Search:
     if self.samples < 1:
       raise ValueError(f"search.samples is at least 1, which is the likeliest fertilities alone; got {self.samples}.")
 
+  def wide(self, count):
+    """Returns the search that says at least `count` candidates."""
+    return dataclasses.replace(self, samples=max(self.samples, count))
+
 
 class Model(keras.Model):
   """See the module. The contract of a family is the three last methods."""

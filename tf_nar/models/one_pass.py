@@ -21,6 +21,10 @@ class Search:
   lengths: int = 1  # Length candidates around the likeliest.
   alpha: float = 0.6  # Length penalty of rescoring, as in the teacher's beam.
 
+  def wide(self, count):
+    """Returns the search that says at least `count` candidates."""
+    return dataclasses.replace(self, lengths=max(self.lengths, count))
+
 
 def fill(net, memory, lengths, places, noise=QUIET, *, hidden=types.PAD):
   """Says what stands at each of `places` places of targets of `lengths` [B]: states float [B, T, D].
