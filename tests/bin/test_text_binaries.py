@@ -139,6 +139,29 @@ def test_evaluate(call, text, tmp_path, capsys):
   assert content["rows"]["ncm"]["value"] == pytest.approx((11 * 0.5 + 100 * 2) / 11)
 
 
+def test_sweep(call, text, capsys):
+  source, reference = text("src", "a b c d\n"), text("ref", "a b c d\n")
+  call("sweep", f"--source={source}", f"--reference={reference}", "--rescore_with=runs/ar", "--set=search.beam=5",
+       "--try=search.nbest=1,2", "--try=search.alpha=0.0,1.0")
+  said = capsys.readouterr().out
+  assert [line.split(" | ")[:2] for line in said.splitlines()[2:6]] == [
+    ["| search.nbest=1 search.alpha=0.0", "22.59"], ["| search.nbest=1 search.alpha=1.0", "22.59"],
+    ["| search.nbest=2 search.alpha=0.0", "100.00"], ["| search.nbest=2 search.alpha=1.0", "100.00"]]
+  assert said.endswith("Most BLEU, 100.00: --set=search.beam=5 --set=search.nbest=2 --set=search.alpha=0.0 "
+                       "--rescore_with=runs/ar\n")
+
+
+@pytest.mark.parametrize("tried, message", [
+  ("train.steps=1,2", "^sweep: --try wants an option of the search and its values, as search.beam=1,5; got 'train.s"),
+  ("search.beam", "^sweep: --try wants an option of the search .* got 'search.beam'"),
+  ("search.bean=1,2", "^sweep: .*no field 'bean'. Did you mean 'beam'"),
+])
+def test_sweep_refuses(call, text, tried, message):
+  source = text("src", "a b\n")
+  with pytest.raises(SystemExit, match=message):
+    call("sweep", f"--source={source}", f"--reference={source}", f"--try={tried}")
+
+
 def test_evaluate_beside_another_run(call, text, tmp_path, monkeypatch):
   monkeypatch.setattr(testset, "CROWD", 2)
   source, reference = text("src", "c b a\ne d\n"), text("ref", "a b c\nd e\n")
@@ -172,6 +195,7 @@ def test_a_users_mistake_is_one_line(call, text, tmp_path, name, arguments, mess
 
 @pytest.mark.parametrize("name, needed", [
     ("translate", []), ("score", ["--source=s", "--target=t"]), ("evaluate", ["--source=s", "--reference=t"]),
+    ("sweep", ["--source=s", "--reference=t", "--try=search.beam=1"]),
 ])
 def test_stray_arguments_are_refused(call, name, needed):
   with pytest.raises(app.UsageError, match="Arguments that no flag takes"):

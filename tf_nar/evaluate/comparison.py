@@ -77,5 +77,10 @@ def plot(systems, path):
   return len(points)
 
 
+def bleu(system):
+  """Returns the BLEU of a `System`, of whichever kind of text it is."""
+  return _value(system, "BLEU")
+
+
 def _value(system, head):
   return next((system.values[key] for key in COLUMNS[head][0] if key in system.values), None)
