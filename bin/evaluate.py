@@ -50,7 +50,7 @@ def evaluate():
   pairs = list(lines.paired(lines.read(names[0]), lines.read(names[1]), names))
   sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
   run = runs.load(WORKDIR.value, SET.value)
-  rescore = rescoring.by(runs.load(RESCORE_WITH.value), run) if RESCORE_WITH.value else None
+  rescore = rescoring.by(runs.load(RESCORE_WITH.value), run, run.experiment.search) if RESCORE_WITH.value else None
   search = corpus.searcher(run.model, run.experiment.search, rescore)
   longest = run.experiment.model.net.max_length
   with progress.Progress("translate", total=len(sources)) as bar:

@@ -59,7 +59,7 @@ def main(argv):
     net = [f"model.net.dtype={WEIGHTS.value}", f"model.net.shards={SHARDS.value}"]
     run = runs.load(WORKDIR.value, [*SET.value, *net])
     teacher = runs.load(RESCORE_WITH.value, net) if RESCORE_WITH.value else None
-    parts = run.model, run.experiment.search, teacher and rescoring.by(teacher, run)
+    parts = run.model, run.experiment.search, teacher and rescoring.by(teacher, run, run.experiment.search)
     trace = tracing.searcher(*parts) if hasattr(run.model, "trace") else None
     saved_model.export(run, corpus.searcher(*parts), OUT.value, teacher, trace)
   except (ValueError, OSError, RuntimeError, *atomic.UNREACHABLE) as problem:

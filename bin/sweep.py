@@ -1,9 +1,9 @@
 """Tries options of a search on validation text, and says which are best there.
 
-  python bin/sweep.py --workdir=runs/ctc --source=valid.de --reference=valid.en --set=search.beam=20 \\
-      --try=search.bonus=-0.5,0,0.5
-  python bin/sweep.py --workdir=runs/dag --source=valid.de --reference=valid.en --set=search.method=joint \\
-      --try=search.penalty=1,1.2,1.4 --try=search.candidates=1,5 --rescore_with=runs/ar
+  python bin/sweep.py --workdir=runs/ctc --source=data/de_en/valid.src --reference=data/de_en/valid.tgt \\
+      --set=search.beam=20 --try=search.bonus=-0.5,0,0.5
+  python bin/sweep.py --workdir=runs/dag --source=data/de_en/valid.src --reference=data/de_en/valid.tgt \\
+      --set=search.method=joint --try=search.penalty=1,1.2,1.4 --try=search.candidates=1,5 --rescore_with=runs/ar
 
 Every combination of the values translates the whole text; a table of all is printed, and of the one with the most BLEU
 the options to give bin/evaluate.py, bin/translate.py and bin/export.py. Options chosen on the test set flatter it.
@@ -52,8 +52,10 @@ def sweep():
   pairs = list(lines.paired(lines.read(names[0]), lines.read(names[1]), names))
   sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
   run = runs.load(WORKDIR.value, SET.value)
-  searches = {options: searching(run.experiment, options) for options in combinations(TRY.value)}  # Refuses at once.
-  rescore = rescoring.by(runs.load(RESCORE_WITH.value), run) if RESCORE_WITH.value else None
+  searches = {options: config.override(run.experiment, *options).search for options in combinations(TRY.value)}
+  # Of searches for one candidate and for many, to compare.
+  ranked = run.experiment.search.wide(2)
+  rescore = rescoring.by(runs.load(RESCORE_WITH.value), run, ranked) if RESCORE_WITH.value else None
   systems = []
   with progress.Progress("translate", total=len(sources) * len(searches)) as bar:
     for options, search in searches.items():
@@ -66,13 +68,6 @@ def sweep():
   chosen = [*SET.value, *best.name.split()]
   chosen = [f"--set={option}" for option in chosen] + [f"--rescore_with={RESCORE_WITH.value}"] * bool(rescore)
   print(f"\nMost BLEU, {comparison.bleu(best):.2f}: {' '.join(chosen)}")
-
-
-def searching(experiment, options):
-  """Returns the search of an experiment with options."""
-  for option in options:
-    experiment = config.override(experiment, option)
-  return experiment.search
 
 
 def main(argv):

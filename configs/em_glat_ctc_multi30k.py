@@ -16,4 +16,5 @@ def get_config():
     em_multi30k.get_config(),
     student=glat_ctc_multi30k.get_config(),
     student_from_teacher=True,
+    raw_student=False,  # From scratch it learns too little in so many updates.
   )

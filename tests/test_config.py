@@ -54,6 +54,11 @@ def test_override_leaves_the_rest_and_the_old_one():
   assert dataclasses.replace(new.train.optimizer, warmup=4_000) == old.train.optimizer
 
 
+def test_overrides_are_applied_at_once():
+  new = config.override(experiment(), "train.average=12", "model.net.width=8", "train.keep=20", "train.average=11")
+  assert (new.train.average, new.train.keep, new.model.net.width) == (11, 20, 8)
+
+
 @pytest.mark.parametrize("assignment, message", [
     ("train.steps", r"--set wants name=value, as train.steps=500; got 'train.steps'"),
     ("train.setps=5", r"--set train.setps=5: no field 'setps'. Did you mean 'steps'\?"),

@@ -124,6 +124,13 @@ def test_warm_start_begins_with_those_weights(data, finished, tmp_path, began):
   assert not np.array_equal(began["embed/words/embeddings"], weights(finished)["embed/words/embeddings"])
 
 
+def test_another_text_is_refused(data, finished, tmp_path):
+  other = folders.make(tmp_path / "data", folders.aligned(folders.random_pairs(59, longest=11)))
+  with pytest.raises(ValueError, match="run was begun with another text than that of .*data; choose another --workdir"):
+    fit.fit(experiment("nat_em"), other, finished.workdir)
+  fit.fit(experiment("nat_em"), data, finished.workdir)
+
+
 def test_warm_start_takes_what_another_family_has_too(data, finished, tmp_path, began):
   fit.fit(experiment("ar", seed=7), data, str(tmp_path / "cold"))
   cold = dict(began)

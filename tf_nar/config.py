@@ -20,7 +20,7 @@ class Optimizer:
 
   learning_rate: float = 5e-4  # The peak, or the multiplier lr0 of `nat_em`.
   warmup: int = 4_000  # Updates.
-  cooldown: int = 0  # The last updates, in which the rate falls to 0, whatever the schedule; 0: none.
+  cooldown: int = 0  # The last updates, in which the rate falls to 0. Ship the last weights then: average=1.
   schedule: str = "inverse_sqrt"  # Or "nat_em", the original program's.
   beta_1: float = 0.9
   beta_2: float = 0.98
@@ -81,7 +81,7 @@ def load(path, wanted, assignments=()):
   Args:
     path: the file.
     wanted: the class that it must give, as `Experiment`.
-    assignments: for `override`, one after the other.
+    assignments: for `override`.
 
   Raises:
     ValueError: if the file is not there, is no program, gives something else, or an assignment does not fit.
@@ -102,35 +102,48 @@ def load(path, wanted, assignments=()):
     raise ValueError(
       f"{path} gives {type(node).__name__}, wanted is {wanted.__name__}; an Experiment is for bin/train.py, "
       "an Alternation for bin/em.py.")
-  for assignment in assignments:
-    node = override(node, assignment)
-  return node
+  return override(node, *assignments)
 
 
-def override(node, assignment):
-  """Returns `node`, a tree of frozen dataclasses, with one `train.steps=500` applied.
+def override(node, *assignments):
+  """Returns `node`, a tree of frozen dataclasses, with assignments as "train.steps=500", all at once.
+
+  So their order does not matter where a field is checked beside another; of two for one field the last counts.
 
   Raises:
     ValueError: for an unknown name (the nearest right one is told) or a value of another type.
   """
-  path, equals, text = assignment.partition("=")
-  if not equals:
-    raise ValueError(f"--set wants name=value, as train.steps=500; got {assignment!r}.")
-  return _replace(node, path.split("."), text, assignment)
+  changes = []
+  for assignment in assignments:
+    path, equals, text = assignment.partition("=")
+    if not equals:
+      raise ValueError(f"--set wants name=value, as train.steps=500; got {assignment!r}.")
+    changes.append((path.split("."), text, assignment))
+  return _replace(node, changes) if changes else node
 
 
-def _replace(node, path, text, assignment):
+def _replace(node, changes):
+  """Applies (path below `node`, text, assignment)s: to a leaf, whose path is [], or to the fields of a dataclass."""
+  below = {}
+  for path, text, assignment in changes:
+    if path:
+      _check_field(node, path[0], assignment)
+      below.setdefault(path[0], []).append((path[1:], text, assignment))
+    else:
+      leaf = _parse(text, node, assignment)
+  if not below:
+    return leaf
+  return dataclasses.replace(node, **{name: _replace(getattr(node, name), inner) for name, inner in below.items()})
+
+
+def _check_field(node, name, assignment):
   if not dataclasses.is_dataclass(node):
-    raise ValueError(f"--set {assignment}: {path[0]!r} names a part of {node!r}, which has none.")
+    raise ValueError(f"--set {assignment}: {name!r} names a part of {node!r}, which has none.")
   names = [field.name for field in dataclasses.fields(node)]
-  head, *rest = path
-  if head not in names:
-    near = difflib.get_close_matches(head, names, 1)
+  if name not in names:
+    near = difflib.get_close_matches(name, names, 1)
     hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(names)}."
-    raise ValueError(f"--set {assignment}: no field {head!r}. {hint}")
-  old = getattr(node, head)
-  new = _replace(old, rest, text, assignment) if rest else _parse(text, old, assignment)
-  return dataclasses.replace(node, **{head: new})
+    raise ValueError(f"--set {assignment}: no field {name!r}. {hint}")
 
 
 def _parse(text, old, assignment):

@@ -3,6 +3,7 @@
 Called in the scope of a strategy (train/strategy.py), it trains under it.
 """
 import functools
+import hashlib
 import os
 
 import tensorflow as tf
@@ -10,6 +11,7 @@ from absl import logging
 
 from tf_nar import runs
 from tf_nar import types
+from tf_nar.data import atomic
 from tf_nar.data import corpus as data_corpus
 from tf_nar.data import pipeline
 from tf_nar.data import vocab as vocab_lib
@@ -19,6 +21,7 @@ from tf_nar.evaluate import multimodality
 from tf_nar.evaluate import repetition
 from tf_nar.train import loop
 
+TEXT = "text.sha256"  # In a run folder: of which text it is, by the manifest of its data folder.
 SAMPLES = 5  # Translations shown in TensorBoard at each validation.
 
 
@@ -41,7 +44,9 @@ def fit(experiment, data_dir, workdir, *, warm_start=None, profile_steps=()):
     preemption.Preempted: told to stop, after saving.
   """
   vocab = vocab_lib.load(data_dir)
+  text = _same_text(data_dir, workdir)
   run = runs.create(experiment, vocab, workdir)
+  atomic.write(os.path.join(workdir, TEXT), text)
   if tf.io.gfile.exists(os.path.join(workdir, runs.WEIGHTS)):
     runs.load_weights(run.model, workdir)
     return run
@@ -60,6 +65,18 @@ def fit(experiment, data_dir, workdir, *, warm_start=None, profile_steps=()):
   runs.save_weights(weights, workdir)
   runs.load_weights(run.model, workdir)
   return run
+
+
+def _same_text(data_dir, workdir):
+  """Returns what TEXT holds, of a folder that was begun with this text or not yet."""
+  with tf.io.gfile.GFile(os.path.join(data_dir, data_corpus.MANIFEST), "rb") as file:
+    digest = hashlib.sha256(file.read()).hexdigest().encode()
+  path = os.path.join(workdir, TEXT)
+  if tf.io.gfile.exists(path):
+    with tf.io.gfile.GFile(path, "rb") as file:
+      if file.read() != digest:
+        raise ValueError(f"{workdir} was begun with another text than that of {data_dir}; choose another --workdir.")
+  return digest
 
 
 def _check_lengths(data_dir, kept, taken):

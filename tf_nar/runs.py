@@ -81,9 +81,7 @@ def load(workdir, overrides=()):
   Raises:
     ValueError: if there is no run, or it has not been trained yet.
   """
-  experiment = _read(workdir)
-  for assignment in overrides:
-    experiment = config.override(experiment, assignment)
+  experiment = config.override(_read(workdir), *overrides)
   vocab = vocab_lib.load(workdir)
   model = models.build(experiment.family, experiment.model, len(vocab))
   load_weights(model, workdir)

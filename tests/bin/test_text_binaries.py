@@ -41,9 +41,7 @@ def call(monkeypatch, load):
   """Returns a function that runs a program with arguments, as a shell would, and gives what it loaded."""
   def load_run(workdir, overrides=()):
     net = ar.transformer.Config(max_length=6)
-    experiment = config.Experiment("ar", ar.Config(net), ar.Search(beam=4))
-    for assignment in overrides:
-      experiment = config.override(experiment, assignment)
+    experiment = config.override(config.Experiment("ar", ar.Config(net), ar.Search(beam=4)), *overrides)
     return SimpleNamespace(experiment=experiment, model=Backwards(), vocab=VOCAB, workdir=workdir)
 
   def run(name, *arguments):

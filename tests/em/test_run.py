@@ -65,10 +65,12 @@ def test_every_family_is_a_student(tmp_path, family):
   teacher, student = (config.Experiment(name, *families.TINY[name], minuscule.TRAIN) for name in ("ar", family))
   if hasattr(student.model, "copy"):
     student = config.override(student, "model.copy=uniform")  # By fertility wants alignments.
+  student = dataclasses.replace(student, search=type(student.search)())  # Of one candidate, so that it must widen.
   alternation = dataclasses.replace(
     minuscule.get_config(), teacher=teacher, student=student, rounds=1, raw_student=False, student_from_teacher=True)
   row, = run.run(alternation, "", str(tmp_path), tell=lambda text: None)
   assert row["round"] == 1 and corpus.read(str(tmp_path / "round_1" / "selected")).splits["train"].pairs
+  assert "student_rescored_bleu" in row
   measured = [value for name, value in row.items() if name.startswith(("ncm_", "student"))]
   assert len(measured) >= 5 and np.isfinite(measured).all()
 

@@ -4,6 +4,9 @@ import pytest
 import tensorflow as tf
 
 from tf_nar.evaluate import rescoring
+from tf_nar.models import ctc
+
+TWO = ctc.Search(beam=4, nbest=2)
 
 
 def run(name, words="v1", places=16):
@@ -16,9 +19,9 @@ def test_the_teacher_scores_its_way_if_it_has_one():
   teacher = run("ar", places=20)
   teacher.model.score = lambda src, tgt: tf.cast(10 * src[:, 0] + tgt[:, 0], tf.float32)
   src, tgt = tf.constant([[1], [2]]), tf.constant([[[3], [4]], [[5], [6]]])
-  assert rescoring.by(teacher, run("nat"))(src, tgt).numpy().tolist() == [[13, 14], [25, 26]]
+  assert rescoring.by(teacher, run("nat"), TWO)(src, tgt).numpy().tolist() == [[13, 14], [25, 26]]
   teacher.model.score_candidates = "its own"
-  assert rescoring.by(teacher, run("nat")) == "its own"
+  assert rescoring.by(teacher, run("nat"), TWO) == "its own"
 
 
 @pytest.mark.parametrize("teacher, message", [
@@ -27,4 +30,10 @@ def test_the_teacher_scores_its_way_if_it_has_one():
 ])
 def test_refusals(teacher, message):
   with pytest.raises(ValueError, match=message):
-    rescoring.by(teacher, run("nat"))
+    rescoring.by(teacher, run("nat"), TWO)
+
+
+def test_one_candidate_is_not_ranked():
+  message = "ar has nothing to rank: .* nat says one candidate; add --set=search.beam=18 --set=search.nbest=9[.]$"
+  with pytest.raises(ValueError, match=message):
+    rescoring.by(run("ar"), run("nat"), ctc.Search())

@@ -264,7 +264,7 @@ def test_a_teacher_is_inside(tmp_path, unchecked):
   vocab = tiny.VOCABULARIES["words"]()
   run = runs.load(tiny.make(tmp_path / "nat", "nat_em", vocab, lengths=5))
   teacher = runs.load(tiny.make(tmp_path / "ar", "ar", vocab))
-  search = corpus.searcher(run.model, run.experiment.search, rescoring.by(teacher, run))
+  search = corpus.searcher(run.model, run.experiment.search, rescoring.by(teacher, run, run.experiment.search))
   saved_model.export(run, search, str(tmp_path / "out"), teacher)
   ids = verify.encode(TEXTS[:1] + TEXTS[2:3], vocab, tiny.MAX_LENGTH)
   model = tf.saved_model.load(str(tmp_path / "out"))

@@ -161,6 +161,7 @@ def test_patience(data, tmp_path, bleus, stops):
 @pytest.mark.parametrize("options, shipped, left", [
   ({"average": 2}, {5, 6}, {4, 5, 6}),
   ({"average": 2, "average_of": "best"}, {3, 4}, {2, 3, 4, 6}),  # 2 is of the warm-up.
+  ({"average": 2, "average_of": "best", "optimizer": dataclasses.replace(RECIPE, warmup=4)}, {6}, {2, 3, 4, 6}),
   ({"average": 3, "optimizer": dataclasses.replace(RECIPE, warmup=4)}, {5, 6}, {4, 5, 6}),  # None of it,
   ({"average": 3, "optimizer": dataclasses.replace(RECIPE, warmup=9)}, {4, 5, 6}, {4, 5, 6}),  # if there are others.
 ])

@@ -31,7 +31,7 @@ class Alternation:
   later_student_steps: int = 0
   tokens_per_batch: int = 8_192  # Padded source places translated or scored together.
   beam: int = 5  # Of the teacher, in the report.
-  lengths: int = 9  # That the teacher ranks, in the report; 1: none.
+  lengths: int = 9  # Candidates, of other lengths or otherwise, that the teacher ranks in the report; 1: none.
   sample: int = 2_000  # NCM is measured on the training sentences of index below this.
   data: Any = None  # A `toy.Config` for the built-in pair; None: a data folder is given.
 

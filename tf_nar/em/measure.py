@@ -103,7 +103,8 @@ def _translators(student, teacher, alternation):
     yield "student", student, search, None
   if teacher:
     if alternation.lengths > 1:
-      yield "student_rescored", student, search.wide(alternation.lengths), rescoring.by(teacher, student)
+      wide = search.wide(alternation.lengths)
+      yield "student_rescored", student, wide, rescoring.by(teacher, student, wide)
     yield "teacher", teacher, dataclasses.replace(teacher.experiment.search, beam=alternation.beam), None
 
 

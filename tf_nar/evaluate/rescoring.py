@@ -2,7 +2,7 @@
 import tensorflow as tf
 
 
-def by(teacher, run):
+def by(teacher, run, search):
   """Returns the teacher's scores of candidates: src int32 [B, S], tgt int32 [B, N, T] -> float32 [B, N].
 
   They are by its `score_candidates` if its family has it, which reads a source once; else by `repeated`.
@@ -10,9 +10,11 @@ def by(teacher, run):
   Args:
     teacher: the run that scores.
     run: the run whose candidates are scored; ids go straight from its model to the teacher's.
+    search: what finds them.
 
   Raises:
-    ValueError: for another vocabulary, where ids mean other words, or a teacher that takes fewer places.
+    ValueError: for another vocabulary, where ids mean other words, a teacher that takes fewer places, or a search
+      that finds one candidate only.
   """
   if teacher.vocab.sha256 != run.vocab.sha256:
     raise ValueError(f"{teacher.workdir} cannot rescore {run.workdir}: its vocabulary is another one; train "
@@ -21,6 +23,11 @@ def by(teacher, run):
   if places[0] < places[1]:
     raise ValueError(f"{teacher.workdir} cannot rescore {run.workdir}: it takes {places[0]} tokens, fewer "
                      f"than {places[1]}; train it with net.max_length={places[1]}.")
+  if search.wide(2) != search:
+    wide = vars(search.wide(9)).items()
+    options = [f"search.{name}={value}" for name, value in wide if value != getattr(search, name)]
+    raise ValueError(f"{teacher.workdir} has nothing to rank: the search of {run.workdir} says one candidate; "
+                     f"add {' '.join(f'--set={option}' for option in options)}.")
   return getattr(teacher.model, "score_candidates", None) or repeated(teacher.model.score)
 
 

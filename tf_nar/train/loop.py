@@ -70,7 +70,7 @@ def run(model, experiment, batches, workdir, *, validate, profile_steps=()):
         window = Window(step)
       if told and step < train.steps:
         raise preemption.Preempted(f"Told to stop: saved after step {step}. The same command goes on.")
-    return saved.mean(_averaged(monitor.rows, train) & set(saved.steps()))
+    return saved.mean(_averaged(monitor.rows, train, saved.steps()))
 
 
 class Window:
@@ -138,7 +138,10 @@ def _kept(rows, train, count):
   return {step for step, _ in scores[-count:]}
 
 
-def _averaged(rows, train):
-  """Returns the set of steps whose mean is shipped: later ones than the warm-up, where weights move fast, if any."""
-  ripe = [row for row in rows if row["step"] > train.optimizer.warmup]
-  return _kept(ripe, train, train.average) or _kept(rows, train, train.average)
+def _averaged(rows, train, steps):
+  """Returns which of `steps`, those of the checkpoints that are there, are averaged to be shipped.
+
+  Not those of the warm-up, where weights move fast, if there are others.
+  """
+  ripe = {step for step in steps if step > train.optimizer.warmup} or set(steps)
+  return _kept([row for row in rows if row["step"] in ripe], train, train.average)
