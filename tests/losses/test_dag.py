@@ -1,4 +1,7 @@
+import itertools
+
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tf_nar.losses import dag as loss
@@ -40,3 +43,26 @@ def test_nothing_but_targets_without_a_path_costs_nothing():
   only = [part[2:3] for part in parts()]
   terms = loss.terms(*only, tf.ones([1]))
   assert (float(terms["token"].total), float(terms["token"].count)) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("force", loss.FORCES)
+def test_what_is_shown_is_forced_and_not_learned(force):
+  """Of the first graph's target, two words and an EOS that is sure, word 1 is shown at vertex 3."""
+  links, emissions, *_ = [part[:1] for part in parts()]
+  shown = np.zeros([1, PLACES, WORDS], bool)
+  shown[0, 3, 1] = True
+  with tf.GradientTape() as tape:
+    tape.watch(emissions)
+    emitted = loss.forced(emissions, tf.constant(shown), force)
+    found = dag.log_likelihood(links, emitted, tf.constant([PLACES]), tf.constant([3]))
+  gradient = tf.convert_to_tensor(tape.gradient(found, emissions)).numpy()
+  assert not np.any(gradient[shown]) and np.any(gradient)
+  edge, said = links[0].numpy(), emissions[0].numpy()
+  log_probs = []
+  for one, other in itertools.combinations(range(1, PLACES - 1), 2):
+    of_path = edge[0, one] + edge[one, other] + edge[other, PLACES - 1] + said[one, 0]
+    if force == "path" and other == 3:
+      log_probs.append(of_path)  # A shown word is sure.
+    elif force == "vertex" and one != 3:  # Which says word 1 only.
+      log_probs.append(of_path + said[other, 1])
+  np.testing.assert_allclose(found[0], np.logaddexp.reduce(log_probs), rtol=1e-5)

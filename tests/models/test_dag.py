@@ -154,12 +154,12 @@ def test_viterbi_is_no_worse_than_a_walk_and_no_better_than_the_sum(model):
 def test_says_no_reserved_word(model, method):
   bias = model.net.embed.bias
   before = bias.numpy()
-  bias.assign(tf.one_hot([types.PAD, types.BOS, types.EOS], WORDS, 50.0, 0.0)[0] + before)
+  bias.assign(tf.one_hot([types.PAD, types.BOS, types.EOS, types.MASK], WORDS, 50.0, 0.0)[0] + before)
   tokens = model.translate(SRC, dag.Search(method)).tokens.numpy()[:2, 0]
   bias.assign(before)
   for said in tokens:
     said = said[said != types.PAD].tolist()
-    assert said.index(types.EOS) == len(said) - 1 and types.BOS not in said
+    assert said.index(types.EOS) == len(said) - 1 and not {types.BOS, types.MASK} & set(said)
 
 
 def test_a_rescorer_ranks_the_lengths(model):

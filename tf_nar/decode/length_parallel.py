@@ -80,7 +80,8 @@ def length_parallel(fill, lengths, rescore=None, *, alpha):
   if rescore is not None:
     return ranked(types.Translation(tokens, None, tf.constant(1)), rescore, alpha=alpha)
   score = tf.reshape(score, [batch, count])  # Of all places, those after EOS too.
-  return _sorted(tokens, score / beam.length_penalty(lengths, alpha), tf.constant(1))
+  score = tf.where(lengths > 0, score / beam.length_penalty(lengths, alpha), -float("inf"))
+  return _sorted(tokens, score, tf.constant(1))
 
 
 def ranked(found, rescore, *, alpha):

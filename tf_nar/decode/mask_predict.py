@@ -58,7 +58,8 @@ def mask_predict(predict, canvas, rescore=None, *, passes, longest, rewrite=Fals
   tokens = tf.reshape(argmax.finish(said[-1]), [shape[0], shape[1], shape[2] + 1])
   if rescore is None:
     total = tf.reduce_sum(tf.where(inside, log_prob[-1], 0.0), -1)
-    score = tf.reshape(tf.math.divide_no_nan(total, tf.cast(lengths, tf.float32)), shape[:2])
+    score = tf.where(lengths > 0, total / tf.cast(lengths, tf.float32), -float("inf"))
+    score = tf.reshape(score, shape[:2])
   else:
     score = length_parallel.rescored(tokens, rescore, alpha=alpha)
   score, order = tf.math.top_k(score, shape[1])  # [B, N]; of equals the first.

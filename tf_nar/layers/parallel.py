@@ -70,9 +70,11 @@ class Net(keras.layers.Layer):
     return types.Term(total, tf.reduce_sum(weight), scale)
 
   def length_log_prob(self, memory, lengths):
-    """Returns log p(T = lengths | x), float32 [B]."""
+    """Returns log p(T = lengths | x), float32 [B]; -inf for lengths above `max_length`, which have no class."""
+    known = lengths < self.length.shape[0]
     one = tf.ones_like(lengths, tf.float32)[:, None]
-    return -cross_entropy.of_rows(self.length_logits(memory)[:, None], lengths[:, None], one)
+    nats = cross_entropy.of_rows(self.length_logits(memory)[:, None], tf.where(known, lengths, 0)[:, None], one)
+    return tf.where(known, -nats, -float("inf"))
 
   def blank(self, rows, places, hidden=types.PAD):
     """Returns the canvas of which nothing is known, the token `hidden` everywhere: float [rows, places, D]."""

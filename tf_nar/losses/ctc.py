@@ -41,6 +41,7 @@ def tied_ctc(states, table, bias, *, words, count, places, weight):
   """
   can = ctc.possible(words, count, places)
   paths = lattice(states, table, bias, words, count, places)
+  # The logsumexp comes with log p of the blank. Where that is below exp(-85) the value is too low, the gradient is not.
   blanks = tf.fill(tf.shape(states)[:2], ctc.BLANK)
   weight = tf.where(can, weight, 0.0)
   empty = cross_entropy.tied_cross_entropy(

@@ -4,6 +4,28 @@ import tensorflow as tf
 from tf_nar import types
 from tf_nar.ops import dag
 
+FORCES = "vertex", "path"
+
+
+def forced(emissions, shown, force):
+  """Returns the emissions of a graph whose canvas shows some words: what is shown is not to be learned.
+
+    "vertex"   a vertex that is shown its word says no other; paths may pass it by. The program's first release.
+    "path"     a word that is shown is said by its vertex alone, so all paths go through it. The program since.
+
+  Args:
+    emissions: float32 [B, L, T], log p of each target word at each vertex.
+    shown: bool [B, L, T], at most one word a vertex and one vertex a word.
+    force: one of FORCES.
+
+  Returns:
+    float32 [B, L, T]; those shown have no gradient.
+  """
+  if force == "path":
+    return tf.where(shown, 0.0, tf.where(tf.reduce_any(shown, 1, keepdims=True), dag.IMPOSSIBLE, emissions))
+  others = tf.reduce_any(shown, 2, keepdims=True)
+  return tf.where(shown, tf.stop_gradient(emissions), tf.where(others, dag.IMPOSSIBLE, emissions))
+
 
 def terms(links, emissions, vertices, lengths, weight):
   """Returns the terms of a batch.

@@ -8,8 +8,10 @@
   Mask-Predict, T iterations, l lengths       `decode/mask_predict.py`, `Search.passes`, `Search.lengths`
 
 # Differs: the program draws n from {1..N-1}, so that it never trains on the all-masked canvas that every search
-begins with; here, as in the paper's text, n may be N. The length's loss is `length_factor` a sentence; the
-program adds it whole and divides by the masked words. ReLU and the embeddings are those of `transformer.Config`.
+begins with; here, as in the paper's text, n may be N. The length's loss is `length_factor` a sentence, smoothed as
+the words'; the program adds it whole, unsmoothed, and divides by the masked words. The slot is `nat_em`'s: a zero
+vector with a position that stays in the memory, where the source's EOS does not. ReLU and the embeddings are those of
+`transformer.Config`.
 """
 import dataclasses
 

@@ -11,6 +11,7 @@ a sentence is a path, and sentences that exclude each other take different paths
   E, from state and place               `layers/transitions.py`
   dynamic programmes                    `ops/dag.py`, `losses/dag.py`
   glancing, number-random               `Model.glance`
+  forced emission, of both releases     `Config.force`, `losses/dag.py`
   greedy, lookahead, (joint) Viterbi    `decode/dag.py`
 """
 import dataclasses
@@ -43,8 +44,11 @@ class Config:
   net: transformer.Config = transformer.Config()
   upsample: int = 8  # Vertices a source token.
   glance: glancing.Glance = glancing.Glance(0.5, 0.1, 200_000)
+  force: str = "vertex"  # What a shown word forces; or "path": see `losses/dag.py`.
 
   def __post_init__(self):
+    if self.force not in loss.FORCES:
+      raise ValueError(f"model.force is one of {', '.join(loss.FORCES)}; got {self.force!r}.")
     if self.upsample < 2:
       raise ValueError(f"model.upsample is at least 2, a start and an end for a source of EOS; got {self.upsample}.")
 
@@ -74,6 +78,8 @@ class Search:
 
 class Model(keras.Model):
   """See the module. The contract of a family is the three last methods."""
+
+  needs_mask = True
 
   def __init__(self, config):
     super().__init__(name="dag")
@@ -123,11 +129,7 @@ class Model(keras.Model):
     return tf.one_hot(path, tf.shape(states)[1], True, False, axis=1) & shown[:, None]
 
   def objective(self, batch, *, seed, training, step=0):
-    """-log p(y | x) a target word, with some words shown in training.
-
-    # Differs: forced emission is that of the paper's first release: a vertex that is shown its word says no other,
-    for no gain and no gradient, but paths may pass it by. The later release forces paths through it.
-    """
+    """-log p(y | x) a target word, with some words shown in training."""
     stream = lambda n: tf.random.fold_in(seed, n, alg="philox") if training else None
     memory = self.net.encode(batch.src, noise_lib.Noise(stream(ENCODER)))
     canvas, vertices = self.canvas(batch.src)
@@ -138,8 +140,7 @@ class Model(keras.Model):
       shown = self.glance(graph(canvas), batch.tgt, vertices, share, stream(SHOWN))
       told = tf.reduce_sum(tf.where(shown, batch.tgt[:, None], 0), -1)  # [B, L]; no word is 0.
       states, links = graph(tf.where(told > 0, told, canvas))
-      log_prob = self.emissions(states, batch.tgt)
-      log_prob = tf.where(shown, tf.stop_gradient(log_prob), tf.where(told[..., None] > 0, dag.IMPOSSIBLE, log_prob))
+      log_prob = loss.forced(self.emissions(states, batch.tgt), shown, self.config.force)
     else:
       states, links = graph(canvas)
       log_prob = self.emissions(states, batch.tgt)
@@ -156,7 +157,7 @@ class Model(keras.Model):
     """One pass, then a search on what it said; `rescore` ranks the candidates."""
     canvas, vertices = self.canvas(src)
     states, links = self.graph(canvas, vertices, self.net.encode(src))
-    best = self.net.best_words(states, (*words.UNSAYABLE, types.EOS))
+    best = self.net.best_words(states, (*words.UNSAYABLE, types.EOS, types.MASK))
     graph, longest = decode.Graph(links, *best, vertices), self.config.net.max_length
     if search.method in WALKS:
       found = decode.walk(graph, longest, lookahead=search.method == "lookahead", collapse=search.collapse)

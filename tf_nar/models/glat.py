@@ -11,7 +11,8 @@ Translating is one pass over a blank canvas, as in `nat_em`.
   one random seed before each of the passes   two `Noise` of one seed for the decoder; the encoder runs once
 
 # Differs: the canvas copies nothing of the source; there is no BOS in it; the length's loss is `length_factor` a
-sentence (0.05, times the share of hidden words).
+sentence (0.05, times the share of hidden words), smoothed as the words'. The slot is `nat_em`'s: a zero vector with a
+position that stays in the memory, where the source's EOS does not.
 """
 import dataclasses
 
