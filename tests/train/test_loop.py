@@ -16,6 +16,7 @@ from tf_nar.models import ar
 from tf_nar.train import checkpoint
 from tf_nar.train import loop
 from tf_nar.train import monitor
+from tf_nar.train import optimizer
 from tf_nar.train import preemption
 
 RECIPE = config.Optimizer(learning_rate=0.05, warmup=2)
@@ -156,6 +157,15 @@ def test_patience(data, tmp_path, bleus, stops):
   train(data, tmp_path, often, validate=scripted(bleus))
   assert rows(tmp_path)[-1]["step"] == stops
   train(data, tmp_path, often, dies=("batch", 1))  # What patience ended stays ended.
+
+
+def test_the_rate_cools_down_towards_the_last_update(data, tmp_path):
+  recipe = dataclasses.replace(RECIPE, cooldown=4)
+  train(data, tmp_path, dataclasses.replace(TRAIN, optimizer=recipe))
+  logged = [row["learning_rate"] for row in rows(tmp_path) if "learning_rate" in row]
+  rates = [optimizer.learning_rate(recipe, step, TRAIN.steps) for step in (6, 7)]  # Those of the last row.
+  np.testing.assert_allclose(logged[-1], np.mean(rates), rtol=1e-5)
+  assert logged[-1] < 0.5 * logged[1]
 
 
 @pytest.mark.parametrize("options, shipped, left", [
