@@ -4,7 +4,7 @@
       --workdir=runs/ctc
 
 Two places a source token are too few for 2 of the 28,998 training pairs, and for no validation pair.
-Measured on distilled text: docs/results.md.
+Measured with --warm_start of a teacher, test BLEU 34.1 on raw text and 37.4 on distilled: docs/results.md.
 """
 from configs import nat_em_multi30k
 from tf_nar import config

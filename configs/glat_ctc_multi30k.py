@@ -3,7 +3,8 @@
   python bin/train.py --config=configs/glat_ctc_multi30k.py --data_dir=data/multi30k_en_de \\
       --workdir=runs/glat_ctc
 
-Measured on distilled text, from the teacher on (--warm_start): docs/results.md.
+Measured with --warm_start of a teacher, test BLEU 35.0 on raw text and 38.9 on distilled, 38.9 and 40.2 with nine
+candidates that the teacher ranks: docs/results.md.
 """
 import dataclasses
 

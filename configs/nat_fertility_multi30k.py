@@ -4,7 +4,8 @@
   python bin/train.py --config=configs/nat_fertility_multi30k.py --data_dir=data/multi30k_en_de_aligned \\
       --workdir=runs/fertility
 
---set=model.copy=uniform, or soft, needs no alignments. Not measured yet.
+--set=model.copy=uniform, or soft, needs no alignments. Measured with --warm_start of a teacher, test BLEU 30.6 on raw
+text and 33.1 on distilled, 35.1 with the best of ten by the teacher: docs/results.md.
 """
 from configs import nat_em_multi30k
 from tf_nar import config
