@@ -46,8 +46,7 @@ def evaluate():
   """Measures the flags' test set and writes the report."""
   if BESIDE_SET.value and not SPEED_BESIDE.value:
     raise ValueError("--beside_set changes how the run of --speed_beside searches; name that run too.")
-  names = SOURCE.value, REFERENCE.value
-  pairs = list(lines.paired(lines.read(names[0]), lines.read(names[1]), names))
+  pairs = list(lines.paired(SOURCE.value, REFERENCE.value))
   sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
   run = runs.load(WORKDIR.value, SET.value)
   rescore = rescoring.by(runs.load(RESCORE_WITH.value), run, run.experiment.search) if RESCORE_WITH.value else None

@@ -31,7 +31,7 @@ def score_file():
   """Scores the flags' pairs."""
   run = runs.load(WORKDIR.value)
   score, longest = corpus.scorer(run.model), run.experiment.model.net.max_length
-  texts = lines.paired(lines.read(SOURCE.value), lines.read(TARGET.value), (SOURCE.value, TARGET.value))
+  texts = lines.paired(SOURCE.value, TARGET.value)
   total, tokens, unsayable = 0.0, 0, 0
   bar = progress.Progress("score", unit="pairs", quiet=not OUTPUT.value)
   with lines.writing(OUTPUT.value) as write, bar:

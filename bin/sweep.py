@@ -48,14 +48,12 @@ def combinations(tries):
 
 def sweep():
   """Measures every combination of the flags' values and prints them."""
-  names = SOURCE.value, REFERENCE.value
-  pairs = list(lines.paired(lines.read(names[0]), lines.read(names[1]), names))
+  pairs = list(lines.paired(SOURCE.value, REFERENCE.value))
   sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
   run = runs.load(WORKDIR.value, SET.value)
   searches = {options: config.override(run.experiment, *options).search for options in combinations(TRY.value)}
-  # Of searches for one candidate and for many, to compare.
-  ranked = run.experiment.search.wide(2)
-  rescore = rescoring.by(runs.load(RESCORE_WITH.value), run, ranked) if RESCORE_WITH.value else None
+  several = run.experiment.search.wide(2)  # For --try may compare ranked candidates with a single one.
+  rescore = rescoring.by(runs.load(RESCORE_WITH.value), run, several) if RESCORE_WITH.value else None
   systems = []
   with progress.Progress("translate", total=len(sources) * len(searches)) as bar:
     for options, search in searches.items():

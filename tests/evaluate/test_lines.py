@@ -94,14 +94,19 @@ def test_formatted(found, options, expected):
   assert lines.formatted(3, found, VOCAB, **options) == expected
 
 
-def test_paired():
-  assert list(lines.paired(["a", "b"], ["c", ""], ("x", "y"))) == [("a", "c"), ("b", "")]
+def test_paired(tmp_path):
+  (tmp_path / "x").write_text("a\nb\n")
+  (tmp_path / "y").write_text("c\n\n")
+  assert list(lines.paired(str(tmp_path / "x"), str(tmp_path / "y"))) == [("a", "c"), ("b", "")]
 
 
 @pytest.mark.parametrize("first, second, message", [
     (4, 2, "x has 4 lines and y has 2; parallel files have as many"),
     (0, 3, "x has 0 lines and y has 3"),
 ])
-def test_paired_refuses_other_counts(first, second, message):
+def test_paired_refuses_other_counts(tmp_path, monkeypatch, first, second, message):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / "x").write_text("a\n" * first)
+  (tmp_path / "y").write_text("b\n" * second)
   with pytest.raises(ValueError, match=message):
-    list(lines.paired(["a"] * first, ["b"] * second, ("x", "y")))
+    list(lines.paired("x", "y"))

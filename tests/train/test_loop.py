@@ -172,7 +172,7 @@ def test_the_rate_cools_down_towards_the_last_update(data, tmp_path):
   ({"average": 2}, {5, 6}, {4, 5, 6}),
   ({"average": 2, "average_of": "best"}, {3, 4}, {2, 3, 4, 6}),  # 2 is of the warm-up.
   ({"average": 2, "average_of": "best", "optimizer": dataclasses.replace(RECIPE, warmup=4)}, {6}, {2, 3, 4, 6}),
-  ({"average": 3, "optimizer": dataclasses.replace(RECIPE, warmup=4)}, {5, 6}, {4, 5, 6}),  # None of it,
+  ({"average": 3, "optimizer": dataclasses.replace(RECIPE, warmup=4)}, {5, 6}, {4, 5, 6}),  # None of the warm-up,
   ({"average": 3, "optimizer": dataclasses.replace(RECIPE, warmup=9)}, {4, 5, 6}, {4, 5, 6}),  # if there are others.
 ])
 def test_ships_the_mean_of_the_right_checkpoints(data, tmp_path, options, shipped, left):

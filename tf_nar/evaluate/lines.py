@@ -87,13 +87,13 @@ def formatted(index, candidates, vocab, *, nbest=0, scores=False):
   return [f"{words} ||| {score}" if scores else words]
 
 
-def paired(first, second, names):
+def paired(*paths):
   """Yields the lines of two parallel files together.
 
   Raises:
     ValueError: where one ends before the other.
   """
-  first, second, end = iter(first), iter(second), object()
+  (first, second), end = map(read, paths), object()
   count = 0
   while True:
     pair = next(first, end), next(second, end)
@@ -104,7 +104,7 @@ def paired(first, second, names):
   if pair != (end, end):
     left, right = (count + (line is not end) + sum(1 for _ in rest)
                    for line, rest in zip(pair, (first, second), strict=True))
-    raise ValueError(f"{names[0]} has {left} lines and {names[1]} has {right}; parallel files have as many.")
+    raise ValueError(f"{paths[0]} has {left} lines and {paths[1]} has {right}; parallel files have as many.")
 
 
 def encode_pairs(pairs, vocab, longest):
