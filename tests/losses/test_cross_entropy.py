@@ -128,3 +128,35 @@ def test_of_rows_adds_up_log_probabilities():
   logits = tf.math.log([[[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]], [[0.2, 0.2, 0.6], [1.0, 0.0, 0.0]]]) + 7.0
   found = cross_entropy.of_rows(logits, tf.constant([[1, 2], [0, 0]]), tf.constant([[1.0, 1.0], [1.0, 0.0]]))
   np.testing.assert_allclose(found, [-np.log(0.25 * 0.8), -np.log(0.2)], rtol=1e-5)
+
+
+def optimum(sentences):
+  """The least mean -log p of equally frequent sentences of one source, length and each place's logits being free."""
+  of_length = tf.Variable(tf.zeros([1, 4]))
+  of_word = tf.Variable(tf.zeros([4, 3, 5]))  # After the length: of 0 to 3 words.
+  lengths = tf.constant([len(one) for one in sentences])
+  words = tf.ragged.constant(sentences).to_tensor(shape=[None, 3])
+  there = tf.sequence_mask(lengths, 3, tf.float32)
+  adam = tf.keras.optimizers.Adam(0.3)
+  adam.build([of_length, of_word])
+
+  @tf.function
+  def update():
+    with tf.GradientTape() as tape:
+      length = cross_entropy.cross_entropy(tf.repeat(of_length, len(sentences), 0), lengths, tf.ones([len(sentences)]))
+      word = cross_entropy.cross_entropy(tf.gather(of_word, lengths), words, there)
+      loss = (length + word) / len(sentences)
+    adam.apply(tape.gradient(loss, [of_length, of_word]))
+    return loss
+
+  return min(float(update()) for _ in range(150))
+
+
+@pytest.mark.parametrize("sentences, excess", [
+  ([[1, 2], [3, 4]], np.log(2)),
+  ([[1, 2], [2, 1]], np.log(2)),
+  ([[1, 2], [3, 4], [1, 4]], 0.174),
+  ([[1, 2, 3], [2, 3]], 0.0),  # The length tells them apart.
+])
+def test_what_places_that_do_not_know_of_each_other_can_and_cannot_explain(sentences, excess):
+  np.testing.assert_allclose(optimum(sentences) - np.log(len(sentences)), excess, atol=0.01)

@@ -133,12 +133,3 @@ def optimum(sentences, places):
 ])
 def test_what_alignments_can_and_cannot_explain(sentences, excess, places):
   np.testing.assert_allclose(optimum(sentences, places) - np.log(len(sentences)), excess, atol=0.01)
-
-
-def test_word_by_word_a_shift_costs_every_place():
-  # 2 5 6 and 5 6 EOS: three coin tosses, where the text has one.
-  logits = tf.math.log(tf.constant([[{2: 0.5, 5: 0.5}, {5: 0.5, 6: 0.5}, {6: 0.5, 1: 0.5}][place].get(word, 1e-9)
-                                    for place in range(3) for word in range(7)]))
-  logits = tf.repeat(tf.reshape(logits, [1, 3, 7]), 2, 0)  # The marginals: nothing is better.
-  losses = cross_entropy.of_rows(logits, tf.constant([[2, 5, 6], [5, 6, 1]]), tf.ones([2, 3]))
-  np.testing.assert_allclose(tf.reduce_mean(losses), 3 * np.log(2), rtol=1e-5)
