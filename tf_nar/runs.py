@@ -155,11 +155,15 @@ def _read(workdir):
     raise ValueError(
       f"No run at {workdir} (no {CONFIG}); give the --workdir of a bin/train.py, or a model of bin/em.py.")
   with tf.io.gfile.GFile(path) as file:
-    values = json.load(file)
+    return experiment(json.load(file))
+
+
+def experiment(values):
+  """Returns the `config.Experiment` that `dataclasses.asdict` gave; fields that are newer have their defaults."""
   family = models.family(values["family"])
-  values["model"] = config.from_dict(family.Config, values["model"])
-  values["search"] = config.from_dict(family.Search, values["search"])
-  return config.from_dict(config.Experiment, values)
+  parts = {name: config.from_dict(kind, values[name])
+           for name, kind in (("model", family.Config), ("search", family.Search))}
+  return config.from_dict(config.Experiment, values | parts)
 
 
 def _same_model(old, new, workdir):

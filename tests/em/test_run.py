@@ -84,6 +84,19 @@ def test_one_configuration_a_workdir(tmp_path):
   assert len(run.run(more, "", str(tmp_path), stages=Stages(0), **quiet)) == 4
 
 
+def test_goes_on_with_what_an_older_version_began(tmp_path):
+  quiet = dict(tell=lambda text: None)
+  run.run(minuscule.get_config(), "", str(tmp_path), stages=Stages(3, 2, 1), **quiet)
+  path = tmp_path / run.CONFIG
+  values = json.loads(path.read_text())
+  del values["student_from_teacher"], values["student"]["train"]["ema"], values["teacher"]["model"]["net"]["shards"]
+  path.write_text(json.dumps(values))
+  assert len(run.run(minuscule.get_config(), "", str(tmp_path), stages=Stages(0), **quiet)) == 3
+  path.write_text(json.dumps(values))
+  with pytest.raises(ValueError, match="begun with another student_from_teacher"):
+    run.run(dataclasses.replace(minuscule.get_config(), student_from_teacher=True), "", str(tmp_path), **quiet)
+
+
 def test_refuses_no_data(tmp_path):
   with pytest.raises(ValueError, match="give --data_dir"):
     run.run(dataclasses.replace(minuscule.get_config(), data=None), "", str(tmp_path))

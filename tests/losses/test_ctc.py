@@ -9,6 +9,7 @@ from tests.ops import alignments
 from tf_nar import types
 from tf_nar.losses import cross_entropy
 from tf_nar.losses import ctc as loss_lib
+from tf_nar.ops import ctc
 
 WIDTH, PLACES = 3, 4
 # The third has too few places, the fourth no words, the fifth is blank.
@@ -43,9 +44,15 @@ def fused(*learned, weight=WEIGHT):
   return loss_lib.tied_ctc(*learned, **GIVEN, weight=weight)
 
 
+def of_logits(logits, words, count, places):
+  """log p(y | x), float32 [B], of all logits [B, P, V]."""
+  log_prob = tf.nn.log_softmax(logits)
+  of_words = tf.gather(log_prob, words, axis=2, batch_dims=1)
+  return ctc.log_prob(ctc.lattice(of_words, log_prob[..., ctc.BLANK], words, count, places))
+
+
 def plain(states, table, bias, weight=WEIGHT):
-  logits = tf.einsum("bpd,vd->bpv", states, table) + bias
-  found = loss_lib.log_prob(logits, WORDS, COUNT, REAL)
+  found = of_logits(tf.einsum("bpd,vd->bpv", states, table) + bias, **GIVEN)
   return -tf.reduce_sum(tf.gather(weight * found, CAN))
 
 
@@ -80,8 +87,15 @@ def test_impossible_pairs_give_exactly_nothing():
   states = with_gradients(fused, parts())[1].numpy()
   assert not states[2].any() and states[[0, 1, 3]].any((1, 2)).all()
   assert not states[3, 3:].any() and not states[4].any()  # Past the places.
-  logits = tf.constant(alignments.logits(5, PLACES, seed=1))
-  assert np.isneginf(loss_lib.log_prob(logits, WORDS, COUNT, REAL)).tolist() == [False, False, True, False, False]
+
+
+def test_log_prob_is_that_of_all_logits():
+  states, table, bias = parts()
+  found = loss_lib.log_prob(states, table, bias, **GIVEN)
+  np.testing.assert_allclose(
+    tf.gather(found, CAN), tf.gather(of_logits(tf.matmul(states, table, transpose_b=True) + bias, **GIVEN), CAN),
+    rtol=1e-5)
+  assert np.isneginf(found).tolist() == [False, False, True, False, False]
 
 
 @pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16])
@@ -117,7 +131,7 @@ def optimum(sentences, places):
   @tf.function
   def update():
     with tf.GradientTape() as tape:
-      loss = -tf.reduce_mean(loss_lib.log_prob(tf.repeat(logits, len(sentences), 0), *given))
+      loss = -tf.reduce_mean(of_logits(tf.repeat(logits, len(sentences), 0), *given))
     adam.apply_gradients([(tape.gradient(loss, logits), logits)])
     return loss
 

@@ -50,6 +50,16 @@ def test_log_probs_and_gradients_are_those_of_all_words():
   assert_alike(found, with_gradients(plain, parts()), rtol=1e-4, atol=1e-4)
 
 
+def test_exact_log_probs_do_not_round_the_sum():
+  assert_alike([emissions.exact_log_probs(*parts(), LABELS)], [plain(*parts())], rtol=1e-5)
+  # Of all words of a place, what they are of is one.
+  states, table, bias = parts(tf.bfloat16)
+  every = tf.tile(tf.range(WORDS)[None], [ROWS, 1])
+  total = lambda function: tf.reduce_sum(tf.exp(function(states, table, bias, every)), -1)
+  np.testing.assert_allclose(total(emissions.exact_log_probs), 1.0, atol=0.03)
+  assert np.std(total(emissions.exact_log_probs)) <= np.std(total(emissions.gathered_log_probs))
+
+
 def test_bfloat16_is_close():
   found = with_gradients(gathered, parts(tf.bfloat16))
   assert [x.dtype for x in found] == [tf.float32, tf.bfloat16, tf.float32, tf.float32]

@@ -5,10 +5,13 @@ import os
 
 import tensorflow as tf
 
+from tf_nar import config as core_config
+from tf_nar import runs
 from tf_nar.data import atomic
 from tf_nar.data import corpus as data_corpus
 from tf_nar.data import toy
 from tf_nar.em import alternate
+from tf_nar.em import config
 from tf_nar.em import report
 from tf_nar.em import stages as stages_lib
 
@@ -80,16 +83,25 @@ def _same(alternation, data_dir, workdir):
     ValueError: naming what differs.
   """
   manifest = data_corpus.read(data_dir)
-  values = dataclasses.asdict(alternation) | {
-    "data_pairs": manifest.splits["train"].pairs, "data_vocabulary": manifest.vocabulary_sha256}
-  values = json.loads(json.dumps(values))  # As it will be read.
+  text = {"data_pairs": manifest.splits["train"].pairs, "data_vocabulary": manifest.vocabulary_sha256}
+  values = dataclasses.asdict(alternation) | text
   path = os.path.join(workdir, CONFIG)
   if tf.io.gfile.exists(path):
     with tf.io.gfile.GFile(path) as file:
       old = json.load(file)
-    changed = [name for name in values if name not in MAY_CHANGE and values[name] != old.get(name)]
+    then = {name: old.pop(name) for name in text}
+    then |= dataclasses.asdict(_read(old))
+    changed = [name for name in values if name not in MAY_CHANGE and values[name] != then[name]]
     if changed:
       raise ValueError(f"{workdir} was begun with another {' and '.join(changed)}; choose another --workdir, "
                        "or give the same settings to go on.")
   tf.io.gfile.makedirs(workdir)
   atomic.write(path, json.dumps(values, indent=1).encode())
+
+
+def _read(values):
+  """Returns the `config.Alternation` that was written; fields that are newer have their defaults."""
+  parts = {name: runs.experiment(values[name]) for name in ("teacher", "student")}
+  if values["data"] is not None:
+    parts["data"] = core_config.from_dict(toy.Config, values["data"])
+  return core_config.from_dict(config.Alternation, values | parts)

@@ -11,6 +11,7 @@ as slowly on a CPU; and an impossible sentence has a finite price there, and a g
 import tensorflow as tf
 
 from tf_nar.losses import cross_entropy
+from tf_nar.losses import emissions
 from tf_nar.ops import ctc
 
 
@@ -49,10 +50,9 @@ def tied_ctc(states, table, bias, *, words, count, places, weight):
   return empty - tf.reduce_sum(weight * tf.where(can, ctc.log_prob(paths), 0.0))
 
 
-def log_prob(logits, words, count, places):
-  """Returns log p(y | x), float32 [B], of logits float32 [B, P, V]; -inf where y is impossible."""
-  whole = tf.reduce_logsumexp(logits, -1)
-  of_words = tf.gather(logits, words, axis=2, batch_dims=1) - whole[..., None]
-  of_blank = logits[..., ctc.BLANK] - whole
-  found = ctc.log_prob(ctc.lattice(of_words, of_blank, words, count, places))
+def log_prob(states, table, bias, *, words, count, places):
+  """Returns log p(y | x), float32 [B], -inf where y is impossible; args as of `tied_ctc`, not differentiable."""
+  labels = tf.pad(words, [[0, 0], [0, 1]], constant_values=ctc.BLANK)
+  said = emissions.exact_log_probs(states, table, bias, labels)  # [B, P, T + 1]
+  found = ctc.log_prob(ctc.lattice(said[..., :-1], said[..., -1], words, count, places))
   return tf.where(ctc.possible(words, count, places), found, -float("inf"))

@@ -25,10 +25,22 @@ def gathered_log_probs(states, table, bias, labels):
     labels: int32 [B, T].
   """
   table, bias = tf.convert_to_tensor(table), tf.convert_to_tensor(bias)
-  rows = tf.cast(tf.cast(tf.gather(table, labels), states.dtype), tf.float32)  # Rounded as in the logsumexp.
-  logits = tf.matmul(tf.cast(states, tf.float32), rows, transpose_b=True) + tf.gather(bias, labels)[:, None]
-  likely = tf.gather(labels, tf.argmax(logits, -1), batch_dims=1)  # [B, L]
+  logits, likely = _gathered(states, table, bias, labels)
   return logits - log_sums(states, table, bias, likely)[..., None]
+
+
+def exact_log_probs(states, table, bias, labels):
+  """As `gathered_log_probs`, with float32 sums whatever the type of `states`: for scores; not differentiable."""
+  logits, likely = _gathered(states, table, bias, labels)
+  over = logits - tf.reduce_max(logits, -1, keepdims=True)
+  return over + label_log_probs(states, table, bias, likely)[..., None]
+
+
+def _gathered(states, table, bias, labels):
+  """Returns the logits of every label, float32 [B, L, T], and the likeliest label of each place, int32 [B, L]."""
+  rows = tf.cast(tf.cast(tf.gather(table, labels), states.dtype), tf.float32)  # Rounded as in the sums over all words.
+  logits = tf.matmul(tf.cast(states, tf.float32), rows, transpose_b=True) + tf.gather(bias, labels)[:, None]
+  return logits, tf.gather(labels, tf.argmax(logits, -1), batch_dims=1)
 
 
 def log_sums(states, table, bias, likely):

@@ -128,7 +128,8 @@ class Model(keras.Model):
 
   def score(self, src, tgt):
     """Returns log p(y | x), float32 [B]; -inf where the canvas has too few places for y."""
-    return loss_lib.log_prob(self.net.logits(self._states(src)), **_spoken(tgt), places=self.places(src))
+    embed = self.net.embed
+    return loss_lib.log_prob(self._states(src), embed.table, embed.bias, **_spoken(tgt), places=self.places(src))
 
   def translate(self, src, search, rescore=None):
     """One pass; `rescore` maps tokens int32 [B, N, T] to log p float32 [B, N] and ranks the n best."""
