@@ -1,4 +1,4 @@
-"""Makes of a run one SavedModel that translates raw strings, for which only TensorFlow is needed.
+"""Makes of a run one SavedModel that translates raw strings and needs nothing of this project.
 
   python bin/export.py --workdir=runs/nat --out=runs/nat/saved_model
   python bin/export.py --workdir=runs/nat --out=served/1 --set=search.lengths=9 --rescore_with=runs/ar

@@ -18,7 +18,7 @@ def get_config():
   return config.Experiment(
     family="dag",
     model=dag.Config(
-      student.model.net, upsample=4, glance=glancing.Glance(0.5, 0.1, updates=1_600)),
+      student.model.net, upsample=4, glance=glancing.Glance(0.5, 0.1, updates=800)),
     search=dag.Search(method="lookahead"),
     train=student.train,
   )

@@ -2,19 +2,20 @@
 
   python bin/em.py --config=configs/em_glat_ctc_multi30k.py --data_dir=data/multi30k_en_de --workdir=runs/em_glat_ctc
 
-Hours on two CPU cores; the same command goes on after a stop. The student of its first round alone is measured:
-docs/results.md.
+Hours on two CPU cores; the same command goes on after a stop. The student of its first round alone is measured, test
+BLEU 38.9: docs/results.md.
 """
 import dataclasses
 
 from configs import em_multi30k
 from configs import glat_ctc_multi30k
+from tf_nar import config
 
 
 def get_config():
   return dataclasses.replace(
     em_multi30k.get_config(),
-    student=glat_ctc_multi30k.get_config(),
+    student=config.override(glat_ctc_multi30k.get_config(), "train.steps=2640", "model.glance.updates=2400"),
     student_from_teacher=True,
     raw_student=False,  # From scratch it learns too little in so many updates.
   )

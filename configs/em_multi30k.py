@@ -11,13 +11,16 @@ rounds; teacher 39.8 (docs/results.md).
 """
 from configs import ar_multi30k
 from configs import nat_em_multi30k
+from tf_nar import config as core_config
 from tf_nar.em import config
 
 
 def get_config():
+  student = core_config.override(  # From scratch, and of one rate to the end, which the next round goes on from.
+    nat_em_multi30k.get_config(), "train.steps=2400", "train.optimizer.cooldown=0", "train.average=10")
   return config.Alternation(
     teacher=ar_multi30k.get_config(),
-    student=nat_em_multi30k.get_config(),
+    student=student,
     rounds=3,  # The first is plain distillation.
     nbest=5,
     nbest_alpha=1.4,  # Else all is too short.

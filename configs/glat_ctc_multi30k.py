@@ -14,5 +14,5 @@ from tf_nar.ops import glancing
 
 def get_config():
   plain = ctc_multi30k.get_config()
-  glance = glancing.Glance(start=0.5, end=0.3, updates=plain.train.steps)
-  return dataclasses.replace(plain, model=dataclasses.replace(plain.model, glance=glance))
+  return dataclasses.replace(
+    plain, model=dataclasses.replace(plain.model, glance=glancing.Glance(updates=1_200)))

@@ -15,7 +15,7 @@ def get_config():
   student = nat_em_multi30k.get_config()  # Nets and updates of the same size, to compare.
   return config.Experiment(
     family="glat",
-    model=glat.Config(student.model.net, glance=glancing.Glance(updates=student.train.steps)),
+    model=glat.Config(student.model.net, glance=glancing.Glance(updates=1_200)),
     search=glat.Search(odd=False),  # As the paper; search.odd=True says no word twice in a row.
     train=student.train,
   )

@@ -3,8 +3,9 @@
   python bin/train.py --config=configs/nat_em_multi30k.py --data_dir=data/multi30k_en_de \\
       --workdir=runs/student
 
-That trains on the text as it came; configs/em_multi30k.py trains it on what a teacher makes of it.
-Measured: docs/results.md.
+That trains on the text as it came; configs/em_multi30k.py trains it on what a teacher makes of it. The budget is for a
+student that begins with its teacher's weights (--warm_start); from scratch it takes several times as many updates.
+Measured with --warm_start, test BLEU 29.0 on raw text and 33.2 on distilled: docs/results.md.
 """
 import dataclasses
 
@@ -19,14 +20,12 @@ def get_config():
     model=nat_em.Config(dataclasses.replace(transformer.TINY, dropout=0.2)),
     search=nat_em.Search(odd=True),
     train=config.Train(
-      steps=2_400,
+      steps=1_440,
       tokens_per_batch=4_096,
       max_length=64,
-      optimizer=config.Optimizer(learning_rate=0.0025, warmup=800),
+      optimizer=config.Optimizer(learning_rate=0.0025, warmup=800, cooldown=240),
       log_every=60,
       validate_every=120,  # About an epoch.
       patience=15,
-      keep=10,
-      average=10,
     ),
   )

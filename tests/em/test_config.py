@@ -6,8 +6,10 @@ from tf_nar import config as config_lib
 from tf_nar.em import config
 from tf_nar.layers import transformer
 from tf_nar.models import ar
+from tf_nar.models import ctc
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
+from tf_nar.ops import glancing
 
 TEACHER = config_lib.Experiment("ar", ar.Config(), ar.Search(beam=5))
 STUDENT = config_lib.Experiment("nat_em", nat_em.Config(), nat_em.Search())
@@ -20,6 +22,9 @@ def test_candidates_are_sought_with_a_beam_as_wide_as_their_number():
 def test_budget_of_later_rounds():
   assert config.budget(TEACHER, 0) == TEACHER
   assert config.budget(TEACHER, 7).train == dataclasses.replace(TEACHER.train, steps=7)
+  glances = config_lib.Experiment(
+    "ctc", ctc.Config(glance=glancing.Glance(updates=1_500)), ctc.Search(), config_lib.Train(steps=2_000))
+  assert config.budget(glances, 400).model.glance == glancing.Glance(updates=300)
 
 
 def test_settings_are_overridden_by_name():

@@ -60,6 +60,15 @@ def test_exact_log_probs_do_not_round_the_sum():
   assert np.std(total(emissions.exact_log_probs)) <= np.std(total(emissions.gathered_log_probs))
 
 
+def test_log_probs_at_a_place():
+  states, table, bias = parts()
+  word, log_prob = (x[..., 0] for x in emissions.top_words(states, table, bias, 1))
+  at = emissions.log_probs_at(states, table, bias, word, log_prob)
+  expected = plain(states, table, bias)
+  for place in range(PLACES):
+    np.testing.assert_allclose(at(tf.constant(place), LABELS), expected[:, place], rtol=1e-5)
+
+
 def test_bfloat16_is_close():
   found = with_gradients(gathered, parts(tf.bfloat16))
   assert [x.dtype for x in found] == [tf.float32, tf.bfloat16, tf.float32, tf.float32]

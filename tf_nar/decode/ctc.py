@@ -16,7 +16,6 @@ import tensorflow as tf
 from tf_nar import types
 from tf_nar.decode import argmax
 from tf_nar.ops import ctc
-from tf_nar.ops import words as words_lib
 
 _NEVER = -float("inf")
 
@@ -46,16 +45,25 @@ def greedy(word, log_prob, places, *, longest):
   return _ended(tokens, tf.where(places > 0, score, _NEVER)[:, None])
 
 
-def prefix_beam(logits, places, *, beam, nbest, longest, forbid=(), bonus=0.0):
+def reach(beam):
+  """How many of the likeliest words of a place a beam may need.
+
+  Of the best 2K at most K - 1 make a prefix that lives already and one repeats the last: K are left.
+  """
+  return 2 * beam
+
+
+def prefix_beam(ids, best, log_prob, places, *, beam, nbest, longest, bonus=0.0):
   """Finds the `nbest` likeliest sentences among those whose prefixes stay in the beam.
 
   Args:
-    logits: float32 [B, P, V].
+    ids, best: of each place the likeliest words that may be said, `reach(beam)` of them or all that there are, without
+      the blank, and their log p, int32 and float32 [B, P, kept].
+    log_prob: maps a place, int32 [], and words, the blank too, int32 [B, N], to their log p there, float32 [B, N].
     places: int32 [B], how many of the P places are real; 0 for a blank row.
     beam: K, how many prefixes live.
     nbest: N, how many candidates to return, up to `beam`.
     longest: the most words of a sentence.
-    forbid: ids that are never said.
     bonus: what each word adds to a sentence's log p, in nats.
 
   Returns:
@@ -67,17 +75,11 @@ def prefix_beam(logits, places, *, beam, nbest, longest, forbid=(), bonus=0.0):
   """
   if not 1 <= nbest <= beam:
     raise ValueError(f"prefix_beam needs 1 <= nbest <= beam, got nbest={nbest}, beam={beam}; raise beam.")
-  whole = tf.reduce_logsumexp(logits, -1)  # [B, P]
-  # Of the best 2K words at most K - 1 make a prefix that lives already and one repeats the last: K are left.
-  kept = min(2 * beam, logits.shape[-1])
-  best, ids = tf.math.top_k(words_lib.without(logits, (*forbid, ctc.BLANK)), kept)  # [B, P, kept]
-  best -= whole[..., None]
-  width = tf.minimum(tf.shape(logits)[1], longest)
+  batch, width = tf.shape(ids)[0], tf.minimum(tf.shape(ids)[1], longest)
 
   def place(t, old):
     last = _last(old)
-    again = tf.gather(logits[:, t], last, batch_dims=1) - whole[:, t, None]  # [B, K]
-    blank = logits[:, t, ctc.BLANK, None] - whole[:, t, None]  # [B, 1]
+    again, blank = tf.split(log_prob(t, tf.pad(last, [[0, 0], [0, 1]], constant_values=ctc.BLANK)), [beam, 1], 1)
     stays, grows = _next(old, last, again, blank, best[:, t], ids[:, t], bonus)
     new = _kept_best(old, stays, grows, ids[:, t])
     inside = t < places
@@ -85,7 +87,7 @@ def prefix_beam(logits, places, *, beam, nbest, longest, forbid=(), bonus=0.0):
     return t + 1, _Beam(*(choose(*pair) for pair in zip(new, old, strict=True)))
 
   going = lambda t, _: t < tf.reduce_max(places)
-  _, found = tf.while_loop(going, place, (tf.constant(0), _start(tf.shape(logits)[0], beam, width)))
+  _, found = tf.while_loop(going, place, (tf.constant(0), _start(batch, beam, width)))
   score, order = tf.math.top_k(_both(found.blank, found.word), nbest)
   tokens = tf.gather(found.words, order, batch_dims=1)
   return _ended(tokens, tf.where(places[:, None] > 0, score, _NEVER))

@@ -69,6 +69,11 @@ def nbest_search(alternation):
 
 
 def budget(experiment, steps):
-  """Returns the experiment with another number of updates; 0 leaves it."""
-  train = dataclasses.replace(experiment.train, steps=steps) if steps else experiment.train
-  return dataclasses.replace(experiment, train=train)
+  """Returns the experiment with another number of updates, glancing fading over the same share; 0 leaves it."""
+  if not steps:
+    return experiment
+  model, train = experiment.model, dataclasses.replace(experiment.train, steps=steps)
+  if getattr(model, "glance", None):
+    updates = max(1, model.glance.updates * steps // experiment.train.steps)
+    model = dataclasses.replace(model, glance=dataclasses.replace(model.glance, updates=updates))
+  return dataclasses.replace(experiment, model=model, train=train)

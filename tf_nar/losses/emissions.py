@@ -36,6 +36,26 @@ def exact_log_probs(states, table, bias, labels):
   return over + label_log_probs(states, table, bias, likely)[..., None]
 
 
+def log_probs_at(states, table, bias, word, log_prob):
+  """Returns a map of a place, int32 [], and words int32 [B, N], to their log p there, float32 [B, N].
+
+  Args:
+    states: float [B, L, D].
+    table: float32 [V, D].
+    bias: float32 [V].
+    word, log_prob: of each place a word and its log p, int32 and float32 [B, L], as `top_words` finds the best.
+  """
+  rows = lambda words: tf.cast(tf.cast(tf.gather(table, words), states.dtype), tf.float32)
+  states, known = tf.cast(states, tf.float32), rows(word)
+  whole = tf.einsum("bld,bld->bl", states, known) + tf.gather(bias, word) - log_prob
+
+  def found(place, words):
+    logits = tf.einsum("bd,bnd->bn", states[:, place], rows(words)) + tf.gather(bias, words)
+    return logits - whole[:, place, None]
+
+  return found
+
+
 def _gathered(states, table, bias, labels):
   """Returns the logits of every label, float32 [B, L, T], and the likeliest label of each place, int32 [B, L]."""
   rows = tf.cast(tf.cast(tf.gather(table, labels), states.dtype), tf.float32)  # Rounded as in the sums over all words.
@@ -78,6 +98,7 @@ def top_words(states, table, bias, count, forbid=(), shards=1):
     count, forbid: as `words.best` takes them.
     shards: into how many the words are cut, to be looked through beside each other.
   """
+  count = min(count, table.shape[0])
   ends = [table.shape[0] * i // shards for i in range(shards + 1)]
   # Rows of a tensor are cut off without copying them.
   parts = [(a, _of_chunks(table[a:b], bias[a:b], states.dtype), [w - a for w in forbid if a <= w < b])

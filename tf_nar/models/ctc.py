@@ -26,6 +26,7 @@ from tf_nar.decode import length_parallel
 from tf_nar.layers import parallel
 from tf_nar.layers import transformer
 from tf_nar.losses import ctc as loss_lib
+from tf_nar.losses import emissions
 from tf_nar.ops import ctc
 from tf_nar.ops import glancing
 from tf_nar.ops import masking
@@ -137,9 +138,11 @@ class Model(keras.Model):
     if search.beam == 1:
       found = search_lib.greedy(*self.net.best_words(states, _UNSAID), places, longest=longest)
     else:
+      ids, best = self.net.top_words(states, search_lib.reach(search.beam), (*_UNSAID, ctc.BLANK))
+      log_prob = emissions.log_probs_at(
+        states, self.net.embed.table, self.net.embed.bias, ids[..., 0], best[..., 0])
       found = search_lib.prefix_beam(
-        self.net.logits(states), places, beam=search.beam, nbest=search.nbest, longest=longest, forbid=_UNSAID,
-        bonus=search.bonus)
+        ids, best, log_prob, places, beam=search.beam, nbest=search.nbest, longest=longest, bonus=search.bonus)
     return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
 
   def _states(self, src):
