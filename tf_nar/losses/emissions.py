@@ -31,6 +31,7 @@ def gathered_log_probs(states, table, bias, labels):
 
 def exact_log_probs(states, table, bias, labels):
   """As `gathered_log_probs`, with float32 sums whatever the type of `states`: for scores; not differentiable."""
+  table, bias = tf.convert_to_tensor(table), tf.convert_to_tensor(bias)
   logits, likely = _gathered(states, table, bias, labels)
   over = logits - tf.reduce_max(logits, -1, keepdims=True)
   return over + label_log_probs(states, table, bias, likely)[..., None]
@@ -45,22 +46,27 @@ def log_probs_at(states, table, bias, word, log_prob):
     bias: float32 [V].
     word, log_prob: of each place a word and its log p, int32 and float32 [B, L], as `top_words` finds the best.
   """
-  rows = lambda words: tf.cast(tf.cast(tf.gather(table, words), states.dtype), tf.float32)
-  states, known = tf.cast(states, tf.float32), rows(word)
-  whole = tf.einsum("bld,bld->bl", states, known) + tf.gather(bias, word) - log_prob
+  rows = lambda words: _rows(table, words, states.dtype)
+  at = tf.cast(states, tf.float32)
+  sums = tf.einsum("bld,bld->bl", at, rows(word)) + tf.gather(bias, word) - log_prob
 
   def found(place, words):
-    logits = tf.einsum("bd,bnd->bn", states[:, place], rows(words)) + tf.gather(bias, words)
-    return logits - whole[:, place, None]
+    logits = tf.einsum("bd,bnd->bn", at[:, place], rows(words)) + tf.gather(bias, words)
+    return logits - sums[:, place, None]
 
   return found
 
 
 def _gathered(states, table, bias, labels):
   """Returns the logits of every label, float32 [B, L, T], and the likeliest label of each place, int32 [B, L]."""
-  rows = tf.cast(tf.cast(tf.gather(table, labels), states.dtype), tf.float32)  # Rounded as in the sums over all words.
-  logits = tf.matmul(tf.cast(states, tf.float32), rows, transpose_b=True) + tf.gather(bias, labels)[:, None]
+  logits = tf.matmul(tf.cast(states, tf.float32), _rows(table, labels, states.dtype), transpose_b=True)
+  logits += tf.gather(bias, labels)[:, None]
   return logits, tf.gather(labels, tf.argmax(logits, -1), batch_dims=1)
+
+
+def _rows(table, words, dtype):
+  """Returns the rows of `words`, float32, rounded as the products with all words round them."""
+  return tf.cast(tf.cast(tf.gather(table, words), dtype), tf.float32)
 
 
 def log_sums(states, table, bias, likely):
