@@ -36,7 +36,7 @@ class Translation(NamedTuple):
 
   tokens: tf.Tensor  # int32 [B, N, T]: words, EOS, then PAD.
   score: tf.Tensor  # float32 [B, N]: what the search ranked by, higher is better.
-  passes: tf.Tensor  # int32 []: decoder passes spent, the unit of NAR cost.
+  passes: tf.Tensor  # int32 []: decoder passes spent, the unit of NAR cost; a teacher's that ranks counts.
 
 
 class Trace(NamedTuple):

@@ -1,5 +1,6 @@
 """What every model family must do, whoever wrote it."""
 import functools
+import os
 
 import keras
 import numpy as np
@@ -11,6 +12,9 @@ from tf_nar import config
 from tf_nar import models
 from tf_nar import runs
 from tf_nar import types
+from tf_nar.evaluate import corpus
+from tf_nar.evaluate import tracing
+from tf_nar.export import saved_model
 from tf_nar.layers import shards
 from tf_nar.train import optimizer
 from tf_nar.train import step as step_lib
@@ -194,6 +198,15 @@ def test_compiled_equals_eager(name):
     for graph in (found, static):
       assert_same_translation(spoken(graph, row), spoken(eager, row))
   assert int(found.passes) == int(static.passes) == int(eager.passes)
+
+
+def test_exported_equals_live(name, tmp_path):
+  model, search, out = tiny(name), families.TINY[name].search, str(tmp_path / "out")
+  run = runs.Run(config.Experiment(name, model.config, search), model, families.VOCAB, str(tmp_path))
+  trace = tracing.searcher(model, search) if hasattr(model, "trace") else None
+  # Another process compares all that the SavedModel has with what the run says, or this raises.
+  saved_model.export(run, corpus.searcher(model, search), out, trace=trace)
+  assert os.listdir(tmp_path) == ["out"] and tf.saved_model.contains_saved_model(out)
 
 
 def test_score_is_a_log_probability_of_each_sentence(name):

@@ -51,17 +51,19 @@ def run(script, lengths=((4,),), **options):
   return found, trace, [call[0] for call in calls]
 
 
-@pytest.mark.parametrize("words, passes, counts", [
-  (10, 4, [10, 7, 5, 2]),
-  (10, 10, [10, 9, 8, 7, 6, 5, 4, 3, 1, 1]),
-  (3, 10, [3, 2, 2, 2, 1, 1, 1, 1, 1, 1]),
-  (1, 3, [1, 1, 1]),
-  (10, 1, [10]),
+@pytest.mark.parametrize("words, passes, least, counts", [
+  (10, 4, 1, [10, 7, 5, 2]),
+  (10, 10, 1, [10, 9, 8, 7, 6, 5, 4, 3, 1, 1]),
+  (10, 10, 0, [10, 9, 8, 7, 6, 5, 4, 3, 1, 0]),
+  (3, 10, 1, [3, 2, 2, 2, 1, 1, 1, 1, 1, 1]),
+  (3, 10, 0, [3, 2, 2, 2, 1, 1, 1, 0, 0, 0]),
+  (1, 3, 1, [1, 1, 1]),
+  (10, 1, 1, [10]),
 ])
-def test_so_many_are_masked(words, passes, counts):
-  assert mask_predict.masked(passes, 12)[:, words].tolist() == counts
+def test_so_many_are_masked(words, passes, least, counts):
+  assert mask_predict.masked(passes, 12, least)[:, words].tolist() == counts
   script = [[(5 + t % 5, 0.5)] * words for t in range(passes)]
-  _, _, calls = run(script, [[words]])
+  _, _, calls = run(script, [[words]], least=least)
   assert [call.count(MASK) for call in calls] == counts
 
 
@@ -127,7 +129,7 @@ def test_a_rescorer_ranks_what_is_cut_with_a_length_penalty():
   predict, _ = scripted(*script)
   found, trace = mask_predict.mask_predict(
     predict, canvas([[1, 4, 0]]), rescore, passes=1, longest=4, alpha=1.0)
-  assert seen == [[[[5, EOS, 0, 0, 0], [5, EOS, 0, 0, 0], [0] * 5]]]
+  assert seen == [[[[5, EOS, 0, 0, 0], [5, EOS, 0, 0, 0], [0] * 5]]] and found.passes == 2  # The teacher's counts.
   np.testing.assert_allclose(found.score, [[-3 / (7 / 6), -3 / (7 / 6), -np.inf]])
   assert np.count_nonzero(trace.said[0, :, 0], -1).tolist() == [1, 4, 0]
 

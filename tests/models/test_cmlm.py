@@ -110,3 +110,8 @@ def test_a_rescorer_ranks_the_candidates(model):
 def test_search_refuses(change, got):
   with pytest.raises(ValueError, match=f"search.passes and search.lengths are at least 1; got {got}"):
     cmlm.Search(**change)
+
+
+def test_search_refuses_another_schedule():
+  with pytest.raises(ValueError, match="search.least is 1, as the paper's program counts, or 0, as fairseq's; got 2"):
+    cmlm.Search(least=2)

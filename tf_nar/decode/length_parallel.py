@@ -71,7 +71,7 @@ def length_parallel(fill, lengths, rescore=None, *, alpha):
 
   Returns:
     A `Translation` of T + 1 places, best candidate first, of equals the first. `passes` is 1, for the call of
-    `fill`.
+    `fill`, or 2 with a teacher's.
   """
   batch, count = tf.unstack(tf.shape(lengths))
   tokens, score = fill(tf.reshape(lengths, [-1]))
@@ -85,8 +85,8 @@ def length_parallel(fill, lengths, rescore=None, *, alpha):
 
 
 def ranked(found, rescore, *, alpha):
-  """Returns a `Translation` whose candidates `rescored` has put in order."""
-  return _sorted(found.tokens, rescored(found.tokens, rescore, alpha=alpha), found.passes)
+  """Returns a `Translation` whose candidates `rescored` has put in order, by one more pass: the teacher's."""
+  return _sorted(found.tokens, rescored(found.tokens, rescore, alpha=alpha), found.passes + 1)
 
 
 def rescored(tokens, rescore, *, alpha):

@@ -4,6 +4,7 @@ Pass t = 0, ..., T - 1 of a target of N words masks the n_t least likely ones an
 
   n_0 = N,   n_t = max(1, floor(N (1 - t / T)))
 
+fairseq's program counts without the max, so that its last passes may say nothing again.
 The log p of a word stays that of the pass that said it. `rewrite` is the variant of Huang et al. (CMLMC, ICLR 2022):
 each pass replaces all words and their log p, those it saw too; its model was trained to say them.
 """
@@ -17,7 +18,7 @@ from tf_nar.ops import choice
 from tf_nar.ops import masking
 
 
-def mask_predict(predict, canvas, rescore=None, *, passes, longest, rewrite=False, alpha):
+def mask_predict(predict, canvas, rescore=None, *, passes, longest, least=1, rewrite=False, alpha):
   """Fills the candidates of all sentences together, in exactly `passes` passes, and ranks them.
 
   # Differs: the paper's program, as this, ranks by the mean of all N places; what is after the first EOS is cut
@@ -29,9 +30,9 @@ def mask_predict(predict, canvas, rescore=None, *, passes, longest, rewrite=Fals
     canvas: int32 [B, N, T], MASK in the length of each candidate, PAD past it; all PAD is a blank row.
     rescore: maps tokens int32 [B, N, T + 1] to log p float32 [B, N]; None ranks by the mean log p of a word.
     passes: how often `predict` is called, at least 1.
-    rewrite: see the module.
-    alpha: the exponent of the length penalty of `rescore`.
     longest: the most words of a candidate.
+    least, rewrite: see `masked` and the module.
+    alpha: the exponent of the length penalty of `rescore`.
 
   Returns:
     A `Translation` of T + 1 places, and its `Trace`.
@@ -53,7 +54,7 @@ def mask_predict(predict, canvas, rescore=None, *, passes, longest, rewrite=Fals
     return seen, tf.where(written, word, said), tf.where(written, sure, log_prob)
 
   start = canvas, canvas, tf.zeros(tf.shape(canvas))
-  seen, said, log_prob = tf.scan(one_pass, tf.constant(masked(passes, longest)), start)  # [P, B*N, T] each
+  seen, said, log_prob = tf.scan(one_pass, tf.constant(masked(passes, longest, least)), start)  # [P, B*N, T] each
 
   tokens = tf.reshape(argmax.finish(said[-1]), [shape[0], shape[1], shape[2] + 1])
   if rescore is None:
@@ -65,16 +66,17 @@ def mask_predict(predict, canvas, rescore=None, *, passes, longest, rewrite=Fals
   score, order = tf.math.top_k(score, shape[1])  # [B, N]; of equals the first.
   tokens, seen, said = (
     tf.gather(x, order, batch_dims=1) for x in (tokens, _by_candidate(seen, shape), _by_candidate(said, shape)))
-  return types.Translation(tokens, score, tf.constant(passes)), types.Trace(seen, said)
+  return types.Translation(tokens, score, tf.constant(passes + (rescore is not None))), types.Trace(seen, said)
 
 
-def masked(passes, longest):
+def masked(passes, longest, least=1):
   """Returns n_t above, how many words each pass says, of N words: int32 [T, longest + 1].
 
+  No pass says fewer than `least`: 1 as the paper's program, 0 as fairseq's.
   In the float64 of the paper's program, which counts: floor(10 (1 - 8 / 10)) is 1 in it. A TPU has none, hence a table.
   """
   share = 1 - np.arange(passes) / passes
-  return np.maximum(np.floor(share[:, None] * np.arange(longest + 1)), 1).astype(np.int32)
+  return np.maximum(np.floor(share[:, None] * np.arange(longest + 1)), least).astype(np.int32)
 
 
 def _by_candidate(steps, shape):

@@ -70,7 +70,7 @@ def quality(hypotheses, said, references, vocab):
   yield report.Row(f"chrf_{kind}", *bleu.chrf(hypotheses, references))
   value, signature = bleu.bleu(once_text, references, tokenized=vocab.tokenized)
   yield report.Row(f"bleu_{kind}_deduplicated", value, f"{signature}, adjacent equal model tokens said once")
-  for name, ids, text, when in (("", said, hypotheses, "as translated"),
+  for name, ids, text, when in (("", said, hypotheses, "after what the search itself merges"),
                                 ("_deduplicated", once, once_text, "adjacent equal model tokens said once")):
     yield report.Row(f"repetition_tokens{name}", repetition.repetition(ids),
                      f"share of model tokens equal to the one before, {when}")
@@ -82,7 +82,7 @@ def quality(hypotheses, said, references, vocab):
 
 def _cost(meter, sentences, tokens_per_batch):
   yield report.Row("sentences", sentences, "lines of the test set, empty ones included")
-  yield report.Row("passes", meter.passes / max(meter.calls, 1), "decoder passes a batch, mean over batches")
+  yield report.Row("passes", meter.passes / max(meter.calls, 1), "decoder passes a batch, a ranking teacher's too, mean over batches")
   rate = sentences / meter.seconds if meter.seconds else 0.0
   yield report.Row("sentences_per_second", rate,
                    f"wall clock of the search and the copy back, after one warm-up call; sorted by length, "

@@ -43,12 +43,15 @@ class Config:
 class Search:
   passes: int = 10  # Of the decoder, T in the paper; the first sees nothing but masks.
   lengths: int = 5  # Length candidates: the likeliest classes.
+  least: int = 1  # Words that a pass says again at least; 0 counts as fairseq's program.
   rewrite: bool = False  # Each pass replaces all words (CMLMC), for a model that learned to say seen words too.
   alpha: float = 0.6  # Length penalty of rescoring, as in the teacher's beam.
 
   def __post_init__(self):
     if self.passes < 1 or self.lengths < 1:
       raise ValueError(f"search.passes and search.lengths are at least 1; got {self.passes} and {self.lengths}.")
+    if self.least not in (0, 1):
+      raise ValueError(f"search.least is 1, as the paper's program counts, or 0, as fairseq's; got {self.least}.")
 
   def wide(self, count):
     """Returns the search that says at least `count` candidates."""
@@ -111,4 +114,5 @@ class Model(keras.Model):
 
     canvas = tf.where(tf.sequence_mask(lengths, places), types.MASK, types.PAD)
     return mask_predict.mask_predict(
-      predict, canvas, rescore, passes=search.passes, longest=longest, rewrite=search.rewrite, alpha=search.alpha)
+      predict, canvas, rescore, passes=search.passes, longest=longest, least=search.least, rewrite=search.rewrite,
+      alpha=search.alpha)
