@@ -51,6 +51,7 @@ def evaluate():
   run = runs.load(WORKDIR.value, SET.value)
   rescore = rescoring.by(runs.load(RESCORE_WITH.value), run, run.experiment.search) if RESCORE_WITH.value else None
   search = corpus.searcher(run.model, run.experiment.search, rescore)
+  beside = baseline(run, sources) if SPEED_BESIDE.value else None
   longest = run.experiment.model.net.max_length
   with progress.Progress("translate", total=len(sources)) as bar:
     hypotheses, rows = testset.measure(
@@ -58,8 +59,8 @@ def evaluate():
         tokens_per_batch=corpus.places(run.experiment.search, TOKENS.value))
   rows += testset.surprise(corpus.scorer(run.model), run.vocab, sources, references,
                            tokens_per_batch=TOKENS.value, longest=longest)
-  if SPEED_BESIDE.value:
-    rows += speed(search, run, sources)
+  if beside:
+    rows += speed(search, run, beside, sources)
   print(report.table(rows))
   path = OUTPUT.value or os.path.join(WORKDIR.value, "report.json")
   with lines.writing(f"{os.path.splitext(path)[0]}.hypotheses.txt") as write:
@@ -71,16 +72,22 @@ def evaluate():
                              "speed_beside": SPEED_BESIDE.value})
 
 
-def speed(search, run, sources):
-  """Returns the rows of the speed beside another run."""
+def baseline(run, sources):
+  """Returns the run to measure speed beside, before hours are spent on what it would refuse."""
   other = runs.load(SPEED_BESIDE.value, BESIDE_SET.value)
   if other.vocab.sha256 != run.vocab.sha256:
     raise ValueError(f"--speed_beside={SPEED_BESIDE.value} has another vocabulary than {run.workdir}; give a run of "
                      "the same data.")
+  testset.check_speed(sources)
+  return other
+
+
+def speed(search, run, other, sources):
+  """Returns the rows of the speed beside another run."""
   name = f"{other.experiment.family} {dataclasses.asdict(other.experiment.search)}"
-  baseline = corpus.searcher(other.model, other.experiment.search)
+  theirs = corpus.searcher(other.model, other.experiment.search)
   longest = min(each.experiment.model.net.max_length for each in (run, other))
-  return list(testset.speed(search, baseline, name, run.vocab, sources, longest=longest))
+  return list(testset.speed(search, theirs, name, run.vocab, sources, longest=longest))
 
 
 def main(argv):

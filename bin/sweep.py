@@ -50,21 +50,25 @@ def sweep():
   """Measures every combination of the flags' values and prints them."""
   pairs = list(lines.paired(SOURCE.value, REFERENCE.value))
   sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
-  run = runs.load(WORKDIR.value, SET.value)
-  searches = {options: config.override(run.experiment, *options).search for options in combinations(TRY.value)}
-  several = run.experiment.search.wide(2)  # For --try may compare ranked candidates with a single one.
-  rescore = rescoring.by(runs.load(RESCORE_WITH.value), run, several) if RESCORE_WITH.value else None
+  run = runs.load(WORKDIR.value, [each for each in SET.value if not each.startswith("search.")])
+  searches = {options: config.override(run.experiment, *SET.value, *options).search
+              for options in combinations(TRY.value)}
+  # Ranked ones may be compared with one that says a single candidate.
+  several = next((search for search in searches.values() if search.wide(2) == search), run.experiment.search)
+  teacher_score = rescoring.by(runs.load(RESCORE_WITH.value), run, several) if RESCORE_WITH.value else None
+  ranked = {options: teacher_score if search.wide(2) == search else None for options, search in searches.items()}
   systems = []
   with progress.Progress("translate", total=len(sources) * len(searches)) as bar:
     for options, search in searches.items():
       _, rows = testset.measure(
-        corpus.searcher(run.model, search, rescore), run.vocab, sources, references, progress=bar.advance,
+        corpus.searcher(run.model, search, ranked[options]), run.vocab, sources, references, progress=bar.advance,
         tokens_per_batch=corpus.places(search, TOKENS.value), longest=run.experiment.model.net.max_length)
       systems.append(comparison.system(" ".join(options), rows))
   print(comparison.table(systems))
   best = max(systems, key=comparison.bleu)
-  chosen = [*SET.value, *best.name.split()]
-  chosen = [f"--set={option}" for option in chosen] + [f"--rescore_with={RESCORE_WITH.value}"] * bool(rescore)
+  options = tuple(best.name.split())
+  chosen = [f"--set={option}" for option in (*SET.value, *options)]
+  chosen += [f"--rescore_with={RESCORE_WITH.value}"] * bool(ranked[options])
   print(f"\nMost BLEU, {comparison.bleu(best):.2f}: {' '.join(chosen)}")
 
 

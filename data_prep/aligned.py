@@ -42,6 +42,7 @@ def align(data_dir, out, iterations=5, learn_pairs=500_000):
   if iterations < 1 or learn_pairs < 0:
     raise ValueError(f"--iterations is at least 1 and --learn_pairs at least 0, which is all; got {iterations} and "
                      f"{learn_pairs}.")
+  corpus.refuse(out)
   manifest = corpus.read(data_dir)
   total = manifest.splits["train"].pairs
   step = -(-total // learn_pairs) if learn_pairs else 1

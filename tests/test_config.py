@@ -73,7 +73,12 @@ def test_overrides_are_applied_at_once():
     ("model.smoothing=low", r"wants float, as 0.1; got 'low'"),
     ("train.optimizer.schedule=cosine", r"optimizer.schedule is one of inverse_sqrt, nat_em; got 'cosine'"),
     ("train.average_of=worst", r"train.average_of is one of last, best; got 'worst'"),
-    ("train.optimizer.cooldown=-1", r"optimizer.cooldown is a number of updates, 0 for none; got -1"),
+    ("train.optimizer.cooldown=-1", r"optimizer.cooldown is at least 0; got -1"),
+    ("train.optimizer.accumulate=0", r"optimizer.accumulate is at least 1; got 0"),
+    ("train.steps=0", r"train.steps is at least 1; got 0"),
+    ("train.validate_every=0", r"train.validate_every is at least 1; got 0"),
+    ("train.average=0", r"train.average is at least 1; got 0"),
+    ("train.patience=-1", r"train.patience is at least 0; got -1"),
     ("train.average=11", r"train.average \(11\) needs that many checkpoints, but train.keep is 10"),
 ])
 def test_override_refuses(assignment, message):

@@ -174,11 +174,18 @@ def test_refuses_pairs_without_places(tmp_path, changes, message):
   folder = folders.make(tmp_path / "data", pairs)
   with pytest.raises(ValueError, match=message):
     fit.fit(experiment("ar", **changes), folder, str(tmp_path / "run"))
+  assert not (tmp_path / "run").exists()  # Or it would refuse what mends it.
 
 
-def test_refuses_a_warm_start_that_is_no_run(data, tmp_path):
-  with pytest.raises(ValueError, match="has no weights.npz: its training has not saved a model yet"):
-    fit.fit(experiment("ar"), data, str(tmp_path / "run"), warm_start=str(tmp_path))
+@pytest.mark.parametrize("name, options, message", [
+  ("ar", lambda folder: dict(warm_start=folder), "has no weights.npz: its training has not saved a model yet"),
+  ("nat_fertility", lambda _: {}, "has no fertilities, which the model learns from"),
+])
+def test_a_refused_training_leaves_no_folder(tmp_path, name, options, message):
+  plain = folders.make(tmp_path / "data", folders.random_pairs(9, longest=11))
+  with pytest.raises(ValueError, match=message):
+    fit.fit(experiment(name), plain, str(tmp_path / "run"), **options(str(tmp_path)))
+  assert not (tmp_path / "run").exists()
 
 
 class Echo:

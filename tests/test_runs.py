@@ -91,7 +91,7 @@ def test_untrained_run(tmp_path, untrained):
 
 @pytest.mark.parametrize("experiment, vocab, message", [
   (EXPERIMENT, OTHER_VOCAB, "was trained with another vocabulary; choose another --workdir"),
-  (dataclasses.replace(EXPERIMENT, family="nat_em", model=nat_em.Config(families.NET)), VOCAB,
+  (config.Experiment("nat_em", nat_em.Config(families.NET), nat_em.Search()), VOCAB,
    r"holds a run with another family: ar; asked for was nat_em\. Choose another --workdir"),
   (resized(ffn=24), VOCAB, r"holds a run with another model: Config\(.*ffn=32.*asked for was Config\(.*ffn=24"),
 ])
@@ -100,6 +100,22 @@ def test_a_folder_keeps_its_run(tmp_path, untrained, experiment, vocab, message)
     runs.create(experiment, vocab, str(tmp_path))
   assert json.loads((tmp_path / runs.CONFIG).read_text())["model"]["net"]["ffn"] == 32
   assert vocab_lib.load(str(tmp_path)).sha256 == VOCAB.sha256
+
+
+@pytest.mark.parametrize("change, message", [
+  (dict(family="nat_em"), r"family=nat_em goes with a model of nat_em.Config, not of ar.Config; take a config of that"),
+  (dict(search=nat_em.Search()), r"family=ar goes with a search of ar.Search, not of one_pass.Search; take a config"),
+])
+def test_the_parts_are_of_one_family(tmp_path, change, message):
+  with pytest.raises(ValueError, match=message):
+    runs.create(dataclasses.replace(EXPERIMENT, **change), VOCAB, str(tmp_path / "run"))
+  assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("override", ["family=nat_em", "model.net.heads=1", "train.steps=3"])
+def test_what_was_trained_is_not_overridden(finished, override):
+  with pytest.raises(ValueError, match=f"is trained; --set changes its search, as search.alpha=1.0, and not {override}"):
+    runs.load(finished.workdir, ["search.beam=1", override])
 
 
 @pytest.mark.parametrize("model, missing", [

@@ -14,6 +14,13 @@ def _choice(name, value, choices):
     raise ValueError(f"{name} is one of {', '.join(choices)}; got {value!r}.")
 
 
+def at_least(least, group, node, *names):
+  """Refuses a dataclass with a number below `least` in one of its fields, which --set calls `group`.field."""
+  for name in names:
+    if getattr(node, name) < least:
+      raise ValueError(f"{group}.{name} is at least {least}; got {getattr(node, name)}.")
+
+
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
   """Adam and its schedule; `train/optimizer.py` says the equations."""
@@ -32,8 +39,8 @@ class Optimizer:
 
   def __post_init__(self):
     _choice("optimizer.schedule", self.schedule, ("inverse_sqrt", "nat_em"))
-    if self.cooldown < 0:
-      raise ValueError(f"optimizer.cooldown is a number of updates, 0 for none; got {self.cooldown}.")
+    at_least(0, "optimizer", self, "warmup", "cooldown", "weight_decay", "clip_norm")
+    at_least(1, "optimizer", self, "accumulate")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +65,9 @@ class Train:
 
   def __post_init__(self):
     _choice("train.average_of", self.average_of, ("last", "best"))
+    at_least(1, "train", self, "steps", "tokens_per_batch", "max_length", "buckets", "log_every", "validate_every",
+             "keep", "average")
+    at_least(0, "train", self, "validate_sentences", "patience")
     if self.average > self.keep:
       raise ValueError(
         f"train.average ({self.average}) needs that many checkpoints, but train.keep is {self.keep}.")

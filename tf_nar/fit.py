@@ -45,8 +45,7 @@ def fit(experiment, data_dir, workdir, *, warm_start=None, profile_steps=()):
   """
   vocab = vocab_lib.load(data_dir)
   text = _same_text(data_dir, workdir)
-  run = runs.create(experiment, vocab, workdir)
-  atomic.write(os.path.join(workdir, TEXT), text)
+  run = runs.plan(experiment, vocab, workdir)
   if tf.io.gfile.exists(os.path.join(workdir, runs.WEIGHTS)):
     runs.load_weights(run.model, workdir)
     return run
@@ -54,14 +53,18 @@ def fit(experiment, data_dir, workdir, *, warm_start=None, profile_steps=()):
     runs.start_from(run, warm_start)
   train = experiment.train
   _check_lengths(data_dir, train.max_length, run.model.config.net.max_length)
+  aligned = getattr(run.model, "aligned", False)
+  pipeline.check(data_dir, train, aligned=aligned)
+  validate = Validation(run, data_dir)
+  runs.write(run)  # Nothing refuses any more, so a mended command finds no folder of the wrong one.
+  atomic.write(os.path.join(workdir, TEXT), text)
   logging.info(
     "%s: %.2f M weights, %d words; %.1f %% of the places of a batch are padding.", workdir,
     sum(v.shape.num_elements() for v in run.model.variables) / 1e6, len(vocab),
     100 * pipeline.padding_waste(data_dir, train))
-  aligned = getattr(run.model, "aligned", False)
   weights = loop.run(
     run.model, experiment, functools.partial(pipeline.training, data_dir, train, aligned=aligned), workdir,
-    validate=Validation(run, data_dir), profile_steps=profile_steps)
+    validate=validate, profile_steps=profile_steps)
   runs.save_weights(weights, workdir)
   runs.load_weights(run.model, workdir)
   return run

@@ -23,6 +23,7 @@ from tf_nar.data import vocab as vocab_lib
 from tf_nar.layers import shards
 
 CONFIG, WEIGHTS = "config.json", "weights.npz"
+FREE = "search.", "model.net.dtype=", "model.net.shards="  # What may be other than in training.
 
 
 class Run(NamedTuple):
@@ -35,13 +36,21 @@ class Run(NamedTuple):
 
 
 def create(experiment, vocab, workdir):
-  """Makes a run folder around a new, untrained model; or opens the same one again.
+  """Makes a run folder around a new, untrained model; or opens the same one again. See `plan` for what it refuses."""
+  run = plan(experiment, vocab, workdir)
+  write(run)
+  return run
+
+
+def plan(experiment, vocab, workdir):
+  """Returns the `Run` of a new, untrained model and writes nothing yet, for one that may still be refused.
 
   Raises:
     ValueError: if another model or vocabulary already lives in the folder, or a finished run that was
-      trained otherwise; of an unfinished one the settings of training may change. Or if the vocabulary has
-      no `<mask>` and the family needs one, or weights were to be bfloat16.
+      trained otherwise; of an unfinished one the settings of training may change. Or if model or search are of another
+      family, the vocabulary has no `<mask>` and the family needs one, or weights were to be bfloat16.
   """
+  models.check(experiment)
   if experiment.model.net.dtype == "bfloat16":
     raise ValueError("net.dtype=bfloat16 has weights in which small updates are lost; train with mixed_bfloat16 or "
                      "float32, and export with --weights=bfloat16.")
@@ -54,8 +63,7 @@ def create(experiment, vocab, workdir):
     raise ValueError(f"{experiment.family} needs {types.SPECIALS[types.MASK]} as word {types.MASK} of the vocabulary, "
                      "which has another; make the data folder with data_prep/prepare.py.")
   experiment = dataclasses.replace(experiment, model=model.config)
-  path = os.path.join(workdir, CONFIG)
-  if tf.io.gfile.exists(path):
+  if tf.io.gfile.exists(os.path.join(workdir, CONFIG)):
     old = _read(workdir)
     _same_model(old, experiment, workdir)
     # What is on disk must stay true: nothing will train these weights again.
@@ -65,10 +73,15 @@ def create(experiment, vocab, workdir):
         f"ones, or another --workdir, perhaps with --warm_start={workdir}.")
     if vocab_lib.load(workdir).sha256 != vocab.sha256:
       raise ValueError(f"{workdir} was trained with another vocabulary; choose another --workdir.")
-  tf.io.gfile.makedirs(workdir)
-  vocab.save(workdir)
-  atomic.write(path, json.dumps(dataclasses.asdict(experiment), indent=2).encode())
   return Run(experiment, model, vocab, workdir)
+
+
+def write(run):
+  """Makes the run folder of a `Run`, without weights."""
+  tf.io.gfile.makedirs(run.workdir)
+  run.vocab.save(run.workdir)
+  values = json.dumps(dataclasses.asdict(run.experiment), indent=2)
+  atomic.write(os.path.join(run.workdir, CONFIG), values.encode())
 
 
 def load(workdir, overrides=()):
@@ -79,8 +92,10 @@ def load(workdir, overrides=()):
     overrides: assignments as "search.beam=1".
 
   Raises:
-    ValueError: if there is no run, or it has not been trained yet.
+    ValueError: if there is no run, it has not been trained yet, or an override would change what was trained.
   """
+  if fixed := [each for each in overrides if not each.startswith(FREE)]:
+    raise ValueError(f"{workdir} is trained; --set changes its search, as search.alpha=1.0, and not {fixed[0]}.")
   experiment = config.override(_read(workdir), *overrides)
   vocab = vocab_lib.load(workdir)
   model = models.build(experiment.family, experiment.model, len(vocab))

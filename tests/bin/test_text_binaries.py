@@ -18,12 +18,13 @@ VOCAB = vocab_lib.WordList([*types.SPECIALS, *"abcdefgh"])
 
 
 class Backwards:
-  """Says the source backwards, and as further candidates, each a nat worse, the source itself."""
+  """Says the source backwards, then, each a nat worse, the source itself and the same some letters further on."""
 
   def translate(self, src, search, rescore=None):
     words = tf.reduce_sum(tf.cast(src > types.EOS, tf.int32), 1)
     back = tf.reverse_sequence(src, words, seq_axis=1)
-    tokens = tf.concat([back[:, None]] + (search.nbest - 1) * [src[:, None]], 1)
+    later = [tf.where(src > types.EOS, 5 + (src - 5 + n) % 8, src) for n in range(search.nbest - 1)]
+    tokens = tf.stack([back, *later], 1)
     score = tf.tile(-tf.range(search.nbest, dtype=tf.float32)[None], [tf.shape(src)[0], 1])
     if rescore:
       score, order = tf.math.top_k(rescore(tokens), search.nbest)
@@ -158,6 +159,25 @@ def test_sweep_refuses(call, text, tried, message):
   source = text("src", "a b\n")
   with pytest.raises(SystemExit, match=message):
     call("sweep", f"--source={source}", f"--reference={source}", f"--try={tried}")
+
+
+def test_sweep_ranks_where_there_are_several(call, text, capsys):
+  source, reference = text("src", "a b c d\n"), text("ref", "d c b a\n")  # The only candidate is the best one.
+  call("sweep", f"--source={source}", f"--reference={reference}", "--rescore_with=runs/ar", "--set=search.nbest=2",
+       "--set=search.alpha=0.0", "--try=search.beam=4,5")
+  assert capsys.readouterr().out.endswith(
+    "--set=search.nbest=2 --set=search.alpha=0.0 --set=search.beam=4 --rescore_with=runs/ar\n")
+  call("sweep", f"--source={source}", f"--reference={reference}", "--rescore_with=runs/ar", "--try=search.nbest=1,2")
+  assert capsys.readouterr().out.endswith("Most BLEU, 100.00: --set=search.nbest=1\n")
+  with pytest.raises(SystemExit, match="^sweep: .*has nothing to rank"):
+    call("sweep", f"--source={source}", f"--reference={reference}", "--rescore_with=runs/ar", "--try=search.beam=1,2")
+
+
+def test_evaluate_refuses_a_speed_before_it_translates(call, text, monkeypatch):
+  monkeypatch.setattr(testset, "measure", lambda *_, **__: pytest.fail("It translated."))
+  source = text("src", "a b\n")
+  with pytest.raises(SystemExit, match="^evaluate: Speed is measured on at least 128 sentences; got 1"):
+    call("evaluate", f"--source={source}", f"--reference={source}", "--speed_beside=runs/ar")
 
 
 def test_evaluate_beside_another_run(call, text, tmp_path, monkeypatch):

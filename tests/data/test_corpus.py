@@ -53,6 +53,8 @@ def test_derived_folder_has_new_pairs_and_all_else_as_before(folder, tmp_path):
   assert everything(out) == new
   assert manifest.splits["train"].lengths == {2: 2}
   assert manifest.splits["valid"] == corpus.read(folder).splits["valid"]
+  digests = [each.splits["train"].records_sha256 for each in (manifest, corpus.read(folder))]
+  assert len(set(digests)) == 2 and [len(digest) for digest in digests] == [64, 64]
   assert corpus.validation(out) == corpus.validation(folder)
   assert vocab_lib.load(out).sha256 == folders.VOCAB.sha256
   assert not pathlib.Path(f"{out}.tmp").exists()

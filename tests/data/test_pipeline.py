@@ -157,12 +157,12 @@ def test_padding_waste_is_what_the_stream_wastes(folder):
   assert pipeline.padding_waste(folder, TRAIN) == pytest.approx(np.mean(targets == types.PAD))
 
 
-def test_refusals(folder):
+def test_refusals(folder, tmp_path):
   with pytest.raises(ValueError, match="count >= 1 and a histogram with lengths; got count=0 and 1 lengths"):
     pipeline.bucket_lengths({3: 1}, 0)
   with pytest.raises(ValueError, match="got count=2 and 0 lengths"):
     pipeline.bucket_lengths({}, 2)
-  with pytest.raises(ValueError, match="train.max_length=0 leaves no training pair; the shortest has"):
-    pipeline.training(folder, config.Train(max_length=0))
+  with pytest.raises(ValueError, match="train.max_length=1 leaves no training pair; the shortest has"):
+    pipeline.training(folders.make(tmp_path / "long", [PAIRS[0]]), config.Train(max_length=1))
   with pytest.raises(ValueError, match="data has no fertilities.*: python data_prep/align.py --data_dir=.*/data --out"):
     pipeline.training(folder, TRAIN, aligned=True)

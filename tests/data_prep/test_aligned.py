@@ -61,6 +61,12 @@ def test_refuses_options(data, tmp_path, options, message):
     aligned.align(data, str(tmp_path / "out"), **options)
 
 
+def test_refuses_a_place_that_is_taken_before_it_learns(data, monkeypatch):
+  monkeypatch.setattr(aligned.fast_align, "learn", lambda *_, **__: pytest.fail("It learned."))
+  with pytest.raises(FileExistsError, match="data is a data folder already; remove it or write to another"):
+    aligned.align(data, data)
+
+
 def test_the_program(data, tmp_path):
   out = str(tmp_path / "out")
   run = lambda *flags: subprocess.run(

@@ -79,6 +79,12 @@ def test_an_empty_line_is_not_shown_to_the_model():
   assert corpus.translate(model, [], tokens_per_batch=64) == []
 
 
+def test_what_is_said_twice_is_kept_once():
+  twice = lambda src: types.Translation(
+    tf.constant([[[5, 1, 0], [6, 1, 0], [5, 1, 0]]]), tf.constant([[-1.0, -2.0, -3.0]]), tf.constant(1))
+  assert corpus.translate(twice, [[5, 1]], tokens_per_batch=8) == [[([5, 1], -1.0), ([6, 1], -2.0)]]
+
+
 def test_a_sentence_without_candidates_has_an_empty_list():
   nothing = types.Translation(np.zeros([1, 2, 3], np.int32), np.full([1, 2], -np.inf), 1)
   silent = lambda src: nothing

@@ -38,6 +38,13 @@ def test_read_refuses_a_file_that_is_not_there(tmp_path):
     list(lines.read(str(tmp_path / "nowhere")))
 
 
+def test_folders_are_refused(tmp_path):
+  with pytest.raises(FileNotFoundError, match="No file .*; give a text file"):
+    list(lines.read(str(tmp_path)))
+  with pytest.raises(ValueError, match="is a folder; give the name of a file to write"), lines.writing(str(tmp_path)):
+    pytest.fail("It began to write.")
+
+
 def test_a_terminal_is_asked_before_each_line(monkeypatch, capsys):
   monkeypatch.setattr(lines.sys, "stdin", python_types.SimpleNamespace(buffer=io.BytesIO(b"a\nb\n")))
   assert list(lines.read("", "> ")) == ["a", "b"]

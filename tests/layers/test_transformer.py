@@ -87,6 +87,9 @@ def test_sine_places_are_no_weights():
   (dict(norm="middle"), "net.norm is post or pre .* got middle, learned"),
   (dict(positions="rotary"), "positions learned or sine; got post, rotary"),
   (dict(shards=3), r"net.shards is a divisor of net.heads \(2\) and net.ffn \(12\); got 3"),
+  (dict(heads=0), "net.heads is at least 1; got 0"),
+  (dict(decoder_layers=-1), "net.decoder_layers is at least 0; got -1"),
+  (dict(dropout=1.0), "net.dropout is a share from 0 to below 1; got 1.0"),
   (dict(dtype="float16"), "net.dtype is float32, mixed_bfloat16 or bfloat16; got 'float16'"),
 ])
 def test_config_refuses(change, message):

@@ -143,8 +143,8 @@ def test_without_glancing_there_is_one_pass(monkeypatch):
 
 
 def test_viterbi_is_no_worse_than_a_walk_and_no_better_than_the_sum(model):
-  best = lambda **kw: model.translate(SRC, dag.Search(collapse=False, penalty=0.0, **kw))
-  joint, greedy, ahead = (best(method=method) for method in ("joint", "greedy", "lookahead"))
+  best = lambda *method, **kw: model.translate(SRC, dag.Search(*method, collapse=False, **kw))
+  joint, greedy, ahead = best("joint", penalty=0.0), best("greedy"), best("lookahead")
   assert np.all(joint.score[:2] >= np.maximum(greedy.score, ahead.score)[:2] - 1e-5)
   assert np.all(model.score(SRC, joint.tokens[:, 0])[:2] >= joint.score[:2, 0] - 1e-5)
   assert {int(found.passes) for found in (joint, greedy, ahead)} == {1}
@@ -174,6 +174,7 @@ def test_a_rescorer_ranks_the_lengths(model):
   (lambda: dag.Config(upsample=1), r"model.upsample is at least 2, .*; got 1\."),
   (lambda: dag.Search("beam"), r"search.method is one of greedy, lookahead, viterbi, joint; got 'beam'\."),
   (lambda: dag.Search("joint", candidates=0), r"search.candidates is at least 1, .* got 0 with joint"),
+  (lambda: dag.Search(penalty=1.4), r"search.penalty is of viterbi and joint; lookahead scores no lengths, got 1.4"),
   (lambda: dag.Search(candidates=2), r"1 for greedy and lookahead.* got 2 with lookahead; viterbi and joint find"),
 ])
 def test_refuses(make, message):

@@ -6,6 +6,7 @@ trusted, on a file system without renaming of folders (gs://) too.
 import collections
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 
@@ -31,6 +32,7 @@ class Split:
   dropped: dict = dataclasses.field(default_factory=dict)  # Reason -> lines of the text.
   shards: tuple = ()  # File names; validation is text and has none.
   inputs: tuple = ()  # (file name, SHA-256 of its uncompressed text) of each input.
+  records_sha256: str = ""  # Of the training records in their order; folders of older versions have none.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Writer:
       raise ValueError(f"A data folder needs at least 1 shard, got {shards}.")
     self._names = [f"train-{k:05d}-of-{shards:05d}.tfrecord" for k in range(shards)]
     self._paths = [os.path.join(folder, name) for name in self._names]
-    self._lengths = collections.Counter()
+    self._lengths, self._digest = collections.Counter(), hashlib.sha256()
     self._pairs = self._source_tokens = self._target_tokens = 0
 
   def __enter__(self):
@@ -67,6 +69,7 @@ class Writer:
   def add(self, serialized, source_length, target_length):
     """Writes one serialized `records.Pair`; the lengths count EOS."""
     self._writers[self._pairs % len(self._writers)].write(serialized)
+    self._digest.update(serialized)
     self._pairs += 1
     self._source_tokens += source_length
     self._target_tokens += target_length
@@ -84,7 +87,17 @@ class Writer:
                        "Look at the text, or loosen --max_length and --max_ratio.")
     lengths = dict(sorted(self._lengths.items()))
     return Split(self._pairs, self._source_tokens, self._target_tokens, lengths, dropped, tuple(self._names),
-                 tuple(inputs))
+                 tuple(inputs), self._digest.hexdigest())
+
+
+def refuse(folder):
+  """Refuses a place that is taken, for work that is long before it writes there.
+
+  Raises:
+    FileExistsError: if `folder` is a data folder already.
+  """
+  if tf.io.gfile.exists(os.path.join(folder, MANIFEST)):
+    raise FileExistsError(f"{folder} is a data folder already; remove it or write to another.")
 
 
 @contextlib.contextmanager
@@ -92,10 +105,9 @@ def building(folder):
   """Gives an empty folder to fill; if nothing was raised its files move to `folder`, the manifest last.
 
   Raises:
-    FileExistsError: if `folder` is a data folder already.
+    FileExistsError: as `refuse`.
   """
-  if tf.io.gfile.exists(os.path.join(folder, MANIFEST)):
-    raise FileExistsError(f"{folder} is a data folder already; remove it or write to another.")
+  refuse(folder)
   temporary = f"{folder.rstrip('/')}.tmp"
   if tf.io.gfile.exists(temporary):
     tf.io.gfile.rmtree(temporary)

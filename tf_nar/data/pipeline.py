@@ -99,6 +99,18 @@ def padding_waste(folder, train):
   return 1 - split.target_tokens * total(kept) / total(split.lengths) / places
 
 
+def check(folder, train, *, aligned=False):
+  """Refuses a data folder that `training` cannot stream.
+
+  Raises:
+    ValueError: if `train.max_length` leaves no pair, or the pairs are not aligned and should be.
+  """
+  _kept(corpus.read(folder).splits["train"].lengths, train.max_length)
+  if aligned and not next(records.read(corpus.shards(folder, "train")[0])).fertility:
+    raise ValueError(f"{folder} has no fertilities, which the model learns from; make a folder that has: "
+                     f"python data_prep/align.py --data_dir={folder} --out=...")
+
+
 def training(folder, train, start=_START, *, aligned=False):
   """Streams the training pairs of a data folder, epoch after epoch, without end.
 
@@ -114,16 +126,14 @@ def training(folder, train, start=_START, *, aligned=False):
     batch of a bucket.
 
   Raises:
-    ValueError: if `train.max_length` leaves no pair, or the pairs are not aligned and should be.
+    ValueError: as `check`.
   """
+  check(folder, train, aligned=aligned)
   split = corpus.read(folder).splits["train"]
   kept = _kept(split.lengths, train.max_length)
   if left_out := split.pairs - sum(kept.values()):
     logging.info("%d of %d pairs are longer than %d and left out.", left_out, split.pairs, train.max_length)
   paths = corpus.shards(folder, "train")
-  if aligned and not next(records.read(paths[0])).fertility:
-    raise ValueError(f"{folder} has no fertilities, which the model learns from; make a folder that has: "
-                     f"python data_prep/align.py --data_dir={folder} --out=...")
   batched = _batching(bucket_lengths(kept, train.buckets), train.tokens_per_batch, aligned)
 
   def epoch_of(epoch):

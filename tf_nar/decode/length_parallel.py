@@ -48,6 +48,11 @@ def likeliest(length_logits, count):
   return 2 + tf.math.top_k(length_logits[:, 2:], count)[1]
 
 
+def spoken(lengths, src):
+  """Returns the lengths, int32 [B, N], with 0 in the blank rows of src, int32 [B, S], which stay blank."""
+  return tf.where(masking.valid(src)[:, :1], lengths, 0)
+
+
 def places(lengths, longest, src):
   """Returns T, how many places hold targets of all `lengths`, int32 [B, N]; at least 1, for a scan needs one.
 

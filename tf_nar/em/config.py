@@ -3,7 +3,10 @@ import dataclasses
 from typing import Any
 
 from tf_nar import config
+from tf_nar import models
 from tf_nar.data import toy
+
+SHARED = "width", "ffn", "heads", "encoder_layers", "norm"  # Of nets of which one may start from the other's weights.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +45,11 @@ class Alternation:
     for name in ("rounds", "nbest", "beam", "tokens_per_batch", "lengths", "sample"):
       if getattr(self, name) < 1:
         raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
-    if self.quality < 0:
-      raise ValueError(f"quality is a weight of 0 or more; got {self.quality}.")
+    for name in ("quality", "later_teacher_steps", "later_student_steps"):
+      if getattr(self, name) < 0:
+        raise ValueError(f"{name} is 0 or more; got {getattr(self, name)}.")
+    models.check(self.teacher)
+    models.check(self.student)
     missing = [name for name in ("beam", "nbest", "alpha") if not hasattr(self.teacher.search, name)]
     if missing:
       raise ValueError(
@@ -53,6 +59,11 @@ class Alternation:
       raise ValueError(
         f"The student learns from alignments, and the texts of later rounds have none; take another family than "
         f"{self.student.family}, or set student.model.copy=uniform.")
+    nets = [experiment.model.net for experiment in (self.student, self.teacher)]
+    other = [name for name in SHARED if getattr(nets[0], name) != getattr(nets[1], name)]
+    if self.student_from_teacher and other:
+      raise ValueError(f"student_from_teacher wants nets of one {', '.join(SHARED)}; the student has "
+                       f"{other[0]}={getattr(nets[0], other[0])}, the teacher {getattr(nets[1], other[0])}.")
     places = [experiment.model.net.max_length for experiment in (self.teacher, self.student)]
     if places[0] < places[1]:
       raise ValueError(

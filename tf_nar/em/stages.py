@@ -118,7 +118,7 @@ def proposed(search, pairs, *, tokens_per_batch, longest, progress=None):
 
   # Differs: the original keeps what a beam leaves empty or says twice.
 
-  Empty and doubled hypotheses are left out. A source that the teacher cannot read or has nothing to say to
+  Empty hypotheses are left out; `corpus.translate` leaves out doubled ones. A source that the teacher cannot read or has nothing to say to
   keeps its target as the only candidate, so that every source stays in the corpus.
   """
   readable = [pair.src for pair in pairs if len(pair.src) <= longest]
@@ -128,13 +128,10 @@ def proposed(search, pairs, *, tokens_per_batch, longest, progress=None):
     search, readable, tokens_per_batch=tokens_per_batch, longest=longest, progress=progress))
   result = []
   for pair in pairs:
-    said = {}
-    for candidate in next(found) if len(pair.src) <= longest else []:
-      if len(candidate.tokens) > 1:
-        said.setdefault(tuple(candidate.tokens), candidate.score)  # The first is the best.
-    said = said or {tuple(pair.tgt): 0.0}  # Of a list of one, the score never counts.
-    tokens, scores = [list(tokens) for tokens in said], list(said.values())
-    result.append(records.Candidates(pair.index, pair.src, tokens, scores))
+    said = next(found) if len(pair.src) <= longest else []
+    said = [candidate for candidate in said if len(candidate.tokens) > 1]
+    said = said or [corpus.Candidate(pair.tgt, 0.0)]  # Of a list of one, the score never counts.
+    result.append(records.Candidates(pair.index, pair.src, *map(list, zip(*said, strict=True))))
   return result
 
 

@@ -38,7 +38,8 @@ def searcher(model, search, teacher_score=None):
     teacher_score: src int32 [B, S], tgt int32 [B, N, T] -> float32 [B, N], as `rescoring.by` gives it, to
       choose among the candidates; None leaves that to the model.
   """
-  @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)])
+  # Without autograph, for which nothing here asks, what a search refuses is said in one line.
+  @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)], autograph=False)
   def translate_batch(src):
     return model.translate(src, search, rescore=teacher_score and functools.partial(teacher_score, src))
   return translate_batch
@@ -55,7 +56,7 @@ def places(search, tokens_per_batch):
 def scorer(model):
   """Returns `model.score` as one graph for all shapes: int32 [B, S], int32 [B, T] -> float32 [B]."""
   signature = [tf.TensorSpec([None, None], tf.int32)] * 2
-  return tf.function(lambda src, tgt: model.score(src, tgt), input_signature=signature)
+  return tf.function(lambda src, tgt: model.score(src, tgt), input_signature=signature, autograph=False)
 
 
 def translate(model_translate, sources, *, tokens_per_batch, longest=None, progress=None):
@@ -70,7 +71,7 @@ def translate(model_translate, sources, *, tokens_per_batch, longest=None, progr
 
   Returns:
     For each source, in the given order, the list of its `Candidate`s, best first. Candidates that are not
-    there (score -inf) are left out, so a list may be empty.
+    there (score -inf) are left out, and so are those that say again what a better one says, so a list may be empty.
 
   Raises:
     ValueError: for a source above `longest`, or `tokens_per_batch` below 1.
@@ -81,13 +82,22 @@ def translate(model_translate, sources, *, tokens_per_batch, longest=None, progr
     answer = model_translate(_padded([sources[i] for i in rows], shape))
     tokens, scores = np.asarray(answer.tokens), np.asarray(answer.score)  # [B, N, T], [B, N]
     for row, i in enumerate(rows):
-      found[i] = [Candidate(words[words != types.PAD].tolist(), float(score))
-                  for words, score in zip(tokens[row], scores[row], strict=True) if score != -np.inf]
+      found[i] = _different(
+        Candidate(words[words != types.PAD].tolist(), float(score))
+        for words, score in zip(tokens[row], scores[row], strict=True) if score != -np.inf)
     if progress:
       progress(len(rows))
   if progress:
     progress(len(found) - len(spoken))
   return found
+
+
+def _different(candidates):
+  """Returns those that say something new, as a list."""
+  first = {}
+  for candidate in candidates:
+    first.setdefault(tuple(candidate.tokens), candidate)
+  return list(first.values())
 
 
 def score(model_score, pairs, *, tokens_per_batch, longest=None, progress=None):

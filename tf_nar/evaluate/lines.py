@@ -19,9 +19,9 @@ def read(path="", prompt=""):
 
   Raises:
     ValueError: for a line that is not UTF-8, by its number.
-    FileNotFoundError: for a file that is not there.
+    FileNotFoundError: for a file that is not there, or a folder.
   """
-  if path and not tf.io.gfile.exists(path):
+  if path and (not tf.io.gfile.exists(path) or tf.io.gfile.isdir(path)):
     raise FileNotFoundError(f"No file {path}; give a text file, one sentence a line.")
   with tf.io.gfile.GFile(path, "rb") if path else contextlib.nullcontext(sys.stdin.buffer) as file:
     for number, raw in enumerate(_prompted(file, prompt), 1):
@@ -50,10 +50,15 @@ def writing(path=""):
   """Gives a function that writes one line, to a file or, where `path` is empty, at once to standard output.
 
   A file has a temporary name until all is written: a half-written translation is never taken for a whole one.
+
+  Raises:
+    ValueError: for a folder.
   """
   if not path:
     yield lambda line: print(line, flush=True)
     return
+  if tf.io.gfile.isdir(path):
+    raise ValueError(f"{path} is a folder; give the name of a file to write.")
   tf.io.gfile.makedirs(os.path.dirname(path) or ".")
   with atomic.renamed(path) as partial, tf.io.gfile.GFile(partial, "w") as file:
     yield lambda line: file.write(line + "\n")

@@ -105,6 +105,16 @@ def surprise(score, vocab, sources, references, *, tokens_per_batch, longest):
                      f"{left_out} pairs left out that it cannot say")
 
 
+def check_speed(sources):
+  """Refuses a test set that is too small for `speed`.
+
+  Raises:
+    ValueError: for fewer than `CROWD` sentences.
+  """
+  if len(sources) < CROWD:
+    raise ValueError(f"Speed is measured on at least {CROWD} sentences; got {len(sources)}: give a longer test set.")
+
+
 def speed(search, baseline, name, vocab, sources, *, longest):
   """Yields the rows of how fast a search is beside another, both asked in turns for the same sentences.
 
@@ -114,10 +124,9 @@ def speed(search, baseline, name, vocab, sources, *, longest):
     vocab, sources, longest: as for `measure`.
 
   Raises:
-    ValueError: for fewer than `CROWD` sentences.
+    ValueError: as `check_speed`.
   """
-  if len(sources) < CROWD:
-    raise ValueError(f"Speed is measured on at least {CROWD} sentences; got {len(sources)}: give a longer test set.")
+  check_speed(sources)
   ids = list(lines.encode(sources, vocab, longest))
   alone = corpus.neighbours(ids[::max(len(ids) // SINGLE, 1)][:SINGLE], 1, longest)
   took = {1: cost.in_turns({"ours": search, "baseline": baseline}, alone),

@@ -8,7 +8,7 @@ from tf_nar import types
 
 def searcher(model, search, teacher_score=None):
   """Returns `model.trace` as one graph: int32 [B, S] -> `types.Translation`, `types.Trace`; see `corpus.searcher`."""
-  @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)])
+  @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)], autograph=False)
   def trace_batch(src):
     return model.trace(src, search, rescore=teacher_score and functools.partial(teacher_score, src))
   return trace_batch

@@ -12,6 +12,7 @@ import keras
 import keras_nlp
 import tensorflow as tf
 
+from tf_nar import config as core_config
 from tf_nar.layers import attention
 from tf_nar.layers import dense as dense_lib
 from tf_nar.layers import norm as norm_lib
@@ -42,6 +43,11 @@ class Config:
   dtype: str = "float32"  # Or "mixed_bfloat16"; or, to translate and not to train, "bfloat16": the weights are so too.
 
   def __post_init__(self):
+    core_config.at_least(1, "net", self, "width", "ffn", "heads", "encoder_layers", "max_length")
+    core_config.at_least(0, "net", self, "vocab", "decoder_layers")
+    for name in ("dropout", "attention_dropout", "relu_dropout"):
+      if not 0 <= getattr(self, name) < 1:
+        raise ValueError(f"net.{name} is a share from 0 to below 1; got {getattr(self, name)}.")
     if self.norm not in ("post", "pre") or self.positions not in ("learned", "sine"):
       raise ValueError(f"net.norm is post or pre and net.positions learned or sine; got {self.norm}, {self.positions}.")
     if self.shards < 1 or self.heads % self.shards or self.ffn % self.shards:

@@ -27,6 +27,23 @@ def family(name):
   return FAMILIES[name]
 
 
+def check(experiment):
+  """Refuses an experiment whose model or search is of another family than it names.
+
+  Raises:
+    ValueError: for that, or an unknown family.
+  """
+  module = family(experiment.family)
+  for part, kind in (("model", module.Config), ("search", module.Search)):
+    if type(got := getattr(experiment, part)) is not kind:
+      raise ValueError(f"family={experiment.family} goes with a {part} of {_called(kind)}, not of {_called(type(got))}; "
+                       "take a config of that family.")
+
+
+def _called(kind):
+  return f"{kind.__module__.rpartition('.')[2]}.{kind.__qualname__}"
+
+
 def build(name, config, vocab):
   """Returns an untrained model.
 

@@ -35,6 +35,10 @@ class Search:
   alpha: float = 0.6  # GNMT length penalty ((5 + T) / 6)^alpha.
   extra_length: int = 20  # A target may be this much longer than its source.
 
+  def __post_init__(self):
+    if not 1 <= self.nbest <= self.beam:
+      raise ValueError(f"search wants 1 <= nbest <= beam; got nbest={self.nbest}, beam={self.beam}.")
+
   def wide(self, count):
     """Returns the search that says at least `count` candidates."""
     return dataclasses.replace(self, beam=max(self.beam, count), nbest=max(self.nbest, count))

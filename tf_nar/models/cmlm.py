@@ -103,7 +103,7 @@ class Model(keras.Model):
     """Returns what `translate` does, and its `types.Trace`."""
     memory = self.net.encode(src)
     lengths = length_parallel.likeliest(self.net.length_logits(memory), search.lengths)
-    lengths = tf.where(masking.valid(src)[:, :1], lengths, 0)  # Blank rows stay blank.
+    lengths = length_parallel.spoken(lengths, src)
     longest = self.config.net.max_length
     places = length_parallel.places(lengths, longest, src)
     memory = self.net.project(memory)

@@ -68,6 +68,8 @@ class Search:
       raise ValueError(
         f"search.candidates is at least 1, and 1 for greedy and lookahead, which find one path; got "
         f"{self.candidates} with {self.method}; viterbi and joint find several.")
+    if self.penalty != 1 and self.method in WALKS:
+      raise ValueError(f"search.penalty is of viterbi and joint; {self.method} scores no lengths, got {self.penalty}.")
 
   def wide(self, count):
     """Returns the search that says at least `count` candidates: of joint Viterbi if this one finds a single path."""

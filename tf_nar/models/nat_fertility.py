@@ -72,7 +72,7 @@ class Search:
 
 
 class Model(keras.Model):
-  """See the module. The contract of a family is the three last methods."""
+  """See the module. The contract of a family is `objective`, `score` and `translate`."""
 
   def __init__(self, config):
     super().__init__(name="nat_fertility")
@@ -168,7 +168,7 @@ class Model(keras.Model):
     if not self.aligned:
       logits = self.net.length_logits(memory)
       lengths = length_parallel.candidates(logits, search.samples, most)
-      lengths = tf.where(masking.valid(src)[:, :1], lengths, 0)  # Blank rows stay blank.
+      lengths = length_parallel.spoken(lengths, src)
       return None, lengths, tf.gather(tf.nn.log_softmax(logits), lengths, batch_dims=1)
     log_prob = self.log_fertility(memory, src)
     found = fertility_lib.candidates(log_prob, search.samples, [search.seed, 0], most)

@@ -19,7 +19,11 @@ from tf_nar.ops import words
 class Search:
   odd: bool = True  # No word twice in a row, by the exact programme; else the best word at each place.
   lengths: int = 1  # Length candidates around the likeliest.
-  alpha: float = 0.6  # Length penalty of rescoring, as in the teacher's beam.
+  alpha: float = 0.6  # Length penalty by which candidates are ranked, as in the teacher's beam.
+
+  def __post_init__(self):
+    if self.lengths < 1:
+      raise ValueError(f"search.lengths is at least 1, the likeliest alone; got {self.lengths}.")
 
   def wide(self, count):
     """Returns the search that says at least `count` candidates."""
@@ -57,7 +61,7 @@ def translate(net, src, search, rescore=None):
   """
   memory = net.encode(src)
   lengths = length_parallel.candidates(net.length_logits(memory), search.lengths, net.config.max_length)
-  lengths = tf.where(masking.valid(src)[:, :1], lengths, 0)  # Blank rows stay blank.
+  lengths = length_parallel.spoken(lengths, src)
   places = length_parallel.places(lengths, net.config.max_length, src)
   memory = net.project(memory)
 

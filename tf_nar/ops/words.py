@@ -7,14 +7,6 @@ UNSAYABLE = (types.PAD, types.BOS)  # They never stand in a target.
 _RUN = 128  # Words that are looked through together; about the root of a usual vocabulary.
 
 
-def without(logits, forbid):
-  """Returns logits [..., V] with those of the ids `forbid` at -inf; nothing is renormalised."""
-  if not len(forbid):
-    return logits
-  never = tf.reduce_any(tf.one_hot(forbid, logits.shape[-1], on_value=True, off_value=False), 0)  # [V]
-  return tf.where(never, tf.constant(-float("inf"), logits.dtype), logits)
-
-
 def best(logits, count, forbid=()):
   """Finds the likeliest words of every place, best first, of equals the first.
 
