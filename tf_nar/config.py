@@ -9,16 +9,17 @@ import typing
 from typing import Any
 
 
-def _choice(name, value, choices):
+def choice(name, value, choices):
+  """Refuses a `value` that is none of the `choices`, strings, for the field `name`."""
   if value not in choices:
     raise ValueError(f"{name} is one of {', '.join(choices)}; got {value!r}.")
 
 
-def at_least(least, group, node, *names):
-  """Refuses a dataclass with a number below `least` in one of its fields, which --set calls `group`.field."""
+def at_least(least, node, *names, group=""):
+  """Refuses a dataclass `node` with a number below `least` in a field of `names`, which are said to be of a `group`."""
   for name in names:
     if getattr(node, name) < least:
-      raise ValueError(f"{group}.{name} is at least {least}; got {getattr(node, name)}.")
+      raise ValueError(f"{group}{name} is at least {least}; got {getattr(node, name)}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +39,9 @@ class Optimizer:
   accumulate: int = 1  # Micro-batches an update.
 
   def __post_init__(self):
-    _choice("optimizer.schedule", self.schedule, ("inverse_sqrt", "nat_em"))
-    at_least(0, "optimizer", self, "warmup", "cooldown", "weight_decay", "clip_norm")
-    at_least(1, "optimizer", self, "accumulate")
+    choice("optimizer.schedule", self.schedule, ("inverse_sqrt", "nat_em"))
+    at_least(0, self, "warmup", "cooldown", "weight_decay", "clip_norm", group="optimizer.")
+    at_least(1, self, "accumulate", group="optimizer.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,10 +65,10 @@ class Train:
   jit: bool = False  # XLA for the whole step.
 
   def __post_init__(self):
-    _choice("train.average_of", self.average_of, ("last", "best"))
-    at_least(1, "train", self, "steps", "tokens_per_batch", "max_length", "buckets", "log_every", "validate_every",
-             "keep", "average")
-    at_least(0, "train", self, "validate_sentences", "patience")
+    choice("train.average_of", self.average_of, ("last", "best"))
+    at_least(1, self, "steps", "tokens_per_batch", "max_length", "buckets", "log_every", "validate_every", "keep",
+             "average", group="train.")
+    at_least(0, self, "validate_sentences", "patience", group="train.")
     if self.average > self.keep:
       raise ValueError(
         f"train.average ({self.average}) needs that many checkpoints, but train.keep is {self.keep}.")

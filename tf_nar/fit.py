@@ -15,10 +15,10 @@ from tf_nar.data import atomic
 from tf_nar.data import corpus as data_corpus
 from tf_nar.data import pipeline
 from tf_nar.data import vocab as vocab_lib
-from tf_nar.evaluate import bleu
 from tf_nar.evaluate import corpus
+from tf_nar.evaluate import lines
 from tf_nar.evaluate import multimodality
-from tf_nar.evaluate import repetition
+from tf_nar.evaluate import testset
 from tf_nar.train import loop
 
 TEXT = "text.sha256"  # In a run folder: of which text it is, by the manifest of its data folder.
@@ -96,35 +96,28 @@ class Validation:
 
   def __init__(self, run, data_dir):
     count = run.experiment.train.validate_sentences or None
-    self._sources, self._references = (lines[:count] for lines in data_corpus.validation(data_dir))
+    self._sources, self._references = (texts[:count] for texts in data_corpus.validation(data_dir))
     self._vocab, self._batch = run.vocab, run.experiment.train.tokens_per_batch
     self._places = corpus.places(run.experiment.search, self._batch)
     self._longest = run.model.config.net.max_length
     self._translate = corpus.searcher(run.model, run.experiment.search)
     self._score = corpus.scorer(run.model)
-    ids = lambda lines: [[*run.vocab.encode(line), types.EOS] for line in lines]
-    self._ids, targets = ids(self._sources), ids(self._references)
-    pairs = zip(self._ids, targets, strict=True)
+    ids = lambda texts: [[*run.vocab.encode(text), types.EOS] for text in texts]
+    pairs = zip(ids(self._sources), ids(self._references), strict=True)
     self._pairs = [pair for pair in pairs if max(map(len, pair)) <= self._longest]
     if not self._pairs:
       raise ValueError(
         f"No validation pair of {data_dir} fits in model.net.max_length={self._longest}; raise it.")
-    cut = lambda source: source if len(source) <= self._longest else source[:self._longest - 1] + [types.EOS]
-    self._ids = [cut(source) for source in self._ids]
+    self._ids = list(lines.encode(self._sources, run.vocab, self._longest))
 
   def __call__(self):
     """Returns ({"bleu", "ncm", "repeats"}, {"translations": text})."""
     options = dict(tokens_per_batch=self._batch, longest=self._longest)
-    found = corpus.translate(self._translate, self._ids, **options | {"tokens_per_batch": self._places})
-    said = [candidates[0].tokens if candidates else [types.EOS] for candidates in found]
-    texts = [self._vocab.decode(ids) for ids in said]
+    texts, numbers = testset.brief(
+      self._translate, self._vocab, self._ids, self._references, **options | {"tokens_per_batch": self._places})
     log_probs = corpus.score(self._score, self._pairs, **options)
     lengths = [len(target) for _, target in self._pairs]
-    numbers = {
-      "bleu": bleu.bleu(texts, self._references, tokenized=self._vocab.tokenized).value,
-      "ncm": multimodality.normalised_multimodality(log_probs, lengths),
-      "repeats": repetition.repetition([ids[:-1] if ids[-1:] == [types.EOS] else ids for ids in said]),
-    }
+    numbers["ncm"] = multimodality.normalised_multimodality(log_probs, lengths)
     rows = zip(self._sources[:SAMPLES], texts, self._references, strict=False)
     table = "\n".join(f"| {source} | {text} | {reference} |" for source, text, reference in rows)
     return numbers, {"translations": f"| source | translation | reference |\n|---|---|---|\n{table}"}

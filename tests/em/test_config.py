@@ -35,10 +35,10 @@ def test_settings_are_overridden_by_name():
 @pytest.mark.parametrize("values, message", [
     (dict(rule="firm"), "rule is one of hard, soft; got 'firm'"),
     (dict(stop="now"), "stop is one of none, ncm, bleu; got 'now'"),
-    (dict(rounds=0), "rounds must be at least 1; got 0"),
-    (dict(nbest=0), "nbest must be at least 1"),
-    (dict(quality=-1.0), "quality is 0 or more; got -1.0"),
-    (dict(later_student_steps=-5), "later_student_steps is 0 or more; got -5"),
+    (dict(rounds=0), "rounds is at least 1; got 0"),
+    (dict(nbest=0), "nbest is at least 1; got 0"),
+    (dict(quality=-1.0), "quality is at least 0; got -1.0"),
+    (dict(later_student_steps=-5), "later_student_steps is at least 0; got -5"),
     (dict(student=dataclasses.replace(STUDENT, family="glat")),
      "family=glat goes with a model of glat.Config, not of nat_em.Config; take a config of that family"),
     (dict(student_from_teacher=True, student=dataclasses.replace(

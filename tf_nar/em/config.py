@@ -39,15 +39,10 @@ class Alternation:
   data: Any = None  # A `toy.Config` for the built-in pair; None: a data folder is given.
 
   def __post_init__(self):
-    for name, choices in (("rule", ("hard", "soft")), ("stop", ("none", "ncm", "bleu"))):
-      if getattr(self, name) not in choices:
-        raise ValueError(f"{name} is one of {', '.join(choices)}; got {getattr(self, name)!r}.")
-    for name in ("rounds", "nbest", "beam", "tokens_per_batch", "lengths", "sample"):
-      if getattr(self, name) < 1:
-        raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
-    for name in ("quality", "later_teacher_steps", "later_student_steps"):
-      if getattr(self, name) < 0:
-        raise ValueError(f"{name} is 0 or more; got {getattr(self, name)}.")
+    config.choice("rule", self.rule, ("hard", "soft"))
+    config.choice("stop", self.stop, ("none", "ncm", "bleu"))
+    config.at_least(1, self, "rounds", "nbest", "beam", "tokens_per_batch", "lengths", "sample")
+    config.at_least(0, self, "quality", "later_teacher_steps", "later_student_steps")
     models.check(self.teacher)
     models.check(self.student)
     missing = [name for name in ("beam", "nbest", "alpha") if not hasattr(self.teacher.search, name)]

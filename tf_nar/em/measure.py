@@ -13,16 +13,15 @@ import numpy as np
 import tensorflow as tf
 
 from tf_nar import runs
-from tf_nar import types
 from tf_nar.data import atomic
 from tf_nar.data import corpus as data_corpus
 from tf_nar.data import records
 from tf_nar.data import toy
-from tf_nar.evaluate import bleu
 from tf_nar.evaluate import corpus
+from tf_nar.evaluate import lines
 from tf_nar.evaluate import multimodality
-from tf_nar.evaluate import repetition
 from tf_nar.evaluate import rescoring
+from tf_nar.evaluate import testset
 
 FILE = "measures.json"
 
@@ -111,14 +110,7 @@ def _translators(student, teacher, alternation):
 def _quality(run, search, teacher_score, data_dir, alternation):
   sources, references = data_corpus.validation(data_dir)
   longest = run.experiment.model.net.max_length
-  ids = [[*run.vocab.encode(line)[:longest - 1], types.EOS] for line in sources]
-  found = corpus.translate(
-    corpus.searcher(run.model, search, teacher_score), ids, longest=longest,
-    tokens_per_batch=corpus.places(search, alternation.tokens_per_batch))
-  said = [candidates[0].tokens if candidates else [types.EOS] for candidates in found]
-  lines = [run.vocab.decode(tokens) for tokens in said]
-  measures = {
-    "bleu": bleu.bleu(lines, references, tokenized=run.vocab.tokenized).value,
-    "repeats": repetition.repetition([[token for token in tokens if token != types.EOS] for tokens in said]),
-  }
-  return measures | ({"valid": toy.valid_share(sources, lines)} if alternation.data else {})
+  texts, measures = testset.brief(
+    corpus.searcher(run.model, search, teacher_score), run.vocab, list(lines.encode(sources, run.vocab, longest)),
+    references, longest=longest, tokens_per_batch=corpus.places(search, alternation.tokens_per_batch))
+  return measures | ({"valid": toy.valid_share(sources, texts)} if alternation.data else {})

@@ -118,8 +118,8 @@ def proposed(search, pairs, *, tokens_per_batch, longest, progress=None):
 
   # Differs: the original keeps what a beam leaves empty or says twice.
 
-  Empty hypotheses are left out; `corpus.translate` leaves out doubled ones. A source that the teacher cannot read or has nothing to say to
-  keeps its target as the only candidate, so that every source stays in the corpus.
+  Empty hypotheses are left out, and by `corpus.translate` doubled ones. A source that the teacher cannot read or has
+  nothing to say to keeps its target as the only candidate, so that every source stays in the corpus.
   """
   readable = [pair.src for pair in pairs if len(pair.src) <= longest]
   if left := len(pairs) - len(readable):

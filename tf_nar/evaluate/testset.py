@@ -43,15 +43,31 @@ def measure(search, vocab, sources, references, *, tokens_per_batch, longest, pr
   meter = cost.Meter(search)
   meter.warm_up()
   ids = list(lines.encode(sources, vocab, longest))
-  found = corpus.translate(meter, ids, tokens_per_batch=tokens_per_batch, longest=longest, progress=progress)
-  said = [_words(candidates[0].tokens) if candidates else [] for candidates in found]
-  hypotheses = [vocab.decode(ids) for ids in said]
+  said, hypotheses = _said(
+    meter, vocab, ids, tokens_per_batch=tokens_per_batch, longest=longest, progress=progress)
   rows = [*quality(hypotheses, said, references, vocab), *_cost(meter, len(sources), tokens_per_batch)]
   return Measured(hypotheses, rows)
 
 
-def _words(ids):
-  return [token for token in ids if token != types.EOS]
+def brief(search, vocab, ids, references, **options):
+  """Returns the translations of ids with EOS, as strings, and {"bleu", "repeats"} of them.
+
+  Args:
+    search, vocab, references: as for `measure`.
+    ids: lists of ids with EOS.
+    options: of `corpus.translate`.
+  """
+  said, texts = _said(search, vocab, ids, **options)
+  value = bleu.bleu(texts, references, tokenized=vocab.tokenized).value
+  return texts, {"bleu": value, "repeats": repetition.repetition(said)}
+
+
+def _said(search, vocab, ids, **options):
+  """Returns the best translation of each source, its ids without EOS and its text; nothing where there is none."""
+  found = corpus.translate(search, ids, **options)
+  words = lambda candidates: [token for token in candidates[0].tokens if token != types.EOS] if candidates else []
+  said = [words(candidates) for candidates in found]
+  return said, [vocab.decode(each) for each in said]
 
 
 def quality(hypotheses, said, references, vocab):
@@ -82,7 +98,8 @@ def quality(hypotheses, said, references, vocab):
 
 def _cost(meter, sentences, tokens_per_batch):
   yield report.Row("sentences", sentences, "lines of the test set, empty ones included")
-  yield report.Row("passes", meter.passes / max(meter.calls, 1), "decoder passes a batch, a ranking teacher's too, mean over batches")
+  yield report.Row("passes", meter.passes / max(meter.calls, 1),
+                   "decoder passes a batch, a ranking teacher's too, mean over batches")
   rate = sentences / meter.seconds if meter.seconds else 0.0
   yield report.Row("sentences_per_second", rate,
                    f"wall clock of the search and the copy back, after one warm-up call; sorted by length, "

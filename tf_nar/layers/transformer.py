@@ -43,8 +43,8 @@ class Config:
   dtype: str = "float32"  # Or "mixed_bfloat16"; or, to translate and not to train, "bfloat16": the weights are so too.
 
   def __post_init__(self):
-    core_config.at_least(1, "net", self, "width", "ffn", "heads", "encoder_layers", "max_length")
-    core_config.at_least(0, "net", self, "vocab", "decoder_layers")
+    core_config.at_least(1, self, "width", "ffn", "heads", "encoder_layers", "max_length", group="net.")
+    core_config.at_least(0, self, "vocab", "decoder_layers", group="net.")
     for name in ("dropout", "attention_dropout", "relu_dropout"):
       if not 0 <= getattr(self, name) < 1:
         raise ValueError(f"net.{name} is a share from 0 to below 1; got {getattr(self, name)}.")

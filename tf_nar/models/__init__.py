@@ -36,8 +36,8 @@ def check(experiment):
   module = family(experiment.family)
   for part, kind in (("model", module.Config), ("search", module.Search)):
     if type(got := getattr(experiment, part)) is not kind:
-      raise ValueError(f"family={experiment.family} goes with a {part} of {_called(kind)}, not of {_called(type(got))}; "
-                       "take a config of that family.")
+      raise ValueError(f"family={experiment.family} goes with a {part} of {_called(kind)}, not of {_called(type(got))};"
+                       " take a config of that family.")
 
 
 def _called(kind):

@@ -13,8 +13,8 @@ which word each place is to translate. Two simpler copies, uniform and soft, hav
   argmax, and NPD with s samples            `Search.samples`, the likeliest among them; `rescore` is the teacher
 
 # Differs: decoder places see themselves, there is no attention to positions, every decoder block looks at the top
-encoder states; what is copied, a word's embedding and its place, lacks the bias that the encoder adds, and counts places
-without the slot of a length head; there is no fine-tuning by a teacher's loss and reinforcement.
+encoder states; what is copied, a word's embedding and its place, lacks the bias that the encoder adds, and counts
+places without the slot of a length head; there is no fine-tuning by a teacher's loss and reinforcement.
 """
 import dataclasses
 
