@@ -170,10 +170,24 @@ def test_a_rescorer_ranks_the_lengths(model):
   np.testing.assert_array_equal(lengths(-1.0), lengths(1.0)[:, ::-1])
 
 
+def test_ranks_by_the_sum_over_all_paths(model):
+  search = dag.Search("joint", candidates=4, alpha=0.7)
+  plain, found = (model.translate(SRC[:2], each) for each in (search, dataclasses.replace(search, marginal=True)))
+  sets = [{tuple(words) for words in each.tokens[0].numpy().tolist()} for each in (plain, found)]
+  assert sets[0] == sets[1] and (plain.passes, found.passes) == (1, 1)
+  lengths = np.count_nonzero(found.tokens, 2)
+  scores = [model.score(SRC[:2], found.tokens[:, n]).numpy() for n in range(4)]
+  wanted = np.stack(scores, 1) / ((5 + lengths) / 6) ** 0.7
+  np.testing.assert_allclose(found.score, wanted, rtol=1e-5)
+  np.testing.assert_array_equal(found.score, -np.sort(-found.score, 1))
+  assert np.any(found.score != plain.score)  # Which are of the best path.
+
+
 @pytest.mark.parametrize("make, message", [
   (lambda: dag.Config(upsample=1), r"model.upsample is at least 2, .*; got 1\."),
   (lambda: dag.Search("beam"), r"search.method is one of greedy, lookahead, viterbi, joint; got 'beam'\."),
   (lambda: dag.Search("joint", candidates=0), r"search.candidates is at least 1, .* got 0 with joint"),
+  (lambda: dag.Search("joint", marginal=True), r"search.marginal ranks candidates, .* set search.candidates=5 too"),
   (lambda: dag.Search(penalty=1.4), r"search.penalty is of viterbi and joint; lookahead scores no lengths, got 1.4"),
   (lambda: dag.Search(candidates=2), r"1 for greedy and lookahead.* got 2 with lookahead; viterbi and joint find"),
 ])

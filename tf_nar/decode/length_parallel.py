@@ -89,9 +89,9 @@ def length_parallel(fill, lengths, rescore=None, *, alpha):
   return _sorted(tokens, score, tf.constant(1))
 
 
-def ranked(found, rescore, *, alpha):
-  """Returns a `Translation` whose candidates `rescored` has put in order, by one more pass: the teacher's."""
-  return _sorted(found.tokens, rescored(found.tokens, rescore, alpha=alpha), found.passes + 1)
+def ranked(found, rescore, *, alpha, passes=1):
+  """Returns a `Translation` whose candidates `rescored` has put in order, by so many more passes: a teacher's one."""
+  return _sorted(found.tokens, rescored(found.tokens, rescore, alpha=alpha), found.passes + passes)
 
 
 def rescored(tokens, rescore, *, alpha):

@@ -59,7 +59,8 @@ class Search:
   collapse: bool = True  # A word that equals the one before it is left out.
   penalty: float = 1.0  # Viterbi's score is divided by T^penalty.
   candidates: int = 1  # The best lengths; Viterbi and joint only.
-  alpha: float = 0.6  # Length penalty of rescoring, as in the teacher's beam.
+  marginal: bool = False  # Ranks them by log p(y | x), over all paths and not the best alone; a teacher goes before.
+  alpha: float = 0.6  # Length penalty by which they are ranked, as in the teacher's beam.
 
   def __post_init__(self):
     if self.method not in METHODS:
@@ -68,6 +69,8 @@ class Search:
       raise ValueError(
         f"search.candidates is at least 1, and 1 for greedy and lookahead, which find one path; got "
         f"{self.candidates} with {self.method}; viterbi and joint find several.")
+    if self.marginal and self.candidates == 1:
+      raise ValueError("search.marginal ranks candidates, and the search says one; set search.candidates=5 too.")
     if self.penalty != 1 and self.method in WALKS:
       raise ValueError(f"search.penalty is of viterbi and joint; {self.method} scores no lengths, got {self.penalty}.")
 
@@ -150,14 +153,23 @@ class Model(keras.Model):
 
   def score(self, src, tgt):
     """Returns log p(y | x) over all paths, float32 [B]; -inf for a target longer than its graph."""
-    (canvas, vertices), lengths = self.canvas(src), masking.lengths(tgt)
-    states, links = self.graph(canvas, vertices, self.net.encode(src))
-    said = emissions_lib.exact_log_probs(states, self.net.embed.table, self.net.embed.bias, tgt)
+    canvas, vertices = self.canvas(src)
+    return self.marginals(self.graph(canvas, vertices, self.net.encode(src)), vertices, tgt[:, None])[:, 0]
+
+  def marginals(self, graph, vertices, tgt):
+    """Returns what `score` does of N targets a graph, int32 [B, N, T] -> float32 [B, N]."""
+    (states, links), shape, lengths = graph, tf.shape(tgt), tf.reshape(masking.lengths(tgt), [-1])
+    said = emissions_lib.exact_log_probs(
+      states, self.net.embed.table, self.net.embed.bias, tf.reshape(tgt, [shape[0], -1]))  # [B, L, N T]
+    said = tf.reshape(said, [shape[0], -1, shape[1], shape[2]])
+    said = tf.reshape(tf.transpose(said, [0, 2, 1, 3]), [shape[0] * shape[1], -1, shape[2]])  # [B N, L, T]
+    links, vertices = (tf.repeat(x, shape[1], 0) for x in (links, vertices))
     found = dag.log_likelihood(links, said, vertices, lengths)
-    return tf.where(dag.feasible(vertices, lengths) | (lengths == 0), found, -float("inf"))
+    found = tf.where(dag.feasible(vertices, lengths) | (lengths == 0), found, -float("inf"))
+    return tf.reshape(found, shape[:2])
 
   def translate(self, src, search, rescore=None):
-    """One pass, then a search on what it said; `rescore` ranks the candidates."""
+    """One pass, then a search on what it said; `rescore`, or the graph itself, ranks the candidates."""
     canvas, vertices = self.canvas(src)
     states, links = self.graph(canvas, vertices, self.net.encode(src))
     best = self.net.best_words(states, (*words.UNSAYABLE, types.EOS, types.MASK))
@@ -168,4 +180,7 @@ class Model(keras.Model):
       found = decode.viterbi(
         graph, longest, joint=search.method == "joint", penalty=search.penalty, candidates=search.candidates,
         collapse=search.collapse)
+    if rescore is None and search.marginal:
+      own = lambda tokens: self.marginals((states, links), vertices, tokens)
+      return length_parallel.ranked(found, own, alpha=search.alpha, passes=0)
     return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
