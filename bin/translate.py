@@ -32,8 +32,8 @@ INPUT = flags.DEFINE_string("input", "", "Text to translate; standard input if e
 OUTPUT = flags.DEFINE_string("output", "", "Where translations go; standard output if empty.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
 RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, as the AR teacher, that ranks the candidates.")
-NBEST = flags.DEFINE_integer("nbest", 0, "Candidates to write of a line, for which a search may widen; 0: none.",
-                             lower_bound=0)
+NBEST = flags.DEFINE_integer(
+  "nbest", 0, "At most so many different candidates of a line, for which a search may widen; 0: none.", lower_bound=0)
 SCORES = flags.DEFINE_bool("scores", False, "Writes the score behind each translation.")
 TRACE = flags.DEFINE_bool("trace", False, "Writes what each decoder pass saw and said, a sentence at a time.")
 TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens a batch, over all length candidates.",
