@@ -53,22 +53,23 @@ def sweep():
   run = runs.load(WORKDIR.value, [each for each in SET.value if not each.startswith("search.")])
   searches = {options: config.override(run.experiment, *SET.value, *options).search
               for options in combinations(TRY.value)}
-  # Ranked ones may be compared with one that says a single candidate.
-  several = next((search for search in searches.values() if search.wide(2) == search), run.experiment.search)
-  teacher_score = rescoring.by(runs.load(RESCORE_WITH.value), run, several) if RESCORE_WITH.value else None
-  ranked = {options: teacher_score if search.wide(2) == search else None for options, search in searches.items()}
+  # Where there are several candidates the teacher ranks them, to compare with those searches that say one.
+  ranked = [search for search in searches.values() if rescoring.several(search)] if RESCORE_WITH.value else []
+  teacher_score = RESCORE_WITH.value and rescoring.by(
+    runs.load(RESCORE_WITH.value), run, ranked[0] if ranked else run.experiment.search)
   systems = []
   with progress.Progress("translate", total=len(sources) * len(searches)) as bar:
     for options, search in searches.items():
       _, rows = testset.measure(
-        corpus.searcher(run.model, search, ranked[options]), run.vocab, sources, references, progress=bar.advance,
-        tokens_per_batch=corpus.places(search, TOKENS.value), longest=run.experiment.model.net.max_length)
+        corpus.searcher(run.model, search, teacher_score if search in ranked else None), run.vocab, sources, references,
+        progress=bar.advance, tokens_per_batch=corpus.places(search, TOKENS.value),
+        longest=run.experiment.model.net.max_length)
       systems.append(comparison.system(" ".join(options), rows))
   print(comparison.table(systems))
   best = max(systems, key=comparison.bleu)
   options = tuple(best.name.split())
   chosen = [f"--set={option}" for option in (*SET.value, *options)]
-  chosen += [f"--rescore_with={RESCORE_WITH.value}"] * bool(ranked[options])
+  chosen += [f"--rescore_with={RESCORE_WITH.value}"] * (searches[options] in ranked)
   print(f"\nMost BLEU, {comparison.bleu(best):.2f}: {' '.join(chosen)}")
 
 

@@ -16,7 +16,6 @@ from tf_nar.data import corpus as data_corpus
 from tf_nar.data import pipeline
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.evaluate import corpus
-from tf_nar.evaluate import lines
 from tf_nar.evaluate import multimodality
 from tf_nar.evaluate import testset
 from tf_nar.train import loop
@@ -47,6 +46,7 @@ def fit(experiment, data_dir, workdir, *, warm_start=None, profile_steps=()):
   text = _same_text(data_dir, workdir)
   run = runs.plan(experiment, vocab, workdir)
   if tf.io.gfile.exists(os.path.join(workdir, runs.WEIGHTS)):
+    _begin(run, text)
     runs.load_weights(run.model, workdir)
     return run
   if warm_start:
@@ -56,8 +56,7 @@ def fit(experiment, data_dir, workdir, *, warm_start=None, profile_steps=()):
   aligned = getattr(run.model, "aligned", False)
   pipeline.check(data_dir, train, aligned=aligned)
   validate = Validation(run, data_dir)
-  runs.write(run)  # Nothing refuses any more, so a mended command finds no folder of the wrong one.
-  atomic.write(os.path.join(workdir, TEXT), text)
+  _begin(run, text)  # Nothing refuses any more, so a mended command finds no folder of the wrong one.
   logging.info(
     "%s: %.2f M weights, %d words; %.1f %% of the places of a batch are padding.", workdir,
     sum(v.shape.num_elements() for v in run.model.variables) / 1e6, len(vocab),
@@ -68,6 +67,12 @@ def fit(experiment, data_dir, workdir, *, warm_start=None, profile_steps=()):
   runs.save_weights(weights, workdir)
   runs.load_weights(run.model, workdir)
   return run
+
+
+def _begin(run, text):
+  """Writes what is known of a run folder before its training."""
+  runs.write(run)
+  atomic.write(os.path.join(run.workdir, TEXT), text)
 
 
 def _same_text(data_dir, workdir):
@@ -103,12 +108,14 @@ class Validation:
     self._translate = corpus.searcher(run.model, run.experiment.search)
     self._score = corpus.scorer(run.model)
     ids = lambda texts: [[*run.vocab.encode(text), types.EOS] for text in texts]
-    pairs = zip(ids(self._sources), ids(self._references), strict=True)
+    sources, targets = ids(self._sources), ids(self._references)
+    pairs = zip(sources, targets, strict=True)
     self._pairs = [pair for pair in pairs if max(map(len, pair)) <= self._longest]
     if not self._pairs:
       raise ValueError(
         f"No validation pair of {data_dir} fits in model.net.max_length={self._longest}; raise it.")
-    self._ids = list(lines.encode(self._sources, run.vocab, self._longest))
+    cut = lambda source: source if len(source) <= self._longest else source[:self._longest - 1] + [types.EOS]
+    self._ids = [cut(source) for source in sources]
 
   def __call__(self):
     """Returns ({"bleu", "ncm", "repeats"}, {"translations": text})."""

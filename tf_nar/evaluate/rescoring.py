@@ -2,6 +2,11 @@
 import tensorflow as tf
 
 
+def several(search):
+  """Whether a search finds more than one candidate, to be ranked."""
+  return search.wide(2) == search
+
+
 def by(teacher, run, search):
   """Returns the teacher's scores of candidates: src int32 [B, S], tgt int32 [B, N, T] -> float32 [B, N].
 
@@ -23,7 +28,7 @@ def by(teacher, run, search):
   if places[0] < places[1]:
     raise ValueError(f"{teacher.workdir} cannot rescore {run.workdir}: it takes {places[0]} tokens, fewer "
                      f"than {places[1]}; train it with net.max_length={places[1]}.")
-  if search.wide(2) != search:
+  if not several(search):
     wide = vars(search.wide(9)).items()
     options = [f"search.{name}={value}" for name, value in wide if value != getattr(search, name)]
     raise ValueError(f"{teacher.workdir} has nothing to rank: the search of {run.workdir} says one candidate; "
