@@ -36,8 +36,9 @@ TINY = {
   "ar": Tiny(ar.Config(NET), ar.Search(beam=3, nbest=3, extra_length=4)),
   "cmlm": Tiny(cmlm.Config(NET), cmlm.Search(passes=3, lengths=3)),
   # Four places a token: every target of these tests fits on the canvas of every source.
-  "ctc": Tiny(ctc.Config(NET, upsample=4, glance=glancing.Glance(updates=200)), ctc.Search(beam=4, nbest=3)),
-  "dag": Tiny(dag.Config(NET, upsample=4), dag.Search("joint", candidates=3, marginal=True)),
+  "ctc": Tiny(ctc.Config(NET, upsample=4, glance=glancing.Glance(updates=200)),
+              ctc.Search(beam=4, nbest=3, rank="consensus")),
+  "dag": Tiny(dag.Config(NET, upsample=4), dag.Search("joint", candidates=3, rank="consensus")),
   "glat": Tiny(glat.Config(NET), glat.Search(lengths=3)),
   "nat_em": Tiny(nat_em.Config(NET), nat_em.Search(lengths=3)),
   "nat_fertility": Tiny(nat_fertility.Config(NET), nat_fertility.Search(samples=3)),

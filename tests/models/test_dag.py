@@ -172,7 +172,7 @@ def test_a_rescorer_ranks_the_lengths(model):
 
 def test_ranks_by_the_sum_over_all_paths(model):
   search = dag.Search("joint", candidates=4, alpha=0.7)
-  plain, found = (model.translate(SRC[:2], each) for each in (search, dataclasses.replace(search, marginal=True)))
+  plain, found = (model.translate(SRC[:2], each) for each in (search, dataclasses.replace(search, rank="paths")))
   sets = [{tuple(words) for words in each.tokens[0].numpy().tolist()} for each in (plain, found)]
   assert sets[0] == sets[1] and (plain.passes, found.passes) == (1, 1)
   lengths = np.count_nonzero(found.tokens, 2)
@@ -187,7 +187,8 @@ def test_ranks_by_the_sum_over_all_paths(model):
   (lambda: dag.Config(upsample=1), r"model.upsample is at least 2, .*; got 1\."),
   (lambda: dag.Search("beam"), r"search.method is one of greedy, lookahead, viterbi, joint; got 'beam'\."),
   (lambda: dag.Search("joint", candidates=0), r"search.candidates is at least 1, .* got 0 with joint"),
-  (lambda: dag.Search("joint", marginal=True), r"search.marginal ranks candidates, .* set search.candidates=5 too"),
+  (lambda: dag.Search("joint", rank="paths"), r"search.rank=paths ranks candidates, .* set search.candidates=9 too"),
+  (lambda: dag.Search("joint", rank="best"), r"search.rank is one of path, paths, consensus; got 'best'"),
   (lambda: dag.Search(penalty=1.4), r"search.penalty is of viterbi and joint; lookahead scores no lengths, got 1.4"),
   (lambda: dag.Search(candidates=2), r"1 for greedy and lookahead.* got 2 with lookahead; viterbi and joint find"),
 ])

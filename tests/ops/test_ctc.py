@@ -162,3 +162,26 @@ def test_only_real_places_count_and_are_shown():
   shown = ctc.shown([1, 2], wrong, tf.sequence_mask([100, 10, 0], 100), 1.0).numpy()
   np.testing.assert_array_equal(shown.sum(1), [100, 10, 0])
   assert shown[1, :10].all() and not np.any(ctc.shown([1, 2], wrong, wrong, 0.0))
+
+
+def test_expected_ngrams_and_length_are_those_of_all_paths():
+  rows, places, order = 2, [5, 0], 4
+  logits, symbols = alignments.logits(rows, 5, seed=4), [*alignments.WORDS, ctc.BLANK]
+  never = [w for w in range(alignments.VOCAB) if w not in symbols]
+  logits[..., never] = -50
+  log_prob = alignments.log_softmax(logits)
+  words = np.array([[5, 6, 6, 5]] * rows)
+  of = [tf.constant(x, tf.float32) for x in (log_prob[..., words[0]], log_prob[..., ctc.BLANK])]
+  found = ctc.expected(*of, tf.constant(words), tf.constant(places), order)
+  wanted, long = np.zeros((order, 4)), 0.0
+  for sentence, score in alignments.sentences(log_prob[0]).items():
+    long += np.exp(score) * len(sentence)
+    for n, at in itertools.product(range(1, order + 1), range(4)):
+      here = [sentence[s:s + n] for s in range(len(sentence) - n + 1)]
+      wanted[n - 1, at] += np.exp(score) * here.count(tuple(words[0, at:at + n])) * (at + n <= 4)
+  np.testing.assert_allclose(found[:, 0], wanted, rtol=1e-4, atol=1e-7)
+  assert not np.any(found[:, 1])
+  every = np.array([[*alignments.WORDS, alignments.WORDS[0]]] * rows)  # A word that is given twice counts once.
+  length = ctc.expected_length(tf.constant(log_prob[..., every[0]], tf.float32), of[1], tf.constant(every),
+                               tf.constant(places))
+  np.testing.assert_allclose(length, [long, 0], rtol=1e-4)

@@ -203,3 +203,24 @@ def test_spare_vertices_hold_sentences_that_exclude_each_other(targets, inner, l
 
 def test_a_sentence_needs_as_many_vertices_as_words():
   assert dag.feasible(tf.constant([2, 3, 4, 5]) + 2, tf.constant([3] * 4) + 1).numpy().tolist() == [False] + [True] * 3
+
+
+def test_expected_ngrams_are_those_of_all_paths_and_words():
+  vertices, vocabulary, order = [6, 2, 0], 3, 3
+  draw, words = np.random.default_rng(3), [0, 1, 1, 2]
+  links, _ = problem(vertices)
+  log_prob = np.log(draw.dirichlet(np.ones(vocabulary), [3, 7])).astype(np.float32)
+  counts, totals = dag.expected(links, tf.constant(log_prob[..., words]), tf.constant(vertices), order)
+  wanted, every = np.zeros((order, len(words))), np.zeros(order)
+  for count in range(1, vertices[0]):
+    for path, score in paths(links[0], np.zeros((7, count)), vertices[0], count):
+      every += np.exp(score) * np.maximum(count - 1 - np.arange(order), 0)
+      for said in itertools.product(range(vocabulary), repeat=count - 1):
+        chance = np.exp(score + sum(log_prob[0, v, w] for v, w in zip(path, said, strict=False)))
+        for n, at in itertools.product(range(1, order + 1), range(len(words))):
+          here = [said[s:s + n] for s in range(len(said) - n + 1)]
+          wanted[n - 1, at] += chance * here.count(tuple(words[at:at + n])) * (at + n <= len(words))
+  np.testing.assert_allclose(counts[:, 0], wanted, rtol=1e-4)
+  np.testing.assert_allclose(totals[:, 0], every, rtol=1e-5)
+  # A graph of a start and an end, and a blank row, say nothing.
+  assert not np.any(counts[:, 1:]) and not np.any(totals[:, 1:])

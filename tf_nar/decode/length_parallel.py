@@ -86,12 +86,23 @@ def length_parallel(fill, lengths, rescore=None, *, alpha):
     return ranked(types.Translation(tokens, None, tf.constant(1)), rescore, alpha=alpha)
   score = tf.reshape(score, [batch, count])  # Of all places, those after EOS too.
   score = tf.where(lengths > 0, score / beam.length_penalty(lengths, alpha), -float("inf"))
-  return _sorted(tokens, score, tf.constant(1))
+  return ordered(tokens, score, tf.constant(1))
 
 
 def ranked(found, rescore, *, alpha, passes=1):
   """Returns a `Translation` whose candidates `rescored` has put in order, by so many more passes: a teacher's one."""
-  return _sorted(found.tokens, rescored(found.tokens, rescore, alpha=alpha), found.passes + passes)
+  score = rescored(trimmed(found.tokens), rescore, alpha=alpha)
+  return ordered(found.tokens, score, found.passes + passes)
+
+
+def trimmed(tokens):
+  """Leaves out the last places, where no candidate of int32 [B, N, T] has a word, for whoever ranks reads every place.
+
+  A graph for sources of one shape keeps them: see `places`.
+  """
+  if tokens.shape.is_fully_defined() and not tf.executing_eagerly():
+    return tokens
+  return tokens[..., :tf.maximum(tf.reduce_max(masking.lengths(tokens)), 1)]
 
 
 def rescored(tokens, rescore, *, alpha):
@@ -105,6 +116,7 @@ def rescored(tokens, rescore, *, alpha):
   return tf.where(lengths > 0, score, -float("inf"))
 
 
-def _sorted(tokens, score, passes):
+def ordered(tokens, score, passes):
+  """Returns the `Translation` of candidates int32 [B, N, T] with the greatest score, float32 [B, N], first."""
   score, order = tf.math.top_k(score, tf.shape(score)[1])  # [B, N]; of equals the first.
   return types.Translation(tf.gather(tokens, order, batch_dims=1), score, passes)

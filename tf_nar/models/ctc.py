@@ -21,12 +21,14 @@ import keras
 import tensorflow as tf
 
 from tf_nar import types
+from tf_nar.decode import consensus
 from tf_nar.decode import ctc as search_lib
 from tf_nar.decode import length_parallel
 from tf_nar.layers import parallel
 from tf_nar.layers import transformer
 from tf_nar.losses import ctc as loss_lib
 from tf_nar.losses import emissions
+from tf_nar.losses import ngrams
 from tf_nar.ops import ctc
 from tf_nar.ops import glancing
 from tf_nar.ops import masking
@@ -34,6 +36,7 @@ from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import words
 
 _UNSAID = (*words.UNSAYABLE, types.EOS)  # EOS is where the words end, and never a word.
+RANKS = "beam", "consensus"
 _SHOWN = 0  # Which fold of the seed draws the shown places; `Noise` takes those from 1.
 
 
@@ -42,8 +45,10 @@ class Config:
   net: transformer.Config = transformer.Config()
   upsample: int = 2  # k, places of the canvas a source token.
   glance: glancing.Glance = glancing.OFF
+  ngrams: int = 0  # 2: learns expected bigrams, without glancing, in place of the likelihood: see `losses/ngrams.py`.
 
   def __post_init__(self):
+    ngrams.check(self.ngrams)
     if self.upsample < 1:
       raise ValueError(f"upsample is at least 1, the usual is 2 or 3; got {self.upsample}.")
 
@@ -53,11 +58,17 @@ class Search:
   beam: int = 1  # Prefixes that live; 1: what the likeliest path collapses to.
   nbest: int = 1
   bonus: float = 0.0  # Nats that a beam gives a word; greater says more.
+  rank: str = "beam"  # Of the n best; or "consensus": see `decode/consensus.py`. A teacher goes before.
   alpha: float = 0.6  # Length penalty of rescoring, as in the teacher's beam.
 
   def __post_init__(self):
     if not 1 <= self.nbest <= self.beam:
       raise ValueError(f"search wants 1 <= nbest <= beam; got nbest={self.nbest}, beam={self.beam}.")
+    if self.rank not in RANKS:
+      raise ValueError(f"search.rank is one of {', '.join(RANKS)}; got {self.rank!r}.")
+    if self.rank == "consensus" and self.nbest == 1:
+      raise ValueError("search.rank=consensus ranks the n best of a beam, and the search says one; set search.beam=20 "
+                       "search.nbest=9 too.")
     if self.bonus and self.beam == 1:
       raise ValueError(
         f"search.bonus={self.bonus} is a beam's, and the likeliest path has none; set search.beam=20 too.")
@@ -113,6 +124,8 @@ class Model(keras.Model):
     memory = self.net.encode(batch.src, noise)
     canvas, places = self.canvas(memory), self.places(batch.src)
     glance = self.config.glance
+    if training and self.config.ngrams:
+      return self.agreement(self.net.fill(canvas, places, memory, noise), places, batch)
     if training and glance:
       seed = tf.random.fold_in(seed, _SHOWN, alg="philox")
       canvas = self.glance(canvas, memory, batch, ratio=glance.ratio(step), noise=noise, seed=seed)
@@ -126,6 +139,16 @@ class Model(keras.Model):
       "token": types.Term(total, tokens),
       "infeasible": types.Term(tf.reduce_sum(real - can), tf.reduce_sum(real), scale=0.0),
     }
+
+  def agreement(self, states, places, batch):
+    """The loss of expected n-grams."""
+    order, spoken = self.config.ngrams, _spoken(batch.tgt)
+    labels = tf.pad(batch.tgt, [[0, 0], [0, 1]], constant_values=ctc.BLANK)
+    said = emissions.gathered_log_probs(states, self.net.embed.table, self.net.embed.bias, labels)
+    given = said[..., :-1], said[..., -1], batch.tgt, places
+    counts = ctc.expected(*given, order)[-1]
+    total = tf.maximum(ctc.expected_length(*given) - (order - 1), 0.0)
+    return ngrams.terms(batch.tgt, counts, total, spoken["count"], batch.weight, order)
 
   def score(self, src, tgt):
     """Returns log p(y | x), float32 [B]; -inf where the canvas has too few places for y."""
@@ -143,7 +166,23 @@ class Model(keras.Model):
         states, self.net.embed.table, self.net.embed.bias, ids[..., 0], best[..., 0])
       found = search_lib.prefix_beam(
         ids, best, log_prob, places, beam=search.beam, nbest=search.nbest, longest=longest, bonus=search.bonus)
-    return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
+    if rescore is not None:
+      return length_parallel.ranked(found, rescore, alpha=search.alpha)
+    if search.rank == "consensus":
+      return self.agreed(found, states, places)
+    return found
+
+  def agreed(self, found, states, places):
+    """Returns the candidates by how much they agree with all that the canvas may say: see `decode/consensus.py`."""
+    tokens = length_parallel.trimmed(found.tokens)
+    words = tf.reshape(tokens, [tf.shape(tokens)[0], -1])
+    labels = tf.pad(words, [[0, 0], [0, 1]], constant_values=ctc.BLANK)
+    said = emissions.exact_log_probs(states, self.net.embed.table, self.net.embed.bias, labels)
+    given = said[..., :-1], said[..., -1], words, places
+    counts = ctc.expected(*given, consensus.ORDER)
+    counts = tf.reshape(counts, tf.concat([[consensus.ORDER], tf.shape(tokens)], 0))
+    score = consensus.scores(tokens, consensus.Expected(counts, ctc.expected_length(*given)))
+    return length_parallel.ordered(found.tokens, score, found.passes)
 
   def _states(self, src):
     memory = self.net.encode(src)

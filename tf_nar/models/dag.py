@@ -20,6 +20,7 @@ import keras
 import tensorflow as tf
 
 from tf_nar import types
+from tf_nar.decode import consensus
 from tf_nar.decode import dag as decode
 from tf_nar.decode import length_parallel
 from tf_nar.layers import parallel
@@ -28,6 +29,7 @@ from tf_nar.layers import transitions
 from tf_nar.layers.attention import QUIET
 from tf_nar.losses import dag as loss
 from tf_nar.losses import emissions as emissions_lib
+from tf_nar.losses import ngrams
 from tf_nar.ops import choice
 from tf_nar.ops import dag
 from tf_nar.ops import glancing
@@ -37,6 +39,7 @@ from tf_nar.ops import words
 
 ENCODER, DECODER, SHOWN = range(3)  # Streams of randomness.
 WALKS, METHODS = ("greedy", "lookahead"), ("greedy", "lookahead", "viterbi", "joint")
+RANKS = "path", "paths", "consensus"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +48,12 @@ class Config:
   upsample: int = 8  # Vertices a source token.
   glance: glancing.Glance = glancing.Glance(0.5, 0.1, 200_000)
   force: str = "vertex"  # What a shown word forces; or "path": see `losses/dag.py`.
+  ngrams: int = 0  # 2: learns expected bigrams, without glancing, in place of the likelihood: see `losses/ngrams.py`.
 
   def __post_init__(self):
     if self.force not in loss.FORCES:
       raise ValueError(f"model.force is one of {', '.join(loss.FORCES)}; got {self.force!r}.")
+    ngrams.check(self.ngrams)
     if self.upsample < 2:
       raise ValueError(f"model.upsample is at least 2, a start and an end for a source of EOS; got {self.upsample}.")
 
@@ -59,8 +64,8 @@ class Search:
   collapse: bool = True  # A word that equals the one before it is left out.
   penalty: float = 1.0  # Viterbi's score is divided by T^penalty.
   candidates: int = 1  # The best lengths; Viterbi and joint only.
-  marginal: bool = False  # Ranks them by log p(y | x), over all paths and not the best alone; a teacher goes before.
-  alpha: float = 0.6  # Length penalty by which they are ranked, as in the teacher's beam.
+  rank: str = "path"  # Of the candidates; or "paths", "consensus": see `Model.ranked`. A teacher goes before.
+  alpha: float = 0.6  # Length penalty by which a teacher or "paths" ranks, as in the teacher's beam.
 
   def __post_init__(self):
     if self.method not in METHODS:
@@ -69,8 +74,11 @@ class Search:
       raise ValueError(
         f"search.candidates is at least 1, and 1 for greedy and lookahead, which find one path; got "
         f"{self.candidates} with {self.method}; viterbi and joint find several.")
-    if self.marginal and self.candidates == 1:
-      raise ValueError("search.marginal ranks candidates, and the search says one; set search.candidates=5 too.")
+    if self.rank not in RANKS:
+      raise ValueError(f"search.rank is one of {', '.join(RANKS)}; got {self.rank!r}.")
+    if self.rank != "path" and self.candidates == 1:
+      raise ValueError(
+        f"search.rank={self.rank} ranks candidates, and the search says one; set search.candidates=9 too.")
     if self.penalty != 1 and self.method in WALKS:
       raise ValueError(f"search.penalty is of viterbi and joint; {self.method} scores no lengths, got {self.penalty}.")
 
@@ -140,6 +148,11 @@ class Model(keras.Model):
     canvas, vertices = self.canvas(batch.src)
     # A new `Noise` of the same seed: both passes drop the same units.
     graph = lambda canvas: self.graph(canvas, vertices, memory, noise_lib.Noise(stream(DECODER)))
+    if training and self.config.ngrams:
+      states, links = graph(canvas)
+      counts, totals = dag.expected(links, self.emissions(states, batch.tgt), vertices, self.config.ngrams)
+      words = tf.maximum(masking.lengths(batch.tgt) - 1, 0)
+      return ngrams.terms(batch.tgt, counts[-1], totals[-1], words, batch.weight, self.config.ngrams)
     if training and self.config.glance:
       share = self.config.glance.ratio(step)
       shown = self.glance(graph(canvas), batch.tgt, vertices, share, stream(SHOWN))
@@ -159,9 +172,7 @@ class Model(keras.Model):
   def marginals(self, graph, vertices, tgt):
     """Returns what `score` does of N targets a graph, int32 [B, N, T] -> float32 [B, N]."""
     (states, links), shape, lengths = graph, tf.shape(tgt), tf.reshape(masking.lengths(tgt), [-1])
-    said = emissions_lib.exact_log_probs(
-      states, self.net.embed.table, self.net.embed.bias, tf.reshape(tgt, [shape[0], -1]))  # [B, L, N T]
-    said = tf.reshape(said, [shape[0], -1, shape[1], shape[2]])
+    said = tf.reshape(self._said(states, tgt), [shape[0], -1, shape[1], shape[2]])
     said = tf.reshape(tf.transpose(said, [0, 2, 1, 3]), [shape[0] * shape[1], -1, shape[2]])  # [B N, L, T]
     links, vertices = (tf.repeat(x, shape[1], 0) for x in (links, vertices))
     found = dag.log_likelihood(links, said, vertices, lengths)
@@ -180,7 +191,29 @@ class Model(keras.Model):
       found = decode.viterbi(
         graph, longest, joint=search.method == "joint", penalty=search.penalty, candidates=search.candidates,
         collapse=search.collapse)
-    if rescore is None and search.marginal:
-      own = lambda tokens: self.marginals((states, links), vertices, tokens)
+    if rescore is not None:
+      return length_parallel.ranked(found, rescore, alpha=search.alpha)
+    return self.ranked(found, (states, links), vertices, search)
+
+  def ranked(self, found, graph, vertices, search):
+    """Returns candidates as `Search.rank` wants them, without another pass.
+
+      path        as they were found, by the best path of each
+      paths       by log p(y | x), the sum over all paths, over the length penalty
+      consensus   by how much they agree with all that the graph may say: see `decode/consensus.py`
+    """
+    if search.rank == "paths":
+      own = lambda tokens: self.marginals(graph, vertices, tokens)
       return length_parallel.ranked(found, own, alpha=search.alpha, passes=0)
-    return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
+    if search.rank == "consensus":
+      (states, links), tokens = graph, length_parallel.trimmed(found.tokens)
+      counts, totals = dag.expected(links, self._said(states, tokens), vertices, consensus.ORDER)
+      counts = tf.reshape(counts, tf.concat([[consensus.ORDER], tf.shape(tokens)], 0))
+      score = consensus.scores(tokens, consensus.Expected(counts, totals[0]))
+      return length_parallel.ordered(found.tokens, score, found.passes)
+    return found
+
+  def _said(self, states, tgt):
+    """Returns log p of the words of N targets a graph, int32 [B, N, T], at each vertex, float32 [B, L, N T]."""
+    labels = tf.reshape(tgt, [tf.shape(tgt)[0], -1])
+    return emissions_lib.exact_log_probs(states, self.net.embed.table, self.net.embed.bias, labels)

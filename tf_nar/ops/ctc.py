@@ -138,6 +138,61 @@ def collapse(path, places):
   return masking.packed(path, new & (path != BLANK) & tf.sequence_mask(places, tf.shape(path)[1]))
 
 
+def expected(of_words, of_blank, words, places, order):
+  """Returns how often n-grams are expected in what the places say, float32 [n, B, T], all sentences of it weighed.
+
+  A word begins where the place before does not say it. Of each n-gram and each k below n the scan knows how likely it
+  is, over all places where it may have begun, that k words of it were said and the last is still being said, or blanks
+  came behind it.
+
+  Args:
+    of_words, of_blank, words, places: as for `lattice`. Of the T words each n that stand side by side are an n-gram.
+    order: the largest n.
+
+  Returns:
+    Of the n-grams of 1 to `order` words that begin at each word; of those that reach past T, 0.
+  """
+  shifted = lambda x, n: tf.pad(x, [[0, 0]] * (x.shape.rank - 1) + [[0, n]])[..., n:]
+  inside = tf.sequence_mask(places, tf.shape(of_words)[1])
+  prob = lambda x, at: tf.where(at, tf.exp(x), 0.0)
+  said = tf.transpose(prob(of_words, inside[..., None]), [1, 0, 2])  # [P, B, T]
+  blank = tf.transpose(prob(of_blank, inside))[..., None]  # [P, B, 1]
+  apart = [tf.cast(shifted(words, n) != shifted(words, n - 1), tf.float32) for n in range(1, order)]  # From the last.
+
+  def place(carry, at):
+    (runs, gaps, found), (said, blank, before) = carry, at
+    begin = said * (1.0 - before)
+    new_runs, new_gaps, new_found = [], [], [found[0] + begin]
+    for n in range(order - 1):
+      new_runs.append(begin + runs[n] * shifted(said, n))
+      new_gaps.append((runs[n] + gaps[n]) * blank)
+      begin = shifted(said, n + 1) * (gaps[n] + runs[n] * apart[n])
+      new_found.append(found[n + 1] + begin)
+    return tf.stack(new_runs), tf.stack(new_gaps), tf.stack(new_found)
+
+  none = lambda count: tf.zeros(tf.concat([[count], tf.shape(words)], 0))
+  before = tf.pad(said, [[1, 0], [0, 0], [0, 0]])[:-1]
+  *_, found = tf.foldl(place, (said, blank, before), (none(order - 1), none(order - 1), none(order)))
+  return found
+
+
+def expected_length(of_words, of_blank, words, places):
+  """Returns how many words are expected in what the places say, float32 [B]. Differentiable.
+
+    Σ_t (1 - p_t(∅)) - Σ_t Σ_w p_t(w) p_{t-1}(w)        what the place before said too is no new word
+
+  Args:
+    of_words, of_blank, words, places: as for `lattice`; other words than these are taken never to be said twice in
+      a row.
+  """
+  inside = tf.sequence_mask(places, tf.shape(of_words)[1])
+  at = tf.range(tf.shape(words)[1])
+  first = ~tf.reduce_any((words[:, :, None] == words[:, None]) & (at[:, None] > at), -1)  # [B, T]
+  prob = tf.where(inside[..., None] & first[:, None], tf.exp(of_words), 0.0)
+  new = tf.where(inside, 1.0 - tf.exp(of_blank), 0.0)
+  return tf.reduce_sum(new, -1) - tf.reduce_sum(prob[:, 1:] * prob[:, :-1], [1, 2])
+
+
 def _by_place(lattice):
   """`said` [P, B, 2T + 1] and `inside` [P, B, 1], to scan over."""
   return tf.transpose(lattice.said, [1, 0, 2]), tf.transpose(lattice.inside)[..., None]

@@ -102,6 +102,36 @@ def trace(links, scores, vertices, lengths):
   return tf.transpose(tf.concat([found[1:], end[None]], 0), [1, 2, 0])
 
 
+def expected(links, emissions, vertices, order):
+  """Returns how often n-grams are expected in what the graph says, all its sentences weighed by their p.
+
+  How likely a path passes a vertex needs no sum over lengths: v = e_0 + v E, a triangular system. From there an n-gram
+  goes on by its own words, n - 1 products with E. Differentiable.
+
+  Args:
+    links, emissions, vertices: see the module. Of the T words each n that stand side by side are an n-gram.
+    order: the largest n.
+
+  Returns:
+    counts: float32 [n, B, T] of the n-grams of 1 to `order` words that begin at each word; 0 where they reach past T.
+    totals: float32 [n, B], of all n-grams whatsoever; the first is the expected number of words, without EOS.
+  """
+  count = tf.shape(links)[1]
+  prob, start = tf.exp(links), tf.one_hot(tf.zeros_like(vertices), count)
+  passed = tf.linalg.triangular_solve(tf.eye(count) - prob, start[..., None], lower=False, adjoint=True)[..., 0]
+  at = tf.range(count)
+  speaks = tf.cast((at > 0) & (at < vertices[:, None] - 1), tf.float32)[:, None]  # Not the first, nor the last, EOS.
+  said = tf.transpose(tf.exp(emissions), [0, 2, 1]) * speaks  # [B, T, L]
+  anything = passed[:, None] * speaks  # [B, 1, L]
+  reach = passed[:, None] * said
+  counts, totals = [reach], [anything]
+  for n in range(1, order):  # From the last word of what was said to the word behind it.
+    anything = tf.matmul(anything, prob) * speaks
+    reach = tf.matmul(reach, prob) * tf.pad(said, [[0, 0], [0, n], [0, 0]])[:, n:]
+    counts, totals = [*counts, reach], [*totals, anything]
+  return tf.reduce_sum(tf.stack(counts), -1), tf.reduce_sum(tf.stack(totals), [-2, -1])
+
+
 def _posteriors(links, steps, before, inside, finish):
   """The gradients of the sum by links and steps [T, B, L]: how likely each link, each vertex is, given the words."""
   total, end = finish

@@ -1,0 +1,67 @@
+"""Consensus against sacreBLEU, by hand, and by planted answers."""
+import numpy as np
+import pytest
+import sacrebleu
+import tensorflow as tf
+
+from tests.conformance import families
+from tf_nar.decode import consensus
+
+HYPOTHESES = [[5, 6, 7, 8, 9], [5, 6, 7, 8, 5, 6, 7, 8], [9, 5, 6, 7, 8], [5, 6, 7, 8], [6, 7], [5, 5, 6], [8], []]
+REFERENCE = [5, 6, 7, 8, 9, 6, 7]
+
+
+def grams(words, order):
+  return [tuple(words[at:at + order]) for at in range(len(words) - order + 1)]
+
+
+def expected(candidates, texts, width):
+  """Counts of the candidates' n-grams in weighted texts [(weight, words)], by hand."""
+  counts = np.zeros((consensus.ORDER, 1, len(candidates), width), np.float32)
+  for order in range(consensus.ORDER):
+    for n, words in enumerate(candidates):
+      for at, gram in enumerate(grams(words, order + 1)):
+        counts[order, 0, n, at] = sum(weight * grams(text, order + 1).count(gram) for weight, text in texts)
+  length = sum(weight * len(text) for weight, text in texts)
+  return consensus.Expected(tf.constant(counts), tf.constant([length], tf.float32))
+
+
+def tokens(candidates, width):
+  return families.padded(candidates, width)[None]
+
+
+def test_of_one_sure_sentence_it_is_bleu():
+  found = consensus.scores(tokens(HYPOTHESES, 10), expected(HYPOTHESES, [(1.0, REFERENCE)], 10)).numpy()[0]
+  metric = sacrebleu.BLEU(tokenize="none", smooth_method="none", effective_order=True)
+  text = lambda words: " ".join(map(str, words))
+  for score, words in zip(found[:-2], HYPOTHESES[:-2], strict=True):
+    bleu = metric.sentence_score(text(words), [text(REFERENCE)]).score
+    if bleu:  # An order without a match makes it 0 there, very little here.
+      np.testing.assert_allclose(np.exp(score), bleu / 100, rtol=1e-4)
+    else:
+      assert np.exp(score) < 0.01
+  assert found[-1] == -np.inf  # It is not there.
+
+
+def test_agreement_goes_before_what_is_likeliest():
+  """The likeliest of four has one half against it in every place; another shares most with all."""
+  said = [[5, 6, 7, 8, 9, 10], [11, 12, 13, 14, 15, 16], [11, 12, 13, 14, 15, 17], [11, 12, 13, 14, 18, 16]]
+  weights = [0.3, 0.25, 0.23, 0.22]
+  found = consensus.scores(tokens(said, 8), expected(said, list(zip(weights, said, strict=True)), 8))
+  assert int(tf.argmax(found[0])) == 1 and int(tf.argmin(found[0])) == 0
+
+
+def test_the_expected_length_says_how_long():
+  """What is shorter than expected pays for it; what is longer says what is not expected."""
+  said = [[5, 6, 7, 8, 9, 10][:length] for length in (3, 4, 5, 6)]
+  texts = [(0.1, said[0]), (0.1, said[1]), (0.7, said[2]), (0.1, said[3])]
+  assert int(tf.argmax(consensus.scores(tokens(said, 8), expected(said, texts, 8))[0])) == 2
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_compiled_gives_the_same_and_padding_changes_nothing(jit):
+  texts = [(0.5, REFERENCE), (0.5, HYPOTHESES[0])]
+  want = consensus.scores(tokens(HYPOTHESES, 10), expected(HYPOTHESES, texts, 10))
+  compiled = tf.function(consensus.scores, jit_compile=jit)
+  np.testing.assert_allclose(
+    compiled(tokens(HYPOTHESES, 13), expected(HYPOTHESES, texts, 13)), want, rtol=1e-5)
