@@ -3,9 +3,9 @@
   argmax_y  BLEU(y; E[c], E[T])        DeNero, Chiang & Knight, "Fast Consensus Decoding over Translation Forests", 2009
 
 The likeliest sentence is often too short, and a penalty of length that mends it must be chosen for each text. Here the
-model itself says how long a sentence is: y is compared, as BLEU does, with how often each of its n-grams is expected in a
-translation, and with the expected length. Expectations are exact, over all paths of a graph (`ops.dag.expected`) or of
-CTC (`ops.ctc.expected`), not of a list of candidates.
+model itself says how long a sentence is: y is compared, as BLEU does, with how often each of its n-grams is expected in
+a translation, and with the expected length. Expectations are exact, over all paths of a graph (`ops.dag.expected`) or
+of CTC (`ops.ctc.expected`), not of a list of candidates.
 
 # Differs: n-grams are of tokens and not of whole words.
 """

@@ -20,6 +20,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from tf_nar import config as core_config
 from tf_nar import types
 from tf_nar.decode import consensus
 from tf_nar.decode import ctc as search_lib
@@ -64,8 +65,7 @@ class Search:
   def __post_init__(self):
     if not 1 <= self.nbest <= self.beam:
       raise ValueError(f"search wants 1 <= nbest <= beam; got nbest={self.nbest}, beam={self.beam}.")
-    if self.rank not in RANKS:
-      raise ValueError(f"search.rank is one of {', '.join(RANKS)}; got {self.rank!r}.")
+    core_config.choice("search.rank", self.rank, RANKS)
     if self.rank == "consensus" and self.nbest == 1:
       raise ValueError("search.rank=consensus ranks the n best of a beam, and the search says one; set search.beam=20 "
                        "search.nbest=9 too.")

@@ -19,6 +19,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from tf_nar import config as core_config
 from tf_nar import types
 from tf_nar.decode import consensus
 from tf_nar.decode import dag as decode
@@ -51,8 +52,7 @@ class Config:
   ngrams: int = 0  # 2: learns expected bigrams, without glancing, in place of the likelihood: see `losses/ngrams.py`.
 
   def __post_init__(self):
-    if self.force not in loss.FORCES:
-      raise ValueError(f"model.force is one of {', '.join(loss.FORCES)}; got {self.force!r}.")
+    core_config.choice("model.force", self.force, loss.FORCES)
     ngrams.check(self.ngrams)
     if self.upsample < 2:
       raise ValueError(f"model.upsample is at least 2, a start and an end for a source of EOS; got {self.upsample}.")
@@ -68,14 +68,12 @@ class Search:
   alpha: float = 0.6  # Length penalty by which a teacher or "paths" ranks, as in the teacher's beam.
 
   def __post_init__(self):
-    if self.method not in METHODS:
-      raise ValueError(f"search.method is one of {', '.join(METHODS)}; got {self.method!r}.")
+    core_config.choice("search.method", self.method, METHODS)
     if self.candidates < 1 or (self.candidates > 1 and self.method in WALKS):
       raise ValueError(
         f"search.candidates is at least 1, and 1 for greedy and lookahead, which find one path; got "
         f"{self.candidates} with {self.method}; viterbi and joint find several.")
-    if self.rank not in RANKS:
-      raise ValueError(f"search.rank is one of {', '.join(RANKS)}; got {self.rank!r}.")
+    core_config.choice("search.rank", self.rank, RANKS)
     if self.rank != "path" and self.candidates == 1:
       raise ValueError(
         f"search.rank={self.rank} ranks candidates, and the search says one; set search.candidates=9 too.")

@@ -21,6 +21,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from tf_nar import config as core_config
 from tf_nar import types
 from tf_nar.decode import length_parallel
 from tf_nar.layers import parallel
@@ -44,8 +45,7 @@ class Config:
   tau: float = 0.3  # Of the soft copy, how far a place looks.
 
   def __post_init__(self):
-    if self.copy not in COPIES:
-      raise ValueError(f"model.copy is one of {', '.join(COPIES)}; got {self.copy!r}.")
+    core_config.choice("model.copy", self.copy, COPIES)
     if self.tau <= 0:
       raise ValueError(f"model.tau is above 0, the usual is 0.3; got {self.tau}.")
 
