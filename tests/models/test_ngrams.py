@@ -66,6 +66,23 @@ def test_teaches_what_the_target_says(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_every_weight_learns_and_blank_rows_count_nowhere(name):
+  model, batch = tuned(name), families.batch(count=3)
+  variables = [v.value for v in model.trainable_variables]
+
+  def gradients(batch):
+    with tf.GradientTape() as tape:
+      value = types.loss(model.objective(batch, seed=[1, 2], training=True))
+    return [value, *map(tf.convert_to_tensor, tape.gradient(value, variables))]
+
+  blank = lambda x: tf.concat([x, tf.zeros_like(x[:1])], 0)
+  alone, beside = gradients(batch), tf.function(gradients)(types.Batch(*map(blank, batch)))
+  for one, other in zip(alone, beside, strict=True):
+    assert np.any(one) and np.isfinite(one).all()
+    np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_at_rest_the_loss_is_the_likelihood(name):
   model = tuned(name)
   assert "token" in model.objective(families.batch(), seed=None, training=False)
