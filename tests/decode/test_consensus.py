@@ -65,3 +65,9 @@ def test_compiled_gives_the_same_and_padding_changes_nothing(jit):
   compiled = tf.function(consensus.scores, jit_compile=jit)
   np.testing.assert_allclose(
     compiled(tokens(HYPOTHESES, 13), expected(HYPOTHESES, texts, 13)), want, rtol=1e-5)
+
+
+def test_sentences_may_be_shorter_than_the_longest_n_grams():
+  few = [[5, 6], [7]]
+  want = consensus.scores(tokens(few, 6), expected(few, [(1.0, few[0])], 6))
+  np.testing.assert_array_equal(consensus.scores(tokens(few, 3), expected(few, [(1.0, few[0])], 3)), want)

@@ -187,8 +187,9 @@ def expected_length(of_words, of_blank, words, places):
   """
   inside = tf.sequence_mask(places, tf.shape(of_words)[1])
   at = tf.range(tf.shape(words)[1])
-  first = ~tf.reduce_any((words[:, :, None] == words[:, None]) & (at[:, None] > at), -1)  # [B, T]
-  prob = tf.where(inside[..., None] & first[:, None], tf.exp(of_words), 0.0)
+  met = tf.reduce_any((words[:, :, None] == words[:, None]) & (at[:, None] > at), -1)  # [B, T]
+  first = (masking.valid(words) & ~met)[:, None]
+  prob = tf.where(inside[..., None] & first, tf.exp(of_words), 0.0)
   new = tf.where(inside, 1.0 - tf.exp(of_blank), 0.0)
   return tf.reduce_sum(new, -1) - tf.reduce_sum(prob[:, 1:] * prob[:, :-1], [1, 2])
 

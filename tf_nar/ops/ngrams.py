@@ -17,7 +17,7 @@ def matches(tokens, counts, words, order):
   alike = same & inside[..., None, :]  # Whether a place begins the same n-gram as another.
   for n in range(1, order):
     none = [[0, 0]] * (tokens.shape.rank - 1)
-    alike &= tf.pad(same[..., n:, n:], [*none, [0, n], [0, n]])
+    alike &= tf.pad(same, [*none, [0, n], [0, n]])[..., n:, n:]  # There may be fewer than n.
   often = tf.reduce_sum(tf.cast(alike, tf.float32), -1)
   # Each place of an n-gram has its part of what is expected of it, 1 at most.
   matched = tf.minimum(counts / tf.maximum(often, 1.0), 1.0)
