@@ -94,7 +94,7 @@ def test_an_early_end_is_no_bargain():
     return tf.fill(tokens.shape[:2], -3.0)
 
   found = length_parallel.length_parallel(fill, tf.constant([[2, 5]]), teacher, alpha=1.0)
-  assert seen == [[[[5, EOS, 0, 0, 0, 0]] * 2]]
+  assert seen == [[[[5, EOS]] * 2]]  # And no places where none has a word.
   np.testing.assert_allclose(found.score, [[-3 / (7 / 6)] * 2], rtol=1e-6)
 
 
