@@ -18,9 +18,9 @@ from tf_nar.train import step as step_lib
 NAMES = "ctc", "dag"
 
 
-def tuned(name, order=2):
+def tuned(name):
   model = families.build(name, width=32, ffn=64, **families.STILL)
-  model.config = dataclasses.replace(model.config, ngrams=order)
+  model.config = dataclasses.replace(model.config, ngrams=2)
   return model
 
 

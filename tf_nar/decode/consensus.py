@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tf_nar.decode import length_parallel
 from tf_nar.ops import masking
 from tf_nar.ops import ngrams
 
@@ -25,6 +26,20 @@ class Expected(NamedTuple):
 
   counts: tf.Tensor  # float32 [ORDER, B, N, T]: how often the n-gram that begins there occurs; not read past the end.
   length: tf.Tensor  # float32 [B]: tokens, without EOS.
+
+
+def ranked(found, expect):
+  """Returns a `Translation` whose candidates are put in order by what they have in common with what is expected.
+
+  Args:
+    found: a `Translation` of N candidates a sentence.
+    expect: maps the candidates' tokens, int32 [B, N T], one behind the other, to counts float32 [ORDER, B, N T], of the
+      n-grams that begin at each, and the expected length float32 [B].
+  """
+  tokens = length_parallel.trimmed(found.tokens)
+  counts, length = expect(tf.reshape(tokens, [tf.shape(tokens)[0], -1]))
+  counts = tf.reshape(counts, tf.concat([[ORDER], tf.shape(tokens)], 0))
+  return length_parallel.ordered(found.tokens, scores(tokens, Expected(counts, length)), found.passes)
 
 
 def scores(tokens, expected):

@@ -6,7 +6,7 @@ CTC: Shao & Feng, "Non-Monotonic Latent Alignments for CTC-Based Non-Autoregress
 Graphs: Ma et al., "Fuzzy Alignments in Directed Acyclic Graph for Non-Autoregressive Machine Translation", ICLR 2023.
 Both fine-tune with bigrams what has learned the likelihood. E[C(g)]: `ops.ctc.expected`, `ops.dag.expected`.
 
-# Differs: Ma et al. have the precision, and a penalty of brevity, in place of F1; here the two families have one loss.
+# Differs: the two families have one loss, F1; Ma et al. have a score of their own of clipped matches.
 """
 import tensorflow as tf
 

@@ -142,13 +142,10 @@ class Model(keras.Model):
 
   def agreement(self, states, places, batch):
     """The loss of expected n-grams."""
-    order, spoken = self.config.ngrams, _spoken(batch.tgt)
-    labels = tf.pad(batch.tgt, [[0, 0], [0, 1]], constant_values=ctc.BLANK)
-    said = emissions.gathered_log_probs(states, self.net.embed.table, self.net.embed.bias, labels)
-    given = said[..., :-1], said[..., -1], batch.tgt, places
-    counts = ctc.expected(*given, order)[-1]
-    total = tf.maximum(ctc.expected_length(*given) - (order - 1), 0.0)
-    return ngrams.terms(batch.tgt, counts, total, spoken["count"], batch.weight, order)
+    order = self.config.ngrams
+    counts, length = self.expected(states, batch.tgt, places, order, emissions.gathered_log_probs)
+    total = tf.maximum(length - (order - 1), 0.0)
+    return ngrams.terms(batch.tgt, counts[-1], total, _spoken(batch.tgt)["count"], batch.weight, order)
 
   def score(self, src, tgt):
     """Returns log p(y | x), float32 [B]; -inf where the canvas has too few places for y."""
@@ -169,20 +166,22 @@ class Model(keras.Model):
     if rescore is not None:
       return length_parallel.ranked(found, rescore, alpha=search.alpha)
     if search.rank == "consensus":
-      return self.agreed(found, states, places)
+      return consensus.ranked(
+        found, lambda words: self.expected(states, words, places, consensus.ORDER, emissions.exact_log_probs))
     return found
 
-  def agreed(self, found, states, places):
-    """Returns the candidates by how much they agree with all that the canvas may say: see `decode/consensus.py`."""
-    tokens = length_parallel.trimmed(found.tokens)
-    words = tf.reshape(tokens, [tf.shape(tokens)[0], -1])
+  def expected(self, states, words, places, order, log_probs):
+    """Returns what `ops.ctc.expected` and `expected_length` do, of words int32 [B, T].
+
+    Args:
+      states, places: what the canvas became, float [B, P, D], and its length, int32 [B].
+      words, order: as for `ops.ctc.expected`.
+      log_probs: of `losses/emissions.py`, one to learn by or one to rank by.
+    """
     labels = tf.pad(words, [[0, 0], [0, 1]], constant_values=ctc.BLANK)
-    said = emissions.exact_log_probs(states, self.net.embed.table, self.net.embed.bias, labels)
+    said = log_probs(states, self.net.embed.table, self.net.embed.bias, labels)
     given = said[..., :-1], said[..., -1], words, places
-    counts = ctc.expected(*given, consensus.ORDER)
-    counts = tf.reshape(counts, tf.concat([[consensus.ORDER], tf.shape(tokens)], 0))
-    score = consensus.scores(tokens, consensus.Expected(counts, ctc.expected_length(*given)))
-    return length_parallel.ordered(found.tokens, score, found.passes)
+    return ctc.expected(*given, order), ctc.expected_length(*given)
 
   def _states(self, src):
     memory = self.net.encode(src)

@@ -170,7 +170,8 @@ class Model(keras.Model):
   def marginals(self, graph, vertices, tgt):
     """Returns what `score` does of N targets a graph, int32 [B, N, T] -> float32 [B, N]."""
     (states, links), shape, lengths = graph, tf.shape(tgt), tf.reshape(masking.lengths(tgt), [-1])
-    said = tf.reshape(self._said(states, tgt), [shape[0], -1, shape[1], shape[2]])
+    said = self._said(states, tf.reshape(tgt, [shape[0], -1]))  # [B, L, N T]
+    said = tf.reshape(said, [shape[0], -1, shape[1], shape[2]])
     said = tf.reshape(tf.transpose(said, [0, 2, 1, 3]), [shape[0] * shape[1], -1, shape[2]])  # [B N, L, T]
     links, vertices = (tf.repeat(x, shape[1], 0) for x in (links, vertices))
     found = dag.log_likelihood(links, said, vertices, lengths)
@@ -204,14 +205,15 @@ class Model(keras.Model):
       own = lambda tokens: self.marginals(graph, vertices, tokens)
       return length_parallel.ranked(found, own, alpha=search.alpha, passes=0)
     if search.rank == "consensus":
-      (states, links), tokens = graph, length_parallel.trimmed(found.tokens)
-      counts, totals = dag.expected(links, self._said(states, tokens), vertices, consensus.ORDER)
-      counts = tf.reshape(counts, tf.concat([[consensus.ORDER], tf.shape(tokens)], 0))
-      score = consensus.scores(tokens, consensus.Expected(counts, totals[0]))
-      return length_parallel.ordered(found.tokens, score, found.passes)
+      states, links = graph
+
+      def expect(words):
+        counts, totals = dag.expected(links, self._said(states, words), vertices, consensus.ORDER)
+        return counts, totals[0]
+
+      return consensus.ranked(found, expect)
     return found
 
-  def _said(self, states, tgt):
-    """Returns log p of the words of N targets a graph, int32 [B, N, T], at each vertex, float32 [B, L, N T]."""
-    labels = tf.reshape(tgt, [tf.shape(tgt)[0], -1])
-    return emissions_lib.exact_log_probs(states, self.net.embed.table, self.net.embed.bias, labels)
+  def _said(self, states, words):
+    """Returns log p of words int32 [B, T] at each vertex, float32 [B, L, T], not to be learned by."""
+    return emissions_lib.exact_log_probs(states, self.net.embed.table, self.net.embed.bias, words)
