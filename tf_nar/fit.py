@@ -16,6 +16,7 @@ from tf_nar.data import corpus as data_corpus
 from tf_nar.data import pipeline
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.evaluate import corpus
+from tf_nar.evaluate import lines
 from tf_nar.evaluate import multimodality
 from tf_nar.evaluate import testset
 from tf_nar.train import loop
@@ -114,8 +115,7 @@ class Validation:
     if not self._pairs:
       raise ValueError(
         f"No validation pair of {data_dir} fits in model.net.max_length={self._longest}; raise it.")
-    cut = lambda source: source if len(source) <= self._longest else source[:self._longest - 1] + [types.EOS]
-    self._ids = [cut(source) for source in sources]
+    self._ids = [lines.ended(source[:-1], self._longest) for source in sources]
 
   def __call__(self):
     """Returns ({"bleu", "ncm", "repeats"}, {"translations": text})."""

@@ -86,6 +86,31 @@ def test_compiled_says_the_same():
   assert_alike([open_shapes(*parts())], [emissions.log_sums(*parts(), likely)], rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype, tail, swept", [
+  (tf.float32, 0.0, 1), (tf.float32, 1e-6, 4), (tf.bfloat16, 0.0, 1), (tf.bfloat16, 1e-6, 1), (tf.bfloat16, 0.1, 4),
+  (tf.float32, np.nan, 4)])
+def test_the_way_back_leaves_out_places_that_do_not_count(dtype, tail, swept, monkeypatch):
+  weight = np.full([ROWS, PLACES], tail, np.float32)
+  weight[0, 1], weight[1, 2], weight[2, 3] = 1.0, -2.0, 3.0  # Three of 15 places, and four make a chunk.
+  states, table, bias = parts(dtype)
+
+  def gradients(sums):
+    with tf.GradientTape() as tape:
+      tape.watch([states, table, bias])
+      total = tf.reduce_sum(weight * sums())
+    return tape.gradient(total, [states, table, bias])
+
+  sweeps, heaviest = [], emissions._heaviest
+  monkeypatch.setattr(emissions, "_heaviest", lambda *args: sweeps.append(heaviest(*args)) or sweeps[-1])
+  likely = emissions.likeliest(states, table, bias)
+  found = gradients(lambda: emissions.log_sums(states, table, bias, likely))
+  expected = gradients(lambda: tf.reduce_logsumexp(
+    tf.matmul(tf.cast(states, tf.float32), table, transpose_b=True) + bias, -1))
+  assert [int(count) for _, count in sweeps] == [swept]
+  rounding = 1e-5 if dtype == tf.float32 else 0.03
+  assert_alike(found, expected, rtol=rounding, atol=rounding)
+
+
 def test_any_word_that_is_not_hopeless_gives_the_sum():
   states, table, bias = parts()
   expected = tf.reduce_logsumexp(tf.matmul(states, table, transpose_b=True) + bias, -1)

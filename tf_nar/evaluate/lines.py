@@ -74,9 +74,14 @@ def encode(lines, vocab, longest):
       if cut == 1:
         logging.warning("Line %d has %d tokens with EOS, but the model takes %d: the rest is cut off, here "
                         "and of every such line.", number, len(ids) + 1, longest)
-    yield [*ids[:longest - 1], types.EOS]
+    yield ended(ids, longest)
   if cut:
     logging.warning("%d of %d lines were cut to %d tokens.", cut, number, longest)
+
+
+def ended(ids, longest):
+  """Returns the ids of words with EOS, cut to `longest` tokens."""
+  return [*ids[:longest - 1], types.EOS]
 
 
 def formatted(index, candidates, vocab, *, nbest=0, scores=False):

@@ -13,6 +13,7 @@ from tf_nar.losses import cross_entropy
 from tf_nar.ops import words
 
 LOGITS = 1 << 22  # How many exist at one time in a search: 16 MB, which a processor's cache and allocator keep at hand.
+ROUNDED = {tf.bfloat16: 2.0**-9, tf.float16: 2.0**-12, tf.float32: 2.0**-25}  # What rounding takes of a number, at most.
 
 
 def gathered_log_probs(states, table, bias, labels):
@@ -164,22 +165,39 @@ def _swept(chunks, likely, table, bias):
       lambda x: _log_sum(*x, output), (chunks, likely), parallel_iterations=1, fn_output_signature=tf.float32)
 
     def gradient(up):
-      def sweep(i, d_chunks, d_table, d_bias):
-        prob = tf.nn.softmax(tf.matmul(chunks[i], output, transpose_b=True))  # By the logits of a place, its gradient.
-        d_chunk = up[i][:, None] * tf.cast(tf.matmul(prob, back), tf.float32)
-        by_table, by_bias = cross_entropy.by_output(prob, up[i], chunks[i])
-        return i + 1, d_chunks.write(i, tf.cast(d_chunk, chunks.dtype)), d_table + by_table, d_bias + by_bias
+      # Most vertices of a graph say nothing of the target: those that count come first, and the sweep ends with them.
+      order, sweeps = _heaviest(up, chunks.dtype)
+      states, weight = (_chunks(tf.gather(tf.reshape(x, [-1, w]), order), cross_entropy.ROWS)
+                        for x, w in ((chunks, width + 1), (up, 1)))
 
-      sweeps = tf.shape(chunks)[0]
-      d_chunks = tf.TensorArray(chunks.dtype, sweeps, element_shape=[cross_entropy.ROWS, width])
-      _, d_chunks, *d_output = tf.while_loop(
-        lambda i, *_: i < sweeps, sweep, (0, d_chunks, tf.zeros(back.shape), tf.zeros(back.shape[:1])),
+      def sweep(i, d_states, d_table, d_bias):
+        prob = tf.nn.softmax(tf.matmul(states[i], output, transpose_b=True))  # By the logits of a place, its gradient.
+        d_chunk = weight[i] * tf.cast(tf.matmul(prob, back), tf.float32)
+        by_table, by_bias = cross_entropy.by_output(prob, weight[i][:, 0], states[i])
+        return i + 1, d_states.write(i, tf.cast(d_chunk, states.dtype)), d_table + by_table, d_bias + by_bias
+
+      d_states = tf.TensorArray(states.dtype, tf.shape(states)[0], element_shape=[cross_entropy.ROWS, width])
+      _, d_states, *d_output = tf.while_loop(
+        lambda i, *_: i < sweeps, sweep, (0, d_states, tf.zeros(back.shape), tf.zeros(back.shape[:1])),
         parallel_iterations=1)
-      return d_chunks.stack(), *(x[:count] for x in d_output)
+      d_states = tf.reshape(d_states.stack(), [-1, width])  # 0 where no sweep was.
+      d_states = tf.scatter_nd(order[:, None], d_states, tf.shape(d_states))
+      return tf.reshape(d_states, [-1, cross_entropy.ROWS, width]), *(x[:count] for x in d_output)
 
     return found, gradient
 
   return sums(chunks, table, bias)
+
+
+def _heaviest(weight, dtype):
+  """Returns places by falling |weight|, int32 [k ROWS], and how many chunks hold all but a part too small for `dtype`.
+
+  # Differs: what is left out weighs, all together, less than the last bit of a product in `dtype`.
+  """
+  heavy, order = tf.math.top_k(tf.abs(tf.reshape(weight, [-1])), tf.size(weight))
+  tail = tf.cumsum(heavy, reverse=True)
+  count = tf.math.count_nonzero(~(tail <= ROUNDED[dtype] * tail[0]), dtype=tf.int32)  # Not `>`: a nan shall be seen.
+  return order, -(-count // cross_entropy.ROWS)
 
 
 def _log_sum(chunk, likely, output):
