@@ -18,43 +18,53 @@ from tf_nar.train import step as step_lib
 NAMES = "ctc", "dag"
 
 
-def tuned(name):
+def tuned(name, score):
   model = families.build(name, width=32, ffn=64, **families.STILL)
-  model.config = dataclasses.replace(model.config, ngrams=2)
+  model.config = dataclasses.replace(model.config, ngrams=2, ngram_score=score)
   return model
 
 
-def test_the_loss_is_one_minus_f1():
+def test_the_loss_is_one_minus_the_score():
   target, said = [5, 6, 5, 6, 7], {(5, 6): 3.0, (6, 5): 0.5, (8, 9): 1.5}  # Counts of what a model says: 5 bigrams.
   pairs = list(itertools.pairwise(target))
   counts = [[said.get(pair, 0.0) for pair in pairs] + [0.0, 0.0]] * 2
   tgt = families.padded([target, [5]], 6)
-  term = ngrams.terms(
-    tgt, tf.constant(counts), tf.constant([5.0, 1.0]), tf.constant([5, 1]), tf.constant([2.0, 1.0]), 2)
   matches = min(2, 3.0) + min(1, 0.5) + 0
-  np.testing.assert_allclose(term["ngram"].total.numpy(), 2 * (1 - 2 * matches / (4 + 5)), rtol=1e-6)
-  assert float(term["ngram"].count) == 2  # A sentence of one word has no bigram.
+
+  def loss(score, spoken):
+    weight = tf.constant([2.0, 1.0])
+    term = ngrams.terms(tgt, tf.constant(counts), tf.constant([5.0, 1.0]), tf.constant([spoken, 2.0]), weight, 2, score)
+    assert float(term["ngram"].count) == 2  # A sentence of one word has no bigram.
+    return float(term["ngram"].total)
+
+  assert loss("f1", 4.0) == pytest.approx(2 * (1 - 2 * matches / (4 + 5)))
+  assert loss("precision", 6.0) == loss("precision", 5.0) == pytest.approx(2 * (1 - matches / 5))
+  assert loss("precision", 4.0) == pytest.approx(2 * (1 - matches / 5 * np.exp(1 - 5 / 4)))
 
 
-def test_of_a_graph_it_is_that_of_all_its_sentences():
+@pytest.mark.parametrize("score", ngrams.SCORES)
+def test_of_a_graph_it_is_that_of_all_its_sentences(score):
   model = families.build("dag")
-  model.config = dataclasses.replace(model.config, ngrams=2)
+  model.config = dataclasses.replace(model.config, ngrams=2, ngram_score=score)
   target, src = [6, 7], tf.constant([[types.EOS]])  # Four vertices: two that speak.
   every = [words for n in (0, 1, 2) for words in itertools.product(range(1, len(families.VOCAB)), repeat=n)]
   every = [words for words in every if types.EOS not in words]
   padded = families.padded(every, 3)
   padded = tf.where((tf.range(3) == 0) & (tf.reduce_sum(padded, 1, keepdims=True) == 0), types.EOS, padded)
-  score = np.exp(model.score(tf.repeat(src, len(every), 0), padded))
-  matches = min(1.0, sum(p for p, words in zip(score, every, strict=True) if list(words) == target))
-  total = sum(p for p, words in zip(score, every, strict=True) if len(words) == 2)
+  probs = np.exp(model.score(tf.repeat(src, len(every), 0), padded))
+  matches = min(1.0, sum(p for p, words in zip(probs, every, strict=True) if list(words) == target))
+  total = sum(p for p, words in zip(probs, every, strict=True) if len(words) == 2)
+  length = sum(p * len(words) for p, words in zip(probs, every, strict=True))
+  expected = 2 * matches / (1 + total) if score == "f1" else matches / total * np.exp(1 - 2 / length)
   batch = types.Batch(src, families.padded([target], 4), tf.ones([1]))
   term = model.objective(batch, seed=[1, 2], training=True)["ngram"]
-  assert float(term.total) == pytest.approx(1 - 2 * matches / (1 + total), abs=0.01)
+  assert float(term.total) == pytest.approx(1 - expected, abs=0.01)
 
 
+@pytest.mark.parametrize("score", ngrams.SCORES)
 @pytest.mark.parametrize("name", NAMES)
-def test_teaches_what_the_target_says(name):
-  model = tuned(name)
+def test_teaches_what_the_target_says(name, score):
+  model = tuned(name, score)
   recipe = config.Optimizer(learning_rate=5e-3, warmup=20)
   update = step_lib.Update(model, optimizer.Adam(recipe, model.trainable_variables), config.Train(optimizer=recipe))
   batch = families.batch(count=3)
@@ -62,12 +72,13 @@ def test_teaches_what_the_target_says(name):
   before = agrees()
   for step in range(80):
     update([batch], step)
-  assert agrees() < 0.4 < 0.8 < before
+  assert agrees() < 0.6 < 0.8 < before
 
 
+@pytest.mark.parametrize("score", ngrams.SCORES)
 @pytest.mark.parametrize("name", NAMES)
-def test_every_weight_learns_and_blank_rows_count_nowhere(name):
-  model, batch = tuned(name), families.batch(count=3)
+def test_every_weight_learns_and_blank_rows_count_nowhere(name, score):
+  model, batch = tuned(name, score), families.batch(count=3)
   variables = [v.value for v in model.trainable_variables]
 
   def gradients(batch):
@@ -84,7 +95,7 @@ def test_every_weight_learns_and_blank_rows_count_nowhere(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_at_rest_the_loss_is_the_likelihood(name):
-  model = tuned(name)
+  model = tuned(name, "f1")
   assert "token" in model.objective(families.batch(), seed=None, training=False)
 
 
@@ -92,3 +103,9 @@ def test_at_rest_the_loss_is_the_likelihood(name):
 def test_refuses_other_orders(made):
   with pytest.raises(ValueError, match=r"model.ngrams is 0, for the likelihood, or from 2 to 4; got 1\."):
     made(ngrams=1)
+
+
+@pytest.mark.parametrize("made", [ctc.Config, dag.Config])
+def test_refuses_an_unknown_score(made):
+  with pytest.raises(ValueError, match="model.ngram_score"):
+    made(ngram_score="recall")

@@ -13,7 +13,7 @@ from tf_nar.losses import cross_entropy
 from tf_nar.ops import words
 
 LOGITS = 1 << 22  # How many exist at one time in a search: 16 MB, which a processor's cache and allocator keep at hand.
-ROUNDED = {tf.bfloat16: 2.0**-9, tf.float16: 2.0**-12, tf.float32: 2.0**-25}  # What rounding takes of a number, at most.
+ROUNDED = {tf.bfloat16: 2.0**-9, tf.float16: 2.0**-12, tf.float32: 2.0**-25}  # The most that rounding takes of 1.
 
 
 def gathered_log_probs(states, table, bias, labels):

@@ -47,9 +47,10 @@ class Config:
   upsample: int = 2  # k, places of the canvas a source token.
   glance: glancing.Glance = glancing.OFF
   ngrams: int = 0  # 2: learns expected bigrams, without glancing, in place of the likelihood: see `losses/ngrams.py`.
+  ngram_score: str = "f1"  # Of them; or "precision".
 
   def __post_init__(self):
-    ngrams.check(self.ngrams)
+    ngrams.check(self.ngrams, self.ngram_score)
     if self.upsample < 1:
       raise ValueError(f"upsample is at least 1, the usual is 2 or 3; got {self.upsample}.")
 
@@ -145,7 +146,7 @@ class Model(keras.Model):
     order = self.config.ngrams
     counts, length = self.expected(states, batch.tgt, places, order, emissions.gathered_log_probs)
     total = tf.maximum(length - (order - 1), 0.0)
-    return ngrams.terms(batch.tgt, counts[-1], total, _spoken(batch.tgt)["count"], batch.weight, order)
+    return ngrams.terms(batch.tgt, counts[-1], total, length, batch.weight, order, self.config.ngram_score)
 
   def score(self, src, tgt):
     """Returns log p(y | x), float32 [B]; -inf where the canvas has too few places for y."""

@@ -50,10 +50,11 @@ class Config:
   glance: glancing.Glance = glancing.Glance(0.5, 0.1, 200_000)
   force: str = "vertex"  # What a shown word forces; or "path": see `losses/dag.py`.
   ngrams: int = 0  # 2: learns expected bigrams, without glancing, in place of the likelihood: see `losses/ngrams.py`.
+  ngram_score: str = "precision"  # Of them; or "f1".
 
   def __post_init__(self):
     core_config.choice("model.force", self.force, loss.FORCES)
-    ngrams.check(self.ngrams)
+    ngrams.check(self.ngrams, self.ngram_score)
     if self.upsample < 2:
       raise ValueError(f"model.upsample is at least 2, a start and an end for a source of EOS; got {self.upsample}.")
 
@@ -148,9 +149,10 @@ class Model(keras.Model):
     graph = lambda canvas: self.graph(canvas, vertices, memory, noise_lib.Noise(stream(DECODER)))
     if training and self.config.ngrams:
       states, links = graph(canvas)
-      counts, totals = dag.expected(links, self.emissions(states, batch.tgt), vertices, self.config.ngrams)
-      words = tf.maximum(masking.lengths(batch.tgt) - 1, 0)
-      return ngrams.terms(batch.tgt, counts[-1], totals[-1], words, batch.weight, self.config.ngrams)
+      order = self.config.ngrams
+      counts, totals = dag.expected(links, self.emissions(states, batch.tgt), vertices, order)
+      return ngrams.terms(
+        batch.tgt, counts[-1], totals[-1], totals[0], batch.weight, order, self.config.ngram_score)
     if training and self.config.glance:
       share = self.config.glance.ratio(step)
       shown = self.glance(graph(canvas), batch.tgt, vertices, share, stream(SHOWN))
