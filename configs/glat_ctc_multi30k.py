@@ -4,8 +4,8 @@
       --workdir=runs/glat_ctc
 
 Measured with --warm_start of a teacher: test BLEU 35.0 on raw text; on distilled, with --set=train.steps=2640
---set=model.glance.updates=2400, 38.9, and with nine candidates that the teacher ranks 40.2. Fine-tuned by bigrams of the original text
-(model.ngrams=2) such a run came from 37.5 to 38.5, under a teacher with 38.6: docs/results.md.
+--set=model.glance.updates=2400, 38.9, and with nine candidates that the teacher ranks 40.2. Fine-tuned by bigrams
+(model.ngrams=2) of the original text such a run came from 37.5 to 38.5, under a teacher with 38.6: docs/results.md.
 """
 import dataclasses
 
