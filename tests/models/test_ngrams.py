@@ -72,7 +72,7 @@ def test_teaches_what_the_target_says(name, score):
   before = agrees()
   for step in range(80):
     update([batch], step)
-  assert agrees() < 0.6 < 0.8 < before
+  assert agrees() < {"f1": 0.4, "precision": 0.6}[score] < 0.8 < before
 
 
 @pytest.mark.parametrize("score", ngrams.SCORES)
