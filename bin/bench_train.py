@@ -37,6 +37,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from tf_nar import config as config_lib
 from tf_nar import models
+from tf_nar import program
 from tf_nar.data import atomic
 from tf_nar.data import pipeline
 from tf_nar.data import vocab as vocab_lib
@@ -132,16 +133,16 @@ def show(told):
     print(f"\nThe machine was busy before this began (load {told['machine']['load before']}): measure again when not.")
 
 
+def bench():
+  """Measures, shows and, where asked, writes down."""
+  told = measure()
+  show(told)
+  if OUTPUT.value:
+    atomic.write(OUTPUT.value, json.dumps(told, indent=2).encode())
+
+
 def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
-  try:
-    told = measure()
-    show(told)
-    if OUTPUT.value:
-      atomic.write(OUTPUT.value, json.dumps(told, indent=2).encode())
-  except (ValueError, OSError, *atomic.UNREACHABLE) as problem:
-    sys.exit(f"bench_train: {problem}")
+  program.run("bench_train", bench, argv)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from tf_nar import config as config_lib
 from tf_nar import models
-from tf_nar.data import atomic
+from tf_nar import program
 from tf_nar.data import corpus
 from tf_nar.em import config as em_config
 from tf_nar.export import tpu
@@ -70,11 +70,11 @@ def check(experiment, histogram, vocab):
   findings = []
   for shape in shapes:
     lengths = getattr(experiment.search, "lengths", 1)
-    for program in tpu.programs_of_model(model, experiment.search, shape, lengths):
-      findings += examined(program)[0]
-    for program in tpu.programs_of_update(compiled, shape):
-      wrong, hlo = examined(program)
-      findings += wrong + (for_tpu(program.name, hlo) if hlo and COMPILE_FOR.value else [])
+    for graph in tpu.programs_of_model(model, experiment.search, shape, lengths):
+      findings += examined(graph)[0]
+    for graph in tpu.programs_of_update(compiled, shape):
+      wrong, hlo = examined(graph)
+      findings += wrong + (for_tpu(graph.name, hlo) if hlo and COMPILE_FOR.value else [])
   if COMPILE.value and not findings:
     findings += epoch(model, compiled, plain, train, [tpu.batch(shape, vocab) for shape in shapes])
   return findings
@@ -122,22 +122,22 @@ def epoch(model, compiled, plain, train, batches):
   return seen.findings + tpu.differing(seen.said, plain([batches[0]] * accumulate, 0), model.config.net.dtype)
 
 
-def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
-  try:
-    tpu_compile.check(COMPILE_FOR.value, os.path.expanduser(JAX_PYTHON.value))
-    experiments = load()
-    manifest = corpus.read(DATA_DIR.value) if DATA_DIR.value else None
-    histogram, vocab = (manifest.splits["train"].lengths, manifest.vocabulary_size) if manifest else (None, VOCAB.value)
-    findings = [f"{one.family}: {each}" for one in experiments for each in check(one, histogram, vocab)]
-  except (ValueError, OSError, *atomic.UNREACHABLE) as problem:
-    sys.exit(f"check_tpu: {problem}")
+def check_all():
+  """Checks the flags' experiments; returns the exit status."""
+  tpu_compile.check(COMPILE_FOR.value, os.path.expanduser(JAX_PYTHON.value))
+  experiments = load()
+  manifest = corpus.read(DATA_DIR.value) if DATA_DIR.value else None
+  histogram, vocab = (manifest.splits["train"].lengths, manifest.vocabulary_size) if manifest else (None, VOCAB.value)
+  findings = [f"{one.family}: {each}" for one in experiments for each in check(one, histogram, vocab)]
   for finding in findings:
     print(finding, file=sys.stderr)
-  if findings:
-    sys.exit(1)
-  print("Nothing was found that a TPU would refuse.")
+  if not findings:
+    print("Nothing was found that a TPU would refuse.")
+  return 1 if findings else 0
+
+
+def main(argv):
+  program.run("check_tpu", check_all, argv)
 
 
 if __name__ == "__main__":

@@ -20,14 +20,14 @@ from absl import logging
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from tf_nar import config as config_lib
+from tf_nar import program
 from tf_nar import runs
-from tf_nar.data import atomic
 from tf_nar.data import corpus as data_corpus
+from tf_nar.data import paths
 from tf_nar.em import config as em_config
 from tf_nar.em import run as run_lib
 from tf_nar.evaluate import corpus
 from tf_nar.export import saved_model
-from tf_nar.train import preemption
 from tf_nar.train import strategy
 
 CONFIG = flags.DEFINE_string("config", None, "Its get_config() returns an Alternation.", required=True)
@@ -70,38 +70,35 @@ def ship(student, data_dir, out):
   if not tf.io.gfile.exists(out):
     saved_model.export(run, corpus.searcher(run.model, run.experiment.search), out)
   lines = data_corpus.validation(data_dir)[0][:SHOWN]
-  loaded = tf.saved_model.load(out)  # Held: it owns the weights.
+  loaded = tf.saved_model.load(paths.literal(out))  # Held: it owns the weights.
   said = loaded.translate(tf.constant(lines))["translation"].numpy()
   print(f"The SavedModel {out} says:\n")
   for line, text in zip(lines, said, strict=True):
     print(f"  {line}\n  -> {text.decode()}\n")
 
 
-def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
+def alternate():
+  """Runs the flags' alternation."""
   # Every stage traces graphs of its own, which TensorFlow takes for a mistake.
   tf.get_logger().setLevel("ERROR")
   workdir = WORKDIR.value
-  try:
-    # Models are trained by all devices; candidates and scores come from the first.
-    place = strategy.build(TPU.value)
-    if isinstance(place, tf.distribute.MultiWorkerMirroredStrategy):
-      raise ValueError("An alternation runs on one machine; unset TF_CONFIG. bin/train.py takes several.")
-    alternation = config_lib.load(CONFIG.value, em_config.Alternation, SET.value)
-    print(FLOW)
-    with place.scope():
-      rows = run_lib.run(alternation, DATA_DIR.value, workdir, tell=lambda text: print(text, flush=True))
-    last, data = rows[-1]["round"], DATA_DIR.value or f"{workdir}/data"
-    student = f"{workdir}/round_{last}/student"
-    if EXPORT.value:
-      ship(student, data, EXPORT.value)
-  except (ValueError, OSError, RuntimeError, FloatingPointError, *atomic.UNREACHABLE) as problem:
-    sys.exit(f"em: {problem}")
-  except preemption.Preempted as notice:
-    print(f"em: {notice}", file=sys.stderr)
-    sys.exit(preemption.EXIT)
+  # Models are trained by all devices; candidates and scores come from the first.
+  place = strategy.build(TPU.value)
+  if isinstance(place, tf.distribute.MultiWorkerMirroredStrategy):
+    raise ValueError("An alternation runs on one machine; unset TF_CONFIG. bin/train.py takes several.")
+  alternation = config_lib.load(CONFIG.value, em_config.Alternation, SET.value)
+  print(FLOW)
+  with place.scope():
+    rows = run_lib.run(alternation, DATA_DIR.value, workdir, tell=lambda text: print(text, flush=True))
+  last, data = rows[-1]["round"], DATA_DIR.value or f"{workdir}/data"
+  student = f"{workdir}/round_{last}/student"
+  if EXPORT.value:
+    ship(student, data, EXPORT.value)
   print(NEXT.format(student=student, workdir=workdir, data=data) + ("" if DATA_DIR.value else YOURS))
+
+
+def main(argv):
+  program.run("em", alternate, argv, also=(RuntimeError,))
 
 
 if __name__ == "__main__":

@@ -14,14 +14,14 @@ bin/report.py makes a table and a plot of several reports.
 """
 import dataclasses
 import os
-import sys
 
 from absl import app
 from absl import flags
 from absl import logging
 
+from tf_nar import program
 from tf_nar import runs
-from tf_nar.data import atomic
+from tf_nar.data import text
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import lines
 from tf_nar.evaluate import progress
@@ -46,7 +46,8 @@ def evaluate():
   """Measures the flags' test set and writes the report."""
   if BESIDE_SET.value and not SPEED_BESIDE.value:
     raise ValueError("--beside_set changes how the run of --speed_beside searches; name that run too.")
-  pairs = list(lines.paired(SOURCE.value, REFERENCE.value))
+  texts = {"source": text.read(SOURCE.value), "reference": text.read(REFERENCE.value)}
+  pairs = list(lines.paired(*texts.values()))
   sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
   run = runs.load(WORKDIR.value, SET.value)
   rescore = rescoring.by(runs.load(RESCORE_WITH.value), run, run.experiment.search) if RESCORE_WITH.value else None
@@ -56,20 +57,19 @@ def evaluate():
   with progress.Progress("translate", total=len(sources)) as bar:
     hypotheses, rows = testset.measure(
         search, run.vocab, sources, references, longest=longest, progress=bar.advance,
-        tokens_per_batch=corpus.places(run.experiment.search, TOKENS.value))
+        tokens_per_batch=corpus.places(run.experiment.search, TOKENS.value), limit=corpus.limit(run.experiment.search))
   rows += testset.surprise(corpus.scorer(run.model), run.vocab, sources, references,
                            tokens_per_batch=TOKENS.value, longest=longest)
   if beside:
     rows += speed(search, run, beside, sources)
-  print(report.table(rows))
   path = OUTPUT.value or os.path.join(WORKDIR.value, "report.json")
-  with lines.writing(f"{os.path.splitext(path)[0]}.hypotheses.txt") as write:
+  with text.writing(f"{os.path.splitext(path)[0]}.hypotheses.txt") as write:
     for hypothesis in hypotheses:
       write(hypothesis)
-  files = {"source": SOURCE.value, "reference": REFERENCE.value}
-  known = report.facts(run.experiment, WORKDIR.value, files)
+  known = report.facts(run.experiment, WORKDIR.value, texts)
   report.write(path, rows, {**known, "rescored_with": RESCORE_WITH.value,
                              "speed_beside": SPEED_BESIDE.value})
+  print(report.table(rows))  # Last, as whoever reads it may go away.
 
 
 def baseline(run, sources):
@@ -91,12 +91,7 @@ def speed(search, run, other, sources):
 
 
 def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
-  try:
-    evaluate()
-  except (ValueError, OSError, *atomic.UNREACHABLE) as problem:
-    sys.exit(f"evaluate: {problem}")
+  program.run("evaluate", evaluate, argv)
 
 
 if __name__ == "__main__":

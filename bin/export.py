@@ -29,8 +29,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import tensorflow as tf
 
+from tf_nar import program
 from tf_nar import runs
-from tf_nar.data import atomic
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import rescoring
 from tf_nar.evaluate import tracing
@@ -50,21 +50,21 @@ model = tf.saved_model.load({out!r})
 print(model.translate(tf.constant(["..."]))["translation"].numpy()[0].decode())"""
 
 
-def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
+def export():
+  """Exports the flags' run."""
   logging.set_verbosity(logging.WARNING)  # TensorFlow tells much of what it saves.
   tf.config.set_visible_devices([], "GPU")  # The check compares numbers, which are those of the CPU.
-  try:
-    net = [f"model.net.dtype={WEIGHTS.value}", f"model.net.shards={SHARDS.value}"]
-    run = runs.load(WORKDIR.value, [*SET.value, *net])
-    teacher = runs.load(RESCORE_WITH.value, net) if RESCORE_WITH.value else None
-    parts = run.model, run.experiment.search, teacher and rescoring.by(teacher, run, run.experiment.search)
-    trace = tracing.searcher(*parts) if hasattr(run.model, "trace") else None
-    saved_model.export(run, corpus.searcher(*parts), OUT.value, teacher, trace)
-  except (ValueError, OSError, RuntimeError, *atomic.UNREACHABLE) as problem:
-    sys.exit(f"export: {problem}")
+  net = [f"model.net.dtype={WEIGHTS.value}", f"model.net.shards={SHARDS.value}"]
+  run = runs.load(WORKDIR.value, [*SET.value, *net])
+  teacher = runs.load(RESCORE_WITH.value, net) if RESCORE_WITH.value else None
+  parts = run.model, run.experiment.search, teacher and rescoring.by(teacher, run, run.experiment.search)
+  trace = tracing.searcher(*parts) if hasattr(run.model, "trace") else None
+  saved_model.export(run, corpus.searcher(*parts), OUT.value, teacher, trace)
   print(USE.format(out=OUT.value))
+
+
+def main(argv):
+  program.run("export", export, argv, also=(RuntimeError,))
 
 
 if __name__ == "__main__":

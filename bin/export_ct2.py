@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import tensorflow as tf
 
-from tf_nar.data import atomic
+from tf_nar import program
 from tf_nar.export import ct2
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The run to export, of the family ar.", required=True)
@@ -32,15 +32,15 @@ model = translate.Translator({out!r})
 print(model(["..."])[0])"""
 
 
-def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
+def export():
+  """Exports the flags' run."""
   tf.config.set_visible_devices([], "GPU")  # The check compares numbers, which are those of the CPU.
-  try:
-    ct2.export(WORKDIR.value, OUT.value, overrides=SET.value, quantization=QUANTIZATION.value)
-  except (ValueError, OSError, ImportError, RuntimeError, *atomic.UNREACHABLE) as problem:
-    sys.exit(f"export_ct2: {problem}")
+  ct2.export(WORKDIR.value, OUT.value, overrides=SET.value, quantization=QUANTIZATION.value)
   print(USE.format(out=OUT.value))
+
+
+def main(argv):
+  program.run("export_ct2", export, argv, also=(RuntimeError,))
 
 
 if __name__ == "__main__":

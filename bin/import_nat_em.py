@@ -17,7 +17,9 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from tf_nar import config
 from tf_nar import models
+from tf_nar import program
 from tf_nar import runs
+from tf_nar.data import paths
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.models import original
 
@@ -41,7 +43,7 @@ def import_run(checkpoint, model_config, vocab, minimum, workdir):
   if not tf.io.gfile.exists(checkpoint + ".index"):
     raise FileNotFoundError(
       f"No checkpoint {checkpoint}: there is no {checkpoint}.index; give its prefix, as DIR/model.ckpt-600.")
-  reader = tf.train.load_checkpoint(checkpoint)
+  reader = tf.train.load_checkpoint(_literal(checkpoint))
   family = original.family(reader.get_variable_to_shape_map())
   for flag, path in (("--model_config", model_config), ("--vocab", vocab)):
     if not tf.io.gfile.exists(path):
@@ -64,15 +66,21 @@ def import_run(checkpoint, model_config, vocab, minimum, workdir):
   return family
 
 
-def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
-  try:
-    family = import_run(CHECKPOINT.value, MODEL_CONFIG.value, VOCAB.value, MINIMUM.value, WORKDIR.value)
-  except (ValueError, OSError, tf.errors.OpError) as problem:
-    sys.exit(f"import_nat_em: {problem}")
+def _literal(checkpoint):
+  """Returns the prefix as TensorFlow may have it, which takes it for a pattern."""
+  folder, name = os.path.split(checkpoint)
+  return os.path.join(paths.literal(folder), name)
+
+
+def make_run():
+  """Imports the flags' checkpoint."""
+  family = import_run(CHECKPOINT.value, MODEL_CONFIG.value, VOCAB.value, MINIMUM.value, WORKDIR.value)
   print(f"Imported a model of family {family}. Translate with:\n"
         f"  python bin/translate.py --workdir={WORKDIR.value}")
+
+
+def main(argv):
+  program.run("import_nat_em", make_run, argv, also=(tf.errors.OpError,))
 
 
 if __name__ == "__main__":

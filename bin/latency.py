@@ -32,6 +32,7 @@ from absl import flags
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from tf_nar import program
 from tf_nar import runs
 from tf_nar.data import atomic
 from tf_nar.latency import bench
@@ -178,18 +179,18 @@ def show(told):
     print(f"\nThe machine was busy before this began (load {told['machine']['load before']}): measure again when not.")
 
 
-def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
+def compare():
+  """Measures, shows, and writes numbers and plot."""
   tf.config.threading.set_intra_op_parallelism_threads(THREADS.value)
-  try:
-    tf.io.gfile.makedirs(WORKDIR.value)
-    told = measure()
-    show(told)
-    atomic.write(os.path.join(WORKDIR.value, "latency.json"), json.dumps(told, indent=1).encode())
-    summary.plot(told["systems"], os.path.join(WORKDIR.value, "latency.png"))
-  except (ValueError, OSError, ImportError, *atomic.UNREACHABLE) as problem:
-    sys.exit(f"latency: {problem}")
+  tf.io.gfile.makedirs(WORKDIR.value)
+  told = measure()
+  show(told)
+  atomic.write(os.path.join(WORKDIR.value, "latency.json"), json.dumps(told, indent=1).encode())
+  summary.plot(told["systems"], os.path.join(WORKDIR.value, "latency.png"))
+
+
+def main(argv):
+  program.run("latency", compare, argv)
 
 
 if __name__ == "__main__":

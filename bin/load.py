@@ -6,11 +6,11 @@
 Each client has one connection, asks, waits for the answer, and asks again. Exits with 1 if there was an error. The
 clients take their share of the processor, so a server alone is a little faster. Only this machine may be asked.
 """
-import sys
-
 from absl import app
 from absl import flags
 
+from tf_nar import program
+from tf_nar.data import text
 from tf_nar.serve import load
 
 URL = flags.DEFINE_string("url", "http://127.0.0.1:8000", "The server, on this machine.")
@@ -20,17 +20,16 @@ SECONDS = flags.DEFINE_float("seconds", 60.0, f"How long, at most {load.LONGEST}
 TOGETHER = flags.DEFINE_integer("together", 1, "Sentences of a request.", lower_bound=1)
 
 
-def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
-  try:
-    with open(SOURCE.value, encoding="utf-8") as file:
-      sentences = [line.strip() for line in file if line.strip()]
-    report = load.run(URL.value, sentences, clients=CLIENTS.value, seconds=SECONDS.value, together=TOGETHER.value)
-  except (ValueError, OSError) as problem:
-    sys.exit(f"load: {problem}")
+def put_load():
+  """Asks the server; returns the exit status."""
+  sentences = [line for line in text.read(SOURCE.value) if line.strip()]
+  report = load.run(URL.value, sentences, clients=CLIENTS.value, seconds=SECONDS.value, together=TOGETHER.value)
   print(report)
-  sys.exit(1 if report.errors else 0)
+  return 1 if report.errors else 0
+
+
+def main(argv):
+  program.run("load", put_load, argv)
 
 
 if __name__ == "__main__":

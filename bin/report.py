@@ -15,6 +15,7 @@ from absl import flags
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from tf_nar import program
 from tf_nar.data import atomic
 from tf_nar.evaluate import comparison
 from tf_nar.evaluate import report
@@ -54,10 +55,7 @@ def compare(arguments):
 
 
 def main(argv):
-  try:
-    compare(argv[1:])
-  except (ValueError, OSError, *atomic.UNREACHABLE) as problem:
-    sys.exit(f"report: {problem}")
+  program.run("report", lambda: compare(argv[1:]), argv[:1])
 
 
 if __name__ == "__main__":

@@ -6,15 +6,15 @@ EOS is counted, and the length where the model predicts one; there is no smoothi
 A target longer than the model can say scores -inf; a source longer than it takes is cut. Both are counted.
 The log ends with nats a target token: under a NAR model this is NCM, the corpus-level multi-modality.
 """
-import sys
 
 import numpy as np
 from absl import app
 from absl import flags
 from absl import logging
 
+from tf_nar import program
 from tf_nar import runs
-from tf_nar.data import atomic
+from tf_nar.data import text
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import lines
 from tf_nar.evaluate import multimodality
@@ -31,10 +31,10 @@ def score_file():
   """Scores the flags' pairs."""
   run = runs.load(WORKDIR.value)
   score, longest = corpus.scorer(run.model), run.experiment.model.net.max_length
-  texts = lines.paired(SOURCE.value, TARGET.value)
+  texts = lines.paired(text.read(SOURCE.value), text.read(TARGET.value))
   total, tokens, unsayable = 0.0, 0, 0
   bar = progress.Progress("score", unit="pairs", quiet=not OUTPUT.value)
-  with lines.writing(OUTPUT.value) as write, bar:
+  with text.writing(OUTPUT.value) as write, bar:
     def scored(pairs):
       found = corpus.score(score, pairs, tokens_per_batch=TOKENS.value, longest=longest, progress=bar.advance)
       return zip(found, [len(target) for _, target in pairs], strict=True)
@@ -53,12 +53,7 @@ def score_file():
 
 
 def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
-  try:
-    score_file()
-  except (ValueError, OSError, *atomic.UNREACHABLE) as problem:
-    sys.exit(f"score: {problem}")
+  program.run("score", score_file, argv)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # Before TensorFlow comes: oneDNN may bring weights into its order once, as nothing here changes them.
 os.environ.setdefault("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1")
 
+from tf_nar import program
+
 try:
   import uvicorn
 
@@ -96,12 +98,7 @@ def _listen(host, port):
 
 
 def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
-  try:
-    serve()
-  except (ValueError, OSError) as problem:
-    sys.exit(f"serve: {problem}")
+  program.run("serve", serve, argv)
 
 
 if __name__ == "__main__":

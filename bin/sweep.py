@@ -9,15 +9,15 @@ Every combination of the values translates the whole text; a table of all is pri
 the options to give bin/evaluate.py, bin/translate.py and bin/export.py. Options chosen on the test set flatter it.
 """
 import itertools
-import sys
 
 from absl import app
 from absl import flags
 from absl import logging
 
 from tf_nar import config
+from tf_nar import program
 from tf_nar import runs
-from tf_nar.data import atomic
+from tf_nar.data import text
 from tf_nar.evaluate import comparison
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import lines
@@ -48,7 +48,7 @@ def combinations(tries):
 
 def sweep():
   """Measures every combination of the flags' values and prints them."""
-  pairs = list(lines.paired(SOURCE.value, REFERENCE.value))
+  pairs = list(lines.paired(text.read(SOURCE.value), text.read(REFERENCE.value)))
   sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
   run = runs.load(WORKDIR.value, [each for each in SET.value if not each.startswith("search.")])
   searches = {options: config.override(run.experiment, *SET.value, *options).search
@@ -74,12 +74,7 @@ def sweep():
 
 
 def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
-  try:
-    sweep()
-  except (ValueError, OSError, *atomic.UNREACHABLE) as problem:
-    sys.exit(f"sweep: {problem}")
+  program.run("sweep", sweep, argv)
 
 
 if __name__ == "__main__":

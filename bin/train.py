@@ -23,8 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from tf_nar import config as config_lib
 from tf_nar import fit
-from tf_nar.data import atomic
-from tf_nar.train import preemption
+from tf_nar import program
 from tf_nar.train import strategy
 
 CONFIG = flags.DEFINE_string("config", None, "A file that defines get_config(); see configs/.", required=True)
@@ -38,21 +37,18 @@ PROFILE_STEPS = flags.DEFINE_list("profile_steps", [], "As 200,210: the updates 
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as train.steps=500; may be repeated.")
 
 
-def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
-  try:
-    profile_steps = _profile_steps(PROFILE_STEPS.value)
-    with strategy.build(TPU.value).scope():
-      experiment = config_lib.load(CONFIG.value, config_lib.Experiment, SET.value)
-      fit.fit(experiment, DATA_DIR.value, WORKDIR.value, warm_start=WARM_START.value, profile_steps=profile_steps)
-  except (ValueError, OSError, FloatingPointError, *atomic.UNREACHABLE) as problem:
-    sys.exit(f"train: {problem}")
-  except preemption.Preempted as notice:
-    print(f"train: {notice}", file=sys.stderr)
-    sys.exit(preemption.EXIT)
+def train():
+  """Trains the flags' config."""
+  profile_steps = _profile_steps(PROFILE_STEPS.value)
+  with strategy.build(TPU.value).scope():
+    experiment = config_lib.load(CONFIG.value, config_lib.Experiment, SET.value)
+    fit.fit(experiment, DATA_DIR.value, WORKDIR.value, warm_start=WARM_START.value, profile_steps=profile_steps)
   print("Trained. Translate with:\n"
         f"  python bin/translate.py --workdir={WORKDIR.value} --input=FILE --output=FILE")
+
+
+def main(argv):
+  program.run("train", train, argv)
 
 
 def _profile_steps(texts):

@@ -19,8 +19,9 @@ from absl import app
 from absl import flags
 from absl import logging
 
+from tf_nar import program
 from tf_nar import runs
-from tf_nar.data import atomic
+from tf_nar.data import text
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import lines
 from tf_nar.evaluate import progress
@@ -52,9 +53,9 @@ def translate():
   show = _tracer(run, search, rescore) if TRACE.value else _translator(run, search, rescore)
   asks = not INPUT.value and sys.stdin.isatty()
   sources = lines.encode(
-    lines.read(INPUT.value, "> " if asks else ""), run.vocab, run.experiment.model.net.max_length)
+    text.read(INPUT.value, "> " if asks else ""), run.vocab, run.experiment.model.net.max_length)
   shown = not OUTPUT.value and sys.stdout.isatty()
-  with lines.writing(OUTPUT.value) as write, progress.Progress("translate", quiet=asks or shown) as bar:
+  with text.writing(OUTPUT.value) as write, progress.Progress("translate", quiet=asks or shown) as bar:
     for line in show(sources, 1 if asks else WINDOW.value, bar.advance):
       write(line)
 
@@ -63,7 +64,8 @@ def _translator(run, search, rescore):
   """Returns a function of sources, how many to read at a time and a callback to the lines of translations."""
   translate = functools.partial(
     corpus.translate, corpus.searcher(run.model, search, rescore),
-    tokens_per_batch=corpus.places(search, TOKENS.value), longest=run.experiment.model.net.max_length)
+    tokens_per_batch=corpus.places(search, TOKENS.value), longest=run.experiment.model.net.max_length,
+    limit=corpus.limit(search))
 
   def show(sources, window, advance):
     found = corpus.stream(functools.partial(translate, progress=advance), sources, window)
@@ -86,12 +88,7 @@ def _tracer(run, search, rescore):
 
 
 def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
-  try:
-    translate()
-  except (ValueError, OSError, *atomic.UNREACHABLE) as problem:
-    sys.exit(f"translate: {problem}")
+  program.run("translate", translate, argv)
 
 
 if __name__ == "__main__":

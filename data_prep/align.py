@@ -9,7 +9,6 @@ Where a model learns from a teacher's translations, align the folder of those: d
 import os
 import sys
 
-import tensorflow as tf
 from absl import app
 from absl import flags
 
@@ -17,6 +16,7 @@ from absl import flags
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from data_prep import aligned
+from tf_nar import program
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "A data folder, as data_prep/prepare.py makes it.", required=True)
 OUT = flags.DEFINE_string("out", None, "The data folder to make.", required=True)
@@ -25,14 +25,14 @@ LEARN_PAIRS = flags.DEFINE_integer(
     "learn_pairs", 500_000, "Pairs to learn from, evenly spread over the text; they are held in memory. 0: all.")
 
 
-def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments that no flag takes: {argv[1:]}.")
-  try:
-    report = aligned.align(DATA_DIR.value, OUT.value, ITERATIONS.value, LEARN_PAIRS.value)
-  except (OSError, ValueError, tf.errors.OpError) as error:
-    sys.exit(f"align: {error}")
+def align():
+  """Aligns the flags' folder."""
+  report = aligned.align(DATA_DIR.value, OUT.value, ITERATIONS.value, LEARN_PAIRS.value)
   print(aligned.summary(report, OUT.value))
+
+
+def main(argv):
+  program.run("align", align, argv)
 
 
 if __name__ == "__main__":

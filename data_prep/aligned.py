@@ -5,6 +5,7 @@ from typing import NamedTuple
 import tqdm
 
 from data_prep import fast_align
+from tf_nar.data import atomic
 from tf_nar.data import corpus
 from tf_nar.data import records
 
@@ -35,14 +36,14 @@ def align(data_dir, out, iterations=5, learn_pairs=500_000):
     A `Report`.
 
   Raises:
-    FileExistsError: if `out` is a data folder already.
+    FileExistsError: if there is anything in `out`.
     FileNotFoundError: if `data_dir` is none.
     ValueError: for options out of range, or pairs without a word.
   """
   if iterations < 1 or learn_pairs < 0:
     raise ValueError(f"--iterations is at least 1 and --learn_pairs at least 0, which is all; got {iterations} and "
                      f"{learn_pairs}.")
-  corpus.refuse(out)
+  atomic.check_free(out)
   manifest = corpus.read(data_dir)
   total = manifest.splits["train"].pairs
   step = -(-total // learn_pairs) if learn_pairs else 1

@@ -27,6 +27,8 @@ class Encoded(NamedTuple):
   pairs: list
   dropped: collections.Counter  # Reason -> lines.
   lines: int
+  unknown: int = 0  # Tokens of the pairs that are UNK.
+  changed: int = 0  # Lines of the pairs that normalization changes, white space apart.
 
 
 def reason(source, target, limits):
@@ -54,15 +56,18 @@ def encode_lines(first, pairs, vocab, limits):
     `Encoded`.
   """
   kept, dropped = [], collections.Counter()
+  unknown = changed = 0
   for index, (source, target) in enumerate(pairs, first):
     src, tgt = vocab.encode(source), vocab.encode(target)
     why = reason(src, tgt, limits)
     if why:
       dropped[why] += 1
       continue
+    unknown += src.count(types.UNK) + tgt.count(types.UNK)
+    changed += sum(map(vocab.changes, (source, target)))
     pair = records.Pair(src + [types.EOS], tgt + [types.EOS], index=index)
     kept.append((records.serialize(pair), len(pair.src), len(pair.tgt)))
-  return Encoded(kept, dropped, len(pairs))
+  return Encoded(kept, dropped, len(pairs), unknown, changed)
 
 
 def encode(pairs, folder, limits, processes=1):

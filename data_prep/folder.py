@@ -2,17 +2,24 @@
 import collections
 import dataclasses
 import os
+from typing import NamedTuple
 
-import tensorflow as tf
 import tqdm
+from absl import logging
 
+from data_prep import bitext
 from data_prep import encode
 from data_prep import learn
-from data_prep import text
 from tf_nar.data import corpus
+from tf_nar.data import language
+from tf_nar.data import text
 from tf_nar.data import vocab
 
 TOKENIZERS = ("sentencepiece", "words", "bpe")
+
+
+MOST_UNKNOWN = 0.9  # Share of UNK from which on the vocabulary is not of this text.
+AUTO = "auto"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,41 +34,60 @@ class Options:
   tokenizer: str = "sentencepiece"
   vocab_size: int = 32_000
   character_coverage: float = 0.9995
+  normalization: str = "nmt_nfkc"
+  byte_fallback: bool = False
   learn_lines: int = 1_000_000
   operations: int = 10_000
   vocabulary_threshold: int = 0
   vocab: str | None = None
   minimum_count: int = 1
   reuse_vocab: str | None = None
+  bleu_tokenize: str = AUTO
   max_length: int = 256
   max_ratio: float = 3.0
   shards: int = 4
   processes: int = 1
 
 
+class Made(NamedTuple):
+  """What `prepare` did."""
+
+  manifest: corpus.Manifest
+  vocab: object
+  guessed: bool  # Whether how BLEU cuts the target language was guessed.
+
+
 def prepare(options):
-  """Makes the data folder `options.out`.
+  """Makes the data folder `options.out`; input that can be read once only, as a pipe, is copied first.
 
   Args:
     options: `Options`.
 
   Returns:
-    Its `corpus.Manifest`.
+    A `Made`.
 
   Raises:
     FileExistsError, FileNotFoundError, ValueError: for text or options that cannot be used, each saying why.
   """
   if options.tokenizer == "words" and not (options.vocab or options.reuse_vocab):
     raise ValueError("--tokenizer=words needs --vocab, a file of `token count` lines, or --reuse_vocab.")
-  with corpus.building(options.out) as folder:
-    found = text.survey(options.source, options.target)
-    valid = text.survey([options.valid_source], [options.valid_target])
+  if options.bleu_tokenize != AUTO:
+    language.check(options.bleu_tokenize)
+  given = *options.source, *options.target, options.valid_source, options.valid_target
+  with corpus.building(options.out) as folder, text.kept(*given) as paths:
+    count = len(options.source)
+    options = dataclasses.replace(options, source=tuple(paths[:count]), target=tuple(paths[count:-2]),
+                                  valid_source=paths[-2], valid_target=paths[-1])
+    found = bitext.survey(options.source, options.target)
+    valid = bitext.survey([options.valid_source], [options.valid_target])
     words = _vocabulary(options, found.pairs)
+    guessed = _measured(options, words)
     words.save(folder)
     splits = {"train": _train(options, found, folder), "valid": _valid(options, valid, words, folder)}
     manifest = corpus.Manifest(words.tokenization, words.tokenized, len(words), words.sha256, splits)
+    _check_known(manifest, options)
     corpus.write(folder, manifest)
-  return manifest
+  return Made(manifest, words, guessed)
 
 
 def _vocabulary(options, count):
@@ -69,39 +95,67 @@ def _vocabulary(options, count):
     return vocab.load(options.reuse_vocab)
   if options.tokenizer == "words":
     return vocab.read_counts(options.vocab, options.minimum_count, mask=True)
-  pairs = _watched(text.pairs(options.source, options.target), count, "read")
+  pairs = _watched(bitext.pairs(options.source, options.target), count, "read")
   if options.tokenizer == "bpe":
     return learn.merges((line for pair in pairs for line in pair), options.operations,
                         options.vocabulary_threshold, options.minimum_count)
   step = -(-count // options.learn_lines) if options.learn_lines else 1
   spread = (line for number, pair in enumerate(pairs) if number % step == 0 for line in pair)
-  return learn.pieces(spread, options.vocab_size, options.character_coverage)
+  return learn.pieces(spread, options.vocab_size, options.character_coverage, options.normalization,
+                      options.byte_fallback)
+
+
+def _measured(options, words):
+  """Decides how BLEU cuts the target language, which the vocabulary keeps; returns whether that was guessed."""
+  told = options.bleu_tokenize != AUTO
+  guess = language.guess(text.read(options.target[0], warn=False))
+  if not guess.spaced and words.tokenized:
+    logging.warning("%s has hardly any spaces, and --tokenizer=%s takes what is between spaces for words; cut it into "
+                    "words first, or take --tokenizer=sentencepiece.", options.target[0], options.tokenizer)
+  if told or not (words.tokenized or options.reuse_vocab):
+    words.bleu_tokenize = options.bleu_tokenize if told else guess.tokenizer
+  language.check(words.bleu_tokenize)
+  if not guess.spaced and words.bleu_tokenize == language.DEFAULT:
+    logging.warning("%s has hardly any spaces, so BLEU by %s would take its sentences for words; give --bleu_tokenize, "
+                    "as --bleu_tokenize=char.", options.target[0], language.DEFAULT)
+  return not told
 
 
 def _train(options, found, folder):
-  pairs = text.pairs(options.source, options.target)
+  pairs = bitext.pairs(options.source, options.target)
   limits = encode.Limits(options.max_length, options.max_ratio)
   dropped = collections.Counter()
+  unknown = changed = 0
   with corpus.Writer(folder, options.shards) as writer, _bar(found.pairs, "encode") as bar:
     for part in encode.encode(pairs, folder, limits, options.processes):
       for pair in part.pairs:
         writer.add(*pair)
       dropped += part.dropped
+      unknown += part.unknown
+      changed += part.changed
       bar.update(part.lines)
-  return writer.split(dict(sorted(dropped.items())), found.inputs)
+  return writer.split(dict(sorted(dropped.items())), found.inputs, unknown=unknown, changed=changed)
+
+
+def _check_known(manifest, options):
+  split = manifest.splits["train"]
+  words = split.source_tokens + split.target_tokens - 2 * split.pairs
+  if split.unknown > MOST_UNKNOWN * words:
+    whose = options.reuse_vocab or options.vocab or "the vocabulary"
+    raise ValueError(f"{100 * split.unknown / words:.0f} % of the tokens are unknown to {whose}: it is not of this "
+                     "text. Give the vocabulary that the text was cut for, or leave it out to learn one.")
 
 
 def _valid(options, found, words, folder):
   lengths, tokens = collections.Counter(), [0, 0]
-  with tf.io.gfile.GFile(os.path.join(folder, corpus.SOURCE), "wb") as sources, \
-       tf.io.gfile.GFile(os.path.join(folder, corpus.TARGET), "wb") as targets:
-    for source, target in text.pairs([options.valid_source], [options.valid_target]):
+  with text.writing(os.path.join(folder, corpus.SOURCE)) as write_source, \
+       text.writing(os.path.join(folder, corpus.TARGET)) as write_target:
+    for source, target in bitext.pairs([options.valid_source], [options.valid_target]):
       both = [len(words.encode(line)) + 1 for line in (source, target)]
       tokens = [total + length for total, length in zip(tokens, both, strict=True)]
       lengths[max(both)] += 1
-      sources.write(f"{source}\n".encode())
-      # BLEU counts whole words: what is given in parts is joined.
-      targets.write(f"{vocab.join(target) if words.tokenized else target}\n".encode())
+      write_source(source)
+      write_target(target)
   return corpus.Split(found.pairs, *tokens, dict(sorted(lengths.items())), inputs=tuple(found.inputs))
 
 
@@ -116,14 +170,25 @@ def _watched(pairs, total, what):
       bar.update()
 
 
-def summary(manifest, out):
+def summary(made, out):
   """Returns what a person wants to know of a new data folder, and what to do next."""
+  manifest = made.manifest
   train, valid = manifest.splits["train"], manifest.splits["valid"]
   dropped = ", ".join(f"{count} {why}" for why, count in train.dropped.items()) or "none"
-  return "\n".join([
+  words = train.source_tokens + train.target_tokens - 2 * train.pairs
+  lines = [
       f"{out}: {train.pairs} training pairs, {valid.pairs} for validation, {manifest.vocabulary_size} words.",
       f"Tokens a pair: {train.source_tokens / train.pairs:.1f} source, "
       f"{train.target_tokens / train.pairs:.1f} target; the longest side has {max(train.lengths)}.",
+      f"Unknown: {100 * train.unknown / max(words, 1):.2f} % of the tokens of the training pairs.",
       f"Dropped: {dropped}.",
+  ]
+  if not manifest.tokenized:
+    lines.append(f"Normalization changes {100 * train.changed / (2 * train.pairs):.1f} % of the lines "
+                 "(--normalization=identity changes none).")
+  how = "a guess from the target text; --bleu_tokenize sets it" if made.guessed else "as told"
+  lines += [
+      f"BLEU cuts the target language with tok:{made.vocab.bleu_tokenize} ({how}).",
       f"Next: python bin/train.py --config=configs/... --data_dir={out} --workdir=runs/...",
-  ])
+  ]
+  return "\n".join(lines)

@@ -2,20 +2,31 @@
 import collections
 import contextlib
 import io
+import itertools
 import re
 import sys
 
+from absl import logging
+
 from tf_nar import types
+from tf_nar.data import language
 from tf_nar.data import vocab
 
+LONGEST = 4192  # Bytes of a line that SentencePiece learns from; it leaves out longer ones.
+NORMALIZATIONS = "nmt_nfkc", "nmt_nfkc_cf", "nfkc", "identity"
 
-def pieces(sentences, size, character_coverage=0.9995):
+
+def pieces(sentences, size, character_coverage=0.9995, normalization="nmt_nfkc", byte_fallback=False,
+           bleu_tokenize=language.DEFAULT):
   """Learns a SentencePiece unigram model (Kudo, arXiv:1804.10959).
 
   Args:
     sentences: iterator of lines; all are held in memory while it learns.
     size: how many pieces, the reserved ones included.
     character_coverage: share of the characters of the text that get a piece; the rest becomes UNK.
+    normalization: of `NORMALIZATIONS`; "identity" keeps every character as it is.
+    byte_fallback: whether the rest becomes its bytes instead, which have 256 pieces.
+    bleu_tokenize: sacrebleu's tokeniser for the target language.
 
   Returns:
     `vocab.Pieces`.
@@ -28,18 +39,39 @@ def pieces(sentences, size, character_coverage=0.9995):
   pad, eos, unk, bos, mask = types.SPECIALS
   try:
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences), model_writer=model, model_type="unigram", vocab_size=size,
-        character_coverage=character_coverage, minloglevel=2,
+        sentence_iterator=_short(sentences), model_writer=model, model_type="unigram", vocab_size=size,
+        character_coverage=character_coverage, minloglevel=2, max_sentence_length=LONGEST,
+        normalization_rule_name=normalization, byte_fallback=byte_fallback,
         pad_id=types.PAD, eos_id=types.EOS, unk_id=types.UNK, bos_id=types.BOS,
         pad_piece=pad, eos_piece=eos, unk_piece=unk, bos_piece=bos, unk_surface=unk,
         # A control symbol takes the next id, 4, and is never found in a text that happens to contain it.
         control_symbols=[mask])
   except RuntimeError as error:
     raise ValueError(_explained(str(error), size)) from error
-  return vocab.Pieces(model.getvalue())
+  return vocab.Pieces(model.getvalue(), bleu_tokenize)
 
 
-def merges(sentences, operations, threshold=0, minimum=1):
+def _short(sentences):
+  """Yields those that SentencePiece learns from, and counts the others.
+
+  Raises:
+    ValueError: if none is short enough.
+  """
+  kept = left = 0
+  for sentence in sentences:
+    if len(sentence.encode()) > LONGEST:
+      left += 1
+    else:
+      kept += 1
+      yield sentence
+  if left and not kept:
+    raise ValueError(f"All {left} lines have more than {LONGEST} bytes, and no pieces are learned from such; give one "
+                     "sentence a line.")
+  if left:
+    logging.warning("%d lines have more than %d bytes: no pieces were learned from them.", left, LONGEST)
+
+
+def merges(sentences, operations, threshold=0, minimum=1, bleu_tokenize=language.NONE):
   """Learns joint byte-pair merges (Sennrich et al., arXiv:1508.07909) with subword-nmt.
 
   Args:
@@ -47,6 +79,7 @@ def merges(sentences, operations, threshold=0, minimum=1):
     operations: how many merges at most.
     threshold: a merged unit seen fewer times is taken apart again.
     minimum: units seen fewer times after that are left out of the list and become UNK.
+    bleu_tokenize: sacrebleu's tokeniser for the target language.
 
   Returns:
     `vocab.WordList` of the units of this text, the most frequent first.
@@ -58,6 +91,9 @@ def merges(sentences, operations, threshold=0, minimum=1):
   if all(len(word) == 1 for word in words):
     raise ValueError("The text has no word of two characters, so no byte-pair merge can be learned. "
                      "Give text with spaces between words.")
+  if not any(_repeats(words)):
+    raise ValueError("No pair of characters stands twice in the text, so no byte-pair merge can be learned; give more "
+                     "text, or --tokenizer=sentencepiece.")
   codes = _codes(words, operations)
   units = _count_units(words, vocab.bpe(codes))
   if threshold > 1:
@@ -65,7 +101,17 @@ def merges(sentences, operations, threshold=0, minimum=1):
     units = _count_units(words, vocab.bpe(codes, frequent))
   kept = [unit for unit, count in sorted(units.items(), key=lambda item: (-item[1], item[0]))
           if count >= minimum and unit not in types.SPECIALS]
-  return vocab.WordList([*types.SPECIALS, *kept], codes)
+  return vocab.WordList([*types.SPECIALS, *kept], codes, bleu_tokenize)
+
+
+def _repeats(words):
+  """Yields True at the first pair of neighbours in a word that was there before."""
+  seen = set()
+  for word, count in words.items():
+    for pair in itertools.pairwise([*word[:-1], f"{word[-1]}</w>"]):
+      if count > 1 or pair in seen:
+        yield True
+      seen.add(pair)
 
 
 def _codes(words, operations):

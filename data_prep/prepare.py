@@ -21,7 +21,6 @@ number of --processes.
 import os
 import sys
 
-import tensorflow as tf
 from absl import app
 from absl import flags
 
@@ -29,6 +28,9 @@ from absl import flags
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from data_prep import folder
+from data_prep import learn
+from tf_nar import program
+from tf_nar.data import language
 
 _DEFAULT = folder.Options  # A class attribute is the default.
 GIVEN = [
@@ -44,6 +46,11 @@ GIVEN = [
                          "sentencepiece: pieces to learn, 5 reserved ones included."),
     flags.DEFINE_float("character_coverage", _DEFAULT.character_coverage,
                        "sentencepiece: share of the characters of the text that get a piece."),
+    flags.DEFINE_enum("normalization", _DEFAULT.normalization, learn.NORMALIZATIONS,
+                      "sentencepiece: nmt_nfkc makes one of characters that look alike, as full-width marks or ², so "
+                      "they can never be written again; identity keeps each."),
+    flags.DEFINE_bool("byte_fallback", _DEFAULT.byte_fallback,
+                      "sentencepiece: characters without a piece become their bytes (256 pieces more), not <unk>."),
     flags.DEFINE_integer("learn_lines", _DEFAULT.learn_lines,
                          "sentencepiece: pairs to learn from, evenly spread over the text; they are held in "
                          "memory. 0: all."),
@@ -55,6 +62,9 @@ GIVEN = [
                          "words, bpe: tokens seen fewer times become <unk>; the original NAT-EM has 5."),
     flags.DEFINE_string("reuse_vocab", _DEFAULT.reuse_vocab,
                         "A data or run folder whose vocabulary is used, whatever --tokenizer says."),
+    flags.DEFINE_string("bleu_tokenize", _DEFAULT.bleu_tokenize,
+                        f"How sacrebleu cuts the target language: {', '.join(language.TOKENIZERS)}; or auto, by its "
+                        "letters."),
     flags.DEFINE_integer("max_length", _DEFAULT.max_length,
                          "Pairs with more tokens on a side, EOS included, are dropped."),
     flags.DEFINE_float("max_ratio", _DEFAULT.max_ratio,
@@ -66,15 +76,14 @@ GIVEN = [
 ]
 
 
-def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments that no flag takes: {argv[1:]}.")
+def make_folder():
+  """Prepares the flags' text."""
   options = folder.Options(**{flag.name: flag.value for flag in GIVEN})
-  try:
-    manifest = folder.prepare(options)
-  except (OSError, ValueError, ImportError, tf.errors.OpError) as error:
-    sys.exit(f"prepare: {error}")
-  print(folder.summary(manifest, options.out))
+  print(folder.summary(folder.prepare(options), options.out))
+
+
+def main(argv):
+  program.run("prepare", make_folder, argv)
 
 
 if __name__ == "__main__":

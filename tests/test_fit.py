@@ -72,7 +72,8 @@ def killed_at(batch):
 
 def test_run_folder_stands_alone(data, finished):
   held = {path.name for path in pathlib.Path(finished.workdir).iterdir()}
-  assert held == {"config.json", "vocab.txt", "weights.npz", "text.sha256", "log.jsonl", "checkpoints", "events"}
+  assert held == {"config.json", "vocab.txt", "target.json", "weights.npz", "text.sha256", "log.jsonl", "checkpoints",
+                  "events"}
   loaded = runs.load(finished.workdir)
   assert_same(weights(loaded), weights(finished))
   assert loaded.vocab.sha256 == vocab_lib.load(data).sha256

@@ -13,13 +13,15 @@ ORDER = [
     {"models"},
     {"runs"},
     {"train", "evaluate", "export", "serve"},
+    {"feasibility"},
     {"fit", "latency"},
     {"em"},
+    {"program"},
     {"bin", "configs", "data_prep"},
 ]
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
 # These are given a model; that keeps them usable with one from elsewhere.
-NEVER = {"train": {"models", "runs"}, "evaluate": {"models", "runs"}, "serve": set(RANK) - {"serve"}}
+NEVER = {"train": {"models", "runs"}, "evaluate": {"models", "runs"}, "serve": set(RANK) - {"serve", "data"}}
 ROOT = pathlib.Path(__file__).parent.parent
 HOUSE = ("tf_nar", "bin", "configs", "data_prep")
 FILES = sorted(path.relative_to(ROOT) for top in HOUSE for path in (ROOT / top).rglob("*.py"))

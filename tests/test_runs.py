@@ -165,4 +165,5 @@ def test_a_vocabulary_that_lost_a_word(tmp_path, untrained):
 
 def test_nothing_half_written_is_left(tmp_path, untrained):
   runs.save_weights(weights(untrained.model), str(tmp_path))
-  assert {path.name for path in tmp_path.iterdir()} == {runs.CONFIG, runs.WEIGHTS, vocab_lib.WORDS_FILE}
+  names = {runs.CONFIG, runs.WEIGHTS, vocab_lib.WORDS_FILE, vocab_lib.TARGET_FILE}
+  assert {path.name for path in tmp_path.iterdir()} == names

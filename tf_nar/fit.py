@@ -2,17 +2,20 @@
 
 Called in the scope of a strategy (train/strategy.py), it trains under it.
 """
+import contextlib
+import dataclasses
 import functools
-import hashlib
 import os
 
-import tensorflow as tf
+import numpy as np
 from absl import logging
 
+from tf_nar import feasibility
 from tf_nar import runs
 from tf_nar import types
 from tf_nar.data import atomic
 from tf_nar.data import corpus as data_corpus
+from tf_nar.data import lock
 from tf_nar.data import pipeline
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.evaluate import corpus
@@ -20,6 +23,7 @@ from tf_nar.evaluate import lines
 from tf_nar.evaluate import multimodality
 from tf_nar.evaluate import testset
 from tf_nar.train import loop
+from tf_nar.train import strategy
 
 TEXT = "text.sha256"  # In a run folder: of which text it is, by the manifest of its data folder.
 SAMPLES = 5  # Translations shown in TensorBoard at each validation.
@@ -43,49 +47,80 @@ def fit(experiment, data_dir, workdir, *, warm_start=None, profile_steps=()):
     OSError: when a checkpoint cannot be written.
     preemption.Preempted: told to stop, after saving.
   """
-  vocab = vocab_lib.load(data_dir)
-  text = _same_text(data_dir, workdir)
-  run = runs.plan(experiment, vocab, workdir)
-  if tf.io.gfile.exists(os.path.join(workdir, runs.WEIGHTS)):
-    _begin(run, text)
-    runs.load_weights(run.model, workdir)
-    return run
-  if warm_start:
-    runs.start_from(run, warm_start)
-  train = experiment.train
-  _check_lengths(data_dir, train.max_length, run.model.config.net.max_length)
-  aligned = getattr(run.model, "aligned", False)
-  pipeline.check(data_dir, train, aligned=aligned)
-  validate = Validation(run, data_dir)
-  _begin(run, text)  # Nothing refuses any more, so a mended command finds no folder of the wrong one.
+  with _alone(workdir):
+    vocab = vocab_lib.load(data_dir)
+    text = _same_text(data_dir, workdir)
+    run = runs.plan(_for_data(experiment, data_dir), vocab, workdir)
+    if atomic.exists(os.path.join(workdir, runs.WEIGHTS)):
+      _begin(run, text)
+      runs.load_weights(run.model, workdir)
+      return run
+    if warm_start:
+      runs.start_from(run, warm_start)
+    train = experiment.train
+    _check_lengths(data_dir, train.max_length, run.model.config.net.max_length)
+    aligned = getattr(run.model, "aligned", False)
+    pipeline.check(data_dir, train, aligned=aligned)
+    feasibility.check(run.model, data_dir, train.max_length)
+    validate = Validation(run, data_dir)
+    _begin(run, text)  # Nothing refuses any more, so a mended command finds no folder of the wrong one.
+    with _alone(workdir):
+      return _train(run, data_dir, aligned, validate, profile_steps)
+
+
+def _train(run, data_dir, aligned, validate, profile_steps):
+  """Trains a run whose folder is there, and ships the weights."""
+  train = run.experiment.train
   logging.info(
-    "%s: %.2f M weights, %d words; %.1f %% of the places of a batch are padding.", workdir,
-    sum(v.shape.num_elements() for v in run.model.variables) / 1e6, len(vocab),
+    "%s: %.2f M weights, %d words; %.1f %% of the places of a batch are padding.", run.workdir,
+    sum(v.shape.num_elements() for v in run.model.variables) / 1e6, len(run.vocab),
     100 * pipeline.padding_waste(data_dir, train))
   weights = loop.run(
-    run.model, experiment, functools.partial(pipeline.training, data_dir, train, aligned=aligned), workdir,
+    run.model, run.experiment, functools.partial(pipeline.training, data_dir, train, aligned=aligned), run.workdir,
     validate=validate, profile_steps=profile_steps)
-  runs.save_weights(weights, workdir)
-  runs.load_weights(run.model, workdir)
+  if strategy.is_chief():
+    runs.save_weights(weights, run.workdir)
+  strategy.anywhere(False)  # All machines wait for the first to have written.
+  runs.load_weights(run.model, run.workdir)
   return run
+
+
+@contextlib.contextmanager
+def _alone(workdir):
+  """Keeps other processes of this machine out of a run folder that is there; of several machines the first does."""
+  if strategy.is_chief() and atomic.exists(workdir):
+    with lock.held(workdir):
+      yield
+  else:
+    yield
+
+
+def _for_data(experiment, data_dir):
+  """Returns the experiment with a search that allows translations as long as those of the data are."""
+  if getattr(experiment.search, "length_ratio", None) != 0:
+    return experiment
+  ratio = data_corpus.read(data_dir).splits["train"].length_ratio
+  return dataclasses.replace(experiment, search=dataclasses.replace(experiment.search, length_ratio=ratio))
 
 
 def _begin(run, text):
   """Writes what is known of a run folder before its training."""
-  runs.write(run)
-  atomic.write(os.path.join(run.workdir, TEXT), text)
+  if strategy.is_chief():
+    runs.write(run)
+    atomic.write(os.path.join(run.workdir, TEXT), text.encode())
 
 
 def _same_text(data_dir, workdir):
   """Returns what TEXT holds, of a folder that was begun with this text or not yet."""
-  with tf.io.gfile.GFile(os.path.join(data_dir, data_corpus.MANIFEST), "rb") as file:
-    digest = hashlib.sha256(file.read()).hexdigest().encode()
+  digests = data_corpus.digests(data_dir)
   path = os.path.join(workdir, TEXT)
-  if tf.io.gfile.exists(path):
-    with tf.io.gfile.GFile(path, "rb") as file:
-      if file.read() != digest:
-        raise ValueError(f"{workdir} was begun with another text than that of {data_dir}; choose another --workdir.")
-  return digest
+  if atomic.exists(path):
+    with atomic.open_read(path) as file:
+      found = file.read().decode()
+    if found not in digests:
+      raise ValueError(f"{workdir} was begun with another text than that of {data_dir}; choose another --workdir.")
+    return found
+  return digests[0]
 
 
 def _check_lengths(data_dir, kept, taken):
@@ -124,7 +159,10 @@ class Validation:
       self._translate, self._vocab, self._ids, self._references, **options | {"tokens_per_batch": self._places})
     log_probs = corpus.score(self._score, self._pairs, **options)
     lengths = [len(target) for _, target in self._pairs]
-    numbers["ncm"] = multimodality.normalised_multimodality(log_probs, lengths)
+    if (log_probs > -np.inf).any():  # A measure that cannot be had does not end a training.
+      numbers["ncm"] = multimodality.normalised_multimodality(log_probs, lengths)
+    else:
+      logging.warning("The model can say none of the validation targets, so there is no NCM.")
     rows = zip(self._sources[:SAMPLES], texts, self._references, strict=False)
     table = "\n".join(f"| {source} | {text} | {reference} |" for source, text, reference in rows)
     return numbers, {"translations": f"| source | translation | reference |\n|---|---|---|\n{table}"}

@@ -58,7 +58,7 @@ def plan(experiment, vocab, workdir):
     raise ValueError(f"net.shards={experiment.model.net.shards} is to translate, a net is trained whole; train with 1 "
                      "and export with --shards.")
   keras.utils.set_random_seed(experiment.train.seed)  # Weights; all other noise has seeds of its own.
-  model = models.build(experiment.family, experiment.model, len(vocab))
+  model = models.build(experiment.family, experiment.model, len(vocab), vocab.within_words())
   if getattr(model, "needs_mask", False) and not vocab.has_mask:
     raise ValueError(f"{experiment.family} needs {types.SPECIALS[types.MASK]} as word {types.MASK} of the vocabulary, "
                      "which has another; make the data folder with data_prep/prepare.py.")
@@ -98,7 +98,7 @@ def load(workdir, overrides=()):
     raise ValueError(f"{workdir} is trained; --set changes its search, as search.alpha=1.0, and not {fixed[0]}.")
   experiment = config.override(_read(workdir), *overrides)
   vocab = vocab_lib.load(workdir)
-  model = models.build(experiment.family, experiment.model, len(vocab))
+  model = models.build(experiment.family, experiment.model, len(vocab), vocab.within_words())
   load_weights(model, workdir)
   return Run(experiment, model, vocab, workdir)
 

@@ -82,7 +82,7 @@ def test_a_folder_may_be_there_if_it_is_no_data_folder(folder, tmp_path):
 
 
 def test_refuses_to_write_over_a_data_folder(folder):
-  with pytest.raises(FileExistsError, match="is a data folder already; remove it or write to another"):
+  with pytest.raises(FileExistsError, match="is there already and no empty folder; remove it"):
     corpus.derive(folder, folder, PAIRS)
   assert everything(folder)
 

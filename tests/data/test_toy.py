@@ -70,7 +70,7 @@ def test_bleu_of_the_commonest_mode_is_its_share():
   config = toy.Config(pairs=1_000, valid_pairs=1)
   sources, targets = toy.sentences(config)
   hypotheses = [toy.translate(line, 0) for line in sources]
-  assert bleu.bleu(hypotheses, targets, tokenized=True).value == pytest.approx(55, abs=3)
+  assert bleu.bleu(hypotheses, targets, tokenize="none").value == pytest.approx(55, abs=3)
 
 
 def test_folder_holds_the_text(tmp_path):
@@ -90,7 +90,7 @@ def test_folder_holds_the_text(tmp_path):
 
 def test_folder_is_made_once(tmp_path):
   toy.write(str(tmp_path), SMALL)
-  with pytest.raises(FileExistsError, match="is a data folder already"):
+  with pytest.raises(FileExistsError, match="is there already and no empty folder"):
     toy.write(str(tmp_path), SMALL)
 
 

@@ -38,9 +38,9 @@ def options(tmp_path):
 
 def prepared(options, **changes):
   options = dataclasses.replace(options, **changes)
-  manifest = folder_lib.prepare(options)
-  assert corpus.read(options.out) == manifest
-  return manifest
+  made = folder_lib.prepare(options)
+  assert corpus.read(options.out) == made.manifest
+  return made.manifest
 
 
 def content(folder):
@@ -65,13 +65,14 @@ def test_records_are_the_text(options, tokenizer):
 
 
 def test_the_manifest_tells_what_was_dropped(options):
-  manifest = prepared(options)
+  made = folder_lib.prepare(options)
+  manifest = made.manifest
   train, valid = manifest.splits["train"], manifest.splits["valid"]
   assert train.dropped == {"empty source": 1, "empty target": 1, "too long": 1}
   assert train.pairs == sum(train.lengths.values()) == 57
   assert valid.pairs == 4 and valid.shards == () and sum(valid.lengths.values()) == 4
   assert [name for name, _ in train.inputs] == ["train.en", "train.de"]
-  text = folder_lib.summary(manifest, options.out)
+  text = folder_lib.summary(made, options.out)
   assert "57 training pairs, 4 for validation" in text
   assert "Dropped: 1 empty source, 1 empty target, 1 too long." in text
   assert f"Next: python bin/train.py --config=configs/... --data_dir={options.out}" in text
@@ -128,7 +129,7 @@ def test_words_that_are_ready(options, tmp_path):
   assert (manifest.tokenization, manifest.tokenized, manifest.vocabulary_size) == ("words", True, 5 + 16)
   vocab = vocab_lib.load(options.out)
   assert vocab.encode("hou@@ se under") == [19, 20, types.UNK]
-  assert corpus.validation(options.out)[1] == ["the house"] * 4  # What BLEU is counted against.
+  assert corpus.validation(options.out)[1] == ["the hou@@ se"] * 4  # As it was given; BLEU joins it.
 
 
 def test_another_folders_vocabulary_can_be_used(options, tmp_path):
@@ -160,7 +161,7 @@ def test_refusals(options, tmp_path):
     prepared(options, max_length=1)
   assert not pathlib.Path(options.out).exists()
   prepared(options)
-  with pytest.raises(FileExistsError, match="is a data folder already; remove it or write to another"):
+  with pytest.raises(FileExistsError, match="is there already and no empty folder; remove it, or choose another"):
     prepared(options)
 
 
@@ -173,4 +174,4 @@ def test_the_program(options):
   first, second = run(), run()
   assert first.returncode == 0 and "57 training pairs" in first.stdout, first.stderr
   assert second.returncode == 1
-  assert second.stderr.splitlines()[-1].startswith(f"prepare: {options.out} is a data folder already")
+  assert second.stderr.splitlines()[-1].startswith(f"prepare: {options.out} is there already")

@@ -8,16 +8,16 @@ REFERENCES = ["the cat sat on a mat, today.", "a dog barks in the night"]
 
 
 def test_raw_text_is_cut_as_everybody_does():
-  value, signature = bleu.bleu(HYPOTHESES, REFERENCES, tokenized=False)
+  value, signature = bleu.bleu(HYPOTHESES, REFERENCES, tokenize="13a")
   assert value == sacrebleu.corpus_bleu(HYPOTHESES, [REFERENCES]).score
   assert "tok:13a" in signature and sacrebleu.__version__ in signature
 
 
 def test_tokenised_text_is_taken_as_it_is():
-  value, signature = bleu.bleu(HYPOTHESES, REFERENCES, tokenized=True)
+  value, signature = bleu.bleu(HYPOTHESES, REFERENCES, tokenize="none")
   assert value == sacrebleu.corpus_bleu(HYPOTHESES, [REFERENCES], tokenize="none", force=True).score
   assert "tok:none" in signature
-  assert value != bleu.bleu(HYPOTHESES, REFERENCES, tokenized=False).value
+  assert value != bleu.bleu(HYPOTHESES, REFERENCES, tokenize="13a").value
 
 
 def test_chrf():
@@ -27,7 +27,7 @@ def test_chrf():
 
 
 def test_the_same_text_is_perfect():
-  assert bleu.bleu(REFERENCES, REFERENCES, tokenized=False).value == pytest.approx(100.0)
+  assert bleu.bleu(REFERENCES, REFERENCES, tokenize="13a").value == pytest.approx(100.0)
 
 
 @pytest.mark.parametrize("hypotheses, references, message", [
@@ -36,6 +36,6 @@ def test_the_same_text_is_perfect():
 ])
 def test_refusals(hypotheses, references, message):
   with pytest.raises(ValueError, match=message):
-    bleu.bleu(hypotheses, references, tokenized=True)
+    bleu.bleu(hypotheses, references, tokenize="none")
   with pytest.raises(ValueError, match=message):
     bleu.chrf(hypotheses, references)

@@ -1,10 +1,7 @@
-import io
-import os
-import types as python_types
-
 import pytest
 
 from tf_nar import types
+from tf_nar.data import text
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import lines
@@ -18,51 +15,6 @@ def warnings(monkeypatch):
   said = []
   monkeypatch.setattr(lines.logging, "warning", lambda text, *values: said.append(text % values))
   return said
-
-
-def test_read_breaks_lines_at_line_feeds_only(tmp_path):
-  path = tmp_path / "text"
-  path.write_bytes("a\u2028b\r\n\nc\x0bd\u0085\nä".encode())
-  assert list(lines.read(str(path))) == ["a\u2028b", "", "c\x0bd\u0085", "ä"]
-
-
-def test_read_names_the_line_that_is_not_utf8(tmp_path):
-  path = tmp_path / "latin"
-  path.write_bytes(b"gut\nsch\xf6n\n")
-  with pytest.raises(ValueError, match=r"latin, line 2: not UTF-8 \(byte 4 is 0xf6\); convert it first"):
-    list(lines.read(str(path)))
-
-
-def test_read_refuses_a_file_that_is_not_there(tmp_path):
-  with pytest.raises(FileNotFoundError, match="No file .*nowhere; give a text file"):
-    list(lines.read(str(tmp_path / "nowhere")))
-
-
-def test_folders_are_refused(tmp_path):
-  with pytest.raises(FileNotFoundError, match="No file .*; give a text file"):
-    list(lines.read(str(tmp_path)))
-  with pytest.raises(ValueError, match="is a folder; give the name of a file to write"), lines.writing(str(tmp_path)):
-    pytest.fail("It began to write.")
-
-
-def test_a_terminal_is_asked_before_each_line(monkeypatch, capsys):
-  monkeypatch.setattr(lines.sys, "stdin", python_types.SimpleNamespace(buffer=io.BytesIO(b"a\nb\n")))
-  assert list(lines.read("", "> ")) == ["a", "b"]
-  assert capsys.readouterr().err == "> > > "
-
-
-def test_a_half_written_file_is_not_there(tmp_path):
-  path = str(tmp_path / "new" / "out")
-  with pytest.raises(RuntimeError, match="stop"):
-    with lines.writing(path) as write:
-      write("a")
-      raise RuntimeError("stop")
-  assert not os.path.exists(path)
-  with lines.writing(path) as write:
-    write("ä")
-    write("")
-  assert list(lines.read(path)) == ["ä", ""]
-  assert os.listdir(os.path.dirname(path)) == ["out"]
 
 
 def test_encode_cuts_what_the_model_does_not_take(warnings):
@@ -104,7 +56,7 @@ def test_formatted(found, options, expected):
 def test_paired(tmp_path):
   (tmp_path / "x").write_text("a\nb\n")
   (tmp_path / "y").write_text("c\n\n")
-  assert list(lines.paired(str(tmp_path / "x"), str(tmp_path / "y"))) == [("a", "c"), ("b", "")]
+  assert list(lines.paired(*(text.read(str(tmp_path / name)) for name in "xy"))) == [("a", "c"), ("b", "")]
 
 
 @pytest.mark.parametrize("first, second, message", [
@@ -116,4 +68,4 @@ def test_paired_refuses_other_counts(tmp_path, monkeypatch, first, second, messa
   (tmp_path / "x").write_text("a\n" * first)
   (tmp_path / "y").write_text("b\n" * second)
   with pytest.raises(ValueError, match=message):
-    list(lines.paired("x", "y"))
+    list(lines.paired(text.read("x"), text.read("y")))

@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 from tf_nar import config
+from tf_nar.data import text
 from tf_nar.evaluate import report
 
 ROWS = [report.Row("bleu_detokenized", 27.12345, "nrefs:1|tok:13a"), report.Row("sentences", 3, "lines")]
@@ -35,7 +36,9 @@ def test_write_refuses(tmp_path, rows, message):
 def test_facts_say_what_was_measured(tmp_path):
   path = tmp_path / "test.de"
   path.write_bytes(b"ein\nzwei")
-  facts = report.facts(config.Experiment("ar", None, None), "runs/x", {"source": str(path)})
+  lines = text.read(str(path))
+  assert list(lines) == ["ein", "zwei"]
+  facts = report.facts(config.Experiment("ar", None, None), "runs/x", {"source": lines})
   digest = hashlib.sha256(b"ein\nzwei").hexdigest()
   assert facts["data"] == {"source": {"path": str(path), "lines": 2, "sha256": digest}}
   assert facts["experiment"]["family"] == "ar" and facts["seed"] == 0 and facts["workdir"] == "runs/x"

@@ -1,46 +1,192 @@
-"""A file, or a folder, is either whole or not there: it is written under another name and renamed."""
+"""A file, or a folder, is either whole or not there: it is written under another name and renamed.
+
+All temporary names of the house are made here. Each is new, so nobody's file is written over or removed, and says
+which process made it, so that what a killed process left is known and taken away.
+"""
 import contextlib
 import os
+import re
+import secrets
+import shutil
 import socket
+import stat
 
-import tensorflow as tf
 
-# What TensorFlow says of files that cannot be read or written; no kind of OSError.
-UNREACHABLE = tf.errors.PermissionDeniedError, tf.errors.NotFoundError
+def is_remote(path):
+  """Whether a path is on gs:// or another file system of TensorFlow's."""
+  return "://" in path
+
+
+def check_readable(path):
+  """Refuses what is no file to read.
+
+  Raises:
+    FileNotFoundError: if nothing is there, or a folder.
+  """
+  if is_remote(path):
+    files = _remote()
+    there = files.exists(path) and not files.isdir(path)
+  else:
+    there = os.path.exists(path) and not os.path.isdir(path)
+  if not there:
+    raise FileNotFoundError(f"No file {path}; give a text file, one sentence a line.")
 
 
 @contextlib.contextmanager
 def renamed(path):
-  """Gives a temporary path to write to; it becomes `path` if nothing was raised meanwhile."""
-  # A name that no other machine takes: several may write one folder at once.
-  temporary = f"{path}.{socket.gethostname()}-{os.getpid()}.tmp"
-  yield temporary
-  tf.io.gfile.rename(temporary, path, overwrite=True)
+  """Gives a temporary path to write to; it becomes `path` if nothing was raised meanwhile. A link is followed.
+
+  Raises:
+    ValueError: for a folder.
+    OSError: where it cannot be written; then nothing is left.
+  """
+  if is_remote(path):
+    temporary, files = _temporary(path), _remote()
+    yield temporary
+    files.rename(temporary, path, overwrite=True)
+    return
+  _check_no_folder(path)
+  path = os.path.realpath(path)
+  os.makedirs(os.path.dirname(path), exist_ok=True)
+  temporary = _temporary(path)
+  try:
+    yield temporary
+    if os.path.exists(path):
+      shutil.copymode(path, temporary)
+    os.replace(temporary, path)
+  finally:
+    with contextlib.suppress(FileNotFoundError):
+      os.remove(temporary)
+
+
+@contextlib.contextmanager
+def replacing(path):
+  """Gives a binary file to write; what is written becomes `path` if nothing was raised meanwhile.
+
+  A device or a FIFO is no file that could be replaced, and is written into. Raises as `renamed`.
+  """
+  if not is_remote(path) and _is_special(path):
+    with open(path, "wb") as file:
+      yield file
+    return
+  with renamed(path) as temporary:
+    with _remote().GFile(temporary, "wb") if is_remote(path) else open(temporary, "wb") as file:
+      yield file
 
 
 def write(path, data):
-  """Writes `data` (bytes) as `path`."""
-  with renamed(path) as temporary, tf.io.gfile.GFile(temporary, "wb") as file:
+  """Writes `data` (bytes) as `path`; raises as `renamed`."""
+  with replacing(path) as file:
     file.write(data)
 
 
 @contextlib.contextmanager
-def folder(out):
+def folder(out, last=""):
   """Gives a temporary folder to fill; it becomes `out`, or nothing if anything was raised.
 
+  Args:
+    out: the folder, not there yet or empty.
+    last: the name of the file that says that the folder is whole; where folders cannot be renamed it is moved last.
+
   Raises:
-    ValueError: if `out` is there already.
+    FileExistsError: as `check_free`.
   """
-  out = out.rstrip("/")
-  if tf.io.gfile.exists(out):
-    raise ValueError(f"{out} is there already; choose another --out, or remove it.")
-  temporary = f"{out}.tmp"
-  if tf.io.gfile.exists(temporary):
-    tf.io.gfile.rmtree(temporary)  # Of one that was killed.
-  tf.io.gfile.makedirs(temporary)
+  check_free(out)
+  out = os.path.join(out, "").rstrip("/")
+  if is_remote(out):
+    yield from _remote_folder(out, last)
+    return
+  out = os.path.realpath(out)
+  _remove_abandoned(out)
+  temporary = _temporary(out)
+  os.makedirs(temporary)
   try:
     yield temporary
-    tf.io.gfile.rename(temporary, out)
+    try:
+      os.rename(temporary, out)
+    except OSError:
+      check_free(out)  # Somebody was faster.
+      raise
   finally:
-    if tf.io.gfile.exists(temporary):
-      tf.io.gfile.rmtree(temporary)
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remote_folder(out, last):
+  files, temporary = _remote(), _temporary(out)
+  files.makedirs(temporary)
+  try:
+    yield temporary
+    found = [os.path.join(above, name) for above, _, names in files.walk(temporary) for name in names]
+    for path in sorted(found, key=lambda path: (os.path.basename(path) == last, path)):
+      target = out + path[len(temporary):]
+      files.makedirs(os.path.dirname(target))
+      files.rename(path, target, overwrite=True)
+  finally:
+    files.rmtree(temporary)
+
+
+def check_free(out):
+  """Refuses a place that is taken, for work that is long before it writes there.
+
+  Raises:
+    FileExistsError: if `out` is a file, or a folder with anything in it.
+  """
+  if is_remote(out):
+    files = _remote()
+    taken = files.exists(out) and (not files.isdir(out) or files.listdir(out))
+  else:
+    taken = os.path.lexists(out) and (not os.path.isdir(out) or os.listdir(out))
+  if taken:
+    raise FileExistsError(f"{out} is there already and no empty folder; remove it, or choose another --out.")
+
+
+def exists(path):
+  """Whether a file or folder is there, local or gs://."""
+  return _remote().exists(path) if is_remote(path) else os.path.exists(path)
+
+
+def open_read(path):
+  """Opens a file of the house to read bytes, local or gs://."""
+  return _remote().GFile(path, "rb") if is_remote(path) else open(path, "rb")
+
+
+def _check_no_folder(path):
+  if os.path.isdir(path):
+    raise ValueError(f"{path} is a folder; give the name of a file to write.")
+
+
+def _is_special(path):
+  """Whether something is there that is no file and no folder; what /dev/stdout leads to is the shell's to replace."""
+  try:
+    mode = os.stat(path).st_mode
+  except OSError:
+    return False
+  return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode) or os.path.abspath(path).startswith(("/dev/", "/proc/"))
+
+
+def _temporary(path):
+  return f"{path}.{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+
+
+def _remove_abandoned(out):
+  """Removes the temporary folders of `out` whose process, of this machine, is no more."""
+  above, name = os.path.split(out)
+  mine = re.compile(re.escape(f"{name}.{socket.gethostname()}-") + r"(\d+)-[0-9a-f]{8}\.tmp")
+  for other in os.listdir(above) if os.path.isdir(above) else ():
+    if (match := mine.fullmatch(other)) and not _lives(int(match[1])):
+      shutil.rmtree(os.path.join(above, other), ignore_errors=True)
+
+
+def _lives(process):
+  try:
+    os.kill(process, 0)
+  except ProcessLookupError:
+    return False
+  except PermissionError:
+    pass
+  return True
+
+
+def _remote():
+  import tensorflow as tf  # Only where it is needed: what is local is read and written without.
+  return tf.io.gfile

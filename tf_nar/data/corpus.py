@@ -14,10 +14,13 @@ import tensorflow as tf
 
 from tf_nar.data import atomic
 from tf_nar.data import records
+from tf_nar.data import text
 from tf_nar.data import vocab as vocab_lib
 
 MANIFEST = "manifest.json"
 SOURCE, TARGET = "valid.src", "valid.tgt"
+EXTRA = 20  # Tokens that a target may have beyond `Split.length_ratio` times its source.
+OUTLIERS = 0.001  # Share of the pairs that may have more.
 _VERSION = 1
 
 
@@ -32,7 +35,11 @@ class Split:
   dropped: dict = dataclasses.field(default_factory=dict)  # Reason -> lines of the text.
   shards: tuple = ()  # File names; validation is text and has none.
   inputs: tuple = ()  # (file name, SHA-256 of its uncompressed text) of each input.
-  records_sha256: str = ""  # Of the training records in their order; folders of older versions have none.
+  # Folders of older versions have none of what follows.
+  records_sha256: str = ""  # Of the training records in their order.
+  unknown: int = 0  # Tokens that are UNK.
+  changed: int = 0  # Lines that normalization changes.
+  length_ratio: float = 1.0  # All but `OUTLIERS` of the pairs have T <= length_ratio * S + `EXTRA`.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +63,7 @@ class Writer:
     self._names = [f"train-{k:05d}-of-{shards:05d}.tfrecord" for k in range(shards)]
     self._paths = [os.path.join(folder, name) for name in self._names]
     self._lengths, self._digest = collections.Counter(), hashlib.sha256()
+    self._ratios = collections.Counter()  # In tenths.
     self._pairs = self._source_tokens = self._target_tokens = 0
 
   def __enter__(self):
@@ -74,9 +82,19 @@ class Writer:
     self._source_tokens += source_length
     self._target_tokens += target_length
     self._lengths[max(source_length, target_length)] += 1
+    self._ratios[max(10, -(-10 * (target_length - EXTRA) // source_length))] += 1
 
-  def split(self, dropped=None, inputs=()):
-    """Returns the `Split` of what was written.
+  def _length_ratio(self):
+    """Returns the least factor, at least 1, by which all but a thousandth of the targets are within their limit."""
+    over = 0
+    for tenths, pairs in sorted(self._ratios.items(), reverse=True):
+      over += pairs
+      if over > OUTLIERS * self._pairs:
+        return tenths / 10
+    return 1.0
+
+  def split(self, dropped=None, inputs=(), **counted):
+    """Returns the `Split` of what was written; `counted` are further fields of it.
 
     Raises:
       ValueError: if nothing was.
@@ -87,42 +105,18 @@ class Writer:
                        "Look at the text, or loosen --max_length and --max_ratio.")
     lengths = dict(sorted(self._lengths.items()))
     return Split(self._pairs, self._source_tokens, self._target_tokens, lengths, dropped, tuple(self._names),
-                 tuple(inputs), self._digest.hexdigest())
+                 tuple(inputs), self._digest.hexdigest(), length_ratio=self._length_ratio(), **counted)
 
 
-def refuse(folder):
-  """Refuses a place that is taken, for work that is long before it writes there.
-
-  Raises:
-    FileExistsError: if `folder` is a data folder already.
-  """
-  if tf.io.gfile.exists(os.path.join(folder, MANIFEST)):
-    raise FileExistsError(f"{folder} is a data folder already; remove it or write to another.")
-
-
-@contextlib.contextmanager
 def building(folder):
-  """Gives an empty folder to fill; if nothing was raised its files move to `folder`, the manifest last.
-
-  Raises:
-    FileExistsError: as `refuse`.
-  """
-  refuse(folder)
-  temporary = f"{folder.rstrip('/')}.tmp"
-  if tf.io.gfile.exists(temporary):
-    tf.io.gfile.rmtree(temporary)
-  tf.io.gfile.makedirs(temporary)
-  yield temporary
-  tf.io.gfile.makedirs(folder)
-  for name in sorted(tf.io.gfile.listdir(temporary), key=lambda name: (name == MANIFEST, name)):
-    tf.io.gfile.rename(os.path.join(temporary, name), os.path.join(folder, name), overwrite=True)
-  tf.io.gfile.rmtree(temporary)
+  """Gives an empty folder to fill, which becomes `folder` if nothing was raised; see `atomic.folder`."""
+  return atomic.folder(folder, last=MANIFEST)
 
 
 def write(folder, manifest):
   """Writes `manifest.json`."""
-  text = json.dumps(dataclasses.asdict(manifest), indent=1, ensure_ascii=False)
-  atomic.write(os.path.join(folder, MANIFEST), text.encode())
+  content = json.dumps(dataclasses.asdict(manifest), indent=1, ensure_ascii=False)
+  atomic.write(os.path.join(folder, MANIFEST), content.encode())
 
 
 def read(folder):
@@ -150,6 +144,18 @@ def read(folder):
   return manifest
 
 
+def digests(folder):
+  """Returns the digests, hex, by which a text is known again: first the one to write down, then an older version's.
+
+  The first is of what a training sees: the training records, the vocabulary, and which validation text it is.
+  """
+  manifest = read(folder)
+  train, valid = manifest.splits["train"], manifest.splits["valid"]
+  seen = json.dumps([train.records_sha256, train.pairs, manifest.vocabulary_sha256, valid.pairs, valid.inputs])
+  with atomic.open_read(os.path.join(folder, MANIFEST)) as file:
+    return hashlib.sha256(seen.encode()).hexdigest(), hashlib.sha256(file.read()).hexdigest()
+
+
 def shards(folder, split="train"):
   """Returns the paths of the record files of a split."""
   return [os.path.join(folder, name) for name in read(folder).splits[split].shards]
@@ -173,7 +179,7 @@ def derive(source_folder, out_folder, pairs, shards=4):
     The new `Manifest`.
 
   Raises:
-    FileExistsError: if `out_folder` is a data folder already.
+    FileExistsError: if there is anything in `out_folder`.
     ValueError: if there are no pairs.
   """
   manifest = read(source_folder)
@@ -198,7 +204,4 @@ def _split(values):
 
 
 def _lines(path):
-  with tf.io.gfile.GFile(path, "rb") as file:
-    text = file.read().decode()
-  # Not splitlines(), which also breaks at U+2028 and would shift the references.
-  return text.removesuffix("\n").split("\n") if text else []
+  return list(text.read(path))

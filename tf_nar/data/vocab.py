@@ -6,15 +6,18 @@ arXiv:1808.06226) for raw text.
 """
 import hashlib
 import io
+import json
 import os
-import re
-
-import tensorflow as tf
 
 from tf_nar import types
 from tf_nar.data import atomic
+from tf_nar.data import language
+from tf_nar.data import text
 
 WORDS_FILE, CODES_FILE, PIECES_FILE = "vocab.txt", "bpe.codes", "vocab.model"
+TARGET_FILE = "target.json"  # How text in the target language is measured.
+MARK = "@@"  # Follows a part that is not its word's last, as subword-nmt writes it.
+SPACE = "\u2581"  # Begins a piece that begins a word.
 _CACHED_WORDS = 1_000_000  # Distinct words whose cut is remembered: the memory of a long corpus.
 
 
@@ -27,18 +30,19 @@ class WordList:
 
   tokenized = True
 
-  def __init__(self, tokens, codes=None):
+  def __init__(self, tokens, codes=None, bleu_tokenize=language.NONE):
     """Makes a vocabulary.
 
     Args:
       tokens: strings, the reserved ones first: all of `types.SPECIALS`, or the first four, as the
         original NAT-EM program has it; then `has_mask` is False and id 4 is a plain word.
       codes: text of a subword-nmt file of merges, or None.
+      bleu_tokenize: sacrebleu's tokeniser for the target language.
 
     Raises:
       ValueError: if the reserved tokens are not first, or a token is there twice.
     """
-    self.tokens, self.codes = list(tokens), codes
+    self.tokens, self.codes, self.bleu_tokenize = list(tokens), codes, bleu_tokenize
     if tuple(self.tokens[:4]) != types.SPECIALS[:4]:
       raise ValueError(f"{WORDS_FILE} must begin with {' '.join(types.SPECIALS)}, one a line; "
                        f"it begins with {' '.join(self.tokens[:5])!r}. "
@@ -53,6 +57,8 @@ class WordList:
     self._ids = {token: place for token, place in ids.items() if token not in reserved}
     self._skipped = {types.PAD, types.BOS} | ({types.MASK} if self.has_mask else set())
     self._bpe = bpe(codes, set(self._ids)) if codes else None
+    # Text for a list of parts and without merges is in parts itself: it is joined to be read and measured.
+    self.takes_parts = not codes and any(map(_is_part, self.tokens))
 
   @property
   def tokenization(self):
@@ -72,7 +78,19 @@ class WordList:
 
   def decode(self, ids):
     """Returns the text of ids up to the first EOS, the parts of a cut word joined."""
-    return join(" ".join(self.tokens[i] for i in _until_end(ids, self._skipped)))
+    return join(self.tokens[i] for i in _until_end(ids, self._skipped))
+
+  def plain(self, line):
+    """Returns a line of text as people read it: in whole words, where the vocabulary takes them in parts."""
+    return join(line.split(" ")) if self.takes_parts else line
+
+  def changes(self, line):
+    """Whether the vocabulary normalizes a line before it cuts it; it does not."""
+    return False
+
+  def within_words(self):
+    """Returns of each token whether two of it in a row stand within a word, list of bool."""
+    return [_is_part(token) for token in self.tokens]
 
   def spell(self, ids):
     """Returns the token of each id, the reserved ones too."""
@@ -83,7 +101,8 @@ class WordList:
     return hashlib.sha256(self._text() + (self.codes or "").encode()).hexdigest()
 
   def save(self, folder):
-    """Writes `vocab.txt` and, if there are merges, `bpe.codes`."""
+    """Writes `vocab.txt`, `target.json` and, if there are merges, `bpe.codes`."""
+    _save_target(self, folder)
     atomic.write(os.path.join(folder, WORDS_FILE), self._text())
     if self.codes:
       atomic.write(os.path.join(folder, CODES_FILE), self.codes.encode())
@@ -98,13 +117,13 @@ class Pieces:
   tokenized = False
   tokenization = "sentencepiece"
 
-  def __init__(self, model):
-    """Loads `model` (bytes).
+  def __init__(self, model, bleu_tokenize=language.DEFAULT):
+    """Loads `model` (bytes); `bleu_tokenize` is sacrebleu's tokeniser for the target language.
 
     Raises:
       ValueError: if its reserved ids are not those of `types`.
     """
-    self._model = model
+    self._model, self.bleu_tokenize = model, bleu_tokenize
     self._processor = _sentencepiece().SentencePieceProcessor(model_proto=model)
     processor = self._processor
     found = (processor.pad_id(), processor.eos_id(), processor.unk_id(), processor.bos_id())
@@ -125,6 +144,19 @@ class Pieces:
     """Returns the raw text of ids up to the first EOS."""
     return self._processor.decode(_until_end(ids, self._skipped))
 
+  def plain(self, line):
+    """Returns a line of text as people read it, as it is."""
+    return line
+
+  def changes(self, line):
+    """Whether the model's normalization makes another text of a line, white space apart."""
+    made = self._processor.normalize(line).replace(SPACE, " ")
+    return made.split() != line.split()
+
+  def within_words(self):
+    """Returns of each token whether two of it in a row stand within a word, list of bool."""
+    return [not token.startswith(SPACE) for token in self.spell(range(len(self)))]
+
   def spell(self, ids):
     """Returns the token of each id, the reserved ones too."""
     return [self._processor.id_to_piece(int(i)) for i in ids]
@@ -134,7 +166,8 @@ class Pieces:
     return hashlib.sha256(self._model).hexdigest()
 
   def save(self, folder):
-    """Writes `vocab.model`."""
+    """Writes `vocab.model` and `target.json`."""
+    _save_target(self, folder)
     atomic.write(os.path.join(folder, PIECES_FILE), self._model)
 
 
@@ -145,14 +178,16 @@ def load(folder):
     FileNotFoundError: if there is none.
   """
   path = lambda name: os.path.join(folder, name)
-  if tf.io.gfile.exists(path(PIECES_FILE)):
-    return Pieces(_read(path(PIECES_FILE)))
-  if not tf.io.gfile.exists(path(WORDS_FILE)):
+  # Folders of older versions do not say how their target language is measured: as one with spaces.
+  told = json.loads(_read(path(TARGET_FILE))) if atomic.exists(path(TARGET_FILE)) else {}
+  if atomic.exists(path(PIECES_FILE)):
+    return Pieces(_read(path(PIECES_FILE)), **told)
+  if not atomic.exists(path(WORDS_FILE)):
     raise FileNotFoundError(f"No {PIECES_FILE} nor {WORDS_FILE} in {folder}: it is no data or run folder. "
                             "Make a data folder with data_prep/prepare.py.")
-  tokens = _read(path(WORDS_FILE)).decode().removesuffix("\n").split("\n")
-  codes = _read(path(CODES_FILE)).decode() if tf.io.gfile.exists(path(CODES_FILE)) else None
-  return WordList(tokens, codes)
+  tokens = _text_of(path(WORDS_FILE)).removesuffix("\n").split("\n")
+  codes = _text_of(path(CODES_FILE)) if atomic.exists(path(CODES_FILE)) else None
+  return WordList(tokens, codes, **told)
 
 
 def read_counts(path, minimum=5, mask=False):
@@ -171,8 +206,8 @@ def read_counts(path, minimum=5, mask=False):
   """
   reserved = types.SPECIALS[:5 if mask else 4]
   tokens = list(reserved)
-  for number, line in enumerate(_read(path).decode().removesuffix("\n").split("\n"), 1):
-    token, _, count = line.rstrip("\r").rpartition(" ")
+  for number, line in enumerate(text.read(path), 1):
+    token, _, count = line.rpartition(" ")
     if not token or " " in token or not count.isdecimal():
       raise ValueError(f"{path}:{number}: expected a token, a space and its count; got {line!r}.")
     if int(count) >= minimum and token not in reserved:
@@ -180,9 +215,18 @@ def read_counts(path, minimum=5, mask=False):
   return WordList(tokens)
 
 
-def join(text):
-  """Joins the parts of words that subword-nmt marked with `@@`."""
-  return re.sub(r"@@( |$)", "", text)
+def join(tokens):
+  """Returns the text of tokens, the parts of words that subword-nmt marked joined; `@@` alone is a word."""
+  return "".join(map(surface, tokens)).removesuffix(" ")
+
+
+def surface(token):
+  """Returns what a token adds to a text: a word and the space behind it, or a part of a word without its mark."""
+  return token.removesuffix(MARK) if _is_part(token) else f"{token} "
+
+
+def _is_part(token):
+  return token.endswith(MARK) and token != MARK
 
 
 def bpe(codes, known=None):
@@ -209,8 +253,25 @@ def _until_end(ids, skipped):
   return kept
 
 
+def _save_target(vocab, folder):
+  told = json.dumps({"bleu_tokenize": vocab.bleu_tokenize})
+  atomic.write(os.path.join(folder, TARGET_FILE), told.encode())
+
+
+def _text_of(path):
+  """Returns the text of a file as it is, without a byte order mark.
+
+  Raises:
+    ValueError: if it is not UTF-8.
+  """
+  try:
+    return _read(path).decode("utf-8-sig")
+  except UnicodeDecodeError as error:
+    raise ValueError(f"{path} is not UTF-8 (byte {error.start + 1}); restore it, or convert it with iconv.") from None
+
+
 def _read(path):
-  with tf.io.gfile.GFile(path, "rb") as file:
+  with atomic.open_read(path) as file:
     return file.read()
 
 

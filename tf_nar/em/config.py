@@ -68,10 +68,10 @@ class Alternation:
       raise ValueError(f"data is a toy.Config, or None for a data folder of yours; got {self.data!r}.")
 
 
-def nbest_search(alternation):
-  """Returns the teacher's search for candidates."""
+def nbest_search(alternation, search):
+  """Returns the teacher's search for candidates, given the one that its run has."""
   found = dict(beam=alternation.nbest, nbest=alternation.nbest, alpha=alternation.nbest_alpha)
-  return dataclasses.replace(alternation.teacher.search, **found)
+  return dataclasses.replace(search, **found)
 
 
 def budget(experiment, steps):

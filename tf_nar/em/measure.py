@@ -45,7 +45,8 @@ def measure(folders, data_dir, alternation):
   data = {"raw": data_dir} | {name: folders[name] for name in ("distilled", "selected") if name in folders}
   texts = {name: sample(folder, alternation.sample) for name, folder in data.items()}
   score = corpus.scorer(student.model)
-  measures = {f"ncm_{name}": ncm(score, pairs, student, alternation) for name, pairs in texts.items()}
+  found = {f"ncm_{name}": ncm(score, pairs, student, alternation) for name, pairs in texts.items()}
+  measures = {name: value for name, value in found.items() if value is not None}
   if "selected" in texts:
     measures["kept_first"] = kept_first(texts["distilled"], texts["selected"])
   teacher = runs.load(folders["teacher"]) if "teacher" in folders else None
@@ -83,12 +84,14 @@ def kept_first(distilled, selected):
 
 
 def ncm(score, pairs, run, alternation):
-  """Returns NCM of weighted pairs under a run; pairs that it cannot say are left out."""
+  """Returns NCM of weighted pairs under a run; pairs that it cannot say are left out, and None where that is all."""
   longest = run.experiment.model.net.max_length
   pairs = [pair for pair in pairs if max(len(pair.src), len(pair.tgt)) <= longest]
   log_probs = corpus.score(score, [(pair.src, pair.tgt) for pair in pairs],
                            tokens_per_batch=alternation.tokens_per_batch, longest=longest)
   weights = np.array([pair.weight for pair in pairs])
+  if not (log_probs > -np.inf).any():
+    return None
   return multimodality.normalised_multimodality(log_probs, [len(pair.tgt) for pair in pairs], weights)
 
 

@@ -83,18 +83,20 @@ def _same(alternation, data_dir, workdir):
     ValueError: naming what differs.
   """
   manifest = data_corpus.read(data_dir)
-  text = {"data_pairs": manifest.splits["train"].pairs, "data_vocabulary": manifest.vocabulary_sha256}
+  train = manifest.splits["train"]
+  text = {"data_pairs": train.pairs, "data_vocabulary": manifest.vocabulary_sha256,
+          "data_text": data_corpus.digests(data_dir)[0], "data_shards": len(train.shards)}
   values = dataclasses.asdict(alternation) | text
   path = os.path.join(workdir, CONFIG)
   if tf.io.gfile.exists(path):
     with tf.io.gfile.GFile(path) as file:
       old = json.load(file)
-    then = {name: old.pop(name) for name in text}
+    then = {name: old.pop(name, value) for name, value in text.items()}  # Older versions wrote down less.
     then |= dataclasses.asdict(_read(old))
     changed = [name for name in values if name not in MAY_CHANGE and values[name] != then[name]]
     if changed:
       raise ValueError(f"{workdir} was begun with another {' and '.join(changed)}; choose another --workdir, "
-                       "or give the same settings to go on.")
+                       "or give the same text and settings to go on.")
   tf.io.gfile.makedirs(workdir)
   atomic.write(path, json.dumps(values, indent=1).encode())
 

@@ -48,16 +48,18 @@ class Stages:
   def propose(self, teacher, out):
     """Writes the teacher's n-best list of every source of the true text."""
     run, alternation = runs.load(teacher), self._alternation
-    search = corpus.searcher(run.model, config_lib.nbest_search(alternation))
+    options = config_lib.nbest_search(alternation, run.experiment.search)
+    search = corpus.searcher(run.model, options)
     total = data_corpus.read(self._data_dir).splits["train"].pairs
     with progress.Progress("candidates", total=total) as bar:
       longest = run.experiment.model.net.max_length
-      options = dict(tokens_per_batch=alternation.tokens_per_batch, longest=longest, progress=bar.advance)
+      given = dict(tokens_per_batch=alternation.tokens_per_batch, longest=longest, progress=bar.advance,
+                   limit=corpus.limit(options))
       for shard in data_corpus.shards(self._data_dir):
         path = os.path.join(out, os.path.basename(shard))
         if not tf.io.gfile.exists(path):
           tf.io.gfile.makedirs(out)
-          found = corpus.stream(lambda pairs: proposed(search, pairs, **options), records.read(shard))
+          found = corpus.stream(lambda pairs: proposed(search, pairs, **given), records.read(shard))
           records.write(path, found)
 
   def distil(self, candidates, out):
@@ -113,7 +115,7 @@ class Stages:
     data_corpus.derive(self._data_dir, out, pairs, shards=len(data_corpus.shards(self._data_dir)))
 
 
-def proposed(search, pairs, *, tokens_per_batch, longest, progress=None):
+def proposed(search, pairs, *, tokens_per_batch, longest, progress=None, limit=None):
   """Returns the `records.Candidates` of some pairs, in their order.
 
   # Differs: the original keeps what a beam leaves empty or says twice.
@@ -125,7 +127,7 @@ def proposed(search, pairs, *, tokens_per_batch, longest, progress=None):
   if left := len(pairs) - len(readable):
     logging.warning("%d sources are longer than %d tokens and keep their targets.", left, longest)
   found = iter(corpus.translate(
-    search, readable, tokens_per_batch=tokens_per_batch, longest=longest, progress=progress))
+    search, readable, tokens_per_batch=tokens_per_batch, longest=longest, progress=progress, limit=limit))
   result = []
   for pair in pairs:
     said = next(found) if len(pair.src) <= longest else []

@@ -6,26 +6,30 @@ under the same name.
 """
 from typing import NamedTuple
 
+from tf_nar.data import language
+
 
 class Score(NamedTuple):
   value: float  # 0 to 100.
   signature: str  # sacrebleu's.
 
 
-def bleu(hypotheses, references, *, tokenized):
+def bleu(hypotheses, references, *, tokenize):
   """Returns the corpus BLEU as a `Score`.
 
   Args:
     hypotheses: strings, as many as references.
     references: strings, one a hypothesis.
-    tokenized: whether both sides are tokenised already; they are then taken as they are (tok:none), otherwise
-      sacrebleu cuts them into words by the rules of mteval-v13a (tok:13a).
+    tokenize: how sacrebleu cuts both sides into words, as a vocabulary's `bleu_tokenize` says: "none" of text that
+      is tokenised already, "13a" by the rules of mteval-v13a, "zh", ...
 
   Raises:
     ValueError: for different counts, or none.
+    ImportError: as `language.check`.
   """
   import sacrebleu  # Only evaluation needs it: pip install sacrebleu
-  metric = sacrebleu.BLEU(tokenize="none" if tokenized else "13a", force=tokenized)
+  language.check(tokenize)
+  metric = sacrebleu.BLEU(tokenize=tokenize, force=tokenize == language.NONE)
   return _corpus(metric, hypotheses, references)
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from tf_nar import types
 
@@ -53,13 +54,18 @@ def places(search, tokens_per_batch):
   return max(1, tokens_per_batch // max(getattr(search, name, 1) for name in SIDE_BY_SIDE))
 
 
+def limit(search):
+  """Returns a function from source tokens to the most tokens that a search says; None where it sets no limit."""
+  return getattr(search, "limit", None)
+
+
 def scorer(model):
   """Returns `model.score` as one graph for all shapes: int32 [B, S], int32 [B, T] -> float32 [B]."""
   signature = [tf.TensorSpec([None, None], tf.int32)] * 2
   return tf.function(lambda src, tgt: model.score(src, tgt), input_signature=signature, autograph=False)
 
 
-def translate(model_translate, sources, *, tokens_per_batch, longest=None, progress=None):
+def translate(model_translate, sources, *, tokens_per_batch, longest=None, progress=None, limit=None):
   """Translates every source.
 
   Args:
@@ -68,6 +74,7 @@ def translate(model_translate, sources, *, tokens_per_batch, longest=None, progr
     tokens_per_batch: padded source places in a group; a longer sentence is a group of its own.
     longest: the most source tokens that the model takes, so that rounding up does not exceed it.
     progress: called with the number of sentences just done.
+    limit: as `limit` gives it; translations that reach it are counted and warned of, for they may be cut off.
 
   Returns:
     For each source, in the given order, the list of its `Candidate`s, best first. Candidates that are not
@@ -89,7 +96,19 @@ def translate(model_translate, sources, *, tokens_per_batch, longest=None, progr
       progress(len(rows))
   if progress:
     progress(len(found) - len(spoken))
+  if limit:
+    _warn_of_cuts([len(sources[i]) for i in spoken], [found[i] for i in spoken], limit, longest)
   return found
+
+
+def _warn_of_cuts(lengths, found, limit, longest):
+  """Counts the translations as long as the search allows; `lengths` are of their sources."""
+  most = np.asarray(limit(np.array(lengths, np.int32)))
+  most = most if longest is None else np.minimum(most, longest)
+  cut = sum(bool(each) and len(each[0].tokens) >= bound for each, bound in zip(found, most, strict=True))
+  if cut:
+    logging.warning("%d of %d translations are as long as the search allows and may be cut off; raise "
+                    "search.length_ratio or search.extra_length.", cut, len(found))
 
 
 def _different(candidates):

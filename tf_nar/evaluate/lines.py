@@ -1,67 +1,9 @@
-"""Text in, text out: one sentence a line, whatever way it comes and goes."""
-import contextlib
+"""Between lines of text and what a model takes and gives."""
 import itertools
-import os
-import sys
 
-import tensorflow as tf
 from absl import logging
 
 from tf_nar import types
-from tf_nar.data import atomic
-
-
-def read(path="", prompt=""):
-  """Yields the lines of a file (local or gs://), or of standard input where `path` is empty.
-
-  Only a line feed ends a line: Unicode has other separators, which are characters of a sentence here, so that
-  two parallel files keep their lines together.
-
-  Raises:
-    ValueError: for a line that is not UTF-8, by its number.
-    FileNotFoundError: for a file that is not there, or a folder.
-  """
-  if path and (not tf.io.gfile.exists(path) or tf.io.gfile.isdir(path)):
-    raise FileNotFoundError(f"No file {path}; give a text file, one sentence a line.")
-  with tf.io.gfile.GFile(path, "rb") if path else contextlib.nullcontext(sys.stdin.buffer) as file:
-    for number, raw in enumerate(_prompted(file, prompt), 1):
-      try:
-        yield raw.rstrip(b"\r\n").decode("utf-8")
-      except UnicodeDecodeError as error:
-        raise ValueError(f"{path or 'standard input'}, line {number}: not UTF-8 (byte {error.start + 1} is "
-                         f"0x{raw[error.start]:02x}); convert it first, as with iconv.") from None
-
-
-def _prompted(file, prompt):
-  if not prompt:
-    yield from file
-    return
-  while True:
-    sys.stderr.write(prompt)
-    sys.stderr.flush()
-    raw = file.readline()
-    if not raw:
-      return
-    yield raw
-
-
-@contextlib.contextmanager
-def writing(path=""):
-  """Gives a function that writes one line, to a file or, where `path` is empty, at once to standard output.
-
-  A file has a temporary name until all is written: a half-written translation is never taken for a whole one.
-
-  Raises:
-    ValueError: for a folder.
-  """
-  if not path:
-    yield lambda line: print(line, flush=True)
-    return
-  if tf.io.gfile.isdir(path):
-    raise ValueError(f"{path} is a folder; give the name of a file to write.")
-  tf.io.gfile.makedirs(os.path.dirname(path) or ".")
-  with atomic.renamed(path) as partial, tf.io.gfile.GFile(partial, "w") as file:
-    yield lambda line: file.write(line + "\n")
 
 
 def encode(lines, vocab, longest):
@@ -90,31 +32,31 @@ def formatted(index, candidates, vocab, *, nbest=0, scores=False):
   With `nbest`: at most so many lines `index ||| text ||| score`, the index from 0. Otherwise one line, the
   best candidate's text (empty where there is none), with ` ||| score` behind it if `scores`.
   """
-  text = [(vocab.decode(tokens), f"{score:z.6f}") for tokens, score in candidates]
+  said = [(vocab.decode(tokens), f"{score:z.6f}") for tokens, score in candidates]
   if nbest:
-    return [f"{index} ||| {words} ||| {score}" for words, score in text[:nbest]]
-  words, score = text[0] if text else ("", "-inf")
+    return [f"{index} ||| {words} ||| {score}" for words, score in said[:nbest]]
+  words, score = said[0] if said else ("", "-inf")
   return [f"{words} ||| {score}" if scores else words]
 
 
-def paired(*paths):
-  """Yields the lines of two parallel files together.
+def paired(sources, targets):
+  """Yields the lines of two parallel texts together; each is a `text.Lines`.
 
   Raises:
     ValueError: where one ends before the other.
   """
-  (first, second), end = map(read, paths), object()
-  count = 0
+  lines, end = (iter(sources), iter(targets)), object()
   while True:
-    pair = next(first, end), next(second, end)
+    pair = next(lines[0], end), next(lines[1], end)
     if end in pair:
       break
     yield pair
-    count += 1
   if pair != (end, end):
-    left, right = (count + (line is not end) + sum(1 for _ in rest)
-                   for line, rest in zip(pair, (first, second), strict=True))
-    raise ValueError(f"{paths[0]} has {left} lines and {paths[1]} has {right}; parallel files have as many.")
+    for rest in lines:
+      for _ in rest:
+        pass
+    raise ValueError(f"{sources.name} has {sources.count} lines and {targets.name} has {targets.count}; parallel "
+                     "files have as many.")
 
 
 def encode_pairs(pairs, vocab, longest):

@@ -1,8 +1,6 @@
 """A plot is a PNG file, made without a screen."""
 import contextlib
 
-import tensorflow as tf
-
 from tf_nar.data import atomic
 
 
@@ -24,7 +22,7 @@ def drawing(path, *, columns=1, size):
   figure, axes = pyplot.subplots(1, columns, figsize=size, layout="constrained")
   try:
     yield axes
-    with atomic.renamed(path) as partial, tf.io.gfile.GFile(partial, "wb") as file:
+    with atomic.replacing(path) as file:
       figure.savefig(file, format="png", dpi=120)
   finally:
     pyplot.close(figure)

@@ -1,6 +1,5 @@
 """What was measured, with what each number means and what it was measured on."""
 import dataclasses
-import hashlib
 import json
 import os
 import platform
@@ -9,7 +8,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tf_nar.evaluate import lines
+from tf_nar.data import atomic
 
 
 class Row(NamedTuple):
@@ -35,13 +34,12 @@ def write(path, rows, known):
     text = json.dumps({"facts": known, "rows": content}, indent=2, ensure_ascii=False, allow_nan=False)
   except ValueError as error:
     raise ValueError(f"{path}: every value of a report is finite, but one is not ({error}).") from None
-  with lines.writing(path) as write_line:
-    write_line(text)
+  atomic.write(path, f"{text}\n".encode())
 
 
 def read(path):
   """Returns (rows, facts) of a file that `write` wrote."""
-  with tf.io.gfile.GFile(path) as file:
+  with atomic.open_read(path) as file:
     content = json.load(file)
   return [Row(name, **row) for name, row in content["rows"].items()], content["facts"]
 
@@ -54,27 +52,17 @@ def table(rows):
                    for (first, second), row in zip(shown, rows, strict=True))
 
 
-def facts(experiment, workdir, files):
+def facts(experiment, workdir, texts):
   """Returns what a reader needs to measure the same again: model, code, machine and the very files.
 
   Args:
     experiment: the `config.Experiment` in effect.
     workdir: the run folder.
-    files: dict, what a file is for -> its path.
+    texts: dict, what a text is for -> its `data.text.Lines`, all read.
   """
   return {"workdir": workdir, "commit": commit(), "seed": experiment.train.seed, "machine": machine(),
-          "data": {use: file_facts(path) for use, path in files.items()},
+          "data": {use: lines.facts() for use, lines in texts.items()},
           "experiment": dataclasses.asdict(experiment)}
-
-
-def file_facts(path):
-  """Returns which file it was: path, lines, sha256."""
-  digest, count = hashlib.sha256(), 0
-  with tf.io.gfile.GFile(path, "rb") as file:
-    for line in file:
-      digest.update(line)
-      count += 1
-  return {"path": path, "lines": count, "sha256": digest.hexdigest()}
 
 
 def machine():

@@ -2,7 +2,10 @@
 import statistics
 from typing import NamedTuple
 
+from absl import logging
+
 from tf_nar import types
+from tf_nar.data import language
 from tf_nar.evaluate import bleu
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import cost
@@ -19,17 +22,19 @@ class Measured(NamedTuple):
   rows: list[report.Row]
 
 
-def measure(search, vocab, sources, references, *, tokens_per_batch, longest, progress=None):
+def measure(search, vocab, sources, references, *, tokens_per_batch, longest, progress=None, limit=None):
   """Translates `sources` and compares with `references`.
 
   Args:
     search: maps int32 [B, S] to a `types.Translation`.
     vocab: the run's vocabulary.
     sources: strings, as many as references.
-    references: strings; tokenised if the vocabulary is of tokenised text, otherwise as people write.
+    references: strings; tokenised if the vocabulary is of tokenised text, otherwise as people write. Where it takes
+      words in parts (`vocab.takes_parts`) they may be so cut or whole.
     tokens_per_batch: padded source places in a group.
     longest: the most tokens that the model takes.
     progress: called with the number of sentences just done.
+    limit: as `corpus.translate` takes it.
 
   Returns:
     A `Measured`.
@@ -44,7 +49,7 @@ def measure(search, vocab, sources, references, *, tokens_per_batch, longest, pr
   meter.warm_up()
   ids = list(lines.encode(sources, vocab, longest))
   said, hypotheses = _said(
-    meter, vocab, ids, tokens_per_batch=tokens_per_batch, longest=longest, progress=progress)
+    meter, vocab, ids, tokens_per_batch=tokens_per_batch, longest=longest, progress=progress, limit=limit)
   rows = [*quality(hypotheses, said, references, vocab), *_cost(meter, len(sources), tokens_per_batch)]
   return Measured(hypotheses, rows)
 
@@ -58,7 +63,7 @@ def brief(search, vocab, ids, references, **options):
     options: of `corpus.translate`.
   """
   said, texts = _said(search, vocab, ids, **options)
-  value = bleu.bleu(texts, references, tokenized=vocab.tokenized).value
+  value = bleu.bleu(texts, [vocab.plain(line) for line in references], tokenize=vocab.bleu_tokenize).value
   return texts, {"bleu": value, "repeats": repetition.repetition(said)}
 
 
@@ -82,18 +87,28 @@ def quality(hypotheses, said, references, vocab):
   kind = "tokenized" if vocab.tokenized else "detokenized"
   once = [repetition.deduplicate(ids) for ids in said]
   once_text = [vocab.decode(ids) for ids in once]
-  yield report.Row(f"bleu_{kind}", *bleu.bleu(hypotheses, references, tokenized=vocab.tokenized))
-  yield report.Row(f"chrf_{kind}", *bleu.chrf(hypotheses, references))
-  value, signature = bleu.bleu(once_text, references, tokenized=vocab.tokenized)
+  plain, cut = [vocab.plain(line) for line in references], vocab.bleu_tokenize
+  yield report.Row(f"bleu_{kind}", *bleu.bleu(hypotheses, plain, tokenize=cut))
+  yield report.Row(f"chrf_{kind}", *bleu.chrf(hypotheses, plain))
+  value, signature = bleu.bleu(once_text, plain, tokenize=cut)
   yield report.Row(f"bleu_{kind}_deduplicated", value, f"{signature}, adjacent equal model tokens said once")
   for name, ids, text, when in (("", said, hypotheses, "after what the search itself merges"),
                                 ("_deduplicated", once, once_text, "adjacent equal model tokens said once")):
     yield report.Row(f"repetition_tokens{name}", repetition.repetition(ids),
                      f"share of model tokens equal to the one before, {when}")
-    yield report.Row(f"repetition_words{name}", repetition.repetition([line.split() for line in text]),
+    yield report.Row(f"repetition_words{name}", repetition.repetition([language.words(line, cut) for line in text]),
                      f"share of words equal to the one before, {when}")
-  yield report.Row("length_ratio", repetition.length_ratio(said, [vocab.encode(line) for line in references]),
-                   "model tokens said by model tokens of the references, without EOS")
+  if whole_words(references, vocab):
+    both = ([language.words(line, cut) for line in text] for text in (hypotheses, plain))
+    yield report.Row("length_ratio", repetition.length_ratio(*both), "words said by words of the references")
+  else:
+    yield report.Row("length_ratio", repetition.length_ratio(said, [vocab.encode(line) for line in references]),
+                     "model tokens said by model tokens of the references, without EOS")
+
+
+def whole_words(references, vocab):
+  """Whether references are in whole words though the vocabulary takes them in parts: they are no tokens of its then."""
+  return vocab.takes_parts and references == [vocab.plain(line) for line in references]
 
 
 def _cost(meter, sentences, tokens_per_batch):
@@ -107,12 +122,16 @@ def _cost(meter, sentences, tokens_per_batch):
 
 
 def surprise(score, vocab, sources, references, *, tokens_per_batch, longest):
-  """Yields the row of how unlikely a model finds the references.
+  """Yields the row of how unlikely a model finds the references; none where it can say none of them.
 
   Args:
     score: maps int32 [B, S], int32 [B, T] to log p float32 [B].
     vocab, sources, references, tokens_per_batch, longest: as for `measure`.
   """
+  if whole_words(references, vocab):
+    logging.warning("The references are in whole words, and the vocabulary takes words in parts: no NCM. Give the "
+                    "references cut as the training text was.")
+    return
   pairs = list(lines.encode_pairs(zip(sources, references, strict=True), vocab, longest))
   log_probs = corpus.score(score, pairs, tokens_per_batch=tokens_per_batch, longest=longest)
   left_out = int((log_probs == -float("inf")).sum())

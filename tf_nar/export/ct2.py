@@ -53,7 +53,7 @@ def export(workdir, out, *, overrides=(), quantization="float32"):
   if run.experiment.family != "ar":
     raise ValueError(f"{workdir} is a run of {run.experiment.family}; CTranslate2 takes the family ar. "
                      "Export others with bin/export.py.")
-  silence(run.model)
+  silence(run.model, run.experiment.search.unknown)
   with atomic.folder(out) as folder:
     made = spec(run)
     made.validate()
@@ -67,10 +67,11 @@ def export(workdir, out, *, overrides=(), quantization="float32"):
       check(folder, run)
 
 
-def silence(model):
-  """Gives PAD and BOS no share in p, in place: the model that CTranslate2 gets."""
+def silence(model, unknown=False):
+  """Gives what no translation has no share in p, in place: the model that CTranslate2 gets."""
+  forbid = words.forbidden(unknown)
   bias = model.embed.bias
-  bias.assign(tf.tensor_scatter_nd_update(bias.value, [[word] for word in words.UNSAYABLE], [NEVER, NEVER]))
+  bias.assign(tf.tensor_scatter_nd_update(bias.value, [[word] for word in forbid], [NEVER] * len(forbid)))
 
 
 def tokens(vocab):

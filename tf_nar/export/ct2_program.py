@@ -7,8 +7,8 @@ search is that of metadata.json; CTranslate2 divides log p by |y|^alpha, where t
 ((5 + |y|) / 6)^alpha.
 """
 import json
+import math
 import os
-import re
 import sys
 
 import ctranslate2
@@ -29,7 +29,8 @@ class Translator:
     cut = [self._cut(line) for line in lines]
     spoken = [tokens for tokens in cut if tokens]
     search, longest = self.about["search"], self.about["max_length"]
-    limit = max(map(len, spoken), default=0) + 1 + search["extra_length"]  # EOS is the 1.
+    source = max(map(len, spoken), default=0) + 1  # EOS is the 1.
+    limit = math.ceil(source * (search["length_ratio"] or 1)) + search["extra_length"]
     given = {"beam_size": search["beam"], "length_penalty": search["alpha"], "max_input_length": longest,
              "max_decoding_length": min(limit, longest), "min_decoding_length": 0}
     found = iter(self.model.translate_batch(spoken, **given | options))
@@ -44,7 +45,7 @@ def _tokenizer(folder, kind):
     pieces = sentencepiece.SentencePieceProcessor(model_file=path("vocab.model"))
     return lambda line: pieces.encode(line, out_type=str), lambda tokens: pieces.decode(_said(tokens))
   words = lambda line: [word for word in line.split(" ") if word]
-  join = lambda tokens: re.sub("@@( |$)", "", " ".join(_said(tokens)))
+  join = lambda tokens: "".join(map(_surface, _said(tokens))).removesuffix(" ")
   if kind == "words":
     return words, join
   from subword_nmt import apply_bpe
@@ -53,6 +54,11 @@ def _tokenizer(folder, kind):
   with open(path("bpe.codes"), encoding="utf-8") as file:
     merges = apply_bpe.BPE(file, vocab=known)
   return lambda line: merges.segment_tokens(words(line)), join
+
+
+def _surface(token):
+  """Returns what a token adds to a text: a word and a space, or a part, which `@@` marks; `@@` alone is a word."""
+  return token.removesuffix("@@") if token.endswith("@@") and token != "@@" else f"{token} "
 
 
 def _said(tokens):

@@ -15,7 +15,6 @@ import tensorflow as tf
 from tf_nar import types
 from tf_nar.data import vocab as vocab_lib
 
-MARK = "@@"  # Follows, in the list of units, a part that is not its word's last.
 END = "</w>"  # Follows, in the merges, a word's last character.
 _NEVER = tf.int32.max  # The rank of a pair that no merge joins.
 
@@ -114,7 +113,7 @@ def _cut(symbol, last, whole, known):
     whole: dict from what merges gave to the pair that it was.
     known: the units that may come out; others do only where nothing is left to take apart.
   """
-  unit = symbol.removesuffix(END) if last else symbol + MARK
+  unit = symbol.removesuffix(END) if last else symbol + vocab_lib.MARK
   pair = whole.get(symbol)
   if unit in known or not pair:
     return [unit]

@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from tf_nar import types
 from tf_nar.data import atomic
+from tf_nar.data import paths
 from tf_nar.export import metadata
 from tf_nar.export import text
 from tf_nar.export import verify
@@ -45,7 +46,7 @@ def export(run, search, out, teacher=None, trace=None):
   """
   with atomic.folder(out) as folder:
     module, signatures = build(run, search, teacher, trace)
-    tf.saved_model.save(module, folder, signatures | {"serving_default": module.translate})
+    tf.saved_model.save(module, paths.literal(folder), signatures | {"serving_default": module.translate})
     facts = metadata.describe(run, signatures, teacher)
     metadata.write(facts, folder)
     asked = {name: [(spec.name, spec.dtype) for spec in one.input_signature] for name, one in signatures.items()}

@@ -30,6 +30,7 @@ class Words(tf.Module):
   def __init__(self, vocab):
     super().__init__()
     self._tokens, self._skipped = np.array(vocab.tokens, object), _skipped(vocab)
+    self._surfaces = np.array([vocab_lib.surface(token) for token in vocab.tokens], object)
     reserved = 5 if vocab.has_mask else 4  # In a text they are words like others: unknown.
     ids = {token: place for place, token in enumerate(vocab.tokens) if place >= reserved}
     self._merges = merges.Merges(vocab.codes, ids) if vocab.codes else None
@@ -43,8 +44,8 @@ class Words(tf.Module):
     return words.with_values(self._merges.encode(words.values)).merge_dims(1, 2)
 
   def decode(self, ids):
-    words = tf.ragged.map_flat_values(lambda flat: tf.gather(self._tokens, flat), _said(ids, self._skipped))
-    return tf.strings.regex_replace(tf.strings.reduce_join(words, -1, separator=" "), "@@( |$)", "")
+    words = tf.ragged.map_flat_values(lambda flat: tf.gather(self._surfaces, flat), _said(ids, self._skipped))
+    return tf.strings.regex_replace(tf.strings.reduce_join(words, -1), " $", "")
 
   def spell(self, ids):
     return _spelled(self._tokens, ids)

@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_nar import types
+from tf_nar.data import atomic
+from tf_nar.data import paths
 
 TOLERANCE = {"float32": 1e-4}  # Nats, between the scores of the two.
 ROUNDED = 0.05  # The same where the network computes in bfloat16.
@@ -124,7 +126,7 @@ def ask(folder, asked):
   Raises:
     RuntimeError: with its last line, if it failed.
   """
-  folder = folder if "://" in folder else os.path.abspath(folder)
+  folder = folder if atomic.is_remote(folder) else os.path.abspath(paths.literal(folder))
   environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
   # The numbers are those of the CPU, and this process may hold the accelerator.
   environment["CUDA_VISIBLE_DEVICES"] = "-1"

@@ -8,6 +8,7 @@ import sys
 import time
 from typing import NamedTuple
 
+from tf_nar.data import paths
 from tf_nar.latency import worker
 from tf_nar.train import baseline
 
@@ -29,7 +30,8 @@ class Worker:
     self.system = system
     # -P: its own folder is not where it imports from. CTranslate2 waits as it likes, unless the caller says how.
     command = [sys.executable, "-P", os.path.abspath(worker.__file__)]
-    settings = {"kind": system.kind, "folder": os.path.abspath(system.folder), "beam": system.beam, "threads": threads}
+    folder = os.path.abspath(paths.literal(system.folder))
+    settings = {"kind": system.kind, "folder": folder, "beam": system.beam, "threads": threads}
     self._process = baseline.Process(command, settings, f"{system.name!r}", ENVIRONMENT)
     self.facts, self.close = self._process.facts, self._process.close
 

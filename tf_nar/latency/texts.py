@@ -2,9 +2,8 @@
 import random
 from typing import NamedTuple
 
-import tensorflow as tf
-
 from tf_nar import types
+from tf_nar.data import text
 from tf_nar.data import vocab as vocab_lib
 
 NEAR = 0.1  # A sentence stands for a length that it misses by so much of it at most.
@@ -27,9 +26,7 @@ def of_file(path, *, count, lengths, each):
   Raises:
     ValueError: for a file without a word.
   """
-  with tf.io.gfile.GFile(path) as file:
-    lines = [line.rstrip("\n") for line in file]
-  lines = [line for line in lines if line.strip()]
+  lines = [line for line in text.read(path) if line.strip()]
   if not lines:
     raise ValueError(f"{path} has no sentence; --text wants one a line.")
   random.Random(0).shuffle(lines)

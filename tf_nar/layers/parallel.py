@@ -30,6 +30,7 @@ class Net(keras.layers.Layer):
     """Args: config: a `transformer.Config`; length: whether there is a length head."""
     super().__init__(name="net", dtype=config.dtype)
     self.config = config
+    self.within_words = None  # bool [V]: tokens of which two in a row stand within a word; None: nobody said.
     self.embed = transformer.Embedding(config, name="embed")
     self.source_bias = self.add_weight(name="source_bias", shape=(config.width,), initializer="zeros")
     if length:

@@ -1,6 +1,8 @@
 """Every model family, by the name that a config and a run use for it."""
 import dataclasses
 
+import numpy as np
+
 from tf_nar.models import ar
 from tf_nar.models import cmlm
 from tf_nar.models import ctc
@@ -44,13 +46,14 @@ def _called(kind):
   return f"{kind.__module__.rpartition('.')[2]}.{kind.__qualname__}"
 
 
-def build(name, config, vocab):
+def build(name, config, vocab, within_words=None):
   """Returns an untrained model.
 
   Args:
     name: a key of `FAMILIES`.
     config: that family's `Config`; `config.net.vocab` may be 0.
     vocab: words of the data's vocabulary.
+    within_words: of each of them whether two in a row stand within a word, list of bool; None: not known.
 
   Raises:
     ValueError: for an unknown family, or a config made for another vocabulary.
@@ -63,4 +66,6 @@ def build(name, config, vocab):
   model = family(name).Model(dataclasses.replace(config, net=net))
   paths = {v.path for v in model.variables}
   assert len(paths) == len(model.variables), "A run keeps weights by path, so no two may share one."
+  if hasattr(model, "net"):
+    model.net.within_words = within_words and np.array(within_words)
   return model

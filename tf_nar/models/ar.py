@@ -10,6 +10,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from tf_nar import config as core_config
 from tf_nar import types
 from tf_nar.decode import beam
 from tf_nar.decode import length_parallel
@@ -33,11 +34,20 @@ class Search:
   beam: int = 5
   nbest: int = 1
   alpha: float = 0.6  # GNMT length penalty ((5 + T) / 6)^alpha.
-  extra_length: int = 20  # A target may be this much longer than its source.
+  extra_length: int = 20  # A target may have so many tokens more than `length_ratio` times its source.
+  length_ratio: float = 0.0  # 0: that of the training text, at least 1.
+  unknown: bool = False  # Whether a translation may have <unk>.
 
   def __post_init__(self):
     if not 1 <= self.nbest <= self.beam:
       raise ValueError(f"search wants 1 <= nbest <= beam; got nbest={self.nbest}, beam={self.beam}.")
+    core_config.at_least(0, self, "extra_length", "length_ratio", group="search.")
+
+  def limit(self, source):
+    """Returns the most tokens of a target, for int32 counts of source tokens; EOS is one of either."""
+    if self.length_ratio in {0, 1}:
+      return source + self.extra_length
+    return tf.cast(tf.math.ceil(tf.cast(source, tf.float32) * self.length_ratio), tf.int32) + self.extra_length
 
   def wide(self, count):
     """Returns the search that says at least `count` candidates."""
@@ -98,8 +108,8 @@ class Model(keras.Model):
     sentences = tf.shape(src)[0]
     memory = self.decoder.project(self.encode(src))
     seen = masking.valid(src)[:, None]
-    longest = tf.minimum(tf.shape(src)[1] + search.extra_length, self.config.net.max_length)
-    limit = tf.minimum(masking.lengths(src) + search.extra_length, longest)  # [B]
+    longest = tf.minimum(search.limit(tf.shape(src)[1]), self.config.net.max_length)
+    limit = tf.minimum(search.limit(masking.lengths(src)), longest)  # [B]
     limit = tf.where(masking.valid(src)[:, 0], limit, 0)
     start = self.embed.look_up([types.BOS]) * float(self.config.start_from_bos)  # [1, D]
     places = self.embed.positions(longest)
@@ -113,5 +123,5 @@ class Model(keras.Model):
     cache = self.decoder.start_cache(sentences * search.beam, longest)
     found = beam.beam_search(
       step, cache, limit, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.nbest,
-      forbid=words.UNSAYABLE)
+      forbid=words.forbidden(search.unknown))
     return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)

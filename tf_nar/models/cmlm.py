@@ -46,6 +46,7 @@ class Search:
   least: int = 1  # Words that a pass says again at least; 0 counts as fairseq's program.
   rewrite: bool = False  # Each pass replaces all words (CMLMC), for a model that learned to say seen words too.
   alpha: float = 0.6  # Length penalty of rescoring, as in the teacher's beam.
+  unknown: bool = False  # Whether a translation may have <unk>.
 
   def __post_init__(self):
     if self.passes < 1 or self.lengths < 1:
@@ -110,7 +111,7 @@ class Model(keras.Model):
 
     def predict(seen):  # [B N, T]: the rows of a sentence look at its one memory together.
       states = self.net.fill(self.net.canvas(seen), masking.lengths(seen), memory)
-      return self.net.best_words(states, (*words.UNSAYABLE, types.MASK))
+      return self.net.best_words(states, (*words.forbidden(search.unknown), types.MASK))
 
     canvas = tf.where(tf.sequence_mask(lengths, places), types.MASK, types.PAD)
     return mask_predict.mask_predict(

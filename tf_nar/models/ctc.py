@@ -16,6 +16,7 @@ Glancing (Qian et al., ACL 2021) along CTC's alignment, in training only:
 """
 import copy
 import dataclasses
+import itertools
 
 import keras
 import tensorflow as tf
@@ -36,7 +37,6 @@ from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import words
 
-_UNSAID = (*words.UNSAYABLE, types.EOS)  # EOS is where the words end, and never a word.
 RANKS = "beam", "consensus"
 _SHOWN = 0  # Which fold of the seed draws the shown places; `Noise` takes those from 1.
 
@@ -62,6 +62,7 @@ class Search:
   bonus: float = 0.0  # Nats that a beam gives a word; greater says more.
   rank: str = "beam"  # Of the n best; or "consensus": see `decode/consensus.py`. A teacher goes before.
   alpha: float = 0.6  # Length penalty of rescoring, as in the teacher's beam.
+  unknown: bool = False  # Whether a translation may have <unk>.
 
   def __post_init__(self):
     if not 1 <= self.nbest <= self.beam:
@@ -92,6 +93,11 @@ class Model(keras.Model):
     net = dataclasses.replace(config.net, max_length=config.upsample * config.net.max_length)
     self.net = parallel.Net(net, decoder_layers=net.decoder_layers, length=False)
     self.built = True
+
+  def upsampling(self, source, target):
+    """Returns the least `Config.upsample` with room for target ids, of so many source tokens."""
+    repeats = sum(a == b for a, b in itertools.pairwise(target[:-1]))
+    return -(-(len(target) - 1 + repeats) // source)
 
   def places(self, src):
     """int32 [B, S] -> int32 [B], how long each canvas is."""
@@ -156,10 +162,11 @@ class Model(keras.Model):
   def translate(self, src, search, rescore=None):
     """One pass; `rescore` maps tokens int32 [B, N, T] to log p float32 [B, N] and ranks the n best."""
     states, places, longest = self._states(src), self.places(src), self.config.net.max_length
+    forbid = (*words.forbidden(search.unknown), types.EOS)  # EOS is where the words end, and never a word.
     if search.beam == 1:
-      found = search_lib.greedy(*self.net.best_words(states, _UNSAID), places, longest=longest)
+      found = search_lib.greedy(*self.net.best_words(states, forbid), places, longest=longest)
     else:
-      ids, best = self.net.top_words(states, search_lib.reach(search.beam), (*_UNSAID, ctc.BLANK))
+      ids, best = self.net.top_words(states, search_lib.reach(search.beam), (*forbid, ctc.BLANK))
       log_prob = emissions.log_probs_at(
         states, self.net.embed.table, self.net.embed.bias, ids[..., 0], best[..., 0])
       found = search_lib.prefix_beam(

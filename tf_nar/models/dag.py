@@ -67,6 +67,7 @@ class Search:
   candidates: int = 1  # The best lengths; Viterbi and joint only.
   rank: str = "path"  # Of the candidates; or "paths", "consensus": see `Model.ranked`. A teacher goes before.
   alpha: float = 0.6  # Length penalty by which a teacher or "paths" ranks, as in the teacher's beam.
+  unknown: bool = False  # Whether a translation may have <unk>.
 
   def __post_init__(self):
     core_config.choice("search.method", self.method, METHODS)
@@ -101,6 +102,10 @@ class Model(keras.Model):
     self.net = parallel.Net(net, decoder_layers=config.net.decoder_layers, length=False)
     self.transitions = transitions.Transitions(config.net, most, name="transitions")
     self.built = True
+
+  def upsampling(self, source, target):
+    """Returns the least `Config.upsample` with room for target ids, of so many source tokens."""
+    return -(-len(target) // source)
 
   def canvas(self, src):
     """Returns the words that the decoder is given, int32 [B, L]: BOS, MASK ..., EOS, and the vertices int32 [B]."""
@@ -184,7 +189,7 @@ class Model(keras.Model):
     """One pass, then a search on what it said; `rescore`, or the graph itself, ranks the candidates."""
     canvas, vertices = self.canvas(src)
     states, links = self.graph(canvas, vertices, self.net.encode(src))
-    best = self.net.best_words(states, (*words.UNSAYABLE, types.EOS, types.MASK))
+    best = self.net.best_words(states, (*words.forbidden(search.unknown), types.EOS, types.MASK))
     graph, longest = decode.Graph(links, *best, vertices), self.config.net.max_length
     if search.method in WALKS:
       found = decode.walk(graph, longest, lookahead=search.method == "lookahead", collapse=search.collapse)

@@ -60,7 +60,9 @@ class Search:
   samples: int = 1  # Fertilities tried side by side: the likeliest, and draws; of other copies, lengths.
   seed: int = 0  # Of the draws.
   odd: bool = False  # No word twice in a row, by the exact programme; else the best word at each place.
+  odd_within_words: bool = False  # Whether parts of one word must differ too, as in the paper.
   alpha: float = 0.6  # Length penalty of the ranking, as in the teacher's beam.
+  unknown: bool = False  # Whether a translation may have <unk>.
 
   def __post_init__(self):
     if self.samples < 1:
@@ -157,7 +159,7 @@ class Model(keras.Model):
 
     def say(flat):  # [B N]: the rows of a sentence look at its one memory together.
       states = self.net.fill(self.canvas(sources, flat, places, fertility), flat, memory)
-      tokens, score = one_pass.said(self.net, states, flat, search.odd)
+      tokens, score = one_pass.said(self.net, states, flat, search)
       return tokens, score + tf.reshape(prior, [-1])
 
     return length_parallel.length_parallel(say, lengths, rescore, alpha=search.alpha)

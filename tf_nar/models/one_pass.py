@@ -18,8 +18,10 @@ from tf_nar.ops import words
 @dataclasses.dataclass(frozen=True)
 class Search:
   odd: bool = True  # No word twice in a row, by the exact programme; else the best word at each place.
+  odd_within_words: bool = False  # Whether parts of one word must differ too, as in the paper: 1000 is then unsayable.
   lengths: int = 1  # Length candidates around the likeliest.
   alpha: float = 0.6  # Length penalty by which candidates are ranked, as in the teacher's beam.
+  unknown: bool = False  # Whether a translation may have <unk>.
 
   def __post_init__(self):
     if self.lengths < 1:
@@ -66,19 +68,24 @@ def translate(net, src, search, rescore=None):
   memory = net.project(memory)
 
   def say(flat):  # [B N]: the rows of a sentence look at its one memory together.
-    return said(net, fill(net, memory, flat, places), flat, search.odd)
+    return said(net, fill(net, memory, flat, places), flat, search)
 
   return length_parallel.length_parallel(say, lengths, rescore, alpha=search.alpha)
 
 
-def said(net, states, lengths, without_repeats):
+def said(net, states, lengths, search):
   """Reads sentences off the states float [B, T, D] of targets of `lengths` [B]: by ODD, or the best word of each place.
+
+  `search` has `odd`, `odd_within_words` and `unknown`, as `Search`.
 
   # Differs: the original may say PAD or BOS, and not only as its last words.
 
   Returns:
     tokens int32 [B, T] and score float32 [B], as `odd.odd` does.
   """
-  if without_repeats:
-    return odd.among(*net.top_words(states, odd.KEPT, words.UNSAYABLE), lengths)
-  return argmax.said(*net.best_words(states, words.UNSAYABLE), lengths)
+  forbid = words.forbidden(search.unknown)
+  if not search.odd:
+    return argmax.said(*net.best_words(states, forbid), lengths)
+  word, log_prob = net.top_words(states, odd.KEPT, forbid)
+  free = None if search.odd_within_words else net.within_words
+  return odd.among(word, log_prob, lengths, free=None if free is None else tf.gather(free, word))

@@ -35,13 +35,18 @@ def odd(logits, lengths, *, penalty=1e9, forbid=()):
   return among(*words.best(logits, KEPT, forbid), lengths, penalty=penalty)
 
 
-def among(word, log_prob, lengths, *, penalty=1e9):
-  """Does what `odd` does, given the `KEPT` best words of every place: int32 and float32 [B, T, 3], best first."""
+def among(word, log_prob, lengths, *, penalty=1e9, free=None):
+  """Does what `odd` does, given the `KEPT` best words of every place: int32 and float32 [B, T, 3], best first.
+
+  `free`, bool [B, T, 3], marks words that may be said twice in a row; None: none.
+  """
   if penalty < 0:
     raise ValueError(f"odd needs penalty >= 0, got {penalty}; 0 is plain argmax.")
   word, log_prob = tf.transpose(word, [1, 0, 2]), tf.transpose(log_prob, [1, 0, 2])  # [T, B, 3]: time first.
   inside = tf.transpose(tf.sequence_mask(lengths, tf.shape(word)[0]))  # [T, B]
   repeat = word[:-1, :, :, None] == word[1:, :, None, :]  # [T-1, B, 3 from, 3 to]
+  if free is not None:
+    repeat &= ~tf.transpose(free, [1, 0, 2])[1:, :, None, :]
   cost = tf.where(repeat, float(penalty), 0.0)
   cost = tf.pad(cost, [[1, 0], [0, 0], [0, 0], [0, 0]])  # Nothing is before the first.
   choice = _path(log_prob, cost, inside)[..., None]  # [T, B, 1]

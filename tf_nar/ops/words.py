@@ -3,8 +3,12 @@ import tensorflow as tf
 
 from tf_nar import types
 
-UNSAYABLE = (types.PAD, types.BOS)  # They never stand in a target.
 _RUN = 128  # Words that are looked through together; about the root of a usual vocabulary.
+
+
+def forbidden(unknown=False):
+  """Returns the ids that no translation has: PAD and BOS, and UNK too unless `unknown`."""
+  return (types.PAD, types.BOS) if unknown else (types.PAD, types.UNK, types.BOS)
 
 
 def best(logits, count, forbid=()):

@@ -104,8 +104,6 @@ def _check(text, where, longest):
     raise Refused(400, f"Expected {where} to be a string, got {_kind(text)}; send a sentence.")
   if len(text) > longest:
     raise Refused(413, f"Expected at most {longest} characters in {where}, got {len(text)}; split it into sentences.")
-  if not text.strip():
-    raise Refused(400, f"Expected a sentence in {where}, got a blank one; leave it out.")
   for place, character in enumerate(text):
     kind = "line break" if character in "\n\r" else NO_TEXT.get(unicodedata.category(character))
     if kind:

@@ -15,6 +15,8 @@ import os
 
 import tensorflow as tf
 
+from tf_nar.data import paths
+
 OFFERS = ("translate", "candidates", "trace", "score")
 FACTS = os.path.join("assets.extra", "metadata.json")
 LENGTHS = (8, 16, 32, 64)  # In words, EOS one of them, of what warms a model that brings no sentences of its own.
@@ -48,7 +50,7 @@ class Model:
       raise ValueError(f"Expected a SavedModel, got {folder} without a saved_model.pb; give the --out of a "
                        "bin/export.py.")
     import tensorflow_text  # noqa: F401  Its operators are in models of SentencePiece.
-    loaded = tf.saved_model.load(folder)
+    loaded = tf.saved_model.load(paths.literal(folder))
     self._loaded = loaded  # Variables live as long as this does.
     self._signatures = {name: loaded.signatures[name] for name in OFFERS if name in loaded.signatures}
     if "translate" not in self._signatures:

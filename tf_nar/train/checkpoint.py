@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from tf_nar.data import paths
 from tf_nar.data import pipeline
 
 FOLDER = "checkpoints"
@@ -28,6 +29,7 @@ class Checkpoints:
     more = {"ema": ema} if ema else {}
     self._all = tf.train.Checkpoint(model=model, adam=adam, epoch=self._epoch, batch=self._batch, **more)
     self._folder = os.path.join(workdir, FOLDER)
+    self._literal = paths.literal(self._folder)  # TensorFlow takes the path of a checkpoint for a pattern.
 
   def steps(self):
     """Returns the updates after which there is a checkpoint, oldest first."""
@@ -36,7 +38,11 @@ class Checkpoints:
     return sorted(int(match[1]) for match in found if match)
 
   def path(self, step):
-    return os.path.join(self._folder, f"ckpt-{step:06d}")
+    """Returns the path of a checkpoint, for a person."""
+    return os.path.join(self._folder, _name(step))
+
+  def _read_path(self, step):
+    return os.path.join(self._literal, _name(step))
 
   def restore(self):
     """Restores the newest whole one; returns (its step, the position to read on from), or step 0.
@@ -45,9 +51,9 @@ class Checkpoints:
       ValueError: if the checkpoint does not hold what this run needs.
     """
     for step in reversed(self.steps()):
-      if is_whole(self.path(step)):
+      if is_whole(self._read_path(step)):
         try:
-          self._all.read(self.path(step)).assert_existing_objects_matched()
+          self._all.read(self._read_path(step)).assert_existing_objects_matched()
         except AssertionError as error:
           raise ValueError(
             f"{self.path(step)} does not hold all of this run's state; go on with the settings that it was made "
@@ -69,7 +75,7 @@ class Checkpoints:
     tf.io.gfile.makedirs(self._folder)
     before = self.steps()
     try:
-      self._all.write(self.path(step))
+      self._all.write(self._read_path(step))
     except tf.errors.OpError as error:
       self._remove(step)
       last = f"the last good one is {self.path(before[-1])}" if before else "there is none before it"
@@ -80,10 +86,12 @@ class Checkpoints:
       self._remove(old)
 
   def _remove(self, step):
-    for name in tf.io.gfile.glob(self.path(step) + ".*"):
-      tf.io.gfile.remove(name)
-    for name in tf.io.gfile.glob(self.path(step) + "_temp*"):  # Where TensorFlow writes before it renames.
-      tf.io.gfile.rmtree(name)
+    for name in tf.io.gfile.listdir(self._folder):
+      path = os.path.join(self._folder, name)
+      if name.startswith(f"{_name(step)}."):
+        tf.io.gfile.remove(path)
+      elif name.startswith(f"{_name(step)}_temp"):  # Where TensorFlow writes before it renames.
+        tf.io.gfile.rmtree(path)
 
   def mean(self, steps):
     """Returns {path of a weight: its mean over the checkpoints after `steps`}; the model keeps its own weights.
@@ -94,13 +102,17 @@ class Checkpoints:
     total = {path: np.zeros(value.shape, np.float64) for path, value in held.items()}
     for step in steps:
       parts = {"model": self._model} | ({"ema": self._ema} if self._ema else {})
-      tf.train.Checkpoint(**parts).read(self.path(step)).expect_partial()
+      tf.train.Checkpoint(**parts).read(self._read_path(step)).expect_partial()
       with self._ema.worn() if self._ema else contextlib.nullcontext():
         for v in self._model.variables:
           total[v.path] += v.numpy()
     for v in self._model.variables:
       v.assign(held[v.path])
     return {path: (value / len(steps)).astype(np.float32) for path, value in total.items()}
+
+
+def _name(step):
+  return f"ckpt-{step:06d}"
 
 
 def is_whole(path):

@@ -8,8 +8,11 @@ from tf_nar.data import atomic
 
 def forget_after(folder, step):
   """Rewrites the event files of a folder without what happened after `step`; the first record is the version."""
-  for path in tf.io.gfile.glob(os.path.join(folder, "events.out.tfevents.*")):
-    kept, dropped = [], 0
+  names = tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
+  for name in names:
+    if not name.startswith("events.out.tfevents."):
+      continue
+    path, kept, dropped = os.path.join(folder, name), [], 0
     for record in _records(path):
       late = tf.compat.v1.Event.FromString(record).step > step
       dropped += late

@@ -1,4 +1,4 @@
-"""Told to stop, a run saves and goes: SIGTERM, or the notice of a Google Cloud machine that is about to be taken.
+"""Told to stop, a run saves and goes: by SIGTERM, Ctrl-C, or the notice that a Google Cloud machine will be taken.
 
 TensorFlow's own handlers do not watch TPU and CPU machines of Google Cloud.
 """
@@ -18,7 +18,10 @@ class Preempted(Exception):
 
 
 class Notice:
-  """`given` turns true when this process is to stop. A context manager, of the main thread if it is to hear SIGTERM."""
+  """`given` turns true when this process is to stop. A context manager, of the main thread if it is to hear signals.
+
+  A second Ctrl-C interrupts at once.
+  """
 
   def __init__(self, url=None):
     """Args: url: says TRUE when the machine will be taken; None: Google Cloud's, if this is one of its machines."""
@@ -31,7 +34,7 @@ class Notice:
 
   def __enter__(self):
     if threading.current_thread() is threading.main_thread():
-      self._before = signal.signal(signal.SIGTERM, lambda *_: self._told.set())
+      self._before = {each: signal.signal(each, self._hear) for each in (signal.SIGTERM, signal.SIGINT)}
     if self._url:
       threading.Thread(target=self._watch, daemon=True).start()
     return self
@@ -39,7 +42,13 @@ class Notice:
   def __exit__(self, *_):
     self._over.set()
     if threading.current_thread() is threading.main_thread():
-      signal.signal(signal.SIGTERM, self._before)
+      for each, handler in self._before.items():
+        signal.signal(each, handler)
+
+  def _hear(self, number, _):
+    self._told.set()
+    if number == signal.SIGINT:
+      signal.signal(signal.SIGINT, self._before[signal.SIGINT])
 
   def _watch(self):
     while not (self._told.is_set() or self._over.wait(EVERY)):

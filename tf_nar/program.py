@@ -1,0 +1,68 @@
+"""The frame of every program: what it prints is UTF-8, and what stops it is one line.
+
+  exit status   0 done    1 refused or failed, with a line on standard error    75 told to stop, after saving
+                130 interrupted (Ctrl-C)    141 whoever read its output went away
+"""
+import os
+import sys
+
+from absl import app
+
+from tf_nar.data import text
+from tf_nar.train import preemption
+
+INTERRUPTED, READER_GONE = 130, 141  # As of a program that SIGINT or SIGPIPE ended.
+
+
+def run(name, work, argv, also=()):
+  """Runs a program after its flags are parsed.
+
+  Args:
+    name: the program, which begins the line that says what stopped it.
+    work: what it does, without arguments; an int that it returns is the exit status.
+    argv: what absl left of the arguments, the program first.
+    also: exceptions that say what a user can mend, beside those that every program has.
+
+  Raises:
+    app.UsageError: for arguments that no flag takes.
+    SystemExit: with the line, or an exit status.
+  """
+  if len(argv) > 1:
+    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
+  for stream in (sys.stdout, sys.stderr):
+    text.as_utf8(stream)
+  try:
+    status = work()
+    sys.stdout.flush()
+  except BrokenPipeError:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Else Python complains when it flushes at its end.
+    sys.exit(READER_GONE)
+  except KeyboardInterrupt:
+    print(f"{name}: interrupted.", file=sys.stderr)
+    sys.exit(INTERRUPTED)
+  except preemption.Preempted as notice:
+    print(f"{name}: {notice}", file=sys.stderr)
+    sys.exit(preemption.EXIT)
+  except (ValueError, OSError, ImportError, FloatingPointError, *also) as problem:
+    sys.exit(f"{name}: {_line(problem)}")
+  except Exception as problem:
+    if not _is_of_files(problem):
+      raise
+    sys.exit(f"{name}: {problem.message.splitlines()[0]}")
+  if status:
+    sys.exit(status)
+
+
+def _line(problem):
+  """Returns what an exception says, on one line."""
+  return " ".join(str(problem).split("\n")).strip() or type(problem).__name__
+
+
+def _is_of_files(problem):
+  """Whether TensorFlow says so that a file or folder cannot be read or written; such errors are no kind of OSError."""
+  tf = sys.modules.get("tensorflow")
+  if tf is None:
+    return False
+  errors = tf.errors
+  return isinstance(problem, (errors.PermissionDeniedError, errors.NotFoundError, errors.FailedPreconditionError,
+                              errors.ResourceExhaustedError, errors.AlreadyExistsError, errors.UnavailableError))
