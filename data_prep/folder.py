@@ -112,13 +112,14 @@ def _measured(options, words):
   if not guess.spaced and words.tokenized:
     logging.warning("%s has hardly any spaces, and --tokenizer=%s takes what is between spaces for words; cut it into "
                     "words first, or take --tokenizer=sentencepiece.", options.target[0], options.tokenizer)
-  if told or not (words.tokenized or options.reuse_vocab):
+  guessed = not (told or words.tokenized or options.reuse_vocab)
+  if told or guessed:
     words.bleu_tokenize = options.bleu_tokenize if told else guess.tokenizer
   language.check(words.bleu_tokenize)
   if not guess.spaced and words.bleu_tokenize == language.DEFAULT:
     logging.warning("%s has hardly any spaces, so BLEU by %s would take its sentences for words; give --bleu_tokenize, "
                     "as --bleu_tokenize=char.", options.target[0], language.DEFAULT)
-  return not told
+  return guessed
 
 
 def _train(options, found, folder):
@@ -186,7 +187,7 @@ def summary(made, out):
   if not manifest.tokenized:
     lines.append(f"Normalization changes {100 * train.changed / (2 * train.pairs):.1f} % of the lines "
                  "(--normalization=identity changes none).")
-  how = "a guess from the target text; --bleu_tokenize sets it" if made.guessed else "as told"
+  how = "a guess by its letters; --bleu_tokenize sets it" if made.guessed else "as told, or as the vocabulary has it"
   lines += [
       f"BLEU cuts the target language with tok:{made.vocab.bleu_tokenize} ({how}).",
       f"Next: python bin/train.py --config=configs/... --data_dir={out} --workdir=runs/...",

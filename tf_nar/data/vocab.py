@@ -114,7 +114,7 @@ class WordList:
 class Pieces:
   """A SentencePiece model, from its serialized bytes."""
 
-  tokenized = False
+  tokenized = takes_parts = False
   tokenization = "sentencepiece"
 
   def __init__(self, model, bleu_tokenize=language.DEFAULT):

@@ -9,6 +9,7 @@ from tf_nar import config as core_config
 from tf_nar import runs
 from tf_nar.data import atomic
 from tf_nar.data import corpus as data_corpus
+from tf_nar.data import lock
 from tf_nar.data import toy
 from tf_nar.em import alternate
 from tf_nar.em import config
@@ -36,9 +37,14 @@ def run(alternation, data_dir, workdir, *, tell=print, stages=None):
   Raises:
     ValueError: if there is no data, or the workdir has another configuration.
   """
-  data_dir, alternation = _data(alternation, data_dir, workdir)
-  _same(alternation, data_dir, workdir)
-  stages = stages or stages_lib.Stages(alternation, data_dir)
+  tf.io.gfile.makedirs(workdir)
+  with lock.held(workdir):
+    data_dir, alternation = _data(alternation, data_dir, workdir)
+    _same(alternation, data_dir, workdir)
+    return _run(alternation, data_dir, workdir, tell, stages or stages_lib.Stages(alternation, data_dir))
+
+
+def _run(alternation, data_dir, workdir, tell, stages):
   told = [0]
 
   def after():
@@ -97,7 +103,6 @@ def _same(alternation, data_dir, workdir):
     if changed:
       raise ValueError(f"{workdir} was begun with another {' and '.join(changed)}; choose another --workdir, "
                        "or give the same text and settings to go on.")
-  tf.io.gfile.makedirs(workdir)
   atomic.write(path, json.dumps(values, indent=1).encode())
 
 
