@@ -38,11 +38,11 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from tf_nar import config as config_lib
 from tf_nar import models
 from tf_nar import program
+from tf_nar import types
 from tf_nar.data import atomic
 from tf_nar.data import pipeline
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.train import baseline as baseline_lib
-from tf_nar.train import flops
 from tf_nar.train import speed
 
 CONFIG = flags.DEFINE_string("config", None, "A file that defines get_config(); see configs/.", required=True)
@@ -60,18 +60,20 @@ BUSY = 1.0  # Of the system's load average, programs that want to run.
 BASELINES = pathlib.Path(__file__).parent / "baselines"
 
 
-def data(train):
+def data(experiment):
   """Returns (batches, words of the vocabulary, what decodes ids or None)."""
+  train, kind = experiment.train, models.traits(experiment.family).batch(experiment.model)
   if DATA_DIR.value:
     if LENGTH.value or VOCAB.value:
       raise ValueError("--data_dir has lengths and a vocabulary of its own; leave out --length and --vocab.")
     vocab = vocab_lib.load(DATA_DIR.value)
-    return (batch for *_, batch in pipeline.training(DATA_DIR.value, train)), len(vocab), vocab.decode
+    return (batch for *_, batch in pipeline.training(
+      DATA_DIR.value, train, aligned=kind is types.Aligned)), len(vocab), vocab.decode
   if LENGTH.value < 1 or VOCAB.value <= 5:
     raise ValueError("Wants --data_dir, or --length and --vocab as --length=25 --vocab=32000; "
                      f"got --length={LENGTH.value} --vocab={VOCAB.value}.")
   rows = pipeline.rows(LENGTH.value, train.tokens_per_batch)
-  return speed.made_up(rows, LENGTH.value, VOCAB.value), VOCAB.value, None
+  return speed.made_up(rows, LENGTH.value, VOCAB.value, kind), VOCAB.value, None
 
 
 def machine(experiment):
@@ -83,7 +85,7 @@ def machine(experiment):
     "accelerators": [device.name for device in tf.config.list_physical_devices() if device.device_type != "CPU"]}
 
 
-def start_baseline(experiment):
+def start_baseline(experiment, model):
   """Returns a waiting baseline, or None."""
   if not BASELINE.value:
     return None
@@ -92,9 +94,11 @@ def start_baseline(experiment):
   if len(tf.config.list_physical_devices()) > 1:
     raise ValueError("The baseline trains on the CPU; hide the accelerators, as by CUDA_VISIBLE_DEVICES=-1.")
   net, adam = experiment.model.net, experiment.train.optimizer
+  traits = model.traits
+  decoder = model.decoder if traits.autoregressive else model.net.decoder
   settings = dataclasses.asdict(net) | {
-    "decoder_layers": flops.decoder_blocks(experiment.family, net), "threads": speed.cores(),
-    "smoothing": getattr(experiment.model, "smoothing", 0.0), "accumulate": adam.accumulate,
+    "decoder_layers": len(decoder.blocks), "threads": speed.cores(),
+    "smoothing": experiment.model.smoothing if traits.smoothed else 0.0, "accumulate": adam.accumulate,
     "clip_norm": adam.clip_norm, "beta_1": adam.beta_1, "beta_2": adam.beta_2}
   return baseline_lib.Process([BASELINE_PYTHON.value, str(BASELINES / f"{BASELINE.value}.py")], settings)
 
@@ -102,12 +106,12 @@ def start_baseline(experiment):
 def measure():
   """Returns all that is told, ready for JSON."""
   experiment = config_lib.load(CONFIG.value, config_lib.Experiment, SET.value)
-  batches, words, decode = data(experiment.train)
+  batches, words, decode = data(experiment)
   model = models.build(experiment.family, experiment.model, words)
   experiment = dataclasses.replace(experiment, model=model.config)
   told = {"config": CONFIG.value, "set": SET.value, "data": DATA_DIR.value or f"made up, {LENGTH.value} tokens",
           "machine": machine(experiment), "updates a round": UPDATES.value}
-  baseline = start_baseline(experiment)
+  baseline = start_baseline(experiment, model)
   try:
     training = speed.Training(model, experiment.train, batches)
     places = training.warm_up(UPDATES.value).batches[-1].tgt.shape.num_elements()

@@ -65,24 +65,24 @@ def check(experiment, histogram, vocab):
   shapes = tpu.shapes(train, experiment.model.net.max_length, histogram)[:1 if QUICK.value else None]
   model = models.build(experiment.family, experiment.model, vocab)
   compiled, plain = updates(model, train)
+  kind = model.traits.batch(model.config)
   print(f"{experiment.family}: {sum(v.shape.num_elements() for v in model.variables) / 1e6:.1f} M weights, batches of "
         + ", ".join(f"{rows} x {length}" for rows, length in shapes))
   findings = []
   for shape in shapes:
-    lengths = getattr(experiment.search, "lengths", 1)
-    for graph in tpu.programs_of_model(model, experiment.search, shape, lengths):
+    for graph in tpu.programs_of_model(model, experiment.search, shape):
       findings += examined(graph)[0]
-    for graph in tpu.programs_of_update(compiled, shape):
+    for graph in tpu.programs_of_update(compiled, shape, kind):
       wrong, hlo = examined(graph)
       findings += wrong + (for_tpu(graph.name, hlo) if hlo and COMPILE_FOR.value else [])
   if COMPILE.value and not findings:
-    findings += epoch(model, compiled, plain, train, [tpu.batch(shape, vocab) for shape in shapes])
+    findings += epoch(model, compiled, plain, train, [tpu.batch(shape, vocab, kind) for shape in shapes])
   return findings
 
 
 def updates(model, train):
   """Returns the step as a TPU has it, a graph for each shape, and the uncompiled one for all shapes."""
-  adam = optimizer.Adam(train.optimizer, model.trainable_variables)
+  adam = optimizer.Adam.of(train.optimizer, model)
   averages = ema.Ema(train.ema, model.trainable_variables) if train.ema else None
   return [step.Update(model, adam, dataclasses.replace(train, jit=jit), averages) for jit in (True, False)]
 

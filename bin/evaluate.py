@@ -1,7 +1,7 @@
 """Translates a test set, measures it, and says what each number means.
 
   python bin/evaluate.py --workdir=runs/de_en --source=test.de --reference=test.en
-  python bin/evaluate.py --workdir=runs/nat --source=test.de --reference=test.en --set=search.lengths=9 \\
+  python bin/evaluate.py --workdir=runs/nat --source=test.de --reference=test.en --set=search.candidates=9 \\
       --rescore_with=runs/ar --output=runs/nat/test.json
   python bin/evaluate.py --workdir=runs/nat --source=test.de --reference=test.en --speed_beside=runs/ar \\
       --beside_set=search.beam=5
@@ -57,7 +57,8 @@ def evaluate():
   with progress.Progress("translate", total=len(sources)) as bar:
     hypotheses, rows = testset.measure(
         search, run.vocab, sources, references, longest=longest, progress=bar.advance,
-        tokens_per_batch=corpus.places(run.experiment.search, TOKENS.value), limit=corpus.limit(run.experiment.search))
+        tokens_per_batch=corpus.positions(run.model, run.experiment.search, TOKENS.value),
+        limit=corpus.limit(run.model, run.experiment.search))
   rows += testset.surprise(corpus.scorer(run.model), run.vocab, sources, references,
                            tokens_per_batch=TOKENS.value, longest=longest)
   if beside:

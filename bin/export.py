@@ -1,7 +1,7 @@
 """Makes of a run one SavedModel that translates raw strings and needs nothing of this project.
 
   python bin/export.py --workdir=runs/nat --out=runs/nat/saved_model
-  python bin/export.py --workdir=runs/nat --out=served/1 --set=search.lengths=9 --rescore_with=runs/ar
+  python bin/export.py --workdir=runs/nat --out=served/1 --set=search.candidates=9 --rescore_with=runs/ar
   python bin/export.py --workdir=runs/nat --out=served/2 --weights=bfloat16
 
 Signatures: `translate` (strings), `candidates` (the n best of a search that keeps several), `translate_ids` (token
@@ -58,7 +58,7 @@ def export():
   run = runs.load(WORKDIR.value, [*SET.value, *net])
   teacher = runs.load(RESCORE_WITH.value, net) if RESCORE_WITH.value else None
   parts = run.model, run.experiment.search, teacher and rescoring.by(teacher, run, run.experiment.search)
-  trace = tracing.searcher(*parts) if hasattr(run.model, "trace") else None
+  trace = tracing.searcher(*parts) if "trace" in run.model.traits.offers else None
   saved_model.export(run, corpus.searcher(*parts), OUT.value, teacher, trace)
   print(USE.format(out=OUT.value))
 

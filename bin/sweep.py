@@ -62,7 +62,7 @@ def sweep():
     for options, search in searches.items():
       _, rows = testset.measure(
         corpus.searcher(run.model, search, teacher_score if search in ranked else None), run.vocab, sources, references,
-        progress=bar.advance, tokens_per_batch=corpus.places(search, TOKENS.value),
+        progress=bar.advance, tokens_per_batch=corpus.positions(run.model, search, TOKENS.value),
         longest=run.experiment.model.net.max_length)
       systems.append(comparison.system(" ".join(options), rows))
   print(comparison.table(systems))

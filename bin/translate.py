@@ -4,7 +4,7 @@
   python bin/translate.py --workdir=runs/de_en < test.de > test.hyp
   python bin/translate.py --workdir=runs/de_en                            # Asks, on a terminal.
   python bin/translate.py --workdir=runs/ar --nbest=20 --input=test.de
-  python bin/translate.py --workdir=runs/nat --set=search.lengths=9 --rescore_with=runs/ar --input=test.de
+  python bin/translate.py --workdir=runs/nat --set=search.candidates=9 --rescore_with=runs/ar --input=test.de
   python bin/translate.py --workdir=runs/cmlm --trace --input=test.de
 
 An empty line gives an empty line. A line longer than the model takes is cut, which is warned of and counted.
@@ -46,7 +46,7 @@ WINDOW = flags.DEFINE_integer("window", corpus.WINDOW, "Lines read and sorted at
 def translate():
   """Translates from the flags' input to their output."""
   run = runs.load(WORKDIR.value, SET.value)
-  search = run.experiment.search.wide(NBEST.value)
+  search = run.experiment.search.with_candidates(NBEST.value)
   if TRACE.value and (NBEST.value or SCORES.value):
     raise ValueError("--trace shows the passes of the best candidate, without scores; leave out --nbest and --scores.")
   rescore = rescoring.by(runs.load(RESCORE_WITH.value), run, search) if RESCORE_WITH.value else None
@@ -64,8 +64,8 @@ def _translator(run, search, rescore):
   """Returns a function of sources, how many to read at a time and a callback to the lines of translations."""
   translate = functools.partial(
     corpus.translate, corpus.searcher(run.model, search, rescore),
-    tokens_per_batch=corpus.places(search, TOKENS.value), longest=run.experiment.model.net.max_length,
-    limit=corpus.limit(search))
+    tokens_per_batch=corpus.positions(run.model, search, TOKENS.value), longest=run.experiment.model.net.max_length,
+    limit=corpus.limit(run.model, search))
 
   def show(sources, window, advance):
     found = corpus.stream(functools.partial(translate, progress=advance), sources, window)

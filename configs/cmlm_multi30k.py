@@ -17,6 +17,6 @@ def get_config():
   return config.Experiment(
     family="cmlm",
     model=cmlm.Config(student.model.net),
-    search=cmlm.Search(passes=4, lengths=3),
+    search=cmlm.Search(passes=4, candidates=3),
     train=student.train,
   )

@@ -7,6 +7,7 @@ import pytest
 
 ORDER = [
     {"types"},
+    {"family"},
     {"config", "ops"},
     {"losses", "data", "decode"},
     {"layers"},

@@ -52,7 +52,7 @@ def test_round_trip(finished):
 
 
 def test_a_run_can_be_searched_otherwise(finished):
-  loaded = runs.load(finished.workdir, ["search.beam=1", "search.nbest=1"])
+  loaded = runs.load(finished.workdir, ["search.beam=1", "search.candidates=1"])
   assert (loaded.experiment.search.beam, finished.experiment.search.beam) == (1, 3)
 
 

@@ -22,6 +22,10 @@ def at_least(least, node, *names, group=""):
       raise ValueError(f"{group}{name} is at least {least}; got {getattr(node, name)}.")
 
 
+# Names that fields had in earlier versions, by the name of their dataclass: what was written or is typed still counts.
+RENAMED = {"Search": dict.fromkeys(("lengths", "samples", "nbest"), "candidates")}
+
+
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
   """Adam and its schedule; `train/optimizer.py` says the equations."""
@@ -138,13 +142,22 @@ def _replace(node, changes):
   below = {}
   for path, text, assignment in changes:
     if path:
-      _check_field(node, path[0], assignment)
-      below.setdefault(path[0], []).append((path[1:], text, assignment))
+      name = _today(node, path[0])
+      _check_field(node, name, assignment)
+      below.setdefault(name, []).append((path[1:], text, assignment))
     else:
       leaf = _parse(text, node, assignment)
   if not below:
     return leaf
   return dataclasses.replace(node, **{name: _replace(getattr(node, name), inner) for name, inner in below.items()})
+
+
+def _today(node, name):
+  """Returns what a field of a dataclass is called in this version."""
+  kind = node if isinstance(node, type) else type(node)
+  if not dataclasses.is_dataclass(kind) or name in (field.name for field in dataclasses.fields(kind)):
+    return name
+  return RENAMED.get(kind.__name__, {}).get(name, name)
 
 
 def _check_field(node, name, assignment):
@@ -178,6 +191,7 @@ def from_dict(cls, values):
     ValueError: for a field that this version does not have.
   """
   hints = typing.get_type_hints(cls)
+  values = {_today(cls, name): value for name, value in values.items()}
   unknown = sorted(set(values) - set(hints))
   if unknown:
     raise ValueError(

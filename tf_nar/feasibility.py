@@ -15,15 +15,13 @@ def check(model, data_dir, max_length):
   """Warns where the canvas of a family that upsamples its source is too small for some pairs.
 
   Args:
-    model: of any family; one that upsamples has `upsampling(source tokens, target ids)`, the least that has room.
+    model: of a family that upsamples: `upsampling(source tokens, target ids)` is the least that has room.
     data_dir: a data folder.
     max_length: longer pairs are not trained on.
 
   Raises:
     ValueError: if it is too small for nearly all.
   """
-  if not hasattr(model, "upsampling"):
-    return
   pairs = itertools.chain.from_iterable(map(records.read, corpus.shards(data_dir)))
   short = (pair for pair in pairs if max(len(pair.src), len(pair.tgt)) <= max_length)
   needed = sorted(model.upsampling(len(pair.src), pair.tgt) for pair in itertools.islice(short, LOOKED_AT))

@@ -11,6 +11,7 @@ import numpy as np
 from absl import logging
 
 from tf_nar import feasibility
+from tf_nar import models
 from tf_nar import runs
 from tf_nar import types
 from tf_nar.data import atomic
@@ -29,7 +30,7 @@ TEXT = "text.sha256"  # In a run folder: of which text it is, by the manifest of
 SAMPLES = 5  # Translations shown in TensorBoard at each validation.
 
 
-def fit(experiment, data_dir, workdir, *, warm_start=None, profile_steps=()):
+def fit(experiment, data_dir, workdir, *, warm_start=None, frozen=None, profile_steps=()):
   """Trains to the end and returns the finished `runs.Run`.
 
   The same call goes on where an interrupted one stopped, and returns at once when the run is finished.
@@ -39,6 +40,8 @@ def fit(experiment, data_dir, workdir, *, warm_start=None, profile_steps=()):
     data_dir: a data folder.
     workdir: a run folder, made if missing.
     warm_start: a finished run whose weights to start from, as `runs.start_from` takes them; None: random ones.
+    frozen: a finished run that fills the part of the model that no gradient moves, as `runs.freeze` does; None where
+      the family has none.
     profile_steps: as `loop.run` takes them.
 
   Raises:
@@ -57,11 +60,17 @@ def fit(experiment, data_dir, workdir, *, warm_start=None, profile_steps=()):
       return run
     if warm_start:
       runs.start_from(run, warm_start)
+    if frozen:
+      runs.freeze(run, frozen)
+    elif run.model.traits.frozen:
+      raise ValueError(f"{experiment.family} learns beside a finished run, which fills its part "
+                       f"{run.model.traits.frozen!r}; give that run as frozen.")
     train = experiment.train
     _check_lengths(data_dir, train.max_length, run.model.config.net.max_length)
-    aligned = getattr(run.model, "aligned", False)
+    aligned = run.model.traits.batch(run.model.config) is types.Aligned
     pipeline.check(data_dir, train, aligned=aligned)
-    feasibility.check(run.model, data_dir, train.max_length)
+    if "upsampling" in run.model.traits.offers:
+      feasibility.check(run.model, data_dir, train.max_length)
     validate = Validation(run, data_dir)
     _begin(run, text)  # Nothing refuses any more, so a mended command finds no folder of the wrong one.
     with _alone(workdir):
@@ -97,7 +106,7 @@ def _alone(workdir):
 
 def _for_data(experiment, data_dir):
   """Returns the experiment with a search that allows translations as long as those of the data are."""
-  if getattr(experiment.search, "length_ratio", None) != 0:
+  if "limit" not in models.traits(experiment.family).offers or experiment.search.length_ratio:
     return experiment
   ratio = data_corpus.read(data_dir).splits["train"].length_ratio
   return dataclasses.replace(experiment, search=dataclasses.replace(experiment.search, length_ratio=ratio))
@@ -139,7 +148,7 @@ class Validation:
     count = run.experiment.train.validate_sentences or None
     self._sources, self._references = (texts[:count] for texts in data_corpus.validation(data_dir))
     self._vocab, self._batch = run.vocab, run.experiment.train.tokens_per_batch
-    self._places = corpus.places(run.experiment.search, self._batch)
+    self._places = corpus.positions(run.model, run.experiment.search, self._batch)
     self._longest = run.model.config.net.max_length
     self._translate = corpus.searcher(run.model, run.experiment.search)
     self._score = corpus.scorer(run.model)
@@ -151,9 +160,11 @@ class Validation:
       raise ValueError(
         f"No validation pair of {data_dir} fits in model.net.max_length={self._longest}; raise it.")
     self._ids = [lines.ended(source[:-1], self._longest) for source in sources]
+    aligned = run.model.traits.batch(run.model.config) is types.Aligned  # Validation text has no fertilities.
+    self._terms = None if aligned else corpus.terms(run.model)
 
   def __call__(self):
-    """Returns ({"bleu", "ncm", "repeats"}, {"translations": text})."""
+    """Returns ({"bleu", "ncm", "repeats", the objective's terms with dropout off}, {"translations": text})."""
     options = dict(tokens_per_batch=self._batch, longest=self._longest)
     texts, numbers = testset.brief(
       self._translate, self._vocab, self._ids, self._references, **options | {"tokens_per_batch": self._places})
@@ -163,6 +174,8 @@ class Validation:
       numbers["ncm"] = multimodality.normalised_multimodality(log_probs, lengths)
     else:
       logging.warning("The model can say none of the validation targets, so there is no NCM.")
+    if self._terms is not None:
+      numbers |= corpus.mean_terms(self._terms, self._pairs, **options)
     rows = zip(self._sources[:SAMPLES], texts, self._references, strict=False)
     table = "\n".join(f"| {source} | {text} | {reference} |" for source, text, reference in rows)
     return numbers, {"translations": f"| source | translation | reference |\n|---|---|---|\n{table}"}

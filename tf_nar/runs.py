@@ -59,7 +59,7 @@ def plan(experiment, vocab, workdir):
                      "and export with --shards.")
   keras.utils.set_random_seed(experiment.train.seed)  # Weights; all other noise has seeds of its own.
   model = models.build(experiment.family, experiment.model, len(vocab), vocab.within_words())
-  if getattr(model, "needs_mask", False) and not vocab.has_mask:
+  if model.traits.needs_mask and not vocab.has_mask:
     raise ValueError(f"{experiment.family} needs {types.SPECIALS[types.MASK]} as word {types.MASK} of the vocabulary, "
                      "which has another; make the data folder with data_prep/prepare.py.")
   experiment = dataclasses.replace(experiment, model=model.config)
@@ -136,9 +136,24 @@ def start_from(run, workdir):
     taken = run.model.variables
   else:
     taken = [variable for variable in run.model.variables
-             if variable.path.startswith(("embed/words/", "encoder/")) or _fits(variable, weights)]
+             if variable.path.startswith(run.model.traits.shared) or _fits(variable, weights)]
   _take(taken, weights, workdir)
   logging.info("%d of %d weights are those of %s, of family %s.", len(taken), len(run.model.variables), workdir, family)
+
+
+def freeze(run, workdir):
+  """Fills the part of a model that `Traits.frozen` names with the weights of a finished run, which has the same net.
+
+  Raises:
+    ValueError: if the family has no such part, or that run is not trained yet, has another vocabulary or other sizes.
+  """
+  part = run.model.traits.frozen
+  if not part:
+    raise ValueError(f"{run.experiment.family} has no part that another run fills; leave out frozen={workdir}.")
+  if vocab_lib.load(workdir).sha256 != run.vocab.sha256:
+    raise ValueError(f"{workdir} was trained with another vocabulary; take a run on text prepared alike.")
+  weights = {f"{part}/{path}": value for path, value in _weights(workdir, run.model).items()}
+  _take([variable for variable in run.model.variables if variable.path.startswith(f"{part}/")], weights, workdir)
 
 
 def _weights(workdir, model):

@@ -58,6 +58,14 @@ class Term(NamedTuple):
   scale: float = 1.0
 
 
+class Loss(NamedTuple):
+  """What an objective returns."""
+
+  terms: dict  # Name -> `Term`.
+  statistics: dict = {}  # Name -> float32 tensor, a sum over the batch; see `family.Model`.
+
+
 def loss(terms):
-  """Returns the scalar that a dict of `Term` stands for."""
+  """Returns the scalar that a dict of `Term`, or a `Loss`, stands for."""
+  terms = terms.terms if isinstance(terms, Loss) else terms
   return tf.add_n([term.scale * tf.math.divide_no_nan(term.total, term.count) for term in terms.values()])

@@ -20,7 +20,7 @@ def test_export_and_use(tmp_path, capsys):
   vocab = tiny.VOCABULARIES["words"]()
   run, teacher = tiny.make(tmp_path / "nat", "nat_em", vocab), tiny.make(tmp_path / "ar", "ar", vocab)
   out = f"--out={tmp_path}/out"
-  done = call(f"--workdir={run}", f"--rescore_with={teacher}", out, "--set=search.lengths=3")
+  done = call(f"--workdir={run}", f"--rescore_with={teacher}", out, "--set=search.candidates=3")
   assert done.returncode == 0, done.stderr
   lines = done.stdout.splitlines()[-3:]
   names = {}

@@ -23,11 +23,11 @@ class Backwards:
   def translate(self, src, search, rescore=None):
     words = tf.reduce_sum(tf.cast(src > types.EOS, tf.int32), 1)
     back = tf.reverse_sequence(src, words, seq_axis=1)
-    later = [tf.where(src > types.EOS, 5 + (src - 5 + n) % 8, src) for n in range(search.nbest - 1)]
+    later = [tf.where(src > types.EOS, 5 + (src - 5 + n) % 8, src) for n in range(search.candidates - 1)]
     tokens = tf.stack([back, *later], 1)
-    score = tf.tile(-tf.range(search.nbest, dtype=tf.float32)[None], [tf.shape(src)[0], 1])
+    score = tf.tile(-tf.range(search.candidates, dtype=tf.float32)[None], [tf.shape(src)[0], 1])
     if rescore:
-      score, order = tf.math.top_k(rescore(tokens), search.nbest)
+      score, order = tf.math.top_k(rescore(tokens), search.candidates)
       tokens = tf.gather(tokens, order, batch_dims=1)
     return types.Translation(tokens, score, tf.constant(1))
 
@@ -92,7 +92,7 @@ def test_translate_widens_the_search(call, text, capsys):
 
 def test_translate_rescored(call, text, capsys):
   source = text("in", "a b\n")
-  call("translate", "--input", source, "--set=search.nbest=3", "--rescore_with=runs/ar", "--scores")
+  call("translate", "--input", source, "--set=search.candidates=3", "--rescore_with=runs/ar", "--scores")
   assert capsys.readouterr().out == "a b ||| -1.500000\n"
 
 
@@ -141,12 +141,12 @@ def test_evaluate(call, text, tmp_path, capsys):
 def test_sweep(call, text, capsys):
   source, reference = text("src", "a b c d\n"), text("ref", "a b c d\n")
   call("sweep", f"--source={source}", f"--reference={reference}", "--rescore_with=runs/ar", "--set=search.beam=5",
-       "--try=search.nbest=1,2", "--try=search.alpha=0.0,1.0")
+       "--try=search.candidates=1,2", "--try=search.alpha=0.0,1.0")
   said = capsys.readouterr().out
   assert [line.split(" | ")[:2] for line in said.splitlines()[2:6]] == [
-    ["| search.nbest=1 search.alpha=0.0", "22.59"], ["| search.nbest=1 search.alpha=1.0", "22.59"],
-    ["| search.nbest=2 search.alpha=0.0", "100.00"], ["| search.nbest=2 search.alpha=1.0", "100.00"]]
-  assert said.endswith("Most BLEU, 100.00: --set=search.beam=5 --set=search.nbest=2 --set=search.alpha=0.0 "
+    ["| search.candidates=1 search.alpha=0.0", "22.59"], ["| search.candidates=1 search.alpha=1.0", "22.59"],
+    ["| search.candidates=2 search.alpha=0.0", "100.00"], ["| search.candidates=2 search.alpha=1.0", "100.00"]]
+  assert said.endswith("Most BLEU, 100.00: --set=search.beam=5 --set=search.candidates=2 --set=search.alpha=0.0 "
                        "--rescore_with=runs/ar\n")
 
 
@@ -163,12 +163,13 @@ def test_sweep_refuses(call, text, tried, message):
 
 def test_sweep_ranks_where_there_are_several(call, text, capsys):
   source, reference = text("src", "a b c d\n"), text("ref", "d c b a\n")  # The only candidate is the best one.
-  call("sweep", f"--source={source}", f"--reference={reference}", "--rescore_with=runs/ar", "--set=search.nbest=2",
+  call("sweep", f"--source={source}", f"--reference={reference}", "--rescore_with=runs/ar", "--set=search.candidates=2",
        "--set=search.alpha=0.0", "--try=search.beam=4,5")
   assert capsys.readouterr().out.endswith(
-    "--set=search.nbest=2 --set=search.alpha=0.0 --set=search.beam=4 --rescore_with=runs/ar\n")
-  call("sweep", f"--source={source}", f"--reference={reference}", "--rescore_with=runs/ar", "--try=search.nbest=1,2")
-  assert capsys.readouterr().out.endswith("Most BLEU, 100.00: --set=search.nbest=1\n")
+    "--set=search.candidates=2 --set=search.alpha=0.0 --set=search.beam=4 --rescore_with=runs/ar\n")
+  call("sweep", f"--source={source}", f"--reference={reference}", "--rescore_with=runs/ar",
+       "--try=search.candidates=1,2")
+  assert capsys.readouterr().out.endswith("Most BLEU, 100.00: --set=search.candidates=1\n")
   with pytest.raises(SystemExit, match="^sweep: .*has nothing to rank"):
     call("sweep", f"--source={source}", f"--reference={reference}", "--rescore_with=runs/ar", "--try=search.beam=1,2")
 

@@ -33,15 +33,15 @@ class Tiny(NamedTuple):
 
 
 TINY = {
-  "ar": Tiny(ar.Config(NET), ar.Search(beam=3, nbest=3, extra_length=4)),
-  "cmlm": Tiny(cmlm.Config(NET), cmlm.Search(passes=3, lengths=3)),
+  "ar": Tiny(ar.Config(NET), ar.Search(beam=3, candidates=3, extra_length=4)),
+  "cmlm": Tiny(cmlm.Config(NET), cmlm.Search(passes=3, candidates=3)),
   # Four places a token: every target of these tests fits on the canvas of every source.
   "ctc": Tiny(ctc.Config(NET, upsample=4, glance=glancing.Glance(updates=200)),
-              ctc.Search(beam=4, nbest=3, rank="consensus")),
+              ctc.Search(beam=4, candidates=3, rank="consensus")),
   "dag": Tiny(dag.Config(NET, upsample=4), dag.Search("joint", candidates=3, rank="consensus")),
-  "glat": Tiny(glat.Config(NET), glat.Search(lengths=3)),
-  "nat_em": Tiny(nat_em.Config(NET), nat_em.Search(lengths=3)),
-  "nat_fertility": Tiny(nat_fertility.Config(NET), nat_fertility.Search(samples=3)),
+  "glat": Tiny(glat.Config(NET), glat.Search(candidates=3)),
+  "nat_em": Tiny(nat_em.Config(NET), nat_em.Search(candidates=3)),
+  "nat_fertility": Tiny(nat_fertility.Config(NET), nat_fertility.Search(candidates=3)),
 }
 
 
@@ -79,7 +79,7 @@ def batch(count=6, longest=7, length=9):
 
 def given(model, pairs):
   """Returns a `Batch` as the model's objective takes it: one that learns from alignments has the diagonal and EOS."""
-  if not getattr(model, "aligned", False):
+  if model.traits.batch(model.config) is types.Batch:
     return pairs
   ends = [masking.lengths(tokens)[:, None] - 1 for tokens in (pairs.src, pairs.tgt)]  # Where EOS is.
   place = tf.range(tf.shape(pairs.tgt)[1])

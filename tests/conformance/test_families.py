@@ -37,7 +37,7 @@ def compiled(name):
   """Its three methods as graphs for all shapes: objective's total and count by term, score, translate."""
   model, search = tiny(name), families.TINY[name].search
   tokens = tf.TensorSpec([None, None], tf.int32)
-  terms = lambda batch: model.objective(families.given(model, batch), seed=None, training=False)
+  terms = lambda batch: model.objective(families.given(model, batch), seed=None, training=False).terms
   parts = lambda batch: {name: (term.total, term.count) for name, term in terms(batch).items()}
   return (
     tf.function(parts, input_signature=[step_lib.BATCH]),
@@ -176,17 +176,17 @@ def test_form_of_a_translation(name):
 
 def test_widened_search_says_as_many(name):
   model, plain = tiny(name), type(families.TINY[name].search)()
-  assert plain.wide(1) == plain
-  found = model.translate(BATCH.src, plain.wide(7))
+  assert plain.with_candidates(1) == plain
+  found = model.translate(BATCH.src, plain.with_candidates(7))
   assert found.tokens.shape[1] == found.score.shape[1] == 7
-  assert plain.wide(7).wide(3) == plain.wide(7)
+  assert plain.with_candidates(7).with_candidates(3) == plain.with_candidates(7)
 
 
 def test_compiled_equals_eager(name):
   model = tiny(name)
   objective, score, translate = compiled(name)
   for term, (total, count) in objective(BATCH).items():
-    eager = model.objective(families.given(model, BATCH), seed=None, training=False)[term]
+    eager = model.objective(families.given(model, BATCH), seed=None, training=False).terms[term]
     np.testing.assert_allclose((total, count), (eager.total, eager.count), **CLOSE)
   noisy = tf.function(lambda: types.loss(model.objective(families.given(model, BATCH), seed=[1, 2], training=True)))
   np.testing.assert_allclose(noisy(), loss(model, [1, 2]), **CLOSE)
@@ -203,7 +203,7 @@ def test_compiled_equals_eager(name):
 def test_exported_equals_live(name, tmp_path):
   model, search, out = tiny(name), families.TINY[name].search, str(tmp_path / "out")
   run = runs.Run(config.Experiment(name, model.config, search), model, families.VOCAB, str(tmp_path))
-  trace = tracing.searcher(model, search) if hasattr(model, "trace") else None
+  trace = tracing.searcher(model, search) if "trace" in model.traits.offers else None
   # Another process compares all that the SavedModel has with what the run says, or this raises.
   saved_model.export(run, corpus.searcher(model, search), out, trace=trace)
   assert os.listdir(tmp_path) == ["out"] and tf.saved_model.contains_saved_model(out)
@@ -254,7 +254,7 @@ def test_two_replicas_make_the_step_of_their_parts(name, two):
   batch = families.given(model, BATCH)
   seeds = [tf.random.fold_in([0, step_lib.NOISE], 2 * step + part, alg="philox") for part in range(2)]
   with tf.GradientTape() as tape:
-    parts = [model.objective(step_lib.share(batch, 2, part), seed=seed, training=True, step=step)
+    parts = [model.objective(step_lib.share(batch, 2, part), seed=seed, training=True, step=step).terms
              for part, seed in enumerate(seeds)]
     terms = {term: types.Term(sum(part[term].total for part in parts), sum(part[term].count for part in parts),
                               parts[0][term].scale) for term in parts[0]}
@@ -277,10 +277,10 @@ def test_learns_eight_sentences_by_heart(name):
   for step in range(250):
     update([batch], step)
 
-  smoothing, words = getattr(model.config, "smoothing", 0.0), len(families.VOCAB)
+  smoothing, words = (model.config.smoothing if model.traits.smoothed else 0.0), len(families.VOCAB)
   q = (1 - smoothing) * np.eye(words)[0] + smoothing / words
   floor = -np.sum(q * np.log(np.maximum(q, 1e-37)))
-  token = model.objective(batch, seed=None, training=False)["token"]
+  token = model.objective(batch, seed=None, training=False).terms["token"]
   assert floor - 0.1 < token.total / token.count < floor + 0.1
   found = model.translate(src, families.TINY[name].search)
   right = [row[row != types.PAD].tolist() for row in tgt.numpy()]

@@ -18,7 +18,7 @@ WORDS = range(8, 20)
 SIZES = dict(width=64, ffn=128, heads=4, encoder_layers=2, decoder_layers=2)
 UPDATES = 600
 RECIPE = config.Optimizer(learning_rate=3e-3, warmup=100, cooldown=300)
-SEARCHES = {"cmlm": cmlm.Search(passes=1, lengths=1)}  # The others need no more than one pass as they are.
+SEARCHES = {"cmlm": cmlm.Search(passes=1, candidates=1)}  # The others need no more than one pass as they are.
 
 
 def pairs(count, draw):

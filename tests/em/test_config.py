@@ -17,7 +17,7 @@ STUDENT = config_lib.Experiment("nat_em", nat_em.Config(), nat_em.Search())
 
 def test_candidates_are_sought_with_a_beam_as_wide_as_their_number():
   found = config.nbest_search(config.Alternation(TEACHER, STUDENT), TEACHER.search)
-  assert found == ar.Search(beam=20, nbest=20, alpha=0.6)
+  assert found == ar.Search(beam=20, candidates=20, alpha=0.6)
 
 
 def test_budget_of_later_rounds():

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tf_nar.evaluate import rescoring
 from tf_nar.models import ctc
 
-TWO = ctc.Search(beam=4, nbest=2)
+TWO = ctc.Search(beam=4, candidates=2)
 
 
 def run(name, words="v1", places=16):
@@ -34,6 +34,6 @@ def test_refusals(teacher, message):
 
 
 def test_one_candidate_is_not_ranked():
-  message = "ar has nothing to rank: .* nat says one candidate; add --set=search.beam=18 --set=search.nbest=9[.]$"
+  message = "ar has nothing to rank: .* nat says one candidate; add --set=search.beam=18 --set=search.candidates=9[.]$"
   with pytest.raises(ValueError, match=message):
     rescoring.by(run("ar"), run("nat"), ctc.Search())

@@ -9,7 +9,7 @@ from tf_nar import types
 from tf_nar.evaluate import tracing
 from tf_nar.models import cmlm
 
-SEARCH = cmlm.Search(passes=3, lengths=2)
+SEARCH = cmlm.Search(passes=3, candidates=2)
 
 
 def run(name):

@@ -13,7 +13,7 @@ def test_systems_of_runs(tmp_path):
   assert [system.name for system in found] == [
     "NAR float32", "NAR bfloat16", "NAR bfloat16, 9 lengths", "AR 1-1, beam 1", "AR 1-1, beam 5",
     "CT2 1-1 float32, beam 1", "CT2 1-1 float32, beam 5", "CT2 1-1 int8, beam 1", "CT2 1-1 int8, beam 5"]
-  assert found[2].made_by[:3] == ("--workdir=nar", "--set=search.lengths=9", f"--rescore_with={ar}")
+  assert found[2].made_by[:3] == ("--workdir=nar", "--set=search.candidates=9", f"--rescore_with={ar}")
   assert found[1].made_by == ("--workdir=nar", "--weights=bfloat16", systems.SHARDS)
   assert found[-2].folder == found[-1].folder == "out/ct2_1-1_int8" and (found[-2].beam, found[-1].beam) == (1, 5)
   assert not any(system.kind == "ct2" for system in systems.standard("nar", [ar], "out", with_ct2=False))

@@ -78,7 +78,7 @@ def test_wide_beam_finds_every_sentence_in_order(model):
   scores = score(model, SRC, ended, 3)
   best = np.argsort(-scores)
   # Three source tokens, so a limit of three target tokens. Nine alive ones have 36 extensions, twice the beam.
-  found = model.translate(SRC, ar.Search(beam=18, nbest=len(ended), alpha=0.0, extra_length=0))
+  found = model.translate(SRC, ar.Search(beam=18, candidates=len(ended), alpha=0.0, extra_length=0))
   said = [words[words != types.PAD].tolist() for words in found.tokens[0].numpy()]
   assert said == [ended[i] for i in best]
   np.testing.assert_allclose(found.score[0], scores[best], rtol=1e-4)
@@ -86,7 +86,7 @@ def test_wide_beam_finds_every_sentence_in_order(model):
 
 @pytest.mark.parametrize("alpha", [0.0, 0.6])
 def test_rank_is_the_score_over_the_length_penalty(model, alpha):
-  found = model.translate(SRC, ar.Search(beam=4, nbest=4, alpha=alpha, extra_length=1))
+  found = model.translate(SRC, ar.Search(beam=4, candidates=4, alpha=alpha, extra_length=1))
   tokens = found.tokens[0]
   lengths = np.count_nonzero(tokens, 1)
   expected = model.score(tf.repeat(SRC, 4, 0), tokens) / ((5 + lengths) / 6) ** alpha
@@ -114,7 +114,7 @@ def test_start_from_bos_changes_the_search_alone(model):
 
 def test_another_judge_puts_the_candidates_in_order(model):
   src = tf.constant([[5, 5, types.EOS], [5, types.EOS, 0]])
-  search = ar.Search(beam=3, nbest=3, alpha=0.0, extra_length=2)
+  search = ar.Search(beam=3, candidates=3, alpha=0.0, extra_length=2)
   plain = model.translate(src, search)
   brief = lambda tokens: -tf.cast(tf.math.count_nonzero(tokens, -1), tf.float32)
   found = model.translate(src, search, rescore=brief)

@@ -34,7 +34,7 @@ def watched(model, monkeypatch):
 
 def test_only_masked_words_are_paid_for(watched):
   model, tokens, weights = watched
-  terms = model.objective(BATCH, seed=[1, 2], training=True)
+  terms = model.objective(BATCH, seed=[1, 2], training=True).terms
   (seen,), (paid,), tgt = tokens, weights, BATCH.tgt.numpy()
   hidden = seen == types.MASK
   assert (seen[~hidden] == tgt[~hidden]).all() and not (hidden & (tgt == types.PAD)).any()
@@ -56,7 +56,7 @@ def test_at_rest_all_is_masked_and_the_loss_is_the_score(watched):
   model, tokens, _ = watched
   batch = BATCH._replace(weight=tf.ones([40]))
   model.config, config = cmlm.Config(model.config.net, smoothing=0.0), model.config
-  terms = model.objective(batch, seed=[1, 2], training=False)
+  terms = model.objective(batch, seed=[1, 2], training=False).terms
   model.config = config
   np.testing.assert_array_equal(tokens[0], np.where(BATCH.tgt == types.PAD, types.PAD, types.MASK))
   total = sum(float(term.total) for term in terms.values())
@@ -79,7 +79,7 @@ def test_all_sentences_of_a_length_have_the_lengths_probability(length):
 
 
 def test_a_pass_is_the_decoder_on_the_canvas_it_saw(model):
-  found, trace = model.trace(BATCH.src, cmlm.Search(passes=4, lengths=2))
+  found, trace = model.trace(BATCH.src, cmlm.Search(passes=4, candidates=2))
   np.testing.assert_array_equal(argmax.finish(trace.said[:, :, -1]), found.tokens)
   assert int(found.passes) == 4 and not (trace.said == types.MASK).numpy().any()
   memory, lengths = model.net.encode(BATCH.src[:1]), np.count_nonzero(trace.seen[0, 0, 0], keepdims=True)
@@ -92,7 +92,7 @@ def test_a_pass_is_the_decoder_on_the_canvas_it_saw(model):
 
 
 def test_candidates_have_the_likeliest_lengths(model):
-  _, trace = model.trace(BATCH.src, cmlm.Search(passes=1, lengths=3))
+  _, trace = model.trace(BATCH.src, cmlm.Search(passes=1, candidates=3))
   found = np.sort(np.count_nonzero(trace.seen[:, :, 0], -1), 1)
   logits = model.net.length_logits(model.net.encode(BATCH.src)).numpy()
   np.testing.assert_array_equal(found, np.sort(2 + np.argsort(-logits[:, 2:])[:, :3], 1))
@@ -100,7 +100,7 @@ def test_candidates_have_the_likeliest_lengths(model):
 
 def test_a_rescorer_ranks_the_candidates(model):
   wants = lambda sign: lambda tokens: sign * tf.math.count_nonzero(tokens, -1, dtype=tf.float32)
-  search = cmlm.Search(passes=2, lengths=3, alpha=0.0)
+  search = cmlm.Search(passes=2, candidates=3, alpha=0.0)
   sizes = [np.count_nonzero(model.translate(BATCH.src, search, rescore=wants(sign)).tokens, 2) for sign in (1.0, -1.0)]
   np.testing.assert_array_equal(sizes[0], -np.sort(-sizes[0], 1))
   np.testing.assert_array_equal(sizes[1], sizes[0][:, ::-1])
@@ -108,7 +108,7 @@ def test_a_rescorer_ranks_the_candidates(model):
 
 @pytest.mark.parametrize("change, got", [(dict(passes=0), "0 and 5"), (dict(lengths=0), "10 and 0")])
 def test_search_refuses(change, got):
-  with pytest.raises(ValueError, match=f"search.passes and search.lengths are at least 1; got {got}"):
+  with pytest.raises(ValueError, match=f"search.passes and search.candidates are at least 1; got {got}"):
     cmlm.Search(**change)
 
 

@@ -15,7 +15,7 @@ from tf_nar.models import dag
 
 SPOKEN = 5, 6, 7
 SRC = tf.constant([[types.EOS]])  # Four places or vertices: four words, or two.
-SEARCHES = [("ctc", ctc.Search(beam=64, nbest=9, rank="consensus"), 4),
+SEARCHES = [("ctc", ctc.Search(beam=64, candidates=9, rank="consensus"), 4),
             ("dag", dag.Search("joint", candidates=3, rank="consensus", collapse=False), 2)]
 
 

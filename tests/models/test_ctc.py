@@ -19,7 +19,7 @@ SRC = families.padded([[4, 5], [4]], 4)  # Two places a token: 6 and 4.
 TGT = families.padded([[5, 5, 2], [2]], 4)
 NET = transformer.Config(width=8, ffn=16, heads=2, encoder_layers=1, decoder_layers=1, max_length=6)
 OFF = glancing.Glance(start=0.0, end=0.0)
-WIDE = ctc.Search(beam=64, nbest=3)
+WIDE = ctc.Search(beam=64, candidates=3)
 
 
 def build(**config):
@@ -85,7 +85,7 @@ def test_a_rescorer_ranks_the_candidates(model):
 
 def test_loss_is_of_what_is_scored(model):
   weight = tf.constant([1.0, 2.0])
-  terms = model.objective(types.Batch(SRC, TGT, weight), seed=None, training=False)
+  terms = model.objective(types.Batch(SRC, TGT, weight), seed=None, training=False).terms
   np.testing.assert_allclose(terms["token"].total, -tf.reduce_sum(weight * model.score(SRC, TGT)), rtol=1e-5)
   assert (float(terms["token"].count), terms["token"].scale) == (4 * 1 + 2 * 2, 1.0)
   assert (float(terms["infeasible"].total), float(terms["infeasible"].count)) == (0, 3)
@@ -93,7 +93,7 @@ def test_loss_is_of_what_is_scored(model):
 
 def test_impossible_pairs_are_left_out_and_counted(model):
   tgt = families.padded([[5, 5, 2], [5, 5, 5]], 4)  # Four places take no word three times.
-  value = lambda batch: model.objective(batch, seed=None, training=False)
+  value = lambda batch: model.objective(batch, seed=None, training=False).terms
   with tf.GradientTape(persistent=True) as tape:
     both = value(types.Batch(SRC, tgt, tf.constant([1.0, 2.0])))
     first = value(types.Batch(SRC[:1], tgt[:1], tf.constant([1.0])))
@@ -187,9 +187,9 @@ def test_the_canvas_has_a_place_for_every_copy(model):
 
 @pytest.mark.parametrize("make, message", [
   (lambda: ctc.Config(upsample=0), r"upsample is at least 1, the usual is 2 or 3; got 0\."),
-  (lambda: ctc.Search(nbest=2), r"search wants 1 <= nbest <= beam; got nbest=2, beam=1\."),
+  (lambda: ctc.Search(candidates=2), r"search wants 1 <= nbest <= beam; got nbest=2, beam=1\."),
   (lambda: dataclasses.replace(WIDE, nbest=0), r"got nbest=0, beam=64\."),
-  (lambda: ctc.Search(beam=2, rank="consensus"), r"search.rank=consensus ranks the n best .* search.nbest=9 too"),
+  (lambda: ctc.Search(beam=2, rank="consensus"), r"search.rank=consensus ranks the n best .* search.candidates=9 too"),
   (lambda: ctc.Search(rank="best"), r"search.rank is one of beam, consensus; got 'best'"),
   (lambda: ctc.Search(bonus=0.5), r"bonus=0\.5 is a beam's, and the likeliest path has none; set search\.beam=20"),
 ])

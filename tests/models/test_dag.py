@@ -57,7 +57,7 @@ def test_score_adds_up_all_paths(model):
 
 
 def test_loss_is_the_score_at_rest(model):
-  token = model.objective(BATCH, seed=None, training=False)["token"]
+  token = model.objective(BATCH, seed=None, training=False).terms["token"]
   score = model.score(SRC, TGT).numpy()
   np.testing.assert_allclose(token.total, -score[0] - 2 * score[1], rtol=1e-5)
   assert float(token.count) == 4 + 2 * 3
@@ -68,11 +68,11 @@ def test_a_target_longer_than_its_graph_is_left_out(model):
   for training in (False, True):
     variables = [v.value for v in model.trainable_variables]
     with tf.GradientTape() as tape:
-      terms = model.objective(long, seed=[1, 2], training=training)
+      terms = model.objective(long, seed=[1, 2], training=training).terms
     gradients = [tf.convert_to_tensor(g) for g in tape.gradient(terms["token"].total, variables)]
     with tf.GradientTape() as tape:
       alone = model.objective(
-        long._replace(weight=tf.constant([1.0, 0.0, 0.0])), seed=[1, 2], training=training)
+        long._replace(weight=tf.constant([1.0, 0.0, 0.0])), seed=[1, 2], training=training).terms
     for one, other in zip(gradients, tape.gradient(alone["token"].total, variables), strict=True):
       np.testing.assert_allclose(one, tf.convert_to_tensor(other), rtol=1e-5, atol=1e-6)
     assert float(terms["token"].count) == 4 and terms["token"].total == alone["token"].total
@@ -104,7 +104,7 @@ def test_a_shown_vertex_says_its_word_for_no_gain_and_no_gradient(model, monkeyp
   given = []
   graph = model.graph
   monkeypatch.setattr(model, "graph", lambda *a: given.append(a) or graph(*a))
-  token = model.objective(BATCH, seed=seed, training=True)["token"]
+  token = model.objective(BATCH, seed=seed, training=True).terms["token"]
   monkeypatch.undo()
   (first, *_), (second, _, memory, _) = given
   np.testing.assert_array_equal(first, canvas)

@@ -34,7 +34,7 @@ class Watched:
     return call
 
   def objective(self, seed=(1, 2), training=True, step=0):
-    return self.model.objective(BATCH, seed=list(seed), training=training, step=step)
+    return self.model.objective(BATCH, seed=list(seed), training=training, step=step).terms
 
 
 @pytest.mark.parametrize("ratio", [0.3, 0.5, 1.0])

@@ -16,7 +16,7 @@ from tf_nar.models import one_pass
 WORDS = 6
 SPOKEN = (types.UNK, types.MASK, 5)  # What the model says by itself.
 SRC = families.padded([[4, 5], [4]], 4)
-PLAIN = nat_em.Search(odd=False, lengths=1, alpha=0.0)
+PLAIN = nat_em.Search(odd=False, candidates=1, alpha=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +68,8 @@ def test_no_sentence_of_that_length_is_likelier(model):
 
 
 def test_odd_never_repeats_a_word(model):
-  plain = model.translate(SRC, nat_em.Search(odd=False, lengths=5)).tokens.numpy()
-  odd = model.translate(SRC, nat_em.Search(odd=True, lengths=5)).tokens.numpy()
+  plain = model.translate(SRC, nat_em.Search(odd=False, candidates=5)).tokens.numpy()
+  odd = model.translate(SRC, nat_em.Search(odd=True, candidates=5)).tokens.numpy()
   repeats = lambda tokens: ((tokens[..., 1:] == tokens[..., :-1]) & (tokens[..., 1:] != types.PAD)).sum()
   assert repeats(plain) > 0 == repeats(odd)
 
@@ -95,6 +95,6 @@ def test_decoder_does_not_see_the_sources_eos(model):
 
 def test_loss_weighs_the_length_by_its_factor(model):
   batch = types.Batch(SRC, SRC, tf.constant([1.0, 2.0]))
-  terms = model.objective(batch, seed=None, training=False)
+  terms = model.objective(batch, seed=None, training=False).terms
   assert (terms["token"].scale, terms["length"].scale) == (1.0, model.config.length_factor)
   assert (float(terms["token"].count), float(terms["length"].count)) == (3 * 1 + 2 * 2, 3)

@@ -17,7 +17,7 @@ VOCAB, SPOKEN = 6, (types.UNK, 5)
 SRC, TGT = families.padded([[4, 5], [4]], 4), families.padded([[5, 2, 5], [2]], 4)
 NET = transformer.Config(width=8, ffn=16, heads=2, encoder_layers=1, decoder_layers=1, max_length=6)
 FERTILITY = tf.constant([[0, 3, 1, 0], [1, 1, 0, 0]])
-PLAIN = nat_fertility.Search(samples=1, alpha=0.0)
+PLAIN = nat_fertility.Search(candidates=1, alpha=0.0)
 
 
 def build(net=NET, **config):
@@ -56,7 +56,7 @@ def test_canvas_holds_each_token_as_often_as_its_fertility(model):
 
 def test_loss_is_that_of_words_and_fertilities(model):
   batch = types.Aligned(SRC, TGT, tf.constant([1.0, 2.0]), FERTILITY)
-  terms = model.objective(batch, seed=None, training=False)
+  terms = model.objective(batch, seed=None, training=False).terms
   words = word_log_probs(model, SRC, tf.constant([4, 2]), FERTILITY)
   fertilities = model.log_fertility(model.net.encode(SRC), SRC).numpy()
   each = lambda table, labels: np.take_along_axis(table, labels.numpy()[..., None], -1)[..., 0]
@@ -71,7 +71,7 @@ def test_loss_is_that_of_words_and_fertilities(model):
 def test_a_fertility_above_the_last_class_is_learned_as_the_last(model):
   batch = types.Aligned(SRC, TGT, tf.ones([2]), tf.constant([[0, 99, 1, 0], [1, 1, 0, 0]]))
   same = batch._replace(fertility=tf.constant([[0, 49, 1, 0], [1, 1, 0, 0]]))
-  value = lambda batch: model.objective(batch, seed=None, training=False)["fertility"].total
+  value = lambda batch: model.objective(batch, seed=None, training=False).terms["fertility"].total
   assert np.isfinite(value(batch)) and value(batch) == value(same)
 
 
@@ -103,10 +103,10 @@ def test_other_copies_have_an_exact_likelihood(copy):
   scores = model.score(tf.repeat(SRC[:1], len(every), 0), every)
   np.testing.assert_allclose(np.exp(scores).sum(), np.exp(length_log_probs[0, 3]), rtol=1e-4)
   weight = tf.constant([1.0, 2.0])
-  terms = model.objective(types.Batch(SRC, TGT, weight), seed=None, training=False)
+  terms = model.objective(types.Batch(SRC, TGT, weight), seed=None, training=False).terms
   total = terms["token"].total + terms["length"].total
   np.testing.assert_allclose(total, -np.sum(weight * model.score(SRC, TGT)), rtol=1e-5)
-  found = model.translate(SRC, nat_fertility.Search(samples=3))
+  found = model.translate(SRC, nat_fertility.Search(candidates=3))
   lengths = np.count_nonzero(found.tokens, 2) - 1  # EOS is not the model's.
   assert sorted(lengths[0].tolist()) == list(range(min(lengths[0]), min(lengths[0]) + 3))
   assert int(found.passes) == 1
@@ -145,7 +145,7 @@ def test_a_planted_sentence_is_picked(model):
 
 
 def test_seeds_draw_other_fertilities(model):
-  found = [model.translate(SRC, nat_fertility.Search(samples=12, seed=seed)).score.numpy() for seed in (0, 0, 1)]
+  found = [model.translate(SRC, nat_fertility.Search(candidates=12, seed=seed)).score.numpy() for seed in (0, 0, 1)]
   np.testing.assert_array_equal(found[0], found[1])
   assert not np.allclose(found[0], found[2])
 
@@ -153,7 +153,7 @@ def test_seeds_draw_other_fertilities(model):
 @pytest.mark.parametrize("make, message", [
   (lambda: nat_fertility.Config(copy="hard"), "model.copy is one of fertility, uniform, soft; got 'hard'"),
   (lambda: nat_fertility.Config(tau=0.0), "model.tau is above 0, the usual is 0.3; got 0.0"),
-  (lambda: nat_fertility.Search(samples=0), "search.samples is at least 1, which is the likeliest .*; got 0"),
+  (lambda: nat_fertility.Search(candidates=0), "search.candidates is at least 1, which is the likeliest .*; got 0"),
 ])
 def test_refuses(make, message):
   with pytest.raises(ValueError, match=message):

@@ -57,7 +57,7 @@ def test_of_a_graph_it_is_that_of_all_its_sentences(score):
   length = sum(p * len(words) for p, words in zip(probs, every, strict=True))
   expected = 2 * matches / (1 + total) if score == "f1" else matches / total * np.exp(1 - 2 / length)
   batch = types.Batch(src, families.padded([target], 4), tf.ones([1]))
-  term = model.objective(batch, seed=[1, 2], training=True)["ngram"]
+  term = model.objective(batch, seed=[1, 2], training=True).terms["ngram"]
   assert float(term.total) == pytest.approx(1 - expected, abs=0.01)
 
 
@@ -96,7 +96,7 @@ def test_every_weight_learns_and_blank_rows_count_nowhere(name, score):
 @pytest.mark.parametrize("name", NAMES)
 def test_at_rest_the_loss_is_the_likelihood(name):
   model = tuned(name, "f1")
-  assert "token" in model.objective(families.batch(), seed=None, training=False)
+  assert "token" in model.objective(families.batch(), seed=None, training=False).terms
 
 
 @pytest.mark.parametrize("made", [ctc.Config, dag.Config])

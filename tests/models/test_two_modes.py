@@ -67,7 +67,7 @@ def masked():
 
 @pytest.mark.parametrize("passes", [2, 3, 4])
 def test_mask_predict_stays_in_one_mode(masked, passes):
-  found = masked.translate(SRC, cmlm.Search(passes=passes, lengths=1))
+  found = masked.translate(SRC, cmlm.Search(passes=passes, candidates=1))
   assert found.tokens[0, 0].numpy().tolist() in [[*mode, types.EOS, types.PAD] for mode in MODES]
 
 

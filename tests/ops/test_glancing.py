@@ -8,7 +8,7 @@ from tf_nar.ops import glancing
 @pytest.mark.parametrize("step, expected", [(0, 0.5), (50, 0.45), (100, 0.4), (200, 0.3), (201, 0.3), (10**9, 0.3)])
 def test_the_ratio_falls_in_a_straight_line_and_then_stays(step, expected):
   for given in (step, tf.constant(step, tf.int64)):
-    found = glancing.Glance(0.5, 0.3, 200).ratio(given)
+    found = glancing.Glance(0.5, 0.3, 200).at(given)
     assert found.dtype == tf.float32 and found.shape == ()
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 

@@ -2,6 +2,7 @@
 import keras
 import tensorflow as tf
 
+from tf_nar import family
 from tf_nar import types
 from tf_nar.losses import cross_entropy
 from tf_nar.ops import masking
@@ -11,8 +12,11 @@ from tf_nar.ops import noise as noise_lib
 class Bigram(keras.Model):
   """Two terms, counted by token and by sentence. `traced` counts how often `objective` was called."""
 
+  traits = family.Traits(lambda *_: family.Operations(0, 0))
+
   def __init__(self, words=45, width=4, rate=0.3):
     super().__init__(name="bigram")
+    self.config = None
     keras.utils.set_random_seed(0)
     self.table = self.add_weight(name="table", shape=(words, width))
     self.speak = self.add_weight(name="speak", shape=(width, words))
@@ -29,7 +33,7 @@ class Bigram(keras.Model):
     token = cross_entropy.cross_entropy(logits, batch.tgt, weight)
     lengths = tf.cast(masking.lengths(batch.tgt), tf.float32)
     length = tf.reduce_sum(batch.weight * (lengths - self.length) ** 2)
-    return {
+    return types.Loss({
       "token": types.Term(token, tf.reduce_sum(weight)),
       "length": types.Term(length, tf.reduce_sum(batch.weight), 0.1),
-    }
+    })

@@ -58,7 +58,7 @@ def of_graph(family, rows, source):
   def gradients(src, tgt):
     with tf.GradientTape() as tape:
       batch = types.Batch(src, tgt, tf.ones([rows]))
-      if getattr(model, "aligned", False):
+      if model.traits.batch(model.config) is types.Aligned:
         batch = types.Aligned(*batch, tf.ones_like(src))
       loss = types.loss(model.objective(batch, seed=tf.constant([0, 0]), training=True))
     return tape.gradient(loss, variables)
@@ -71,16 +71,17 @@ def of_graph(family, rows, source):
 def test_the_formula_is_what_the_graph_multiplies(family):
   rows, source = SHAPES.get(family, (64, 21))
   config = CONFIGS[family]
-  canvas = flops.places(family, config, source, TARGET)
+  canvas = models.traits(family).operations(config, source, TARGET).positions
   assert rows * canvas == cross_entropy.ROWS
   counted = of_graph(family, rows, source)
   # The output layer's bias is a column of its table, which the formula leaves out; and so are small heads.
-  counted -= 2 * rows * canvas * NET.vocab * (2 if getattr(config, "glance", None) else 1)
+  reads = 2 if models.traits(family).operations(config, source, TARGET).glanced else 1
+  counted -= 2 * rows * canvas * NET.vocab * reads
   if family == "dag":  # Logits and links are made again on the way back, not kept.
     counted -= 2 * rows * (canvas * (NET.vocab * (NET.width + 1) + canvas * NET.width) + TARGET * NET.vocab)
   if family == "nat_fertility":
     counted -= 3 * 2 * rows * source * NET.width * nat_fertility.CLASSES
-  assert flops.update(family, config, rows, source, TARGET) == pytest.approx(counted, rel=0.002)
+  assert flops.update(models.traits(family), config, rows, source, TARGET) == pytest.approx(counted, rel=0.002)
 
 
 def test_by_hand():
@@ -88,5 +89,5 @@ def test_by_hand():
   # One row, one source place, one target place: every weight once, and a pair of places for each attention.
   encoder = 4 * 2 * 2 + 2 * 2 * 3 + 2 * 2
   decoder = 8 * 2 * 2 + 2 * 2 * 3 + 2 * 2 * 2
-  assert flops.update("ar", ar.Config(net), 1, 1, 1) == 6 * (encoder + decoder + 2 * 7)
-  assert flops.update("ar", ar.Config(net), 5, 1, 1) == 5 * flops.update("ar", ar.Config(net), 1, 1, 1)
+  assert flops.update(ar.TRAITS, ar.Config(net), 1, 1, 1) == 6 * (encoder + decoder + 2 * 7)
+  assert flops.update(ar.TRAITS, ar.Config(net), 5, 1, 1) == 5 * flops.update(ar.TRAITS, ar.Config(net), 1, 1, 1)

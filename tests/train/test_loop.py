@@ -11,6 +11,7 @@ import tensorflow as tf
 from tests.data import folders
 from tests.train import bigram
 from tf_nar import config
+from tf_nar import types
 from tf_nar.data import pipeline
 from tf_nar.models import ar
 from tf_nar.train import checkpoint
@@ -147,15 +148,19 @@ def scripted(bleus):
   return lambda: ({"bleu": next(values)}, {})
 
 
-@pytest.mark.parametrize("bleus, stops", [
-  ([1, 2, 3, 4, 5, 6, 7, 8], 8),
-  ([1, 3, 2, 2, 9, 9, 9, 9], 4),  # Two without a better one.
-  ([1, 1, 1, 2, 2, 2, 2, 2], 3),  # As good is not better.
+@pytest.mark.parametrize("warmup, bleus, stops", [
+  (0, [1, 2, 3, 4, 5, 6, 7, 8], 8),
+  (0, [1, 3, 2, 2, 9, 9, 9, 9], 4),  # Two without a better one.
+  (0, [1, 1, 1, 2, 2, 2, 2, 2], 3),  # As good is not better.
+  (4, [3, 2, 2, 2, 1, 1, 1, 9], 7),  # Those of the warm-up do not count.
 ])
-def test_patience(data, tmp_path, bleus, stops):
-  often = dataclasses.replace(TRAIN, validate_every=1, patience=2)
-  train(data, tmp_path, often, validate=scripted(bleus))
+def test_patience(data, tmp_path, caplog, warmup, bleus, stops):
+  often = dataclasses.replace(
+    TRAIN, validate_every=1, patience=2, optimizer=dataclasses.replace(RECIPE, warmup=warmup))
+  with caplog.at_level("INFO"):
+    train(data, tmp_path, often, validate=scripted(bleus))
   assert rows(tmp_path)[-1]["step"] == stops
+  assert ("without a better bleu" in caplog.text) == (stops < 8)
   train(data, tmp_path, often, dies=("batch", 1))  # What patience ended stays ended.
 
 
@@ -204,9 +209,9 @@ class Diverges(bigram.Bigram):
     self.done, self.after = tf.Variable(0), after
 
   def objective(self, batch, *, seed, training, step=0):
-    terms = super().objective(batch, seed=seed, training=training)
+    terms = super().objective(batch, seed=seed, training=training).terms
     spoiled = tf.where(self.done.assign_add(1) > self.after, float("nan"), 1.0)
-    return terms | {"token": terms["token"]._replace(total=terms["token"].total * spoiled)}
+    return types.Loss(terms | {"token": terms["token"]._replace(total=terms["token"].total * spoiled)})
 
 
 @pytest.mark.parametrize("after, message", [

@@ -118,8 +118,9 @@ def test_a_round_compares(monkeypatch):
   assert found["share of output softmax"] == 0.5 * 2 / 10  # Two batches of the 8 places that were timed.
   assert found["times the baseline's speed"] == 5 / 4 and found["baseline tokens/s"] == 12 / 5
   best = max(2 * 8 * 4 * 8, 2 * 8 * 4 * 45) / 0.5
-  assert found["GFLOP/s, model"] == pytest.approx(2 * flops.update("ar", ar.Config(NET), 2, 4, 4) / 10 / 1e9)
-  assert found["model flop utilisation"] == pytest.approx(2 * flops.update("ar", ar.Config(NET), 2, 4, 4) / 10 / best)
+  operations = 2 * flops.update(ar.TRAITS, ar.Config(NET), 2, 4, 4)
+  assert found["GFLOP/s, model"] == pytest.approx(operations / 10 / 1e9)
+  assert found["model flop utilisation"] == pytest.approx(operations / 10 / best)
 
 
 def test_places_of_a_canvas_are_read(monkeypatch):

@@ -4,7 +4,9 @@ from typing import Any
 
 from tf_nar import config
 from tf_nar import models
+from tf_nar import types
 from tf_nar.data import toy
+from tf_nar.ops import schedule
 
 SHARED = "width", "ffn", "heads", "encoder_layers", "norm"  # Of nets of which one may start from the other's weights.
 
@@ -45,12 +47,9 @@ class Alternation:
     config.at_least(0, self, "quality", "later_teacher_steps", "later_student_steps")
     models.check(self.teacher)
     models.check(self.student)
-    missing = [name for name in ("beam", "nbest", "alpha") if not hasattr(self.teacher.search, name)]
-    if missing:
-      raise ValueError(
-        f"The teacher must search with a beam; {self.teacher.family} has no search.{missing[0]}. "
-        "Take family ar.")
-    if getattr(self.student.model, "aligned", False):
+    if not models.traits(self.teacher.family).autoregressive:
+      raise ValueError(f"The teacher must search with a beam; {self.teacher.family} has none. Take family ar.")
+    if models.traits(self.student.family).batch(self.student.model) is not types.Batch:
       raise ValueError(
         f"The student learns from alignments, and the texts of later rounds have none; take another family than "
         f"{self.student.family}, or set student.model.copy=uniform.")
@@ -70,16 +69,13 @@ class Alternation:
 
 def nbest_search(alternation, search):
   """Returns the teacher's search for candidates, given the one that its run has."""
-  found = dict(beam=alternation.nbest, nbest=alternation.nbest, alpha=alternation.nbest_alpha)
+  found = dict(beam=alternation.nbest, candidates=alternation.nbest, alpha=alternation.nbest_alpha)
   return dataclasses.replace(search, **found)
 
 
 def budget(experiment, steps):
-  """Returns the experiment with another number of updates, glancing fading over the same share; 0 leaves it."""
+  """Returns the experiment with another number of updates, its schedules going over the same share; 0 leaves it."""
   if not steps:
     return experiment
   model, train = experiment.model, dataclasses.replace(experiment.train, steps=steps)
-  if getattr(model, "glance", None):
-    updates = max(1, model.glance.updates * steps // experiment.train.steps)
-    model = dataclasses.replace(model, glance=dataclasses.replace(model.glance, updates=updates))
-  return dataclasses.replace(experiment, model=model, train=train)
+  return dataclasses.replace(experiment, model=schedule.scaled(model, steps, experiment.train.steps), train=train)

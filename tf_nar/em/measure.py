@@ -98,14 +98,13 @@ def ncm(score, pairs, run, alternation):
 def _translators(student, teacher, alternation):
   """Yields (name, run, search, teacher_score) of every way to translate."""
   search = student.experiment.search
-  if hasattr(search, "odd"):
-    yield "student_argmax", student, dataclasses.replace(search, odd=False), None
-    yield "student_odd", student, dataclasses.replace(search, odd=True), None
-  else:
+  for name, changes in student.model.traits.readings:
+    yield f"student_{name}", student, dataclasses.replace(search, **changes), None
+  if not student.model.traits.readings:
     yield "student", student, search, None
   if teacher:
     if alternation.lengths > 1:
-      wide = search.wide(alternation.lengths)
+      wide = search.with_candidates(alternation.lengths)
       yield "student_rescored", student, wide, rescoring.by(teacher, student, wide)
     yield "teacher", teacher, dataclasses.replace(teacher.experiment.search, beam=alternation.beam), None
 
@@ -115,5 +114,5 @@ def _quality(run, search, teacher_score, data_dir, alternation):
   longest = run.experiment.model.net.max_length
   texts, measures = testset.brief(
     corpus.searcher(run.model, search, teacher_score), run.vocab, list(lines.encode(sources, run.vocab, longest)),
-    references, longest=longest, tokens_per_batch=corpus.places(search, alternation.tokens_per_batch))
+    references, longest=longest, tokens_per_batch=corpus.positions(run.model, search, alternation.tokens_per_batch))
   return measures | ({"valid": toy.valid_share(sources, texts)} if alternation.data else {})

@@ -54,7 +54,7 @@ class Stages:
     with progress.Progress("candidates", total=total) as bar:
       longest = run.experiment.model.net.max_length
       given = dict(tokens_per_batch=alternation.tokens_per_batch, longest=longest, progress=bar.advance,
-                   limit=corpus.limit(options))
+                   limit=corpus.limit(run.model, options))
       for shard in data_corpus.shards(self._data_dir):
         path = os.path.join(out, os.path.basename(shard))
         if not tf.io.gfile.exists(path):

@@ -16,7 +16,6 @@ from absl import logging
 from tf_nar import types
 
 STEP = 8  # Padded lengths are multiples of this, or the longest length that the model takes.
-SIDE_BY_SIDE = "lengths", "samples"  # How a search calls the number of candidates that it fills in one pass.
 WINDOW = 50_000  # Sentences in memory at a time when a corpus streams through.
 
 
@@ -46,23 +45,35 @@ def searcher(model, search, teacher_score=None):
   return translate_batch
 
 
-def places(search, tokens_per_batch):
-  """Returns how many source places to show a search at once, when one candidate a sentence allows `tokens_per_batch`.
+def positions(model, search, tokens_per_batch):
+  """Returns how many source positions to show a search at once, when one candidate a sentence allows so many tokens.
 
-  Candidates of length or fertility are filled side by side, and their logits are what fills the memory.
+  Candidates that are decoded side by side share the memory, which their logits fill.
   """
-  return max(1, tokens_per_batch // max(getattr(search, name, 1) for name in SIDE_BY_SIDE))
+  return max(1, tokens_per_batch // (search.candidates if model.traits.side_by_side else 1))
 
 
-def limit(search):
+def limit(model, search):
   """Returns a function from source tokens to the most tokens that a search says; None where it sets no limit."""
-  return getattr(search, "limit", None)
+  return functools.partial(model.limit, search) if "limit" in model.traits.offers else None
 
 
 def scorer(model):
   """Returns `model.score` as one graph for all shapes: int32 [B, S], int32 [B, T] -> float32 [B]."""
   signature = [tf.TensorSpec([None, None], tf.int32)] * 2
   return tf.function(lambda src, tgt: model.score(src, tgt), input_signature=signature, autograph=False)
+
+
+def terms(model):
+  """Returns the terms of `model.objective`, dropout off, as one graph: a `Batch` -> {name: (total, count)}."""
+  tokens = tf.TensorSpec([None, None], tf.int32)
+  signature = [types.Batch(tokens, tokens, tf.TensorSpec([None], tf.float32))]
+
+  def totals(batch):
+    made = model.objective(batch, seed=None, training=False, step=tf.constant(0, tf.int64)).terms
+    return {name: (term.total, term.count) for name, term in made.items()}
+
+  return tf.function(totals, input_signature=signature, autograph=False)
 
 
 def translate(model_translate, sources, *, tokens_per_batch, longest=None, progress=None, limit=None):
@@ -148,6 +159,18 @@ def score(model_score, pairs, *, tokens_per_batch, longest=None, progress=None):
   if progress:
     progress(len(pairs) - len(sayable))
   return scores
+
+
+def mean_terms(model_terms, pairs, *, tokens_per_batch, longest=None):
+  """Returns {name: mean} of an objective's terms over (source, target) pairs of ids with EOS; see `terms`."""
+  sums = {}
+  for rows, shape in _groups(range(len(pairs)), [max(map(len, pair)) for pair in pairs], tokens_per_batch, longest):
+    src, tgt = (_padded([pairs[i][side] for i in rows], shape) for side in (0, 1))
+    made = model_terms(types.Batch(src, tgt, (src[:, 0] != types.PAD).astype(np.float32)))
+    for name, (total, count) in made.items():
+      before = sums.get(name, (0.0, 0.0))
+      sums[name] = before[0] + float(total), before[1] + float(count)
+  return {name: total / count for name, (total, count) in sums.items() if count}
 
 
 def stream(run, items, window=WINDOW):

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 def several(search):
   """Whether a search finds more than one candidate, to be ranked."""
-  return search.wide(2) == search
+  return search.with_candidates(2) == search
 
 
 def by(teacher, run, search):
@@ -29,11 +29,13 @@ def by(teacher, run, search):
     raise ValueError(f"{teacher.workdir} cannot rescore {run.workdir}: it takes {places[0]} tokens, fewer "
                      f"than {places[1]}; train it with net.max_length={places[1]}.")
   if not several(search):
-    wide = vars(search.wide(9)).items()
+    wide = vars(search.with_candidates(9)).items()
     options = [f"search.{name}={value}" for name, value in wide if value != getattr(search, name)]
     raise ValueError(f"{teacher.workdir} has nothing to rank: the search of {run.workdir} says one candidate; "
                      f"add {' '.join(f'--set={option}' for option in options)}.")
-  return getattr(teacher.model, "score_candidates", None) or repeated(teacher.model.score)
+  if "score_candidates" in teacher.model.traits.offers:
+    return teacher.model.score_candidates
+  return repeated(teacher.model.score)
 
 
 def repeated(score):

@@ -27,7 +27,7 @@ def tracer(run, search, teacher_score=None):
   Raises:
     ValueError: if the family's search has no passes to show.
   """
-  if not hasattr(run.model, "trace"):
+  if "trace" not in run.model.traits.offers:
     raise ValueError(f"A trace shows how the passes of a search change a translation, and {run.experiment.family} has "
                      "no such search; trace a family as cmlm.")
 

@@ -120,7 +120,7 @@ def check(folder, run):
   lengths = [length for length in LENGTHS if length < run.experiment.model.net.max_length]
   sources = [draw.integers(len(types.SPECIALS), len(names), length) for length in lengths]
   ids = tf.ragged.constant([[*map(int, source), types.EOS] for source in sources], tf.int32).to_tensor(types.PAD)
-  greedy = dataclasses.replace(run.experiment.search, beam=1, nbest=1, alpha=0.0)
+  greedy = dataclasses.replace(run.experiment.search, beam=1, candidates=1, alpha=0.0)
   found = tf.function(run.model.translate)(ids, greedy)
   said, ours = found.tokens[:, 0].numpy(), found.score[:, 0].numpy()
   spell = lambda rows: [[names[word] for word in row if word not in (types.PAD, types.EOS)] for row in rows]

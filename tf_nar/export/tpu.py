@@ -55,28 +55,33 @@ def shapes(train, longest, histogram=None):
   return pipeline.shapes(histogram or {length: longest + 1 - length for length in range(1, longest + 1)}, train)
 
 
-def spec(shape):
-  """Returns the `Batch` of specs of (rows, length)."""
+def spec(shape, kind=types.Batch):
+  """Returns the specs of a batch of (rows, length), as `Traits.batch` says: `types.Batch` or `types.Aligned`."""
   tokens = tf.TensorSpec(shape, tf.int32)
-  return types.Batch(tokens, tokens, tf.TensorSpec(shape[:1], tf.float32))
+  more = [tokens] * (len(kind._fields) - len(types.Batch._fields))
+  return kind(tokens, tokens, tf.TensorSpec(shape[:1], tf.float32), *more)
 
 
-def batch(shape, vocab, seed=0):
-  """Returns a `Batch` of random words, all lengths and a blank row in it; no target is longer than its source."""
+def batch(shape, vocab, kind=types.Batch, seed=0):
+  """Returns a batch of random words, all lengths and a blank row in it; no target is longer than its source.
+
+  Sources and targets are of one length, so where there are fertilities each is 1.
+  """
   draw, (rows, length) = np.random.default_rng(seed), shape
   sizes = draw.integers(length // 2 + 1, length, rows, endpoint=True) * (np.arange(rows) < rows - 1)
   place = np.arange(length)
   words = draw.integers(len(types.SPECIALS), vocab, (2, rows, length))
   ended = np.where(place == sizes[:, None] - 1, types.EOS, np.where(place < sizes[:, None], words, types.PAD))
   src, tgt = tf.constant(ended, tf.int32)
-  return types.Batch(src, tgt, tf.cast(sizes > 0, tf.float32))
+  made = types.Batch(src, tgt, tf.cast(sizes > 0, tf.float32))
+  return types.Aligned(*made, tf.cast(src != types.PAD, tf.int32)) if kind is types.Aligned else made
 
 
-def programs_of_update(update, shape):
-  """Returns the `Program`s of one update; `update` has `graphs`, as `train.step.Update`."""
+def programs_of_update(update, shape, kind=types.Batch):
+  """Returns the `Program`s of one update; `update` has `graphs`, as `train.step.Update`; `kind`: see `spec`."""
   name = lambda part: f"{part} {shape[0]} x {shape[1]}"
   return [Program(name(part), _flat(graph, arguments), tf.nest.flatten(arguments))
-          for part, (graph, arguments) in update.graphs(spec(shape)).items()]
+          for part, (graph, arguments) in update.graphs(spec(shape, kind)).items()]
 
 
 def _flat(graph, arguments):
@@ -84,9 +89,9 @@ def _flat(graph, arguments):
   return lambda *tensors: graph(*tf.nest.pack_sequence_as(arguments, tensors))
 
 
-def programs_of_model(model, search, shape, lengths=1):
-  """Returns the `Program`s of `translate` and `score`; of the rows, each counts for `lengths` candidates."""
-  rows = max(1, shape[0] // lengths)
+def programs_of_model(model, search, shape):
+  """Returns the `Program`s of `translate` and `score`; candidates that are decoded side by side share the rows."""
+  rows = max(1, shape[0] // search.candidates) if model.traits.side_by_side else shape[0]
   tokens = tf.TensorSpec([rows, shape[1]], tf.int32)
   return [
     Program(f"translate {rows} x {shape[1]}", lambda src: model.translate(src, search), [tokens]),
@@ -152,7 +157,7 @@ def epoch(update, batches, accumulate, buckets):
     said.append({name: float(value) for name, value in update([each] * accumulate, step).items()})
     took.setdefault(tuple(each.src.shape), []).append(time.perf_counter() - began)
   wrong = []
-  for name, (graph, arguments) in update.graphs(spec(tuple(batches[0].src.shape))).items():
+  for name, (graph, arguments) in update.graphs(spec(tuple(batches[0].src.shape), type(batches[0]))).items():
     traces, wanted = graph.experimental_get_tracing_count(), buckets if arguments else 1
     if traces != wanted:
       wrong.append(f"{name}: {traces} programs were compiled in an epoch of {buckets} buckets, wanted is {wanted}; "

@@ -15,7 +15,6 @@ from tf_nar.train import speed
 ROWS = 1024  # Of the product.
 MEMORY = 2**28  # Bytes that are read: more than a cache of this machine's share.
 BYTES = {"float32": 4, "bfloat16": 2}
-ONE_PASS = "nat_em",  # Families whose translation is the way forward of their update.
 
 
 class Machine:
@@ -43,11 +42,10 @@ def one_pass(workdir, source, target, rates):
     rates: a list of what `Machine.rates` gave; medians count.
   """
   run = runs.load(workdir)
-  family = run.experiment.family
-  if family not in ONE_PASS:
+  if not run.model.traits.one_pass:
     return {}
   median = {name: statistics.median(rate[name] for rate in rates) for name in rates[0]}
-  operations = flops.update(family, run.experiment.model, 1, source, target) / 3  # Forward is a third of an update.
+  operations = flops.forward(run.model.traits, run.experiment.model, source, target)
   weights = sum(int(np.prod(variable.shape)) for variable in run.model.variables)
   found = {}
   for dtype, size in BYTES.items():

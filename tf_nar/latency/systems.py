@@ -59,8 +59,8 @@ def standard(nar, ars, folder, with_ct2):
     for dtype in ("float32", "bfloat16"):
       add(f"NAR {dtype}", "saved_model", nar, f"nar_{dtype}", f"--weights={dtype}", SHARDS)
     if ars:
-      add(f"NAR bfloat16, {LENGTHS} lengths", "saved_model", nar, f"nar_{LENGTHS}", f"--set=search.lengths={LENGTHS}",
-          f"--rescore_with={ars[0]}", "--weights=bfloat16", SHARDS, most=MOST)
+      add(f"NAR bfloat16, {LENGTHS} lengths", "saved_model", nar, f"nar_{LENGTHS}",
+          f"--set=search.candidates={LENGTHS}", f"--rescore_with={ars[0]}", "--weights=bfloat16", SHARDS, most=MOST)
   for run in ars:
     net = runs.load(run).experiment.model.net
     shape = f"{net.encoder_layers}-{net.decoder_layers}"

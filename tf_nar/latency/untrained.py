@@ -37,8 +37,9 @@ def make(path, vocab, lines, workdir):
   if experiment.family == "ar":
     experiment = config.override(experiment, "search.extra_length=0")
   run = runs.create(experiment, vocab, workdir)
-  part = getattr(run.model, "net", run.model)
-  if experiment.family != "ar" and not hasattr(part, "length"):
+  teacher = run.model.traits.autoregressive
+  part = run.model if teacher else run.model.net
+  if not teacher and part.length is None:
     raise ValueError(f"{path} is of the family {experiment.family}, which has no length head; random weights with "
                      "planted lengths are for ar and for families that have one, as nat_em.")
   weights = {variable.path: variable.numpy() for variable in run.model.variables}

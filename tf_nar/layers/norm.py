@@ -10,6 +10,8 @@ from tf_nar.ops import columns
 class LayerNorm(keras.layers.LayerNormalization):
   """keras.layers.LayerNormalization over the last axis of rows; the weights and their names are Keras's."""
 
+  no_decay = ("gamma", "beta")
+
   def call(self, x):
     """float [N, D] -> the same shape and type."""
     gain, shift = (tf.convert_to_tensor(w) for w in (self.gamma, self.beta))

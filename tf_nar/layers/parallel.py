@@ -26,6 +26,8 @@ class Memory(NamedTuple):
 class Net(keras.layers.Layer):
   """See the module. The length head reads a slot before the source, as in Sun & Yang (ICML 2020)."""
 
+  no_decay = ("source_bias",)
+
   def __init__(self, config, *, decoder_layers, length):
     """Args: config: a `transformer.Config`; length: whether there is a length head."""
     super().__init__(name="net", dtype=config.dtype)
@@ -33,6 +35,7 @@ class Net(keras.layers.Layer):
     self.within_words = None  # bool [V]: tokens of which two in a row stand within a word; None: nobody said.
     self.embed = transformer.Embedding(config, name="embed")
     self.source_bias = self.add_weight(name="source_bias", shape=(config.width,), initializer="zeros")
+    self.length = None
     if length:
       self.length = self.add_weight(
         name="length", shape=(config.max_length + 1, config.width), dtype="float32",
@@ -46,7 +49,7 @@ class Net(keras.layers.Layer):
 
     # Differs: the original program let the last padded place fall off; a source of full length lost its EOS.
     """
-    slot = int(hasattr(self, "length"))  # 1: the [LEN] slot, a zero vector before the source.
+    slot = int(self.length is not None)  # 1: the [LEN] slot, a zero vector before the source.
     places = slot + tf.shape(src)[1]
     x = tf.pad(self.embed.look_up(src), [[0, 0], [slot, 0], [0, 0]]) + self.embed.positions(places)
     x += tf.cast(tf.convert_to_tensor(self.source_bias), x.dtype)

@@ -69,6 +69,8 @@ TINY = Config(
 class Embedding(keras.layers.Layer):
   """Words and places, one table each for source, target and output: sqrt(D) E[x] + sqrt(D) P[i]."""
 
+  no_decay = ("output_bias",)
+
   def __init__(self, config, **kw):
     super().__init__(dtype=config.dtype, **kw)
     self.config = config

@@ -3,6 +3,8 @@ import dataclasses
 
 import numpy as np
 
+from tf_nar.layers import parallel
+from tf_nar.layers import transformer
 from tf_nar.models import ar
 from tf_nar.models import cmlm
 from tf_nar.models import ctc
@@ -23,10 +25,15 @@ FAMILIES = {
 
 
 def family(name):
-  """Returns the module of a family: its `Config`, `Search` and `Model`."""
+  """Returns the module of a family: its `Config`, `Search`, `Model` and `TRAITS`."""
   if name not in FAMILIES:
     raise ValueError(f"No model family {name!r}; there are: {', '.join(sorted(FAMILIES))}.")
   return FAMILIES[name]
+
+
+def traits(name):
+  """Returns the `family.Traits` of a family."""
+  return family(name).TRAITS
 
 
 def check(experiment):
@@ -51,21 +58,38 @@ def build(name, config, vocab, within_words=None):
 
   Args:
     name: a key of `FAMILIES`.
-    config: that family's `Config`; `config.net.vocab` may be 0.
-    vocab: words of the data's vocabulary.
+    config: that family's `Config`; the `vocab` of its nets may be 0.
+    vocab: tokens of the data's vocabulary.
     within_words: of each of them whether two in a row stand within a word, list of bool; None: not known.
 
   Raises:
-    ValueError: for an unknown family, or a config made for another vocabulary.
+    ValueError: for an unknown family, a config made for another vocabulary, or two variables of one path.
   """
-  if config.net.vocab not in (0, vocab):
-    raise ValueError(
-      f"The model has net.vocab={config.net.vocab} words, the data {vocab}; "
-      "leave net.vocab at 0, or use the data folder that the model was made for.")
-  net = dataclasses.replace(config.net, vocab=vocab)
-  model = family(name).Model(dataclasses.replace(config, net=net))
-  paths = {v.path for v in model.variables}
-  assert len(paths) == len(model.variables), "A run keeps weights by path, so no two may share one."
-  if hasattr(model, "net"):
-    model.net.within_words = within_words and np.array(within_words)
+  model = family(name).Model(filled(config, vocab))
+  paths = [variable.path for variable in model.variables]
+  if twice := sorted({path for path in paths if paths.count(path) > 1}):
+    raise ValueError(f"Two variables of {name} have the path {twice[0]!r}, by which a run keeps them; give the net "
+                     "that holds one of them a name of its own.")
+  for layer in model._flatten_layers():
+    if isinstance(layer, parallel.Net):
+      layer.within_words = within_words and np.array(within_words)
   return model
+
+
+def filled(config, vocab):
+  """Returns a tree of dataclasses with the tokens of a vocabulary filled in, in every `transformer.Config`.
+
+  Raises:
+    ValueError: for a net made for another vocabulary.
+  """
+  if isinstance(config, transformer.Config):
+    if config.vocab not in (0, vocab):
+      raise ValueError(
+        f"The model has net.vocab={config.vocab} words, the data {vocab}; "
+        "leave net.vocab at 0, or use the data folder that the model was made for.")
+    return dataclasses.replace(config, vocab=vocab)
+  if not dataclasses.is_dataclass(config):
+    return config
+  parts = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+  return dataclasses.replace(config, **{
+    name: filled(part, vocab) for name, part in parts.items() if dataclasses.is_dataclass(part)})

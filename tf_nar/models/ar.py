@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from tf_nar import config as core_config
+from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import beam
 from tf_nar.decode import length_parallel
@@ -19,6 +20,7 @@ from tf_nar.layers.attention import QUIET
 from tf_nar.losses import cross_entropy
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
+from tf_nar.ops import operations
 from tf_nar.ops import words
 
 
@@ -32,30 +34,38 @@ class Config:
 @dataclasses.dataclass(frozen=True)
 class Search:
   beam: int = 5
-  nbest: int = 1
+  candidates: int = 1
   alpha: float = 0.6  # GNMT length penalty ((5 + T) / 6)^alpha.
   extra_length: int = 20  # A target may have so many tokens more than `length_ratio` times its source.
   length_ratio: float = 0.0  # 0: that of the training text, at least 1.
   unknown: bool = False  # Whether a translation may have <unk>.
 
   def __post_init__(self):
-    if not 1 <= self.nbest <= self.beam:
-      raise ValueError(f"search wants 1 <= nbest <= beam; got nbest={self.nbest}, beam={self.beam}.")
+    if not 1 <= self.candidates <= self.beam:
+      raise ValueError(f"search wants 1 <= candidates <= beam; got candidates={self.candidates}, beam={self.beam}.")
     core_config.at_least(0, self, "extra_length", "length_ratio", group="search.")
 
-  def limit(self, source):
-    """Returns the most tokens of a target, for int32 counts of source tokens; EOS is one of either."""
-    if self.length_ratio in {0, 1}:
-      return source + self.extra_length
-    return tf.cast(tf.math.ceil(tf.cast(source, tf.float32) * self.length_ratio), tf.int32) + self.extra_length
-
-  def wide(self, count):
+  def with_candidates(self, count):
     """Returns the search that says at least `count` candidates."""
-    return dataclasses.replace(self, beam=max(self.beam, count), nbest=max(self.nbest, count))
+    return dataclasses.replace(self, beam=max(self.beam, count), candidates=max(self.candidates, count))
+
+
+def _operations(config, source, target):
+  net = config.net
+  return family.Operations(
+    operations.encoder(net, source) + operations.decoder(net, net.decoder_layers, target, source)
+    + operations.output(net, target), target)
+
+
+TRAITS = family.Traits(
+  _operations, offers=frozenset({"score_candidates", "limit"}), autoregressive=True, smoothed=True)
 
 
 class Model(keras.Model):
   """See the module. Encoder and decoder are parts; the contract of a family is the three public methods."""
+
+  traits = TRAITS
+  no_decay = ("source_bias",)
 
   def __init__(self, config):
     super().__init__(name="ar")
@@ -92,7 +102,7 @@ class Model(keras.Model):
     weight = tf.cast(masking.valid(batch.tgt), tf.float32) * batch.weight[:, None]
     total = cross_entropy.tied_cross_entropy(
       states, self.embed.table, self.embed.bias, batch.tgt, weight, self.config.smoothing)
-    return {"token": types.Term(total, tf.reduce_sum(weight))}
+    return types.Loss({"token": types.Term(total, tf.reduce_sum(weight))})
 
   def score(self, src, tgt):
     """Returns log p(tgt | src), float32 [B]: all words and EOS, no smoothing, no length penalty."""
@@ -103,13 +113,19 @@ class Model(keras.Model):
     shape = tf.shape(tgt)
     return tf.reshape(self.score(src, tf.reshape(tgt, [-1, shape[2]])), shape[:2])
 
+  def limit(self, search, source):
+    """Returns the most tokens of a target that a search says, for int32 counts of source tokens, EOS one of either."""
+    if search.length_ratio not in {0, 1}:
+      source = tf.cast(tf.math.ceil(tf.cast(source, tf.float32) * search.length_ratio), tf.int32)
+    return tf.minimum(source + search.extra_length, self.config.net.max_length)
+
   def translate(self, src, search, rescore=None):
     """Beam search; `rescore`, as another teacher's score, puts the n best in another order."""
     sentences = tf.shape(src)[0]
     memory = self.decoder.project(self.encode(src))
     seen = masking.valid(src)[:, None]
-    longest = tf.minimum(search.limit(tf.shape(src)[1]), self.config.net.max_length)
-    limit = tf.minimum(search.limit(masking.lengths(src)), longest)  # [B]
+    longest = self.limit(search, tf.shape(src)[1])
+    limit = tf.minimum(self.limit(search, masking.lengths(src)), longest)  # [B]
     limit = tf.where(masking.valid(src)[:, 0], limit, 0)
     start = self.embed.look_up([types.BOS]) * float(self.config.start_from_bos)  # [1, D]
     places = self.embed.positions(longest)
@@ -122,6 +138,6 @@ class Model(keras.Model):
 
     cache = self.decoder.start_cache(sentences * search.beam, longest)
     found = beam.beam_search(
-      step, cache, limit, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.nbest,
+      step, cache, limit, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.candidates,
       forbid=words.forbidden(search.unknown))
     return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)

@@ -5,7 +5,7 @@
   in the paper or its program                 here
   [mask]                                      `types.MASK`, a word of its own
   LENGTH token before the source              `Net.encode`: a slot before the source
-  Mask-Predict, T iterations, l lengths       `decode/mask_predict.py`, `Search.passes`, `Search.lengths`
+  Mask-Predict, T iterations, l lengths       `decode/mask_predict.py`, `Search.passes`, `Search.candidates`
 
 # Differs: the program draws n from {1..N-1}, so that it never trains on the all-masked canvas that every search
 begins with; here, as in the paper's text, n may be N. The length's loss is `length_factor` a sentence, smoothed as
@@ -18,6 +18,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import length_parallel
 from tf_nar.decode import mask_predict
@@ -42,27 +43,33 @@ class Config:
 @dataclasses.dataclass(frozen=True)
 class Search:
   passes: int = 10  # Of the decoder, T in the paper; the first sees nothing but masks.
-  lengths: int = 5  # Length candidates: the likeliest classes.
+  candidates: int = 5  # Lengths, the likeliest classes, each translated.
   least: int = 1  # Words that a pass says again at least; 0 counts as fairseq's program.
   rewrite: bool = False  # Each pass replaces all words (CMLMC), for a model that learned to say seen words too.
   alpha: float = 0.6  # Length penalty of rescoring, as in the teacher's beam.
   unknown: bool = False  # Whether a translation may have <unk>.
 
   def __post_init__(self):
-    if self.passes < 1 or self.lengths < 1:
-      raise ValueError(f"search.passes and search.lengths are at least 1; got {self.passes} and {self.lengths}.")
+    if self.passes < 1 or self.candidates < 1:
+      raise ValueError(
+        f"search.passes and search.candidates are at least 1; got {self.passes} and {self.candidates}.")
     if self.least not in (0, 1):
       raise ValueError(f"search.least is 1, as the paper's program counts, or 0, as fairseq's; got {self.least}.")
 
-  def wide(self, count):
+  def with_candidates(self, count):
     """Returns the search that says at least `count` candidates."""
-    return dataclasses.replace(self, lengths=max(self.lengths, count))
+    return dataclasses.replace(self, candidates=max(self.candidates, count))
+
+
+TRAITS = family.Traits(
+  lambda config, source, target: one_pass.operations(config.net, config.net.decoder_layers, source, target),
+  offers=frozenset({"trace"}), needs_mask=True, side_by_side=True, smoothed=True)
 
 
 class Model(keras.Model):
   """See the module. The contract of a family is the four last methods."""
 
-  needs_mask = True  # A vocabulary whose id 4 is a plain word will not do.
+  traits = TRAITS
 
   def __init__(self, config):
     super().__init__(name="cmlm")
@@ -83,11 +90,11 @@ class Model(keras.Model):
     canvas = self.net.canvas(tf.where(hidden, types.MASK, batch.tgt))
     states = self.net.fill(canvas, lengths, memory, noise)
     weight = tf.cast(hidden, tf.float32) * batch.weight[:, None]
-    return {
+    return types.Loss({
       "token": self.net.word_term(states, batch.tgt, weight, smoothing=self.config.smoothing),
       "length": self.net.length_term(
         memory, lengths, batch.weight, smoothing=self.config.smoothing, scale=self.config.length_factor),
-    }
+    })
 
   def score(self, src, tgt):
     """Returns log p(T | x) + sum_i log p(y_i | all masked, x, T), float32 [B].
@@ -103,7 +110,7 @@ class Model(keras.Model):
   def trace(self, src, search, rescore=None):
     """Returns what `translate` does, and its `types.Trace`."""
     memory = self.net.encode(src)
-    lengths = length_parallel.likeliest(self.net.length_logits(memory), search.lengths)
+    lengths = length_parallel.likeliest(self.net.length_logits(memory), search.candidates)
     lengths = length_parallel.spoken(lengths, src)
     longest = self.config.net.max_length
     places = length_parallel.places(lengths, longest, src)

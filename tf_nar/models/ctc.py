@@ -22,6 +22,7 @@ import keras
 import tensorflow as tf
 
 from tf_nar import config as core_config
+from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import consensus
 from tf_nar.decode import ctc as search_lib
@@ -35,6 +36,7 @@ from tf_nar.ops import ctc
 from tf_nar.ops import glancing
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
+from tf_nar.ops import operations
 from tf_nar.ops import words
 
 RANKS = "beam", "consensus"
@@ -58,34 +60,45 @@ class Config:
 @dataclasses.dataclass(frozen=True)
 class Search:
   beam: int = 1  # Prefixes that live; 1: what the likeliest path collapses to.
-  nbest: int = 1
+  candidates: int = 1
   bonus: float = 0.0  # Nats that a beam gives a word; greater says more.
   rank: str = "beam"  # Of the n best; or "consensus": see `decode/consensus.py`. A teacher goes before.
   alpha: float = 0.6  # Length penalty of rescoring, as in the teacher's beam.
   unknown: bool = False  # Whether a translation may have <unk>.
 
   def __post_init__(self):
-    if not 1 <= self.nbest <= self.beam:
-      raise ValueError(f"search wants 1 <= nbest <= beam; got nbest={self.nbest}, beam={self.beam}.")
+    if not 1 <= self.candidates <= self.beam:
+      raise ValueError(f"search wants 1 <= candidates <= beam; got candidates={self.candidates}, beam={self.beam}.")
     core_config.choice("search.rank", self.rank, RANKS)
-    if self.rank == "consensus" and self.nbest == 1:
+    if self.rank == "consensus" and self.candidates == 1:
       raise ValueError("search.rank=consensus ranks the n best of a beam, and the search says one; set search.beam=20 "
-                       "search.nbest=9 too.")
+                       "search.candidates=9 too.")
     if self.bonus and self.beam == 1:
       raise ValueError(
         f"search.bonus={self.bonus} is a beam's, and the likeliest path has none; set search.beam=20 too.")
 
-  def wide(self, count):
+  def with_candidates(self, count):
     """Returns the search that says at least `count` candidates: the better half of a beam."""
-    if count <= self.nbest:
+    if count <= self.candidates:
       return self
-    return dataclasses.replace(self, beam=max(self.beam, 2 * count), nbest=count)
+    return dataclasses.replace(self, beam=max(self.beam, 2 * count), candidates=count)
+
+
+def _operations(config, source, target):
+  net, canvas = config.net, config.upsample * source
+  decoded = operations.decoder(net, net.decoder_layers, canvas, source)
+  decoded += operations.output(net, canvas) + operations.aligned(net, canvas, target)
+  one = family.Operations(operations.encoder(net, source) + decoded, canvas)
+  return one._replace(glanced=decoded, glanced_positions=canvas) if config.glance else one
+
+
+TRAITS = family.Traits(_operations, offers=frozenset({"upsampling"}), needs_mask=True)
 
 
 class Model(keras.Model):
   """See the module. The contract of a family is the three public methods at the end."""
 
-  needs_mask = True  # The blank; a vocabulary whose id 4 is a plain word will not do.
+  traits = TRAITS
 
   def __init__(self, config):
     super().__init__(name="ctc")
@@ -135,24 +148,25 @@ class Model(keras.Model):
       return self.agreement(self.net.fill(canvas, places, memory, noise), places, batch)
     if training and glance:
       seed = tf.random.fold_in(seed, _SHOWN, alg="philox")
-      canvas = self.glance(canvas, memory, batch, ratio=glance.ratio(step), noise=noise, seed=seed)
+      canvas = self.glance(canvas, memory, batch, ratio=glance.at(step), noise=noise, seed=seed)
     states = self.net.fill(canvas, places, memory, noise)
     embed, spoken = self.net.embed, _spoken(batch.tgt)
     total = loss_lib.tied_ctc(states, embed.table, embed.bias, **spoken, places=places, weight=batch.weight)
     real = batch.weight * tf.cast(masking.valid(batch.tgt)[:, 0], tf.float32)
     can = tf.where(ctc.possible(**spoken, places=places), real, 0.0)
     tokens = tf.reduce_sum(can * tf.cast(masking.lengths(batch.tgt), tf.float32))
-    return {
+    return types.Loss({
       "token": types.Term(total, tokens),
       "infeasible": types.Term(tf.reduce_sum(real - can), tf.reduce_sum(real), scale=0.0),
-    }
+    })
 
   def agreement(self, states, places, batch):
     """The loss of expected n-grams."""
     order = self.config.ngrams
     counts, length = self.expected(states, batch.tgt, places, order, emissions.gathered_log_probs)
     total = tf.maximum(length - (order - 1), 0.0)
-    return ngrams.terms(batch.tgt, counts[-1], total, length, batch.weight, order, self.config.ngram_score)
+    return types.Loss(
+      ngrams.terms(batch.tgt, counts[-1], total, length, batch.weight, order, self.config.ngram_score))
 
   def score(self, src, tgt):
     """Returns log p(y | x), float32 [B]; -inf where the canvas has too few places for y."""
@@ -170,7 +184,7 @@ class Model(keras.Model):
       log_prob = emissions.log_probs_at(
         states, self.net.embed.table, self.net.embed.bias, ids[..., 0], best[..., 0])
       found = search_lib.prefix_beam(
-        ids, best, log_prob, places, beam=search.beam, nbest=search.nbest, longest=longest, bonus=search.bonus)
+        ids, best, log_prob, places, beam=search.beam, nbest=search.candidates, longest=longest, bonus=search.bonus)
     if rescore is not None:
       return length_parallel.ranked(found, rescore, alpha=search.alpha)
     if search.rank == "consensus":

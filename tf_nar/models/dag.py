@@ -20,6 +20,7 @@ import keras
 import tensorflow as tf
 
 from tf_nar import config as core_config
+from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import consensus
 from tf_nar.decode import dag as decode
@@ -36,6 +37,7 @@ from tf_nar.ops import dag
 from tf_nar.ops import glancing
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
+from tf_nar.ops import operations
 from tf_nar.ops import words
 
 ENCODER, DECODER, SHOWN = range(3)  # Streams of randomness.
@@ -82,17 +84,31 @@ class Search:
     if self.penalty != 1 and self.method in WALKS:
       raise ValueError(f"search.penalty is of viterbi and joint; {self.method} scores no lengths, got {self.penalty}.")
 
-  def wide(self, count):
+  def with_candidates(self, count):
     """Returns the search that says at least `count` candidates: of joint Viterbi if this one finds a single path."""
     if count <= self.candidates:
       return self
     return dataclasses.replace(self, method="joint" if self.method in WALKS else self.method, candidates=count)
 
 
+def _operations(config, source, target):
+  net, vertices = config.net, config.upsample * source
+  decoded = operations.decoder(net, net.decoder_layers, vertices, source) + operations.output(net, vertices)
+  decoded += operations.aligned(net, vertices, target) + operations.links(net, vertices)
+  one = family.Operations(operations.encoder(net, source) + decoded, vertices)
+  if not config.glance:
+    return one
+  # The best token at each vertex of the likeliest path is looked for too.
+  return one._replace(glanced=decoded + operations.output(net, target), glanced_positions=vertices + target)
+
+
+TRAITS = family.Traits(_operations, offers=frozenset({"upsampling"}), needs_mask=True)
+
+
 class Model(keras.Model):
   """See the module. The contract of a family is the three last methods."""
 
-  needs_mask = True
+  traits = TRAITS
 
   def __init__(self, config):
     super().__init__(name="dag")
@@ -156,10 +172,10 @@ class Model(keras.Model):
       states, links = graph(canvas)
       order = self.config.ngrams
       counts, totals = dag.expected(links, self.emissions(states, batch.tgt), vertices, order)
-      return ngrams.terms(
-        batch.tgt, counts[-1], totals[-1], totals[0], batch.weight, order, self.config.ngram_score)
+      return types.Loss(ngrams.terms(
+        batch.tgt, counts[-1], totals[-1], totals[0], batch.weight, order, self.config.ngram_score))
     if training and self.config.glance:
-      share = self.config.glance.ratio(step)
+      share = self.config.glance.at(step)
       shown = self.glance(graph(canvas), batch.tgt, vertices, share, stream(SHOWN))
       told = tf.reduce_sum(tf.where(shown, batch.tgt[:, None], 0), -1)  # [B, L]; no word is 0.
       states, links = graph(tf.where(told > 0, told, canvas))
@@ -167,7 +183,7 @@ class Model(keras.Model):
     else:
       states, links = graph(canvas)
       log_prob = self.emissions(states, batch.tgt)
-    return loss.terms(links, log_prob, vertices, masking.lengths(batch.tgt), batch.weight)
+    return types.Loss(loss.terms(links, log_prob, vertices, masking.lengths(batch.tgt), batch.weight))
 
   def score(self, src, tgt):
     """Returns log p(y | x) over all paths, float32 [B]; -inf for a target longer than its graph."""

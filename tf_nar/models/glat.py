@@ -19,6 +19,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from tf_nar import family
 from tf_nar import types
 from tf_nar.layers import parallel
 from tf_nar.layers import transformer
@@ -26,6 +27,7 @@ from tf_nar.models import one_pass
 from tf_nar.ops import glancing
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
+from tf_nar.ops import operations
 
 Search = one_pass.Search
 _ENCODER, _DECODER, _GLANCE = range(3)  # Streams of a seed.
@@ -39,8 +41,21 @@ class Config:
   glance: glancing.Glance = glancing.Glance()  # Words shown for each word that the first pass gets wrong.
 
 
+def _operations(config, source, target):
+  one = one_pass.operations(config.net, config.net.decoder_layers, source, target)
+  if not config.glance:
+    return one
+  glanced = one.learned - operations.encoder(config.net, source + 1)
+  return one._replace(glanced=glanced, glanced_positions=target)
+
+
+TRAITS = family.Traits(_operations, one_pass=True, side_by_side=True, smoothed=True, readings=one_pass.READINGS)
+
+
 class Model(keras.Model):
   """See the module. The contract of a family is the three last methods."""
+
+  traits = TRAITS
 
   def __init__(self, config):
     super().__init__(name="glat")
@@ -65,13 +80,13 @@ class Model(keras.Model):
     shown = tf.zeros_like(inside)
     if training and self.config.glance:
       wrong = self.net.likeliest(tf.stop_gradient(states(shown))) != batch.tgt
-      shown = glancing.shown(stream(_GLANCE), wrong, inside, self.config.glance.ratio(step))
+      shown = glancing.shown(stream(_GLANCE), wrong, inside, self.config.glance.at(step))
     weight = tf.cast(inside & ~shown, tf.float32) * batch.weight[:, None]
-    return {
+    return types.Loss({
       "token": self.net.word_term(states(shown), batch.tgt, weight, smoothing=self.config.smoothing),
       "length": self.net.length_term(
         memory, lengths, batch.weight, smoothing=self.config.smoothing, scale=self.config.length_factor),
-    }
+    })
 
   def score(self, src, tgt):
     """Returns log p(T | x) + sum_i log p(y_i | x, T), float32 [B]: nothing is shown."""

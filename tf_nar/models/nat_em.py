@@ -13,6 +13,8 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from tf_nar import family
+from tf_nar import types
 from tf_nar.layers import parallel
 from tf_nar.layers import transformer
 from tf_nar.models import one_pass
@@ -29,8 +31,15 @@ class Config:
   length_factor: float = 0.1  # Weight of the length in the loss; it is 1 in the score.
 
 
+TRAITS = family.Traits(
+  lambda config, source, target: one_pass.operations(config.net, config.net.decoder_layers + 1, source, target),
+  one_pass=True, side_by_side=True, smoothed=True, readings=one_pass.READINGS)
+
+
 class Model(keras.Model):
   """See the module. The contract of a family is the three last methods."""
+
+  traits = TRAITS
 
   def __init__(self, config):
     super().__init__(name="nat_em")
@@ -45,11 +54,11 @@ class Model(keras.Model):
     lengths = masking.lengths(batch.tgt)
     states = one_pass.fill(self.net, memory, lengths, tf.shape(batch.tgt)[1], noise)
     weight = tf.cast(masking.valid(batch.tgt), tf.float32) * batch.weight[:, None]
-    return {
+    return types.Loss({
       "token": self.net.word_term(states, batch.tgt, weight, smoothing=self.config.smoothing),
       "length": self.net.length_term(
         memory, lengths, batch.weight, smoothing=self.config.smoothing, scale=self.config.length_factor),
-    }
+    })
 
   def score(self, src, tgt):
     """Returns log p(T | x) + sum_i log p(y_i | x, T), float32 [B]."""

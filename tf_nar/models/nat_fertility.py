@@ -22,6 +22,7 @@ import keras
 import tensorflow as tf
 
 from tf_nar import config as core_config
+from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import length_parallel
 from tf_nar.layers import parallel
@@ -32,6 +33,7 @@ from tf_nar.ops import copying
 from tf_nar.ops import fertility as fertility_lib
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
+from tf_nar.ops import operations
 
 CLASSES = 50  # Of fertilities, the paper's; the last is learned as "49 or more".
 COPIES = ("fertility", "uniform", "soft")
@@ -57,7 +59,7 @@ class Config:
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-  samples: int = 1  # Fertilities tried side by side: the likeliest, and draws; of other copies, lengths.
+  candidates: int = 1  # Fertilities tried side by side: the likeliest, and draws; of other copies, lengths.
   seed: int = 0  # Of the draws.
   odd: bool = False  # No word twice in a row, by the exact programme; else the best word at each place.
   odd_within_words: bool = False  # Whether parts of one word must differ too, as in the paper.
@@ -65,16 +67,31 @@ class Search:
   unknown: bool = False  # Whether a translation may have <unk>.
 
   def __post_init__(self):
-    if self.samples < 1:
-      raise ValueError(f"search.samples is at least 1, which is the likeliest fertilities alone; got {self.samples}.")
+    if self.candidates < 1:
+      raise ValueError(
+        f"search.candidates is at least 1, which is the likeliest fertilities alone; got {self.candidates}.")
 
-  def wide(self, count):
+  def with_candidates(self, count):
     """Returns the search that says at least `count` candidates."""
-    return dataclasses.replace(self, samples=max(self.samples, count))
+    return dataclasses.replace(self, candidates=max(self.candidates, count))
+
+
+def _operations(config, source, target):
+  net = config.net
+  return family.Operations(
+    operations.encoder(net, source) + operations.decoder(net, net.decoder_layers, target, source)
+    + operations.output(net, target), target)
+
+
+TRAITS = family.Traits(
+  _operations, batch=lambda config: types.Aligned if config.aligned else types.Batch, side_by_side=True, smoothed=True,
+  readings=one_pass.READINGS)
 
 
 class Model(keras.Model):
   """See the module. The contract of a family is `objective`, `score` and `translate`."""
+
+  traits = TRAITS
 
   def __init__(self, config):
     super().__init__(name="nat_fertility")
@@ -124,11 +141,11 @@ class Model(keras.Model):
     token = self.net.word_term(states, batch.tgt, weight, smoothing=self.config.smoothing)
     if not self.aligned:
       term = self.net.length_term(memory, lengths, batch.weight, scale=1.0)
-      return {"token": token, "length": term._replace(count=token.count)}
+      return types.Loss({"token": token, "length": term._replace(count=token.count)})
     weight = tf.cast(masking.valid(batch.src), tf.float32) * batch.weight[:, None]
     labels = tf.minimum(fertility, CLASSES - 1)
     total = cross_entropy.cross_entropy(self.fertility(memory.states), labels, weight)
-    return {"token": token, "fertility": types.Term(total, token.count)}
+    return types.Loss({"token": token, "fertility": types.Term(total, token.count)})
 
   def score(self, src, tgt):
     """Returns log p(T | x) + Σ log p(y_t | x, T), float32 [B]; of fertilities, a lower bound of log p(y | x).
@@ -155,7 +172,7 @@ class Model(keras.Model):
     memory = self.net.encode(src)
     fertility, lengths, prior = self._candidates(src, memory, search)
     places = length_parallel.places(lengths, self.config.net.max_length, src)
-    sources, memory = tf.repeat(src, search.samples, axis=0), self.net.project(memory)
+    sources, memory = tf.repeat(src, search.candidates, axis=0), self.net.project(memory)
 
     def say(flat):  # [B N]: the rows of a sentence look at its one memory together.
       states = self.net.fill(self.canvas(sources, flat, places, fertility), flat, memory)
@@ -169,11 +186,11 @@ class Model(keras.Model):
     most = self.config.net.max_length
     if not self.aligned:
       logits = self.net.length_logits(memory)
-      lengths = length_parallel.candidates(logits, search.samples, most)
+      lengths = length_parallel.candidates(logits, search.candidates, most)
       lengths = length_parallel.spoken(lengths, src)
       return None, lengths, tf.gather(tf.nn.log_softmax(logits), lengths, batch_dims=1)
     log_prob = self.log_fertility(memory, src)
-    found = fertility_lib.candidates(log_prob, search.samples, [search.seed, 0], most)
+    found = fertility_lib.candidates(log_prob, search.candidates, [search.seed, 0], most)
     found = fertility_lib.bounded(found, src, most)
     flat = tf.reshape(found, [-1, tf.shape(src)[1]])
     return flat, tf.reduce_sum(found, -1), fertility_lib.of(log_prob, found)

@@ -6,12 +6,14 @@ import dataclasses
 
 import tensorflow as tf
 
+from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import argmax
 from tf_nar.decode import length_parallel
 from tf_nar.layers.attention import QUIET
 from tf_nar.ops import masking
 from tf_nar.ops import odd
+from tf_nar.ops import operations as operations_lib
 from tf_nar.ops import words
 
 
@@ -19,17 +21,26 @@ from tf_nar.ops import words
 class Search:
   odd: bool = True  # No word twice in a row, by the exact programme; else the best word at each place.
   odd_within_words: bool = False  # Whether parts of one word must differ too, as in the paper: 1000 is then unsayable.
-  lengths: int = 1  # Length candidates around the likeliest.
+  candidates: int = 1  # Lengths around the likeliest, each translated.
   alpha: float = 0.6  # Length penalty by which candidates are ranked, as in the teacher's beam.
   unknown: bool = False  # Whether a translation may have <unk>.
 
   def __post_init__(self):
-    if self.lengths < 1:
-      raise ValueError(f"search.lengths is at least 1, the likeliest alone; got {self.lengths}.")
+    if self.candidates < 1:
+      raise ValueError(f"search.candidates is at least 1, the likeliest length alone; got {self.candidates}.")
 
-  def wide(self, count):
+  def with_candidates(self, count):
     """Returns the search that says at least `count` candidates."""
-    return dataclasses.replace(self, lengths=max(self.lengths, count))
+    return dataclasses.replace(self, candidates=max(self.candidates, count))
+
+
+READINGS = ("argmax", {"odd": False}), ("odd", {"odd": True})
+
+
+def operations(net, blocks, source, target):
+  """Returns the `family.Operations` of one pass of a decoder of `blocks`, whose memory has a slot before the source."""
+  learned = operations_lib.encoder(net, source + 1) + operations_lib.decoder(net, blocks, target, source + 1)
+  return family.Operations(learned + operations_lib.output(net, target), target)
 
 
 def fill(net, memory, lengths, places, noise=QUIET, *, hidden=types.PAD):
@@ -62,7 +73,7 @@ def translate(net, src, search, rescore=None):
     rescore: maps tokens int32 [B, N, T] to log p float32 [B, N]; ranks the length candidates.
   """
   memory = net.encode(src)
-  lengths = length_parallel.candidates(net.length_logits(memory), search.lengths, net.config.max_length)
+  lengths = length_parallel.candidates(net.length_logits(memory), search.candidates, net.config.max_length)
   lengths = length_parallel.spoken(lengths, src)
   places = length_parallel.places(lengths, net.config.max_length, src)
   memory = net.project(memory)

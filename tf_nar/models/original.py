@@ -57,12 +57,12 @@ def load(model, read):
 
 def _pairs(model, read):
   """Yields (our variable, its array) for every variable of the model."""
-  parts = getattr(model, "net", model)
+  parts = model if model.traits.autoregressive else model.net
   yield parts.embed.words.embeddings, read("shared_embedding")
   yield parts.embed.places, read("position_embeddings")
   yield parts.embed.bias, read("output_bias")
   yield parts.source_bias, read("source_language_bias")
-  if hasattr(parts, "length"):
+  if not model.traits.autoregressive:
     yield parts.length, read("position_prediction_weights")
   for side in ("encoder", "decoder"):
     stack = getattr(parts, side)

@@ -11,10 +11,11 @@ import dataclasses
 import tensorflow as tf
 
 from tf_nar.ops import choice
+from tf_nar.ops import schedule
 
 
 @dataclasses.dataclass(frozen=True)
-class Glance:
+class Glance(schedule.Linear):
   """λ: `start` at first, `end` from `updates` updates on; 0 and 0: no glancing."""
 
   start: float = 0.5
@@ -28,11 +29,6 @@ class Glance:
 
   def __bool__(self):
     return bool(self.start or self.end)
-
-  def ratio(self, step):
-    """Returns λ, float32 [], after `step` (int []) updates."""
-    done = tf.minimum(tf.cast(step, tf.float32) / self.updates, 1.0)
-    return self.start + (self.end - self.start) * done
 
 
 OFF = Glance(0.0, 0.0)

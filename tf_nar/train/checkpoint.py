@@ -94,21 +94,36 @@ class Checkpoints:
         tf.io.gfile.rmtree(path)
 
   def mean(self, steps):
-    """Returns {path of a weight: its mean over the checkpoints after `steps`}; the model keeps its own weights.
+    """Returns {path of a variable: its mean over the checkpoints after `steps`}; the model keeps its own weights.
 
-    With an `Ema` it is the mean of the averages.
+    With an `Ema` it is the mean of the averages. State that no gradient moves is that of the last of the steps: a mean
+    of counts or of codes' assignments would belong to no training.
+
+    Raises:
+      ValueError: for no step.
     """
+    if not steps:
+      raise ValueError("There is no checkpoint to take the mean of; let the training save one.")
+    learned = {v.path for v in self._model.trainable_variables}
     held = {v.path: v.numpy() for v in self._model.variables}
-    total = {path: np.zeros(value.shape, np.float64) for path, value in held.items()}
-    for step in steps:
+    total = {path: np.zeros(held[path].shape, np.float64) for path in learned}
+    last = {}
+    for step in sorted(steps):
       parts = {"model": self._model} | ({"ema": self._ema} if self._ema else {})
       tf.train.Checkpoint(**parts).read(self._read_path(step)).expect_partial()
       with self._ema.worn() if self._ema else contextlib.nullcontext():
-        for v in self._model.variables:
-          total[v.path] += v.numpy()
+        last = {v.path: v.numpy() for v in self._model.variables}
+        for path in learned:
+          total[path] += last[path]
     for v in self._model.variables:
       v.assign(held[v.path])
-    return {path: (value / len(steps)).astype(np.float32) for path, value in total.items()}
+    return last | {path: (value / len(steps)).astype(np.float32) for path, value in total.items()}
+
+
+def begun(workdir):
+  """Whether a training has saved anything there."""
+  folder = os.path.join(workdir, FOLDER)
+  return tf.io.gfile.isdir(folder) and any(name.endswith(".index") for name in tf.io.gfile.listdir(folder))
 
 
 def _name(step):

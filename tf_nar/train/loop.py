@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from tf_nar.data import pipeline
 from tf_nar.train import checkpoint
@@ -25,7 +26,8 @@ def run(model, experiment, batches, workdir, *, validate, profile_steps=()):
     experiment: what `train`s it; `config.Experiment`.
     batches: maps a `pipeline.Position` to an endless iterable of (epoch, batch in it, `Batch`).
     workdir: a run folder.
-    validate: () -> ({name: number} with "bleu" among them, {name: text}); measures the model as it stands.
+    validate: () -> ({name: number}, {name: text}); measures the model as it stands. The number that
+      `Traits.best_by` names selects, stops and averages.
     profile_steps: (first, last), the updates that TensorBoard's profiler watches, the last not among them.
 
   Returns:
@@ -36,8 +38,11 @@ def run(model, experiment, batches, workdir, *, validate, profile_steps=()):
     OSError: when a checkpoint cannot be written.
     preemption.Preempted: told to stop, after saving.
   """
-  train, chief = experiment.train, strategy.is_chief()
-  adam = optimizer.Adam(train.optimizer, model.trainable_variables, train.steps)
+  train, chief, best_by = experiment.train, strategy.is_chief(), model.traits.best_by
+  if "initialise" in model.traits.offers and not checkpoint.begun(workdir):
+    *_, first = next(iter(batches(pipeline.Position())))
+    model.initialise(first, seed=[train.seed, INITIALISE])
+  adam = optimizer.Adam.of(train.optimizer, model, train.steps)
   averages = ema.Ema(train.ema, model.trainable_variables) if train.ema else None
   saved = checkpoint.Checkpoints(model, adam, workdir, ema=averages, writes=chief)
   step, position = saved.restore()
@@ -48,7 +53,11 @@ def run(model, experiment, batches, workdir, *, validate, profile_steps=()):
     if not step:
       monitor.settings(experiment)
     window = Window(step)
-    while step < train.steps and not _patience_is_over(monitor.rows, train.patience):
+    while step < train.steps:
+      if _patience_is_over(monitor.rows, train, best_by):
+        logging.info("step %d: stopped early, after %d validations without a better %s (train.patience).", step,
+                     train.patience, best_by)
+        break
       profile.before(step)
       drawn = [window.wait_for(stream) for _ in range(train.optimizer.accumulate)]
       position = pipeline.Position(int(drawn[-1][0]), int(drawn[-1][1]) + 1)
@@ -65,12 +74,15 @@ def run(model, experiment, batches, workdir, *, validate, profile_steps=()):
           numbers, texts = validate()
         monitor.write(step, texts, **{f"valid_{name}": value for name, value in numbers.items()})
       if validating or told:
-        saved.save(step, position, _kept(monitor.rows, train, train.keep))
+        saved.save(step, position, _kept(monitor.rows, train, train.keep, best_by))
         strategy.anywhere(False)  # All machines wait for the first to have written.
         window = Window(step)
       if told and step < train.steps:
         raise preemption.Preempted(f"Told to stop: saved after step {step}. The same command goes on.")
-    return saved.mean(_averaged(monitor.rows, train, saved.steps()))
+    return saved.mean(_averaged(monitor.rows, train, saved.steps(), best_by))
+
+
+INITIALISE = 2  # The stream of what a first batch sets; 1 is that of updates.
 
 
 class Window:
@@ -120,28 +132,29 @@ class Window:
     return row
 
 
-def _scores(rows):
-  """Returns [(step, validation BLEU)], oldest first."""
-  return [(row["step"], row["valid_bleu"]) for row in rows if "valid_bleu" in row]
+def _scores(rows, best_by):
+  """Returns [(step, validation number)], oldest first, the greater the better; "-x" asks for the least x."""
+  name, sign = f"valid_{best_by.removeprefix('-')}", -1 if best_by.startswith("-") else 1
+  return [(row["step"], sign * row[name]) for row in rows if name in row]
 
 
-def _patience_is_over(rows, patience):
-  scores = [bleu for _, bleu in _scores(rows)]
-  return bool(patience and scores and len(scores) - 1 - int(np.argmax(scores)) >= patience)
+def _patience_is_over(rows, train, best_by):
+  scores = [score for step, score in _scores(rows, best_by) if step > train.optimizer.warmup]
+  return bool(train.patience and scores and len(scores) - 1 - int(np.argmax(scores)) >= train.patience)
 
 
-def _kept(rows, train, count):
-  """Returns the set of `count` steps, the last or the best by BLEU."""
-  scores = _scores(rows)
+def _kept(rows, train, count, best_by):
+  """Returns the set of `count` steps, the last or the best by the validation number."""
+  scores = _scores(rows, best_by)
   if train.average_of == "best":
     scores = sorted(scores, key=lambda pair: pair[1])
   return {step for step, _ in scores[-count:]}
 
 
-def _averaged(rows, train, steps):
+def _averaged(rows, train, steps, best_by):
   """Returns which of `steps`, those of the checkpoints that are there, are averaged to be shipped.
 
   Not those of the warm-up, where weights move fast, if there are others.
   """
   ripe = {step for step in steps if step > train.optimizer.warmup} or set(steps)
-  return _kept([row for row in rows if row["step"] in ripe], train, train.average)
+  return _kept([row for row in rows if row["step"] in ripe], train, train.average, best_by)

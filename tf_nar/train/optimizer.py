@@ -6,11 +6,14 @@
 keras.optimizers is not used: it has no Adam without bias correction, which the original program needs, and it
 clips each replica's gradient before the reduction.
 
+Weight decay spares what its owner says, by `no_decay`: norms, the source bias and the output bias. Biases of linear
+maps decay, as in the original, whose rule missed them by their name.
+
 # Differs: the original clips every micro-batch by itself; here the gradient is clipped once, as it is applied.
 """
 import tensorflow as tf
 
-SPARED = ("/norm", "source_bias", "output_bias")  # Parts of the paths of what does not decay.
+from tf_nar.layers import owners
 
 
 def learning_rate(config, step, steps=None):
@@ -36,15 +39,22 @@ def learning_rate(config, step, steps=None):
 class Adam(tf.Module):
   """State and update; built for the variables it will move."""
 
-  def __init__(self, config, variables, steps=None):
-    """Args: steps: of the whole training, at whose end the rate cools down; None: it does not."""
+  def __init__(self, config, variables, steps=None, spared=()):
+    """Args: variables: Keras variables; steps: of the whole training, at whose end the rate cools down, None: it does
+    not; spared: paths of those that weight decay leaves alone.
+    """
     super().__init__()
     self.config, self.steps = config, steps
     self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="updates")
-    slot = lambda v: tf.Variable(tf.zeros(v.shape), trainable=False)
-    self.m = [slot(v) for v in variables]
-    self.v = [slot(v) for v in variables]
-    self._variables = list(variables)  # Keras variables.
+    self._variables, self._spared = list(variables), frozenset(spared)
+    # By path, so that a checkpoint knows them again whatever order a model makes its variables in.
+    self.m, self.v = ({v.path: tf.Variable(tf.zeros(v.shape), trainable=False) for v in self._variables}
+                      for _ in range(2))
+
+  @classmethod
+  def of(cls, config, model, steps=None):
+    """Returns that of a model's trainable variables; their owners say which weight decay spares."""
+    return cls(config, model.trainable_variables, steps, owners.spared(model))
 
   def apply(self, gradients):
     """Clips by global norm, moves the variables, and returns (gradient norm, learning rate)."""
@@ -54,8 +64,9 @@ class Adam(tf.Module):
     shrink = c.clip_norm / tf.maximum(norm, c.clip_norm) if c.clip_norm else 1.0
     n = tf.cast(self.step, tf.float32) + 1
     first, second = (1 - c.beta_1**n, 1 - c.beta_2**n) if c.bias_correction else (tf.ones([]), tf.ones([]))
-    for g, m, v, w in zip(gradients, self.m, self.v, self._variables, strict=True):
-      if c.weight_decay and decays(w.path):
+    for g, w in zip(gradients, self._variables, strict=True):
+      m, v = self.m[w.path], self.v[w.path]
+      if c.weight_decay and w.path not in self._spared:
         w.value.assign(w.value * (1 - rate * c.weight_decay))
       # One sweep over four arrays; a dozen operators would take a third of an update. The kernel takes the root of v
       # before it corrects it, and so its epsilon is another: m' / (sqrt(v') + eps) is the same.
@@ -64,11 +75,3 @@ class Adam(tf.Module):
         beta1=c.beta_1, beta2=c.beta_2, epsilon=c.epsilon * tf.sqrt(second), grad=g * shrink)
     self.step.assign_add(1)
     return norm, rate
-
-
-def decays(path):
-  """Whether weight decay moves this variable: all but norms, the source bias and the output bias.
-
-  Biases of linear maps decay, as in the original, whose rule missed them by their name.
-  """
-  return not any(part in path for part in SPARED)

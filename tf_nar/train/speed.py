@@ -48,9 +48,9 @@ class Training:
   """The update of `bin/train.py`, on an endless iterable of `types.Batch`."""
 
   def __init__(self, model, train, batches):
-    adam = optimizer.Adam(train.optimizer, model.trainable_variables)
+    adam = optimizer.Adam.of(train.optimizer, model)
     averages = ema.Ema(train.ema, model.trainable_variables) if train.ema else None
-    self._update = step_lib.Update(model, adam, train, averages)
+    self._update, self.traits = step_lib.Update(model, adam, train, averages), model.traits
     self._batches, self._accumulate, self._done = iter(batches), train.optimizer.accumulate, 0
 
   def turn(self, updates):
@@ -77,12 +77,14 @@ class Training:
     return turn
 
 
-def made_up(rows, length, words):
-  """Yields one batch for ever: random pairs without padding, int32 [rows, length]."""
+def made_up(rows, length, words, kind=types.Batch):
+  """Yields one batch for ever: random pairs without padding, int32 [rows, length]; every fertility is 1."""
   draw = lambda n: tf.random.stateless_uniform(
     [rows, length - 1], [n, 0], len(types.SPECIALS), words, tf.int32, alg="philox")
   whole = lambda n: tf.pad(draw(n), [[0, 0], [0, 1]], constant_values=types.EOS)
   batch = types.Batch(whole(0), whole(1), tf.ones([rows]))
+  if kind is types.Aligned:
+    batch = types.Aligned(*batch, tf.ones([rows, length], tf.int32))
   while True:
     yield batch
 
@@ -151,7 +153,9 @@ class Bench:
     self._training, self._experiment, self._baseline, self._decode = training, experiment, baseline, decode
     net = experiment.model.net
     self._ceilings, self._places = ceilings(net, places), places
-    self._softmax = output_softmax(net, getattr(experiment.model, "smoothing", 0.0), places)
+    self._traits = training.traits
+    smoothing = experiment.model.smoothing if self._traits.smoothed else 0.0
+    self._softmax = output_softmax(net, smoothing, places)
     self._dtype = "float32" if net.dtype == "float32" else "bfloat16"
 
   def round(self, updates):
@@ -179,13 +183,13 @@ class Bench:
     return found
 
   def _operations(self, turn):
-    family, model = self._experiment.family, self._experiment.model
-    return sum(flops.update(family, model, *batch.src.shape, batch.tgt.shape[1]) for batch in turn.batches)
+    model = self._experiment.model
+    return sum(flops.update(self._traits, model, *batch.src.shape, batch.tgt.shape[1]) for batch in turn.batches)
 
   def _read(self, turn):
-    """Returns the places that the output layer reads."""
-    family, model = self._experiment.family, self._experiment.model
-    return sum(len(batch.src) * flops.places(family, model, batch.src.shape[1], batch.tgt.shape[1])
+    """Returns the positions that the output layer reads."""
+    model = self._experiment.model
+    return sum(len(batch.src) * flops.output_reads(self._traits, model, batch.src.shape[1], batch.tgt.shape[1])
                for batch in turn.batches)
 
 

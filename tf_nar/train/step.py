@@ -2,7 +2,8 @@
 
 A replica takes its share of the rows of every micro-batch. What is reduced over replicas, in this order: counts,
 before the loss is divided by them; gradients; and only then the gradient is clipped. So k replicas descend what
-one does, and each of them moves its own copy of the weights by the same numbers.
+one does, and each of them moves its own copy of the weights by the same numbers. Statistics are sums too; a family
+that has `absorb` is given those of the whole update, after the gradient, and is then alone in moving other state.
 """
 import tensorflow as tf
 
@@ -12,7 +13,7 @@ NOISE = 1  # The stream of dropout and masks; the text's order has a seed of its
 
 BATCH = types.Batch(
   tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.float32))
-ALIGNED = types.Aligned(*BATCH, tf.TensorSpec([None, None], tf.int32))
+SPECS = {types.Batch: BATCH, types.Aligned: types.Aligned(*BATCH, tf.TensorSpec([None, None], tf.int32))}
 
 
 class Update:
@@ -33,14 +34,16 @@ class Update:
       raise ValueError(
         "train.jit compiles the step of a single device, but there is a strategy; set train.jit=False. "
         "A TPU compiles its step anyway.")
+    self._paths = [v.path for v in model.trainable_variables]
     self._variables = [v.value for v in model.trainable_variables]
+    self._absorbs = "absorb" in model.traits.offers
     several = train.optimizer.accumulate > 1
     self._sums = [_local(v) for v in self._variables] if several else []
     counts = tf.TensorSpec([None], tf.float32)
     self._whole = self._everywhere(self._descend)
     self._count = self._everywhere(lambda batch, draw: _sum_over_replicas(self._terms(batch, draw)[1]))
     self._gather = self._everywhere(self._add, counts)
-    self._finish = tf.function(lambda: self._strategy.run(self._apply_sums))
+    self._finish = tf.function(lambda statistics: self._strategy.run(self._apply_sums, (statistics,)))
 
   def __call__(self, batches, step):
     """Returns {name: float32 []}: loss, each term, gradient norm and learning rate; does not wait for them."""
@@ -50,8 +53,8 @@ class Update:
     counts = [self._first(self._count(batch, draw)) for batch, draw in zip(batches, draws, strict=True)]
     counts = tf.add_n(counts)
     parts = [self._first(self._gather(batch, draw, counts)) for batch, draw in zip(batches, draws, strict=True)]
-    summed = {name: tf.add_n([part[name] for part in parts]) for name in parts[0]}
-    return summed | self._first(self._finish())
+    summed, statistics = tf.nest.map_structure(lambda *values: tf.add_n(values), *parts)
+    return summed | self._first(self._finish(statistics))
 
   def graphs(self, batch):
     """Returns {name: (tf.function, its arguments)} of all that an update runs.
@@ -63,14 +66,16 @@ class Update:
     if not self._sums:
       return {"update": (self._whole, (batch, draw))}
     counts = tf.TensorSpec(self._count.get_concrete_function(batch, draw).output_shapes, tf.float32)
+    statistics = self._gather.get_concrete_function(batch, draw, counts).structured_outputs[1]
+    statistics = tf.nest.map_structure(lambda one: tf.TensorSpec(one.shape, one.dtype), statistics)
     return {
       "count": (self._count, (batch, draw)), "gather": (self._gather, (batch, draw, counts)),
-      "finish": (self._finish, ())}
+      "finish": (self._finish, (statistics,))}
 
   def _everywhere(self, fn, *more):
     """Returns `fn` as one graph that runs on every replica: for all lengths, or one for each if XLA compiles it."""
     static = self._train.jit or isinstance(self._strategy, tf.distribute.TPUStrategy)
-    batch = ALIGNED if getattr(self._model, "aligned", False) else BATCH
+    batch = SPECS[self._model.traits.batch(self._model.config)]
     signature = None if static else (batch, tf.TensorSpec([], tf.int64), *more)
     return tf.function(
       lambda *args: self._strategy.run(fn, args), jit_compile=self._train.jit or None, input_signature=signature)
@@ -88,43 +93,48 @@ class Update:
     batch, draw = self._share(batch, draw)
     seed = tf.random.fold_in([self._train.seed, NOISE], tf.cast(draw, tf.int32), alg="philox")
     step = draw // (self._train.optimizer.accumulate * self._strategy.num_replicas_in_sync)
-    terms = self._model.objective(batch, seed=seed, training=True, step=step)
-    return terms, tf.stack([term.count for term in terms.values()])
+    loss = self._model.objective(batch, seed=seed, training=True, step=step)
+    return loss, tf.stack([term.count for term in loss.terms.values()])
 
   def _gradients(self, batch, draw, counts=None):
-    """Returns this replica's part of the gradients, and of what is said."""
+    """Returns this replica's part of the gradients, of what is logged, and of the statistics."""
     with tf.GradientTape() as tape:
-      terms, own = self._terms(batch, draw)
+      made, own = self._terms(batch, draw)
       with tape.stop_recording():
         counts = _sum_over_replicas(own) if counts is None else counts
-      counts = tf.unstack(counts, num=len(terms))
-      terms = {name: term._replace(count=n) for (name, term), n in zip(terms.items(), counts, strict=True)}
+      counts = tf.unstack(counts, num=len(made.terms))
+      terms = {name: term._replace(count=n) for (name, term), n in zip(made.terms.items(), counts, strict=True)}
       loss = types.loss(terms)
-    gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, self._variables)]
-    said = {name: tf.math.divide_no_nan(term.total, term.count) for name, term in terms.items()}
-    return gradients, {"loss": loss} | said
+    gradients = tape.gradient(loss, self._variables)
+    if missing := [path for path, gradient in zip(self._paths, gradients, strict=True) if gradient is None]:
+      raise ValueError(f"The objective does not depend on {missing[0]} ({len(missing)} trainable variables have no "
+                       "gradient); make it trainable=False, or use it.")
+    means = {name: tf.math.divide_no_nan(term.total, term.count) for name, term in terms.items()}
+    return [tf.convert_to_tensor(each) for each in gradients], {"loss": loss} | means, made.statistics
 
   def _descend(self, batch, draw):
-    gradients, said = _sum_over_replicas(self._gradients(batch, draw))
-    return said | self._move(gradients)
+    gradients, means, statistics = _sum_over_replicas(self._gradients(batch, draw))
+    return means | self._move(gradients, statistics)
 
-  def _move(self, gradients):
+  def _move(self, gradients, statistics):
     norm, rate = self._adam.apply(gradients)
+    if self._absorbs:
+      self._model.absorb(statistics)
     if self._ema:
       self._ema.update(self._adam.step)
     return {"gradient_norm": norm, "learning_rate": rate}
 
   def _add(self, batch, draw, counts):
-    gradients, said = self._gradients(batch, draw, counts)
+    gradients, means, statistics = self._gradients(batch, draw, counts)
     for total, gradient in zip(self._sums, gradients, strict=True):
       total.assign_add(gradient)
-    return _sum_over_replicas(said)
+    return _sum_over_replicas((means, statistics))
 
-  def _apply_sums(self):
-    said = self._move(_sum_over_replicas([tf.convert_to_tensor(total) for total in self._sums]))
+  def _apply_sums(self, statistics):
+    means = self._move(_sum_over_replicas([tf.convert_to_tensor(total) for total in self._sums]), statistics)
     for total in self._sums:
       total.assign(tf.zeros_like(total))
-    return said
+    return means
 
 
 def share(batch, count, replica):
