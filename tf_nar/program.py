@@ -33,9 +33,10 @@ def run(name, work, argv, also=()):
     text.as_utf8(stream)
   try:
     status = work()
-    sys.stdout.flush()
+    if sys.stdout:
+      sys.stdout.flush()
   except BrokenPipeError:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Else Python complains when it flushes at its end.
+    _forget_output()
     sys.exit(READER_GONE)
   except KeyboardInterrupt:
     print(f"{name}: interrupted.", file=sys.stderr)
@@ -44,6 +45,8 @@ def run(name, work, argv, also=()):
     print(f"{name}: {notice}", file=sys.stderr)
     sys.exit(preemption.EXIT)
   except (ValueError, OSError, ImportError, FloatingPointError, *also) as problem:
+    if isinstance(problem, OSError):
+      _forget_output()
     sys.exit(f"{name}: {_line(problem)}")
   except Exception as problem:
     if not _is_of_files(problem):
@@ -51,6 +54,15 @@ def run(name, work, argv, also=()):
     sys.exit(f"{name}: {problem.message.splitlines()[0]}")
   if status:
     sys.exit(status)
+
+
+def _forget_output():
+  """Drops what standard output did not take, else Python tries again at its end, and complains."""
+  try:
+    sys.stdout.flush()
+  except (OSError, AttributeError):  # None where it is closed.
+    if sys.stdout:
+      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _line(problem):
