@@ -124,7 +124,7 @@ def test_merges_leave_a_literal_mark_in_the_text():
 
 def test_which_vocabularies_take_words_in_parts(pieces):
   assert words("lo@@", "w").takes_parts and not words("low", "@@").takes_parts
-  assert not words("lo@@", "w", codes=CODES).takes_parts
+  assert not words("lo@@", "w", codes=CODES).takes_parts and not pieces.takes_parts
   assert words("low", "w").plain("lo@@ w") == "lo@@ w" and pieces.plain("lo@@ w") == "lo@@ w"
 
 
