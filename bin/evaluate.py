@@ -6,9 +6,10 @@
   python bin/evaluate.py --workdir=runs/nat --source=test.de --reference=test.en --speed_beside=runs/ar \\
       --beside_set=search.beam=5
 
-Prints a table and writes it, with configuration, commit and hashes of the files, to --output; the
-translations go beside it (report.hypotheses.txt). If the vocabulary is of tokenised text, source and
-reference must be so too, and BLEU is of that kind (tok:none); otherwise it is sacreBLEU's usual (tok:13a).
+Prints a table and writes it, with configuration, commit and hashes of the files, to --output; the translations
+go beside it (report.hypotheses.txt; not beside a device or a pipe). If the vocabulary is of tokenised text, source
+and reference must be so too, and BLEU is of that kind (tok:none); otherwise it is sacreBLEU's, by the tokeniser that
+data_prep/prepare.py noted for the target language (tok:13a where words have spaces between them).
 --speed_beside measures the time a sentence takes, alone and among 128, in turns with another run's search.
 bin/report.py makes a table and a plot of several reports.
 """
@@ -21,6 +22,7 @@ from absl import logging
 
 from tf_nar import program
 from tf_nar import runs
+from tf_nar.data import atomic
 from tf_nar.data import text
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import lines
@@ -46,6 +48,8 @@ def evaluate():
   """Measures the flags' test set and writes the report."""
   if BESIDE_SET.value and not SPEED_BESIDE.value:
     raise ValueError("--beside_set changes how the run of --speed_beside searches; name that run too.")
+  path = OUTPUT.value or os.path.join(WORKDIR.value, "report.json")
+  atomic.check_no_folder(path)
   texts = {"source": text.read(SOURCE.value), "reference": text.read(REFERENCE.value)}
   pairs = list(lines.paired(*texts.values()))
   sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
@@ -63,10 +67,10 @@ def evaluate():
                            tokens_per_batch=TOKENS.value, longest=longest)
   if beside:
     rows += speed(search, run, beside, sources)
-  path = OUTPUT.value or os.path.join(WORKDIR.value, "report.json")
-  with text.writing(f"{os.path.splitext(path)[0]}.hypotheses.txt") as write:
-    for hypothesis in hypotheses:
-      write(hypothesis)
+  if not atomic.is_special(path):  # Beside a device is no place for files.
+    with text.writing(f"{os.path.splitext(path)[0]}.hypotheses.txt") as write:
+      for hypothesis in hypotheses:
+        write(hypothesis)
   known = report.facts(run.experiment, WORKDIR.value, texts)
   report.write(path, rows, {**known, "rescored_with": RESCORE_WITH.value,
                              "speed_beside": SPEED_BESIDE.value})

@@ -51,10 +51,10 @@ def translate():
     raise ValueError("--trace shows the passes of the best candidate, without scores; leave out --nbest and --scores.")
   rescore = rescoring.by(runs.load(RESCORE_WITH.value), run, search) if RESCORE_WITH.value else None
   show = _tracer(run, search, rescore) if TRACE.value else _translator(run, search, rescore)
-  asks = not INPUT.value and sys.stdin.isatty()
+  asks = INPUT.value in {"", "-"} and text.is_terminal(sys.stdin)
   sources = lines.encode(
     text.read(INPUT.value, "> " if asks else ""), run.vocab, run.experiment.model.net.max_length)
-  shown = not OUTPUT.value and sys.stdout.isatty()
+  shown = OUTPUT.value in {"", "-"} and text.is_terminal(sys.stdout)
   with text.writing(OUTPUT.value) as write, progress.Progress("translate", quiet=asks or shown) as bar:
     for line in show(sources, 1 if asks else WINDOW.value, bar.advance):
       write(line)

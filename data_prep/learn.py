@@ -10,6 +10,7 @@ from absl import logging
 
 from tf_nar import types
 from tf_nar.data import language
+from tf_nar.data import text
 from tf_nar.data import vocab
 
 LONGEST = 4192  # Bytes of a line that SentencePiece learns from; it leaves out longer ones.
@@ -119,7 +120,7 @@ def _codes(words, operations):
   counts = io.StringIO("".join(f"{word} {count}\n" for word, count in sorted(words.items())))
   codes = io.StringIO()
   # learn_bpe reports to stderr: a bar on a terminal, noise in a log.
-  quiet = contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO())
+  quiet = contextlib.nullcontext() if text.is_terminal(sys.stderr) else contextlib.redirect_stderr(io.StringIO())
   with quiet:
     learn_bpe.learn_bpe(counts, codes, operations, is_dict=True)
   return codes.getvalue()

@@ -2,6 +2,8 @@
 import dataclasses
 import os
 import pathlib
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -189,6 +191,36 @@ def test_a_refused_training_leaves_no_folder(tmp_path, name, options, message):
   assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("name", ["ctc", "dag"])
+def test_a_canvas_without_room_is_refused_before_the_first_update(tmp_path, name):
+  pairs = [folders.records.Pair([5, types.EOS], [*range(6, 15), types.EOS])] * 9
+  folder = folders.make(tmp_path / "data", pairs)
+  small = config.override(experiment(name), "model.upsample=3")
+  with pytest.raises(ValueError, match=r"model.upsample=3 leaves no room for 100.0 % of .*; --set=model.upsample=5 has"):
+    fit.fit(small, folder, str(tmp_path / "run"))
+  assert not (tmp_path / "run").exists()
+
+
+def test_a_search_allows_what_the_text_has(tmp_path, began):
+  pairs = [folders.records.Pair([5, types.EOS], [5] * 25 + [types.EOS])] * 9  # 26 tokens are 3 times 2, and 20.
+  folder = folders.make(tmp_path / "data", pairs)
+  asked = config.override(experiment("ar", max_length=30), "model.net.max_length=30")
+  for name, overrides, ratio in (("learned", (), 3.0), ("told", ("search.length_ratio=1.5",), 1.5)):
+    fit.fit(config.override(asked, *overrides), folder, str(tmp_path / name))
+    assert runs.load(str(tmp_path / name)).experiment.search.length_ratio == ratio
+
+
+def test_a_folder_in_use_is_refused_untouched(data, tmp_path):
+  (tmp_path / "run").mkdir()
+  code = "import sys\nfrom tf_nar.data import lock\nwith lock.held(sys.argv[1]):\n  print(flush=True)\n  sys.stdin.read()"
+  other = subprocess.Popen([sys.executable, "-c", code, tmp_path / "run"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+  other.stdout.readline()
+  with pytest.raises(ValueError, match=f"^{tmp_path}/run is in use by another process; wait for its end, or choose"):
+    fit.fit(experiment("nat_em"), data, str(tmp_path / "run"))
+  assert os.listdir(tmp_path / "run") == []
+  other.communicate()
+
+
 class Echo:
   """Says the source, at half a nat a token."""
 
@@ -250,3 +282,19 @@ def test_validation_leaves_out_of_ncm_what_the_model_cannot_say(text_data, monke
   monkeypatch.setattr(
     Echo, "score", lambda self, src, tgt: tf.where(tgt[:, 5] == types.EOS, -float("inf"), echo(self, src, tgt)))
   assert validation(text_data)()[0]["ncm"] == pytest.approx(0.5)
+
+
+def test_a_measure_that_cannot_be_had_does_not_end_a_training(text_data, monkeypatch):
+  monkeypatch.setattr(Echo, "score", lambda self, src, tgt: tf.fill([tf.shape(tgt)[0]], -float("inf")))
+  numbers, _ = validation(text_data)()
+  assert numbers.keys() == {"bleu", "repeats"} and numbers["bleu"] == pytest.approx(100)
+
+
+def test_validation_joins_references_for_bleu_and_scores_them_cut(tmp_path):
+  vocab = vocab_lib.WordList([*types.SPECIALS, "w@@", "1", "2"])
+  folder = folders.make(tmp_path / "data", folders.random_pairs(3))
+  for name in (corpus.SOURCE, corpus.TARGET):
+    pathlib.Path(folder, name).write_text("w@@ 1 w@@ 2 w@@ 1 w@@ 2\n")
+  numbers, texts = fit.Validation(runs.Run(experiment("ar"), Echo(12), vocab, ""), folder)()
+  assert "| w1 w2 w1 w2 |" in texts["translations"].splitlines()[2]
+  np.testing.assert_allclose([numbers["bleu"], numbers["ncm"]], [100, 0.5])

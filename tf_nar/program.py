@@ -33,17 +33,13 @@ def run(name, work, argv, also=()):
     text.as_utf8(stream)
   try:
     status = work()
-    sys.stdout.flush()
-  except BrokenPipeError:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Else Python complains when it flushes at its end.
-    sys.exit(READER_GONE)
-  except KeyboardInterrupt:
-    print(f"{name}: interrupted.", file=sys.stderr)
-    sys.exit(INTERRUPTED)
-  except preemption.Preempted as notice:
-    print(f"{name}: {notice}", file=sys.stderr)
-    sys.exit(preemption.EXIT)
+    if sys.stdout:
+      sys.stdout.flush()
+  except (BrokenPipeError, KeyboardInterrupt, preemption.Preempted) as stop:
+    sys.exit(_stopped(name, stop))
   except (ValueError, OSError, ImportError, FloatingPointError, *also) as problem:
+    if isinstance(problem, OSError):
+      _forget_output()
     sys.exit(f"{name}: {_line(problem)}")
   except Exception as problem:
     if not _is_of_files(problem):
@@ -51,6 +47,25 @@ def run(name, work, argv, also=()):
     sys.exit(f"{name}: {problem.message.splitlines()[0]}")
   if status:
     sys.exit(status)
+
+
+def _stopped(name, stop):
+  """Says what stopped a program from outside, and returns its exit status."""
+  if isinstance(stop, BrokenPipeError):
+    _forget_output()
+    return READER_GONE
+  interrupted = isinstance(stop, KeyboardInterrupt)
+  print(f"{name}: {'interrupted.' if interrupted else stop}", file=sys.stderr)
+  return INTERRUPTED if interrupted else preemption.EXIT
+
+
+def _forget_output():
+  """Drops what standard output did not take, else Python tries again at its end, and complains."""
+  try:
+    sys.stdout.flush()
+  except (OSError, AttributeError):  # None where it is closed.
+    if sys.stdout:
+      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _line(problem):

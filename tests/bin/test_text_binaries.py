@@ -9,6 +9,7 @@ from absl import app
 
 import tf_nar
 from tf_nar import config
+from tf_nar import family
 from tf_nar import types
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.evaluate import testset
@@ -19,6 +20,8 @@ VOCAB = vocab_lib.WordList([*types.SPECIALS, *"abcdefgh"])
 
 class Backwards:
   """Says the source backwards, then, each a nat worse, the source itself and the same some letters further on."""
+
+  traits = family.Traits(lambda *_: family.Operations(0, 0))
 
   def translate(self, src, search, rescore=None):
     words = tf.reduce_sum(tf.cast(src > types.EOS, tf.int32), 1)
@@ -105,6 +108,7 @@ def test_translate_with_a_trace(call, text, monkeypatch, capsys):
     return self.translate(src, search), types.Trace(steps(masks, half), steps(src, src))
 
   monkeypatch.setattr(Backwards, "trace", trace, raising=False)
+  monkeypatch.setattr(Backwards, "traits", Backwards.traits._replace(offers=frozenset({"trace"})))
   call("translate", "--input", text("in", "a b\n\nc\n"), "--trace")
   assert capsys.readouterr().out.splitlines() == [
     "0 ||| 1 ||| <mask> <mask> <mask> ||| a b <eos>", "0 ||| 2 ||| a b <mask> ||| a b <eos>",

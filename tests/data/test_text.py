@@ -96,7 +96,7 @@ def test_what_is_read_several_times_is_kept(tmp_path, write):
   fed(fifo, b"a\nb\n")
   with text.kept(fifo, plain) as paths:
     assert [[*text.read(path), *text.read(path)] for path in paths] == [["a", "b", "a", "b"], ["c", "c"]]
-    assert paths[1] == plain and os.path.basename(paths[0]) == "0-fifo"
+    assert paths[1] == plain and os.path.basename(paths[0]) == "fifo"
   assert not os.path.exists(paths[0])
 
 

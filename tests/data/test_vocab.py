@@ -106,6 +106,84 @@ def test_read_counts_refuses(line, tmp_path):
     vocab_lib.read_counts(str(path))
 
 
+def test_a_part_is_joined_and_the_mark_alone_is_a_word():
+  assert vocab_lib.join(["lo@@", "w", "@@", "a@@b", "c@@"]) == "low @@ a@@b c"
+  assert vocab_lib.join([]) == "" and vocab_lib.join(["@@"]) == "@@" and vocab_lib.join(["@@@@", "a"]) == "@@a"
+  vocab = words("@@", "lo@@", "w", "a")
+  for line in ("a @@ w", "@@", "@@ @@", "low @@ low"):
+    parts = line.replace("low", "lo@@ w")
+    assert vocab.decode(vocab.encode(parts)) == line == vocab.plain(parts)
+
+
+def test_merges_leave_a_literal_mark_in_the_text():
+  vocab = learn.merges(["a @@ low house"] * 9 + ["x@@ @@y"] * 9, 30)
+  assert vocab.encode("@@") and vocab.decode(vocab.encode("a @@ low @@ house")) == "a @@ low @@ house"
+  assert vocab.decode(vocab.encode("@@y a")) == "@@y a"
+  assert vocab.plain("a @@ lo@@ w") == "a @@ lo@@ w"  # Its text is in whole words: nothing is joined.
+
+
+def test_which_vocabularies_take_words_in_parts(pieces):
+  assert words("lo@@", "w").takes_parts and not words("low", "@@").takes_parts
+  assert not words("lo@@", "w", codes=CODES).takes_parts and not pieces.takes_parts
+  assert words("low", "w").plain("lo@@ w") == "lo@@ w" and pieces.plain("lo@@ w") == "lo@@ w"
+
+
+def test_what_stands_within_a_word(pieces):
+  assert words("low", "lo@@", "@@").within_words() == [False] * 5 + [False, True, False]
+  within = dict(zip(pieces.spell(range(len(pieces))), pieces.within_words(), strict=True))
+  assert within["e"] and not within["\u2581"] and not [each for each in within if each[0] == "\u2581" and within[each]]
+
+
+def test_how_the_target_is_measured_is_kept(tmp_path, pieces):
+  for vocab in (vocab_lib.Pieces(learn.pieces(TEXT, 24)._model, "zh"), words("a")):
+    vocab.save(str(tmp_path / vocab.tokenization))
+    again = vocab_lib.load(str(tmp_path / vocab.tokenization))
+    assert (again.bleu_tokenize, again.sha256) == (vocab.bleu_tokenize, vocab.sha256)
+  assert [words("a").bleu_tokenize, pieces.bleu_tokenize] == ["none", "13a"]
+  for folder, value in (("sentencepiece", "13a"), ("words", "none")):
+    (tmp_path / folder / "target.json").unlink()  # As older versions wrote it.
+    assert vocab_lib.load(str(tmp_path / folder)).bleu_tokenize == value
+
+
+def test_a_byte_order_mark_is_no_token(tmp_path):
+  words("lo@@", "w", codes=CODES).save(str(tmp_path))
+  sha256 = vocab_lib.load(str(tmp_path)).sha256
+  for name in ("vocab.txt", "bpe.codes"):
+    path = tmp_path / name
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+  marked = vocab_lib.load(str(tmp_path))
+  assert marked.tokens[0] == "<pad>" and marked.sha256 == sha256
+  path = tmp_path / "counts"
+  path.write_bytes("\ufeffthe 9\r\nHaus 8\r\n".encode())
+  assert vocab_lib.read_counts(str(path)).tokens[4:] == ["the", "Haus"]
+
+
+def test_another_encoding_is_refused_by_name(tmp_path):
+  words("schön", codes=CODES).save(str(tmp_path))
+  (tmp_path / "vocab.txt").write_text("".join(f"{token}\n" for token in [*types.SPECIALS, "schön"]), "latin-1")
+  with pytest.raises(ValueError, match=r"vocab.txt is not UTF-8 \(byte 35\); restore it, or convert it with iconv"):
+    vocab_lib.load(str(tmp_path))
+  (tmp_path / "counts").write_text("a 9\nschön 7\n", "latin-1")
+  with pytest.raises(ValueError, match=r"counts, line 2: not UTF-8 \(byte 4 is 0xf6\); convert it first"):
+    vocab_lib.read_counts(str(tmp_path / "counts"))
+
+
+def test_normalization_that_changes_a_line_is_seen():
+  lines = [*TEXT, "Ｆull！ 10² …"] * 2
+  loses = learn.pieces(lines, 33, character_coverage=1.0)
+  keeps = learn.pieces(lines, 33, character_coverage=1.0, normalization="identity")
+  assert loses.changes("10²") and loses.decode(loses.encode("10²")) == "102"
+  assert not keeps.changes("Ｆull！ 10² …") and keeps.decode(keeps.encode("Ｆull！ 10² …")) == "Ｆull！ 10² …"
+  assert not any(vocab.changes("  a  low house ") for vocab in (loses, keeps, words("a")))  # White space is none.
+
+
+def test_bytes_in_place_of_the_unknown():
+  vocab = learn.pieces(TEXT, 280, byte_fallback=True)
+  assert vocab.decode(vocab.encode("a Łódź ☃ house")) == "a Łódź ☃ house"
+  assert types.UNK not in vocab.encode("日本 \U0001f600 \0")
+  assert vocab.has_mask and len(vocab) == 280
+
+
 def test_refusals(tmp_path):
   with pytest.raises(ValueError, match="must begin with <pad> <eos> <unk> <bos> <mask>, one a.* 'the a'"):
     vocab_lib.WordList(["the", "a"])

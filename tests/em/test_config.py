@@ -48,7 +48,7 @@ def test_settings_are_overridden_by_name():
     (dict(data="toy"), "data is a toy.Config, or None"),
     (dict(student=config_lib.Experiment("nat_fertility", nat_fertility.Config(), nat_fertility.Search())),
      "The student learns from alignments, .* take another family than nat_fertility, or set student.model.copy=unif"),
-    (dict(teacher=STUDENT), "must search with a beam; nat_em has no search.beam"),
+    (dict(teacher=STUDENT), "must search with a beam; nat_em has none"),
     (dict(teacher=dataclasses.replace(TEACHER, model=ar.Config(transformer.Config(max_length=64)))),
      "set teacher.model.net.max_length=256"),
 ])

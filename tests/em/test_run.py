@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.conformance import families
+from tests.data import folders
 from tests.em import minuscule
 from tf_nar import config
 from tf_nar.data import corpus
@@ -98,8 +100,43 @@ def test_goes_on_with_what_an_older_version_began(tmp_path):
 
 
 def test_refuses_no_data(tmp_path):
+  nothing = dataclasses.replace(minuscule.get_config(), data=None)
   with pytest.raises(ValueError, match="give --data_dir"):
-    run.run(dataclasses.replace(minuscule.get_config(), data=None), "", str(tmp_path))
+    run.run(nothing, "", str(tmp_path / "run"))
+  with pytest.raises(FileNotFoundError, match=f"No manifest.json in {tmp_path}: it is no whole data folder"):
+    run.run(nothing, str(tmp_path), str(tmp_path / "run"))
+  assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name, pairs, shards, changed", [
+  ("text", folders.random_pairs(20, seed=1), 3, "data_text"),
+  ("shards", folders.random_pairs(20), 2, "data_shards"),
+  ("size", folders.random_pairs(21), 3, "data_pairs and data_text"),
+])
+def test_refuses_another_text(tmp_path, name, pairs, shards, changed):
+  quiet, config = dict(tell=lambda text: None), dataclasses.replace(minuscule.get_config(), data=None)
+  data, workdir = folders.make(tmp_path / "data", folders.random_pairs(20)), str(tmp_path / "run")
+  run.run(config, data, workdir, stages=Stages(3, 2, 1), **quiet)
+  before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+  shutil.rmtree(data)
+  folders.make(data, pairs, shards)
+  with pytest.raises(ValueError, match=f"^{workdir} was begun with another {changed}; choose another --workdir, or"):
+    run.run(config, data, workdir, stages=Stages(), **quiet)
+  assert {path: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()} == before
+  shutil.rmtree(data)
+  folders.make(data, folders.random_pairs(20))  # The first again.
+  assert len(run.run(config, data, workdir, stages=Stages(), **quiet)) == 3
+
+
+def test_two_at_once_are_refused(tmp_path):
+  config = dataclasses.replace(minuscule.get_config(), rounds=1)
+  code = "import sys, time\nfrom tf_nar.data import lock\nwith lock.held(sys.argv[1]):\n  print(flush=True)\n  sys.stdin.read()"
+  other = subprocess.Popen([sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+  other.stdout.readline()
+  with pytest.raises(ValueError, match=f"^{tmp_path} is in use by another process"):
+    run.run(config, "", str(tmp_path))
+  assert os.listdir(tmp_path) == []
+  other.communicate()
 
 
 def command(workdir):

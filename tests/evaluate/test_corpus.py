@@ -178,10 +178,11 @@ def test_translate_refuses(arguments, message):
 
 
 def test_length_candidates_share_the_places_of_a_batch():
-  assert corpus.places(SimpleNamespace(lengths=9), 8_192) == 910
-  assert corpus.places(SimpleNamespace(samples=10), 8_192) == 819
-  assert corpus.places(SimpleNamespace(beam=5), 8_192) == 8_192
-  assert corpus.places(SimpleNamespace(lengths=9), 4) == 1
+  kind = lambda side_by_side: SimpleNamespace(traits=SimpleNamespace(side_by_side=side_by_side))
+  nine = SimpleNamespace(candidates=9)
+  assert corpus.positions(kind(True), nine, 8_192) == 910
+  assert corpus.positions(kind(False), nine, 8_192) == 8_192
+  assert corpus.positions(kind(True), nine, 4) == 1
 
 
 def test_neighbours_are_of_about_one_length():
@@ -189,3 +190,14 @@ def test_neighbours_are_of_about_one_length():
   short, long = corpus.neighbours(sources, 2, longest=11)
   assert short.shape == (2, 8) and (short > 0).sum(1).tolist() == [2, 3]
   assert long.shape == (2, 11) and (long > 0).sum(1).tolist() == [4, 10]
+
+
+@pytest.mark.parametrize("most, longest, cut", [(99, None, 0), (3, None, 2), (99, 4, 1)])
+def test_translations_as_long_as_allowed_are_counted(monkeypatch, most, longest, cut):
+  warnings = []
+  monkeypatch.setattr(corpus.logging, "warning", lambda text, *values: warnings.append(text % values))
+  sources = [[5, EOS], [5, 6, EOS], [EOS], [5, 6, 7, EOS]]
+  limit = lambda lengths: np.full(len(lengths), most)
+  corpus.translate(Doubler(), sources, tokens_per_batch=99, longest=longest, limit=limit)
+  assert warnings == ([f"{cut} of 3 translations are as long as the search allows and may be cut off; raise "
+                       "search.length_ratio or search.extra_length."] if cut else [])

@@ -11,7 +11,8 @@ TWO = ctc.Search(beam=4, candidates=2)
 
 def run(name, words="v1", places=16):
   net = SimpleNamespace(max_length=places)
-  return SimpleNamespace(workdir=name, vocab=SimpleNamespace(sha256=words), model=SimpleNamespace(score=name),
+  model = SimpleNamespace(score=name, traits=SimpleNamespace(offers=set()))
+  return SimpleNamespace(workdir=name, model=model, vocab=SimpleNamespace(sha256=words),
                          experiment=SimpleNamespace(model=SimpleNamespace(net=net)))
 
 
@@ -21,6 +22,7 @@ def test_the_teacher_scores_its_way_if_it_has_one():
   src, tgt = tf.constant([[1], [2]]), tf.constant([[[3], [4]], [[5], [6]]])
   assert rescoring.by(teacher, run("nat"), TWO)(src, tgt).numpy().tolist() == [[13, 14], [25, 26]]
   teacher.model.score_candidates = "its own"
+  teacher.model.traits.offers.add("score_candidates")
   assert rescoring.by(teacher, run("nat"), TWO) == "its own"
 
 

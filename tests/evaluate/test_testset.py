@@ -44,6 +44,27 @@ def test_raw_text_is_measured_under_another_name():
   assert "bleu_tokenized" not in found
 
 
+CUT = vocab_lib.WordList([*types.SPECIALS, *"abcdefgh", "a@@", "@@"])
+
+
+@pytest.mark.parametrize("references, length, named", [
+  (["a@@ b c d e", "f g h a@@ b", "", "c @@ e f"], 17 / 14, "model tokens"),
+  (["ab c d e", "f g h ab", "", "c @@ e f"], 14 / 12, "words"),
+])
+def test_references_in_parts_or_in_whole_words(references, length, named):
+  sources = ["a@@ b c d e", "f g h a@@ b", "", "c @@ e f"]
+  hypotheses, rows = testset.measure(stutter, CUT, sources, references, tokens_per_batch=64, longest=9)
+  found = {row.name: row for row in rows}
+  assert hypotheses == ["aab c d e", "f f g h ab", "", "c c @@ e f"]
+  whole = ["ab c d e", "f g h ab", "", "c @@ e f"]
+  expected = sacrebleu.corpus_bleu(hypotheses, [whole], tokenize="none", force=True).score
+  assert found["bleu_tokenized"].value == expected > 0
+  assert found["length_ratio"].value == pytest.approx(length) and found["length_ratio"].signature.startswith(named)
+  surprise = list(testset.surprise(lambda src, tgt: tf.fill([len(tgt)], -2.0), CUT, sources, references,
+                                   tokens_per_batch=64, longest=9))
+  assert [row.name for row in surprise] == (["ncm"] if named == "model tokens" else [])
+
+
 def test_measure_refuses_other_counts():
   with pytest.raises(ValueError, match="as many sources as references; got 1 and 4"):
     testset.measure(stutter, VOCAB, ["a"], REFERENCES, tokens_per_batch=8, longest=9)

@@ -23,6 +23,7 @@ def words(*tokens, codes=None):
 VOCABULARIES = {
   "words": lambda: words("a", "the", "house", "low\u00a0house", "☃", "</w>"),
   "no mask": lambda: vocab_lib.WordList([*types.SPECIALS[:4], "the", "house", "a"]),
+  "words in parts": lambda: words("@@", "a@@", "@@a", "a@@b", "@@@@", "the", "é@@"),
   "bpe": lambda: learn.merges(iter(LINES), 30),
   "bpe, rare units cut": lambda: learn.merges(iter(LINES), 30, threshold=30, minimum=25),
   "sentencepiece": lambda: learn.pieces(LINES, 24, character_coverage=1.0),
@@ -61,6 +62,16 @@ def test_decode_equals_the_vocabulary(vocab):
   rows = [[draw.randrange(len(vocab)) for _ in range(draw.randrange(9))] for _ in range(200)]
   rows += [[], [types.EOS], [5, 6, types.EOS, 5], [types.PAD, types.BOS, 5, types.MASK, types.UNK, 6]]
   assert decode(text.build(vocab), rows) == [vocab.decode(row) for row in rows]
+
+
+def test_a_literal_mark_is_decoded_as_a_word():
+  vocab = VOCABULARIES["words in parts"]()
+  first = len(types.SPECIALS)
+  mark, part, behind, inside, four, the, accent = range(first, first + 7)
+  rows = {(mark,): "@@", (the, mark, the): "the @@ the", (part, the): "athe", (part, mark): "a@@", (part,): "a",
+          (mark, part, the): "@@ athe", (behind, inside, the): "@@a a@@b the", (four, the): "@@the",
+          (the, accent, types.EOS, the): "the é", (types.UNK, mark): "<unk> @@", (): ""}
+  assert decode(text.build(vocab), list(map(list, rows))) == list(rows.values())
 
 
 @pytest.mark.parametrize("threshold", [0, 40])

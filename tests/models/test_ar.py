@@ -78,7 +78,7 @@ def test_wide_beam_finds_every_sentence_in_order(model):
   scores = score(model, SRC, ended, 3)
   best = np.argsort(-scores)
   # Three source tokens, so a limit of three target tokens. Nine alive ones have 36 extensions, twice the beam.
-  found = model.translate(SRC, ar.Search(beam=18, candidates=len(ended), alpha=0.0, extra_length=0))
+  found = model.translate(SRC, ar.Search(beam=18, candidates=len(ended), alpha=0.0, extra_length=0, unknown=True))
   said = [words[words != types.PAD].tolist() for words in found.tokens[0].numpy()]
   assert said == [ended[i] for i in best]
   np.testing.assert_allclose(found.score[0], scores[best], rtol=1e-4)
@@ -100,6 +100,35 @@ def test_limit_is_the_source_and_what_is_extra(model):
   found = model.translate(src, ar.Search(beam=1, extra_length=1))
   model.embed.bias.assign(held)
   assert np.count_nonzero(found.tokens[:, 0], 1).tolist() == [3, 4, 0]
+
+
+@pytest.mark.parametrize("ratio, most", [(0.0, [3, 4]), (1.0, [3, 4]), (1.5, [4, 5]), (1.2, [4, 5]), (0.5, [2, 3])])
+def test_limit_is_a_multiple_of_the_source_rounded_up(model, ratio, most):
+  src = families.padded([[4], [4, 5]], 4)  # Of 2 and 3 tokens, EOS counted.
+  held = model.embed.bias.numpy()
+  forbid(model, types.EOS, bias=NEVER / 2)
+  found = model.translate(src, ar.Search(beam=1, extra_length=1, length_ratio=ratio))
+  model.embed.bias.assign(held)
+  assert np.count_nonzero(found.tokens[:, 0], 1).tolist() == most
+
+
+def test_limits_are_within_the_places_and_no_less_than_nothing(model):
+  src = families.padded([[4], [4, 5]], 4)
+  held, places = model.embed.bias.numpy(), model.config.net.max_length
+  forbid(model, types.EOS, bias=NEVER / 2)
+  found = model.translate(src, ar.Search(beam=1, length_ratio=50.0))
+  model.embed.bias.assign(held)
+  assert np.count_nonzero(found.tokens[:, 0], 1).tolist() == [places, places]
+  with pytest.raises(ValueError, match="search.length_ratio"):
+    ar.Search(length_ratio=-1.0)
+
+
+def test_the_unknown_word_is_said_only_if_asked_for(model):
+  held = model.embed.bias.numpy()
+  forbid(model, types.UNK, bias=50.0)
+  said = [model.translate(SRC, ar.Search(beam=2, unknown=unknown)).tokens.numpy() for unknown in (False, True)]
+  model.embed.bias.assign(held)
+  assert types.UNK not in said[0] and types.UNK in said[1]
 
 
 def test_start_from_bos_changes_the_search_alone(model):

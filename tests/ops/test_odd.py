@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_nar.decode import argmax
 from tf_nar.ops import odd
+from tf_nar.ops import words
 
 
 def problems(count, places, vocab, seed):
@@ -120,3 +121,37 @@ def test_a_rule_that_nothing_can_keep_is_broken_as_seldom_as_possible():
 def test_refuses_to_reward_repeats():
   with pytest.raises(ValueError, match=r"odd needs penalty >= 0, got -1"):
     odd.odd(problems(1, 2, 3, seed=0), tf.constant([2]), penalty=-1)
+
+
+def exempt(logits, lengths, free, **options):
+  """`odd.among` where the words of `free`, bool [V], may be said twice in a row."""
+  word, log_prob = words.best(logits, odd.KEPT)
+  return odd.among(word, log_prob, lengths, free=tf.gather(free, word), **options)
+
+
+@pytest.mark.parametrize("places, vocab", [(5, 5), (4, 7), (6, 3)])
+@pytest.mark.parametrize("penalty", [1e9, 0.7])
+def test_nothing_is_better_where_some_words_may_be_repeated(places, vocab, penalty):
+  logits, free = problems(400, places, vocab, seed=places), np.arange(vocab) % 2 == 1
+  tokens, score = tf.function(exempt)(logits, tf.fill([400], places), free, penalty=penalty)
+  log_prob, tokens = log_softmax(logits), tokens.numpy()
+  every = np.array(list(itertools.product(range(vocab), repeat=places)))  # [V**T, T]
+  total = sum(log_prob[:, place, every[:, place]] for place in range(places))
+  dear = lambda rows: np.sum((rows[..., 1:] == rows[..., :-1]) & ~free[rows[..., 1:]], -1)
+  assert_near(score - penalty * dear(tokens), np.max(total - penalty * dear(every), -1))
+  assert_near(score, said(log_prob, tokens))
+  assert repeats(tokens).any() and (penalty < 1 or not dear(tokens).any())
+
+
+def test_words_that_may_all_be_repeated_are_the_best_of_each_place():
+  logits, lengths = problems(20, 6, 5, seed=8), tf.range(20) % 7
+  for ours, theirs in zip(exempt(logits, lengths, np.ones(5, bool)), argmax.argmax(logits, lengths), strict=True):
+    assert_near(ours, theirs)
+
+
+def test_only_the_exempt_are_repeated():
+  p = np.tile([[0.6, 0.3, 0.06, 0.04]], [4, 1])  # Word 0 at every place.
+  logits, lengths = tf.math.log(p)[None], tf.constant([4])
+  assert exempt(logits, lengths, np.array([True, False, False, False]))[0].numpy().tolist() == [[0, 0, 0, 0]]
+  once = exempt(logits, lengths, np.array([False, True, True, True]))[0].numpy()[0]
+  assert not np.any((once[1:] == 0) & (once[:-1] == 0)) and (once == 0).sum() == 2

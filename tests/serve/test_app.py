@@ -62,6 +62,13 @@ def test_the_others(service):
   assert service.ask("/score", source="a", target="xx").json() == {"scores": [-2.0]}
 
 
+def test_a_blank_sentence_is_a_sentence(service):
+  said = service.ask("/translate", text=["a", "", " \u00a0 "]).json()["translations"]
+  assert [each["translation"] for each in said] == ["A", "", " \u00a0 "]
+  assert service.ask("/translate", text="").json() == {"translations": [{"translation": "", "score": 0.0}]}
+  assert service.ask("/score", source=["a", ""], target=["", "b"]).json() == {"scores": [0.0, -1.0]}
+
+
 def text(value):
   return json.dumps({"text": value}).encode()
 
@@ -208,7 +215,7 @@ def until(true):
 def test_metrics():
   with Service(max_batch=4) as service:
     service.ask("/translate", text=["a", "b", "c"])
-    service.ask("/translate", text="")
+    service.ask("/translate", text="\n")
     service.ask("/x")
     service.ask("/y")
     lines = service.client.get("/metrics").text.splitlines()

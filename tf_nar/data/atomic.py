@@ -4,12 +4,16 @@ All temporary names of the house are made here. Each is new, so nobody's file is
 which process made it, so that what a killed process left is known and taken away.
 """
 import contextlib
+import errno
 import os
 import re
 import secrets
 import shutil
 import socket
 import stat
+
+_NO_ROOM = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
+_STREAMS = "/dev/fd/", "/dev/std", "/proc/"  # What leads to what a process has open, which the shell may have made.
 
 
 def is_remote(path):
@@ -40,14 +44,15 @@ def renamed(path):
     ValueError: for a folder.
     OSError: where it cannot be written; then nothing is left.
   """
+  check_no_folder(path)
   if is_remote(path):
     temporary, files = _temporary(path), _remote()
     yield temporary
     files.rename(temporary, path, overwrite=True)
     return
-  _check_no_folder(path)
   path = os.path.realpath(path)
   os.makedirs(os.path.dirname(path), exist_ok=True)
+  _remove_abandoned(path)
   temporary = _temporary(path)
   try:
     yield temporary
@@ -65,13 +70,24 @@ def replacing(path):
 
   A device or a FIFO is no file that could be replaced, and is written into. Raises as `renamed`.
   """
-  if not is_remote(path) and _is_special(path):
-    with open(path, "wb") as file:
+  if is_remote(path):
+    with renamed(path) as temporary, _remote().GFile(temporary, "wb") as file:
       yield file
     return
-  with renamed(path) as temporary:
-    with _remote().GFile(temporary, "wb") if is_remote(path) else open(temporary, "wb") as file:
+  with _named(path), contextlib.nullcontext(path) if is_special(path) else renamed(path) as target:
+    with open(target, "wb") as file:
       yield file
+
+
+@contextlib.contextmanager
+def _named(path):
+  """Names the file that could not be written, which the operating system leaves out where a disk is full."""
+  try:
+    yield
+  except OSError as error:
+    if error.errno in _NO_ROOM and error.filename is None:
+      error.filename = path
+    raise
 
 
 def write(path, data):
@@ -140,6 +156,25 @@ def check_free(out):
     raise FileExistsError(f"{out} is there already and no empty folder; remove it, or choose another --out.")
 
 
+def check_no_folder(path):
+  """Refuses a folder where a file is to be written.
+
+  Raises:
+    ValueError: if `path` is a folder, or is meant as one by a last slash.
+  """
+  if path.endswith("/") or not is_remote(path) and os.path.isdir(path):
+    raise ValueError(f"{path} is a folder; give the name of a file to write.")
+
+
+def is_special(path):
+  """Whether something is there that is no file and no folder, as a device; or what leads to an open file."""
+  try:
+    mode = os.stat(path).st_mode
+  except OSError:
+    return False
+  return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode) or os.path.abspath(path).startswith(_STREAMS)
+
+
 def exists(path):
   """Whether a file or folder is there, local or gs://."""
   return _remote().exists(path) if is_remote(path) else os.path.exists(path)
@@ -150,31 +185,22 @@ def open_read(path):
   return _remote().GFile(path, "rb") if is_remote(path) else open(path, "rb")
 
 
-def _check_no_folder(path):
-  if os.path.isdir(path):
-    raise ValueError(f"{path} is a folder; give the name of a file to write.")
-
-
-def _is_special(path):
-  """Whether something is there that is no file and no folder; what /dev/stdout leads to is the shell's to replace."""
-  try:
-    mode = os.stat(path).st_mode
-  except OSError:
-    return False
-  return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode) or os.path.abspath(path).startswith(("/dev/", "/proc/"))
-
-
 def _temporary(path):
   return f"{path}.{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
 
 
 def _remove_abandoned(out):
-  """Removes the temporary folders of `out` whose process, of this machine, is no more."""
+  """Removes the temporary files and folders of `out` whose process, of this machine, is no more."""
   above, name = os.path.split(out)
   mine = re.compile(re.escape(f"{name}.{socket.gethostname()}-") + r"(\d+)-[0-9a-f]{8}\.tmp")
   for other in os.listdir(above) if os.path.isdir(above) else ():
     if (match := mine.fullmatch(other)) and not _lives(int(match[1])):
-      shutil.rmtree(os.path.join(above, other), ignore_errors=True)
+      path = os.path.join(above, other)
+      if os.path.isdir(path):
+        shutil.rmtree(path, ignore_errors=True)
+      else:
+        with contextlib.suppress(OSError):
+          os.remove(path)
 
 
 def _lives(process):

@@ -45,7 +45,7 @@ class Lines:
       FileNotFoundError: for a file that is not there, or a folder.
     """
     self._path, self._prompt, self._warn = "" if path == "-" else path, prompt, warn
-    self.name = self._path or STANDARD_INPUT
+    self.name = os.fsencode(self._path).decode("utf-8", "backslashreplace") or STANDARD_INPUT
     if self._path:
       atomic.check_readable(self._path)
     self.count = self.mended = 0
@@ -63,7 +63,7 @@ class Lines:
     """Yields the lines.
 
     Raises:
-      ValueError: for a line that is not UTF-8, by its number, or an archive that is broken.
+      ValueError: for a line that is not UTF-8, by its number, an archive that is broken, or a closed standard input.
     """
     with _opened(self._path) as file:
       for raw in _whole(self._asked(file), self.name):
@@ -123,7 +123,7 @@ def _opened(path):
   """Gives a binary stream of lines; only what cannot be sought is asked of the source, so a pipe will do."""
   with contextlib.ExitStack() as stack:
     if not path:
-      file = sys.stdin.buffer
+      file = _standard_input()
     elif atomic.is_remote(path):
       file = io.BufferedReader(_Remote(path), _BLOCK)
     else:
@@ -132,6 +132,12 @@ def _opened(path):
     if path.endswith(".gz") and not packed:
       raise ValueError(f"{path} is no gzip archive, though its name says so; unpack or rename it.")
     yield io.BufferedReader(gzip.GzipFile(fileobj=file), _BLOCK) if packed else file
+
+
+def _standard_input():
+  if sys.stdin is None:
+    raise ValueError("Standard input is closed; give the name of a file.")
+  return sys.stdin.buffer
 
 
 class _Remote(io.RawIOBase):
@@ -152,20 +158,25 @@ class _Remote(io.RawIOBase):
 
 @contextlib.contextmanager
 def kept(*paths):
-  """Gives paths that can be read several times: of what is no regular file, as a pipe, that of a copy."""
+  """Gives paths that can be read several times: of what is no regular file, as a pipe or "-", that of a copy."""
   with tempfile.TemporaryDirectory() as folder:
-    yield [_copy(path, folder, number) if _is_once(path) else path for number, path in enumerate(paths)]
+    yield [_copy(path, os.path.join(folder, str(number))) if _is_once(path) else path
+           for number, path in enumerate(paths)]
 
 
 def _is_once(path):
+  if path == "-":
+    return True
   return not atomic.is_remote(path) and os.path.exists(path) and not os.path.isdir(path) and not os.path.isfile(path)
 
 
-def _copy(path, folder, number):
-  copy = os.path.join(folder, f"{number}-{os.path.basename(path)}")
-  with open(path, "rb") as source, open(copy, "wb") as target:
-    while block := source.read(_BLOCK):
-      target.write(block)
+def _copy(path, folder):
+  os.mkdir(folder)
+  copy = os.path.join(folder, "standard_input" if path == "-" else os.path.basename(path))
+  with contextlib.nullcontext(_standard_input()) if path == "-" else open(path, "rb") as source:
+    with open(copy, "wb") as target:
+      while block := source.read(_BLOCK):
+        target.write(block)
   return copy
 
 
@@ -177,14 +188,21 @@ def writing(path=""):
   or a FIFO is written into, and a link is followed.
 
   Raises:
-    ValueError: for a folder.
+    ValueError: for a folder, or a standard output that is closed.
   """
   if path in {"", "-"}:
+    if sys.stdout is None:
+      raise ValueError("Standard output is closed; give the name of a file to write.")
     as_utf8(sys.stdout)
     yield lambda line: print(line, flush=True)
     return
   with atomic.replacing(path) as file:
     yield lambda line: file.write(f"{line}\n".encode())
+
+
+def is_terminal(stream):
+  """Whether a stream of this process, None where it is closed, is a terminal."""
+  return stream is not None and stream.isatty()
 
 
 def as_utf8(stream):

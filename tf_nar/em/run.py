@@ -37,6 +37,7 @@ def run(alternation, data_dir, workdir, *, tell=print, stages=None):
   Raises:
     ValueError: if there is no data, or the workdir has another configuration.
   """
+  _check_data(alternation, data_dir)  # What is refused leaves no folder.
   tf.io.gfile.makedirs(workdir)
   with lock.held(workdir):
     data_dir, alternation = _data(alternation, data_dir, workdir)
@@ -69,13 +70,19 @@ def _run(alternation, data_dir, workdir, tell, stages):
   return rows
 
 
+def _check_data(alternation, data_dir):
+  """Refuses a folder that is none of data, and none where there is no toy pair instead."""
+  if data_dir:
+    data_corpus.read(data_dir)
+  elif alternation.data is None:
+    raise ValueError("This configuration has no data of its own; give --data_dir, a folder that "
+                     "data_prep/prepare.py made.")
+
+
 def _data(alternation, data_dir, workdir):
   """Returns the data folder, made if it is the toy's, and the alternation that goes with it."""
   if data_dir:
     return data_dir, dataclasses.replace(alternation, data=None)
-  if alternation.data is None:
-    raise ValueError("This configuration has no data of its own; give --data_dir, a folder that "
-                     "data_prep/prepare.py made.")
   data_dir = os.path.join(workdir, "data")
   if not tf.io.gfile.exists(os.path.join(data_dir, data_corpus.MANIFEST)):
     toy.write(data_dir, alternation.data)

@@ -5,6 +5,8 @@ import time
 import tqdm
 from absl import logging
 
+from tf_nar.data import text
+
 
 class Progress:
   """Counts what is done; a context manager, so that the bar closes with the job.
@@ -27,7 +29,7 @@ class Progress:
     self._done, self._start = 0, clock()
     self._said = self._start
     self._quiet = quiet
-    shown = stream.isatty() and not quiet
+    shown = text.is_terminal(stream) and not quiet
     self._bar = tqdm.tqdm(total=total, desc=what, unit=f" {unit}", file=stream) if shown else None
 
   def advance(self, count):

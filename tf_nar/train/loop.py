@@ -39,9 +39,7 @@ def run(model, experiment, batches, workdir, *, validate, profile_steps=()):
     preemption.Preempted: told to stop, after saving.
   """
   train, chief, best_by = experiment.train, strategy.is_chief(), model.traits.best_by
-  if "initialise" in model.traits.offers and not checkpoint.begun(workdir):
-    *_, first = next(iter(batches(pipeline.Position())))
-    model.initialise(first, seed=[train.seed, INITIALISE])
+  _initialise(model, train, batches, workdir)
   adam = optimizer.Adam.of(train.optimizer, model, train.steps)
   averages = ema.Ema(train.ema, model.trainable_variables) if train.ema else None
   saved = checkpoint.Checkpoints(model, adam, workdir, ema=averages, writes=chief)
@@ -80,6 +78,13 @@ def run(model, experiment, batches, workdir, *, validate, profile_steps=()):
       if told and step < train.steps:
         raise preemption.Preempted(f"Told to stop: saved after step {step}. The same command goes on.")
     return saved.mean(_averaged(monitor.rows, train, saved.steps(), best_by))
+
+
+def _initialise(model, train, batches, workdir):
+  """Lets a family that asks for it look at the first batch, before there are averages; not where a training goes on."""
+  if "initialise" in model.traits.offers and not checkpoint.begun(workdir):
+    *_, first = next(iter(batches(pipeline.Position())))
+    model.initialise(first, seed=[train.seed, INITIALISE])
 
 
 INITIALISE = 2  # The stream of what a first batch sets; 1 is that of updates.

@@ -1,0 +1,59 @@
+"""Whether there is room for the training pairs, known before the first update."""
+from types import SimpleNamespace
+
+import pytest
+
+from tests.data import folders
+from tf_nar import feasibility
+from tf_nar import types
+from tf_nar.data import records
+
+EOS = types.EOS
+
+
+def model(upsample):
+  """One that needs a place for each word of a target."""
+  return SimpleNamespace(config=SimpleNamespace(upsample=upsample),
+                         upsampling=lambda source, target: -(-(len(target) - 1) // source))
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+  said = []
+  monkeypatch.setattr(feasibility.logging, "warning", lambda text, *values: said.append(text % values))
+  return said
+
+
+@pytest.fixture
+def data(tmp_path):
+  """Returns a function: how many words of a target each of the single source tokens has -> a data folder."""
+  def make(*words):
+    return folders.make(tmp_path / "data", [records.Pair([EOS], [5] * count + [EOS]) for count in words])
+  return make
+
+
+@pytest.mark.parametrize("words, upsample, said", [
+  ([2] * 100, 2, None),
+  ([2] * 99 + [3], 2, None),  # A hundredth is not worth a word.
+  ([2] * 98 + [3, 7], 2, "leaves no room for 2.0 % of the training pairs; --set=model.upsample=7 has room for 99.9 %"),
+  ([3] * 98 + [2, 2], 2, "leaves no room for 98.0 % of the training pairs; --set=model.upsample=3 has room for 99.9"),
+])
+def test_pairs_without_room_are_counted(data, warnings, words, upsample, said):
+  feasibility.check(model(upsample), data(*words), 99)
+  assert len(warnings) == bool(said)
+  if said:
+    assert said in warnings[0] and warnings[0].startswith("model.upsample=2 ")
+
+
+def test_no_room_for_nearly_all_is_refused(data):
+  with pytest.raises(ValueError, match=r"^model.upsample=2 leaves no room for 100.0 % of .*; --set=model.upsample=9 has"):
+    feasibility.check(model(2), data(*[9] * 50), 99)
+
+
+def test_pairs_that_are_not_trained_on_do_not_count(data, warnings):
+  feasibility.check(model(2), data(*[2] * 9, *[50] * 9), 40)
+  assert not warnings
+
+
+def test_other_families_are_not_asked(tmp_path):
+  feasibility.check(SimpleNamespace(), str(tmp_path / "nowhere"), 9)
