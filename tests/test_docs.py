@@ -10,7 +10,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-PROGRAMS = [*sorted((ROOT / "bin").glob("*.py")), ROOT / "data_prep/align.py", ROOT / "data_prep/prepare.py"]
+PROGRAMS = [*sorted((ROOT / "bin").glob("*.py")), *sorted((ROOT / "data_prep").glob("*.py"))]
 SOURCES = sorted(path for top in ("bin", "configs", "data_prep", "tf_nar") for path in (ROOT / top).rglob("*.py"))
 # A command ends with its line, a backquote, a comment, or a gap before an explanation.
 PYTHON = re.compile(r"\bpython ((?:bin|data_prep)/(?:[^`\n# ]| (?![ #]))*)")
@@ -55,12 +55,18 @@ def flags(text):
   return known, needed
 
 
+def module(program):
+  """Returns where the flags of a program are: bin/train.py -> tf_nar/cli/train.py."""
+  return pathlib.Path("tf_nar/cli") / pathlib.Path(program).name
+
+
 def complaints(command, root=ROOT):
   """Returns what is wrong with a command, a list of words that begins with the program's path."""
   program, *words = command
   if not (root / program).is_file():
     return [f"there is no {program}"]
-  known, needed = flags((root / program).read_text())
+  own = root / module(program)
+  known, needed = flags((own if own.is_file() else root / program).read_text())
   given = {word[2:].split("=")[0] for word in words if word.startswith("--")}
   wrong = [f"{program} has no --{name}" for name in sorted(given - known)]
   configs = [word.partition("=")[2] for word in words if word.startswith("--config=configs/")]
@@ -79,8 +85,8 @@ def test_commands_can_be_typed(path):
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.name)
 def test_help_begins_with_a_command(path):
-  """absl's --help prints the docstring."""
-  shown = commands(ast.get_docstring(ast.parse(path.read_text())))
+  """--help prints the docstring."""
+  shown = commands(ast.get_docstring(ast.parse((ROOT / module(path)).read_text())))
   assert shown and all(command[0] == str(path.relative_to(ROOT)) for command in shown[:1])
 
 
@@ -114,6 +120,7 @@ y = flags.DEFINE_bool("scores", False, "Whether.")
    ["bin/p.py has no --config", "there is no configs/c.py"]),
 ])
 def test_wrong_commands_are_seen(tmp_path, text, message):
-  (tmp_path / "bin").mkdir()
-  (tmp_path / "bin/p.py").write_text(PLANTED)
+  for folder in ("bin", "tf_nar/cli"):
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / "p.py").write_text(PLANTED if folder != "bin" else "")
   assert [each for command in commands(text) for each in complaints(command, tmp_path)] == message

@@ -12,12 +12,13 @@ ORDER = [
     {"layers"},
     {"models"},
     {"runs"},
-    {"train", "evaluate", "export", "serve"},
+    {"train", "evaluate", "export", "serve", "prepare"},
     {"feasibility"},
     {"fit", "latency"},
     {"em"},
     {"program"},
-    {"bin", "configs", "data_prep"},
+    {"cli", "configs"},
+    {"bin", "data_prep"},
 ]
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
 # These are given a model; that keeps them usable with one from elsewhere.
@@ -91,7 +92,9 @@ PLANTED = {f"tf_nar.{name}" for name in "types config ops ops.masking models mod
     ("train", "from tf_nar import runs"),
     ("evaluate", "from tf_nar import models"),
     ("em", "from bin import train"),
+    ("cli", "from bin import train"),
     ("bin", "from data_prep import prepare"),
+    ("prepare", "from tf_nar.train import step"),
     ("", "from tf_nar import types"),
     ("bin", "import tf_nar.new.thing"),
 ])

@@ -1,0 +1,79 @@
+"""The frame of programs: what --help says and costs, and what a wrong flag is told."""
+import importlib
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from tf_nar import program
+
+ROOT = pathlib.Path(__file__).parent.parent
+BINARIES = [*sorted((ROOT / "bin").glob("*.py")), *sorted((ROOT / "data_prep").glob("*.py"))]
+FRAMED = [path.stem for path in BINARIES if path.stem != "doctor"]  # It has the standard library only.
+HEAVY = "tensorflow", "keras", "keras_nlp", "sacrebleu", "matplotlib", "sentencepiece", "uvicorn", "tqdm"
+IMPORT_ALL = f"""
+import importlib, sys
+for name in {FRAMED}:
+  importlib.import_module("tf_nar.cli." + name)
+print([name for name in {HEAVY} if name in sys.modules])
+"""
+
+
+def called(*command):
+  return subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_no_program_imports_what_is_heavy_before_it_works():
+  done = called("-c", IMPORT_ALL)
+  assert done.stdout == "[]\n", done.stderr
+
+
+@pytest.mark.parametrize("name", FRAMED)
+def test_help_teaches(name, capsys):
+  module = importlib.import_module(f"tf_nar.cli.{name}")
+  with pytest.raises(SystemExit) as exit:
+    program._parse(module, [name, "--help"])
+  said = capsys.readouterr().out
+  assert exit.value.code == 0 and said.startswith(module.__doc__)
+  flags = said.partition("\nFlags:\n")[2]
+  assert all(f"--{'[no]' * module.flags.values[flag].boolean}{flag}" in flags for flag in module.flags.values)
+  assert "--verbosity" not in flags and "repeat this option" not in flags
+
+
+@pytest.mark.parametrize("path", ["bin/train.py", "data_prep/prepare.py", "bin/doctor.py"])
+def test_binaries_help(path):
+  done = called(path, "--help")
+  assert (done.returncode, done.stderr) == (0, "")
+  assert f"python {path}" in done.stdout
+
+
+@pytest.mark.parametrize("arguments, message", [
+  (["--source=a", "--source=b"], "evaluate: --source takes one value, and was given 'a' and 'b'."),
+  (["--sourc=a"], "evaluate: Unknown command line flag 'sourc'. Did you mean: source ?"),
+  (["--source=a", "--workdir=w"], "evaluate: Wants --reference; see --help."),
+  (["--tokens_per_batch=0"], "evaluate: flag --tokens_per_batch=0: 0 is not a positive integer"),
+  (["--source=a", "--reference=b", "--workdir=w", "stray"], "evaluate: Arguments that no flag takes: stray."),
+])
+def test_a_wrong_flag_is_one_line(arguments, message):
+  done = called("bin/evaluate.py", *arguments)
+  assert (done.returncode, done.stderr, done.stdout) == (1, f"{message}\n", "")
+
+
+def test_flags_of_programs_are_apart():
+  one, other = program.Flags(), program.Flags()
+  first, second = (flags.DEFINE_multi_string("set", [], "Overrides.") for flags in (one, other))
+  switch = one.DEFINE_bool("show", False, "Shows.")
+  assert one.parse(["one", "--set=a", "--set=b", "--show", "rest"]) == ["one", "rest"]
+  other.parse(["other"])
+  assert (first.value, second.value, switch.value) == (["a", "b"], [], True)
+
+
+def test_a_flag_may_spare_others():
+  flags = program.Flags()
+  flags.DEFINE_string("workdir", None, "Where.", required=True)
+  flags.DEFINE_bool("print", False, "Prints.", spares=("workdir",))
+  flags.parse(["x", "--print"])
+  flags.values.unparse_flags()
+  with pytest.raises(ValueError, match="^Wants --workdir; see --help.$"):
+    flags.parse(["x"])
