@@ -6,8 +6,8 @@ import pathlib
 import pytest
 
 ORDER = [
-    {"types"},
-    {"config", "ops"},
+    {"types", "quiet"},
+    {"config", "ops", "settings"},
     {"losses", "data", "decode"},
     {"layers"},
     {"models"},
@@ -18,7 +18,7 @@ ORDER = [
     {"em"},
     {"program"},
     {"cli", "configs"},
-    {"bin", "data_prep"},
+    {"bin", "data_prep", "__main__"},
 ]
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
 # These are given a model; that keeps them usable with one from elsewhere.

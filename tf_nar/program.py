@@ -15,6 +15,7 @@ import textwrap
 from absl import app
 from absl import flags as absl_flags
 
+from tf_nar import quiet
 from tf_nar.data import text
 from tf_nar.train import preemption
 
@@ -114,13 +115,14 @@ def start(module, argv=None, as_command=False):
   """
   global _started_as
   _started_as = INSTALLED if as_command else ""
-  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on oneDNN and CUDA hide what a run prints.
+  quiet.hush()
   app.run(functools.partial(_main, module), argv, flags_parser=functools.partial(_parse, module))
 
 
 def _parse(module, argv):
   if HELP & set(argv[1:]):
-    print(f"{typed(module.__doc__)}\nFlags:\n\n{module.flags.help()}")
+    own = module.flags.help()
+    run(_name(module), lambda: print(typed(module.__doc__), *(["Flags:", "", own] if own else []), sep="\n"), argv[:1])
     sys.exit(0)
   absl_flags.FLAGS.append_flag_values(module.flags.values)
   try:

@@ -4,7 +4,7 @@
   python bin/em.py --config=configs/em_toy.py --data_dir=data/mine --workdir=runs/mine --set=rounds=2
 
 The same command goes on with a run that was stopped; told to stop (SIGTERM) while it trains it saves and exits with 75.
-Settings are changed as --set=student.train.steps=500.
+Settings are changed as --set=student.train.steps=500; --print_config shows them all.
 
 Leaves in WORKDIR: round_R/{teacher,student}, which bin/translate.py and bin/export.py take;
 round_R/{distilled,selected}, data folders; em.json and em.png, what was measured.
@@ -13,16 +13,21 @@ from absl import logging
 
 from tf_nar import config as config_lib
 from tf_nar import program
+from tf_nar import settings
 from tf_nar.data import paths
 
 flags = program.Flags()
 
-CONFIG = flags.DEFINE_string("config", None, "Its get_config() returns an Alternation.", required=True)
+CONFIG = flags.DEFINE_string(
+  "config", None, "A name as em_multi30k, or a file whose get_config() returns an Alternation.", required=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "Where all is kept; an old run goes on.", required=True)
 DATA_DIR = flags.DEFINE_string("data_dir", "", "Made by data_prep/prepare.py; empty: the toy pair.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as rounds=2; may be repeated.")
 TPU = flags.DEFINE_string("tpu", "", '"local" on a TPU VM, else its name; empty: GPUs or the CPU.')
 EXPORT = flags.DEFINE_string("export", "", "Where to put the last student as a SavedModel; empty: nowhere.")
+PRINT_CONFIG = flags.DEFINE_bool(
+  "print_config", False, "Prints every setting with --set applied, its value and what it is; does nothing else.",
+  spares=("workdir",))
 
 SHOWN = 3  # Lines.
 
@@ -71,12 +76,15 @@ def ship(student, data_dir, out):
 
 
 def alternate():
-  """Runs the flags' alternation."""
+  """Runs the flags' alternation, or shows it."""
   import tensorflow as tf
 
   from tf_nar.em import config as em_config
   from tf_nar.em import run as run_lib
   from tf_nar.train import strategy
+  if PRINT_CONFIG.value:
+    print(settings.table(config_lib.load(CONFIG.value, em_config.Alternation, SET.value)))
+    return
   # Every stage traces graphs of its own, which TensorFlow takes for a mistake.
   tf.get_logger().setLevel("ERROR")
   workdir = WORKDIR.value

@@ -5,6 +5,7 @@
 The same command goes on with a run that was stopped. Any setting can be changed:
 
   --set=train.steps=500 --set=model.net.dropout=0.2    an unknown name is refused with the nearest right one
+  python bin/train.py --config=ar_multi30k --print_config    all there are; a config of configs/ goes by its name too
 
 Watch it with `tensorboard --logdir=runs`; read its numbers in WORKDIR/log.jsonl. Told to stop (SIGTERM, or a Google
 Cloud machine's notice) it saves and exits with 75.
@@ -14,10 +15,12 @@ keep WORKDIR on a disk that they share. Neither changes what is learned: a batch
 """
 from tf_nar import config as config_lib
 from tf_nar import program
+from tf_nar import settings
 
 flags = program.Flags()
 
-CONFIG = flags.DEFINE_string("config", None, "A file that defines get_config(); see configs/.", required=True)
+CONFIG = flags.DEFINE_string(
+  "config", None, "A name that `tf-nar configs` lists, or a file that defines get_config().", required=True)
 DATA_DIR = flags.DEFINE_string("data_dir", None, "What data_prep/prepare.py made.", required=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "Where the run is kept; an old run goes on.", required=True)
 WARM_START = flags.DEFINE_string(
@@ -26,12 +29,18 @@ WARM_START = flags.DEFINE_string(
 TPU = flags.DEFINE_string("tpu", "", '"local" on a TPU VM, else its name; empty: GPUs or the CPU.')
 PROFILE_STEPS = flags.DEFINE_list("profile_steps", [], "As 200,210: the updates that TensorBoard's profiler watches.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as train.steps=500; may be repeated.")
+PRINT_CONFIG = flags.DEFINE_bool(
+  "print_config", False, "Prints every setting with --set applied, its value and what it is; does nothing else.",
+  spares=("data_dir", "workdir"))
 
 
 def train():
-  """Trains the flags' config."""
+  """Trains the flags' config, or shows it."""
   from tf_nar import fit
   from tf_nar.train import strategy
+  if PRINT_CONFIG.value:
+    print(settings.table(config_lib.load(CONFIG.value, config_lib.Experiment, SET.value)))
+    return
   profile_steps = _profile_steps(PROFILE_STEPS.value)
   with strategy.build(TPU.value).scope():
     experiment = config_lib.load(CONFIG.value, config_lib.Experiment, SET.value)
