@@ -35,31 +35,22 @@ TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens a 
 
 def evaluate():
   """Measures the flags' test set and writes the report."""
-  from tf_nar import runs
-  from tf_nar.evaluate import corpus
+  from tf_nar import translator
   from tf_nar.evaluate import lines
   from tf_nar.evaluate import progress
   from tf_nar.evaluate import report
-  from tf_nar.evaluate import rescoring
-  from tf_nar.evaluate import testset
   if BESIDE_SET.value and not SPEED_BESIDE.value:
     raise ValueError("--beside_set changes how the run of --speed_beside searches; name that run too.")
   texts = {"source": text.read(SOURCE.value), "reference": text.read(REFERENCE.value)}
   pairs = list(lines.paired(*texts.values()))
   sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
-  run = runs.load(WORKDIR.value, SET.value)
-  rescore = rescoring.by(runs.load(RESCORE_WITH.value), run, run.experiment.search) if RESCORE_WITH.value else None
-  search = corpus.searcher(run.model, run.experiment.search, rescore)
+  model = translator.load(WORKDIR.value, *SET.value, rescore_with=RESCORE_WITH.value, tokens_per_batch=TOKENS.value)
+  run = model.run
   beside = baseline(run, sources) if SPEED_BESIDE.value else None
-  longest = run.experiment.model.net.max_length
   with progress.Progress("translate", total=len(sources)) as bar:
-    hypotheses, rows = testset.measure(
-        search, run.vocab, sources, references, longest=longest, progress=bar.advance,
-        tokens_per_batch=corpus.places(run.experiment.search, TOKENS.value), limit=corpus.limit(run.experiment.search))
-  rows += testset.surprise(corpus.scorer(run.model), run.vocab, sources, references,
-                           tokens_per_batch=TOKENS.value, longest=longest)
+    hypotheses, rows = model.evaluate(sources, references, bar.advance)
   if beside:
-    rows += speed(search, run, beside, sources)
+    rows += speed(model, beside, sources)
   path = OUTPUT.value or os.path.join(WORKDIR.value, "report.json")
   with text.writing(f"{os.path.splitext(path)[0]}.hypotheses.txt") as write:
     for hypothesis in hypotheses:
@@ -82,14 +73,14 @@ def baseline(run, sources):
   return other
 
 
-def speed(search, run, other, sources):
+def speed(model, other, sources):
   """Returns the rows of the speed beside another run."""
-  from tf_nar.evaluate import corpus
+  from tf_nar import translator
   from tf_nar.evaluate import testset
   name = f"{other.experiment.family} {dataclasses.asdict(other.experiment.search)}"
-  theirs = corpus.searcher(other.model, other.experiment.search)
-  longest = min(each.experiment.model.net.max_length for each in (run, other))
-  return list(testset.speed(search, theirs, name, run.vocab, sources, longest=longest))
+  longest = min(each.experiment.model.net.max_length for each in (model.run, other))
+  theirs = translator.Translator(other).searcher()
+  return list(testset.speed(model.searcher(), theirs, name, model.run.vocab, sources, longest=longest))
 
 
 def main(argv):

@@ -6,6 +6,8 @@ EOS is counted, and the length where the model predicts one; there is no smoothi
 A target longer than the model can say scores -inf; a source longer than it takes is cut. Both are counted.
 The log ends with nats a target token: under a NAR model this is NCM, the corpus-level multi-modality.
 """
+import math
+
 from absl import logging
 
 from tf_nar import program
@@ -22,31 +24,25 @@ TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded tokens of a side
 
 def score_file():
   """Scores the flags' pairs."""
-  import numpy as np
-
   from tf_nar import runs
-  from tf_nar.evaluate import corpus
+  from tf_nar import translator
   from tf_nar.evaluate import lines
   from tf_nar.evaluate import multimodality
   from tf_nar.evaluate import progress
-  run = runs.load(WORKDIR.value)
-  score, longest = corpus.scorer(run.model), run.experiment.model.net.max_length
-  texts = lines.paired(text.read(SOURCE.value), text.read(TARGET.value))
+  model = translator.Translator(runs.load(WORKDIR.value), tokens_per_batch=TOKENS.value)
+  pairs = lines.paired(text.read(SOURCE.value), text.read(TARGET.value))
   total, tokens, unsayable = 0.0, 0, 0
   bar = progress.Progress("score", unit="pairs", quiet=not OUTPUT.value)
   with text.writing(OUTPUT.value) as write, bar:
-    def scored(pairs):
-      found = corpus.score(score, pairs, tokens_per_batch=TOKENS.value, longest=longest, progress=bar.advance)
-      return zip(found, [len(target) for _, target in pairs], strict=True)
-
-    for log_prob, length in corpus.stream(scored, lines.encode_pairs(texts, run.vocab, longest)):
+    for log_prob, length in model.scored(pairs, bar.advance):
       write(f"{log_prob:z.6f}")
-      if np.isneginf(log_prob):
+      if log_prob == -math.inf:
         unsayable += 1
       else:
-        total, tokens = total + float(log_prob), tokens + length
+        total, tokens = total + log_prob, tokens + length
   if unsayable:
-    logging.warning("%d targets scored -inf, as all of more than %d tokens with EOS do.", unsayable, longest)
+    logging.warning("%d targets scored -inf, as all of more than %d tokens with EOS do.", unsayable,
+                    model.run.experiment.model.net.max_length)
   if tokens:
     nats = multimodality.normalised_multimodality([total], [tokens])
     logging.info("%.4f nats a target token over %d tokens.", nats, tokens)

@@ -38,48 +38,38 @@ WINDOW = flags.DEFINE_integer("window", 50_000, "Lines read and sorted at a time
 def translate():
   """Translates from the flags' input to their output."""
   from tf_nar import runs
-  from tf_nar.evaluate import lines
+  from tf_nar import translator
   from tf_nar.evaluate import progress
-  from tf_nar.evaluate import rescoring
-  run = runs.load(WORKDIR.value, SET.value)
-  search = run.experiment.search.wide(NBEST.value)
   if TRACE.value and (NBEST.value or SCORES.value):
     raise ValueError("--trace shows the passes of the best candidate, without scores; leave out --nbest and --scores.")
-  rescore = rescoring.by(runs.load(RESCORE_WITH.value), run, search) if RESCORE_WITH.value else None
-  show = _tracer(run, search, rescore) if TRACE.value else _translator(run, search, rescore)
+  run = runs.load(WORKDIR.value, SET.value)
+  model = translator.Translator(
+    run, runs.load(RESCORE_WITH.value) if RESCORE_WITH.value else None, tokens_per_batch=TOKENS.value)
+  show = _tracer(model) if TRACE.value else functools.partial(_translations, model)
   asks = not INPUT.value and sys.stdin.isatty()
-  sources = lines.encode(
-    text.read(INPUT.value, "> " if asks else ""), run.vocab, run.experiment.model.net.max_length)
+  sources = text.read(INPUT.value, "> " if asks else "")
   shown = not OUTPUT.value and sys.stdout.isatty()
   with text.writing(OUTPUT.value) as write, progress.Progress("translate", quiet=asks or shown) as bar:
     for line in show(sources, 1 if asks else WINDOW.value, bar.advance):
       write(line)
 
 
-def _translator(run, search, rescore):
-  """Returns a function of sources, how many to read at a time and a callback to the lines of translations."""
-  from tf_nar.evaluate import corpus
+def _translations(model, sources, window, advance):
+  """Yields the lines of translations of sentences; reads so many at a time and tells `advance` how many are done."""
   from tf_nar.evaluate import lines
-  translate = functools.partial(
-    corpus.translate, corpus.searcher(run.model, search, rescore),
-    tokens_per_batch=corpus.places(search, TOKENS.value), longest=run.experiment.model.net.max_length,
-    limit=corpus.limit(search))
-
-  def show(sources, window, advance):
-    found = corpus.stream(functools.partial(translate, progress=advance), sources, window)
-    for index, candidates in enumerate(found):
-      yield from lines.formatted(index, candidates, run.vocab, nbest=NBEST.value, scores=SCORES.value)
-
-  return show
+  found = model.stream(sources, nbest=NBEST.value, window=window, progress=advance)
+  for index, candidates in enumerate(found):
+    yield from lines.formatted(index, candidates, model.run.vocab, nbest=NBEST.value, scores=SCORES.value)
 
 
-def _tracer(run, search, rescore):
-  """Returns a function as `_translator` does, but to the lines of passes; it reads a source at a time."""
+def _tracer(model):
+  """Returns a function as `_translations` is, but to the lines of passes; it reads a sentence at a time."""
   from tf_nar.evaluate import tracing
-  passes = tracing.tracer(run, search, rescore)
+  search = model.run.experiment.search
+  passes = tracing.tracer(model.run, search, model.ranker(search))
 
   def show(sources, _, advance):
-    for index, source in enumerate(sources):
+    for index, source in enumerate(model.ids(sources)):
       yield from tracing.formatted(index, passes(source))
       advance(1)
 
