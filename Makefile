@@ -8,9 +8,6 @@ RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/tf_nar.installed
 DEMO ?= bin/em.py --config=configs/em_toy.py --workdir=runs/demo --export=runs/demo/saved_model
 
-# TensorFlow's notes on oneDNN and CUDA hide what a run prints.
-export TF_CPP_MIN_LOG_LEVEL ?= 2
-
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all check doctor clean
 

@@ -1,47 +1,14 @@
 """Makes of an AR run a CTranslate2 folder that translates, for which only CTranslate2 and the tokeniser are needed.
 
-  python bin/export_ct2.py --workdir=runs/teacher --out=served/teacher
-  python bin/export_ct2.py --workdir=runs/teacher --out=served/teacher_int8 --quantization=int8 --set=search.beam=1
-
-CTranslate2 (https://github.com/OpenNMT/CTranslate2) is a fast program for AR models on CPUs and GPUs: a fallback
-beside the NAR model. The folder has its model, the vocabulary, metadata.json, and translate.py, which shows how to
-use them. In float32 it must score random pairs as the run does, else nothing is written; tf_nar/export/ct2.py says
-what differs. Needs the extra `ct2`: pip install -c constraints-cpu.txt -e '.[cpu,ct2]'.
+tf_nar/cli/export_ct2.py has its flags and its work; installed, it is `tf-nar export_ct2`.
 """
 import os
 import sys
 
-from absl import app
-from absl import flags
-
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-import tensorflow as tf
-
 from tf_nar import program
-from tf_nar.export import ct2
-
-WORKDIR = flags.DEFINE_string("workdir", None, "The run to export, of the family ar.", required=True)
-OUT = flags.DEFINE_string("out", None, "The folder to make, which must not be there yet.", required=True)
-SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
-QUANTIZATION = flags.DEFINE_enum("quantization", "float32", ct2.QUANTIZATIONS, "Type of the weights.")
-
-USE = """\
-import sys; sys.path.insert(0, {out!r}); import translate
-model = translate.Translator({out!r})
-print(model(["..."])[0])"""
-
-
-def export():
-  """Exports the flags' run."""
-  tf.config.set_visible_devices([], "GPU")  # The check compares numbers, which are those of the CPU.
-  ct2.export(WORKDIR.value, OUT.value, overrides=SET.value, quantization=QUANTIZATION.value)
-  print(USE.format(out=OUT.value))
-
-
-def main(argv):
-  program.run("export_ct2", export, argv, also=(RuntimeError,))
-
+from tf_nar.cli import export_ct2
 
 if __name__ == "__main__":
-  app.run(main)
+  program.start(export_ct2)

@@ -1,61 +1,14 @@
 """Says how likely a model holds given translations: log p(target | source), in nats, one number a line.
 
-  python bin/score.py --workdir=runs/nat --source=train.de --target=train.en --output=train.scores
-
-EOS is counted, and the length where the model predicts one; there is no smoothing and no division by length.
-A target longer than the model can say scores -inf; a source longer than it takes is cut. Both are counted.
-The log ends with nats a target token: under a NAR model this is NCM, the corpus-level multi-modality.
+tf_nar/cli/score.py has its flags and its work; installed, it is `tf-nar score`.
 """
+import os
+import sys
 
-import numpy as np
-from absl import app
-from absl import flags
-from absl import logging
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from tf_nar import program
-from tf_nar import runs
-from tf_nar.data import text
-from tf_nar.evaluate import corpus
-from tf_nar.evaluate import lines
-from tf_nar.evaluate import multimodality
-from tf_nar.evaluate import progress
-
-WORKDIR = flags.DEFINE_string("workdir", None, "The run that scores.", required=True)
-SOURCE = flags.DEFINE_string("source", None, "Source sentences.", required=True)
-TARGET = flags.DEFINE_string("target", None, "Their translations, as many lines.", required=True)
-OUTPUT = flags.DEFINE_string("output", "", "Where the numbers go; standard output if empty.")
-TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded tokens of a side a batch.", lower_bound=1)
-
-
-def score_file():
-  """Scores the flags' pairs."""
-  run = runs.load(WORKDIR.value)
-  score, longest = corpus.scorer(run.model), run.experiment.model.net.max_length
-  texts = lines.paired(text.read(SOURCE.value), text.read(TARGET.value))
-  total, tokens, unsayable = 0.0, 0, 0
-  bar = progress.Progress("score", unit="pairs", quiet=not OUTPUT.value)
-  with text.writing(OUTPUT.value) as write, bar:
-    def scored(pairs):
-      found = corpus.score(score, pairs, tokens_per_batch=TOKENS.value, longest=longest, progress=bar.advance)
-      return zip(found, [len(target) for _, target in pairs], strict=True)
-
-    for log_prob, length in corpus.stream(scored, lines.encode_pairs(texts, run.vocab, longest)):
-      write(f"{log_prob:z.6f}")
-      if np.isneginf(log_prob):
-        unsayable += 1
-      else:
-        total, tokens = total + float(log_prob), tokens + length
-  if unsayable:
-    logging.warning("%d targets scored -inf, as all of more than %d tokens with EOS do.", unsayable, longest)
-  if tokens:
-    nats = multimodality.normalised_multimodality([total], [tokens])
-    logging.info("%.4f nats a target token over %d tokens.", nats, tokens)
-
-
-def main(argv):
-  program.run("score", score_file, argv)
-
+from tf_nar.cli import score
 
 if __name__ == "__main__":
-  logging.set_verbosity(logging.INFO)
-  app.run(main)
+  program.start(score)

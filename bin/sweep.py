@@ -1,82 +1,14 @@
 """Tries options of a search on validation text, and says which are best there.
 
-  python bin/sweep.py --workdir=runs/ctc --source=data/de_en/valid.src --reference=data/de_en/valid.tgt \\
-      --set=search.beam=20 --try=search.bonus=-0.5,0,0.5
-  python bin/sweep.py --workdir=runs/dag --source=data/de_en/valid.src --reference=data/de_en/valid.tgt \\
-      --set=search.method=joint --try=search.penalty=1,1.2,1.4 --try=search.candidates=1,5 --rescore_with=runs/ar
-
-Every combination of the values translates the whole text; a table of all is printed, and of the one with the most BLEU
-the options to give bin/evaluate.py, bin/translate.py and bin/export.py. Options chosen on the test set flatter it.
+tf_nar/cli/sweep.py has its flags and its work; installed, it is `tf-nar sweep`.
 """
-import itertools
+import os
+import sys
 
-from absl import app
-from absl import flags
-from absl import logging
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from tf_nar import config
 from tf_nar import program
-from tf_nar import runs
-from tf_nar.data import text
-from tf_nar.evaluate import comparison
-from tf_nar.evaluate import corpus
-from tf_nar.evaluate import lines
-from tf_nar.evaluate import progress
-from tf_nar.evaluate import rescoring
-from tf_nar.evaluate import testset
-
-WORKDIR = flags.DEFINE_string("workdir", None, "The run whose search it is.", required=True)
-SOURCE = flags.DEFINE_string("source", None, "Source sentences that are not of the test set.", required=True)
-REFERENCE = flags.DEFINE_string("reference", None, "Their translations, as many lines.", required=True)
-TRY = flags.DEFINE_multi_string("try", None, "An option and its values, as search.beam=1,5; may be repeated.",
-                                required=True)
-SET = flags.DEFINE_multi_string("set", [], "Overrides that all have, as search.beam=20; may be repeated.")
-RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, as the AR teacher, that ranks the candidates.")
-TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens a batch, over all length candidates.",
-                              lower_bound=1)
-
-
-def combinations(tries):
-  """["search.beam=1,5", …] -> [("search.beam=1", …), …], every value of each with every one of the others."""
-  for each in tries:
-    if not each.startswith("search.") or "=" not in each:
-      raise ValueError(f"--try wants an option of the search and its values, as search.beam=1,5; got {each!r}.")
-  names, values = zip(*(each.split("=", 1) for each in tries), strict=True)
-  rows = itertools.product(*(each.split(",") for each in values))
-  return [tuple(f"{name}={value}" for name, value in zip(names, row, strict=True)) for row in rows]
-
-
-def sweep():
-  """Measures every combination of the flags' values and prints them."""
-  pairs = list(lines.paired(text.read(SOURCE.value), text.read(REFERENCE.value)))
-  sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
-  run = runs.load(WORKDIR.value, [each for each in SET.value if not each.startswith("search.")])
-  searches = {options: config.override(run.experiment, *SET.value, *options).search
-              for options in combinations(TRY.value)}
-  # Where there are several candidates the teacher ranks them, to compare with those searches that say one.
-  ranked = [search for search in searches.values() if rescoring.several(search)] if RESCORE_WITH.value else []
-  teacher_score = RESCORE_WITH.value and rescoring.by(
-    runs.load(RESCORE_WITH.value), run, ranked[0] if ranked else run.experiment.search)
-  systems = []
-  with progress.Progress("translate", total=len(sources) * len(searches)) as bar:
-    for options, search in searches.items():
-      _, rows = testset.measure(
-        corpus.searcher(run.model, search, teacher_score if search in ranked else None), run.vocab, sources, references,
-        progress=bar.advance, tokens_per_batch=corpus.positions(run.model, search, TOKENS.value),
-        longest=run.experiment.model.net.max_length)
-      systems.append(comparison.system(" ".join(options), rows))
-  print(comparison.table(systems))
-  best = max(systems, key=comparison.bleu)
-  options = tuple(best.name.split())
-  chosen = [f"--set={option}" for option in (*SET.value, *options)]
-  chosen += [f"--rescore_with={RESCORE_WITH.value}"] * (searches[options] in ranked)
-  print(f"\nMost BLEU, {comparison.bleu(best):.2f}: {' '.join(chosen)}")
-
-
-def main(argv):
-  program.run("sweep", sweep, argv)
-
+from tf_nar.cli import sweep
 
 if __name__ == "__main__":
-  logging.set_verbosity(logging.INFO)
-  app.run(main)
+  program.start(sweep)

@@ -1,96 +1,14 @@
 """Translates text, one sentence a line, in the order it came.
 
-  python bin/translate.py --workdir=runs/de_en --input=test.de --output=test.hyp
-  python bin/translate.py --workdir=runs/de_en < test.de > test.hyp
-  python bin/translate.py --workdir=runs/de_en                            # Asks, on a terminal.
-  python bin/translate.py --workdir=runs/ar --nbest=20 --input=test.de
-  python bin/translate.py --workdir=runs/nat --set=search.candidates=9 --rescore_with=runs/ar --input=test.de
-  python bin/translate.py --workdir=runs/cmlm --trace --input=test.de
-
-An empty line gives an empty line. A line longer than the model takes is cut, which is warned of and counted.
-N-best lines are `index ||| text ||| score`, the index counted from 0; --scores gives `text ||| score`.
---trace gives a line for each decoder pass of a search that has several, `index ||| pass ||| what it saw ||| what it
-said` of the best candidate, in tokens; an empty line has no pass.
+tf_nar/cli/translate.py has its flags and its work; installed, it is `tf-nar translate`.
 """
-import functools
+import os
 import sys
 
-from absl import app
-from absl import flags
-from absl import logging
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from tf_nar import program
-from tf_nar import runs
-from tf_nar.data import text
-from tf_nar.evaluate import corpus
-from tf_nar.evaluate import lines
-from tf_nar.evaluate import progress
-from tf_nar.evaluate import rescoring
-from tf_nar.evaluate import tracing
-
-WORKDIR = flags.DEFINE_string("workdir", None, "The run that translates.", required=True)
-INPUT = flags.DEFINE_string("input", "", "Text to translate; standard input if empty.")
-OUTPUT = flags.DEFINE_string("output", "", "Where translations go; standard output if empty.")
-SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
-RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, as the AR teacher, that ranks the candidates.")
-NBEST = flags.DEFINE_integer(
-  "nbest", 0, "At most so many different candidates of a line, for which a search may widen; 0: none.", lower_bound=0)
-SCORES = flags.DEFINE_bool("scores", False, "Writes the score behind each translation.")
-TRACE = flags.DEFINE_bool("trace", False, "Writes what each decoder pass saw and said, a sentence at a time.")
-TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens a batch, over all length candidates.",
-                              lower_bound=1)
-WINDOW = flags.DEFINE_integer("window", corpus.WINDOW, "Lines read and sorted at a time; 1 answers at once.",
-                              lower_bound=1)
-
-
-def translate():
-  """Translates from the flags' input to their output."""
-  run = runs.load(WORKDIR.value, SET.value)
-  search = run.experiment.search.with_candidates(NBEST.value)
-  if TRACE.value and (NBEST.value or SCORES.value):
-    raise ValueError("--trace shows the passes of the best candidate, without scores; leave out --nbest and --scores.")
-  rescore = rescoring.by(runs.load(RESCORE_WITH.value), run, search) if RESCORE_WITH.value else None
-  show = _tracer(run, search, rescore) if TRACE.value else _translator(run, search, rescore)
-  asks = INPUT.value in {"", "-"} and text.is_terminal(sys.stdin)
-  sources = lines.encode(
-    text.read(INPUT.value, "> " if asks else ""), run.vocab, run.experiment.model.net.max_length)
-  shown = OUTPUT.value in {"", "-"} and text.is_terminal(sys.stdout)
-  with text.writing(OUTPUT.value) as write, progress.Progress("translate", quiet=asks or shown) as bar:
-    for line in show(sources, 1 if asks else WINDOW.value, bar.advance):
-      write(line)
-
-
-def _translator(run, search, rescore):
-  """Returns a function of sources, how many to read at a time and a callback to the lines of translations."""
-  translate = functools.partial(
-    corpus.translate, corpus.searcher(run.model, search, rescore),
-    tokens_per_batch=corpus.positions(run.model, search, TOKENS.value), longest=run.experiment.model.net.max_length,
-    limit=corpus.limit(run.model, search))
-
-  def show(sources, window, advance):
-    found = corpus.stream(functools.partial(translate, progress=advance), sources, window)
-    for index, candidates in enumerate(found):
-      yield from lines.formatted(index, candidates, run.vocab, nbest=NBEST.value, scores=SCORES.value)
-
-  return show
-
-
-def _tracer(run, search, rescore):
-  """Returns a function as `_translator` does, but to the lines of passes; it reads a source at a time."""
-  passes = tracing.tracer(run, search, rescore)
-
-  def show(sources, _, advance):
-    for index, source in enumerate(sources):
-      yield from tracing.formatted(index, passes(source))
-      advance(1)
-
-  return show
-
-
-def main(argv):
-  program.run("translate", translate, argv)
-
+from tf_nar.cli import translate
 
 if __name__ == "__main__":
-  logging.set_verbosity(logging.INFO)
-  app.run(main)
+  program.start(translate)

@@ -100,7 +100,7 @@ def test_load_overrides_in_order(tmp_path):
 
 @pytest.mark.parametrize("name, text, message", [
   ("ar_toys.py", GOOD, r"No config .*ar_toy.py. Did you mean .*ar_toys.py\?"),
-  ("zzz.py", GOOD, "No config .*ar_toy.py. There are some in configs/"),
+  ("zzz.py", GOOD, "No config .*ar_toy.py. There are some in configs/, of which the name will do"),
   ("ar_toy.py", "def get_config(:", "ar_toy.py, line 1: .*; a config is a Python program"),
   ("ar_toy.py", "CONFIG = 1", r"defines no get_config\(\)"),
   ("ar_toy.py", "def get_config(): return 1", "gives int, wanted is Experiment; an Experiment is for bin/train.py"),
@@ -109,6 +109,24 @@ def test_load_refuses(tmp_path, name, text, message):
   (tmp_path / name).write_text(text)
   with pytest.raises(ValueError, match=message):
     config.load(str(tmp_path / "ar_toy.py"), config.Experiment)
+
+
+@pytest.mark.parametrize("given, message", [
+  ("em_multi30", r"No config is called 'em_multi30'. Did you mean em_multi30k\?"),
+  ("zzz", "No config is called 'zzz'. There are ar_iwslt14, .*; or give a file, as mine.py."),
+  ("elsewhere/em_toy.py", "No config elsewhere/em_toy.py. The one that comes with the package is --config=em_toy."),
+])
+def test_a_name_that_is_none(given, message):
+  with pytest.raises(ValueError, match=message):
+    config.load(given, config.Experiment)
+
+
+def test_a_config_goes_by_its_name(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  assert config.load("ar_multi30k", config.Experiment, ["train.steps=1e3"]).train.steps == 1000
+  assert set(config.named()) == {path.stem for path in CONFIGS}
+  (tmp_path / "ar_multi30k").write_text(GOOD)  # A file of that very name goes first.
+  assert config.load("ar_multi30k", config.Experiment).model is None
 
 
 def test_from_dict_gives_back_what_asdict_took_apart():

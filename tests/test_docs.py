@@ -10,10 +10,11 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-PROGRAMS = [*sorted((ROOT / "bin").glob("*.py")), ROOT / "data_prep/align.py", ROOT / "data_prep/prepare.py"]
+PROGRAMS = [*sorted((ROOT / "bin").glob("*.py")), *sorted((ROOT / "data_prep").glob("*.py"))]
 SOURCES = sorted(path for top in ("bin", "configs", "data_prep", "tf_nar") for path in (ROOT / top).rglob("*.py"))
 # A command ends with its line, a backquote, a comment, or a gap before an explanation.
 PYTHON = re.compile(r"\bpython ((?:bin|data_prep)/(?:[^`\n# ]| (?![ #]))*)")
+COMMAND = re.compile(r"\btf-nar ([a-z][a-z0-9_-]*)((?: --?[^`\n# ]+)*)")
 MAKE = re.compile(r"(?:^|`)make ((?:[A-Z]+=\S+ )*)([a-z-]+)", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 ALWAYS = {"help", "helpfull"}  # absl's own.
@@ -32,10 +33,19 @@ def strings(path):
   return "\n".join([each for each in whole if isinstance(each, str)] + list(map(said, filled)))
 
 
+def module(program):
+  """Returns where the flags of a program are: bin/train.py -> tf_nar/cli/train.py."""
+  return pathlib.Path("tf_nar/cli") / pathlib.Path(program).name
+
+
 def commands(text):
-  """Returns the words of each `python bin/...` in a text, continued lines joined."""
+  """Returns the words of each `python bin/...` and `tf-nar ...` in a text, the program's path first.
+
+  Continued lines are joined.
+  """
   joined = re.sub(r"\\\n\s*", "", text)
-  return [found.split() for found in PYTHON.findall(joined)]
+  named = [[str(module(name.replace("-", "_") + ".py")), *rest.split()] for name, rest in COMMAND.findall(joined)]
+  return [found.split() for found in PYTHON.findall(joined)] + named
 
 
 def flags(text):
@@ -60,13 +70,15 @@ def complaints(command, root=ROOT):
   program, *words = command
   if not (root / program).is_file():
     return [f"there is no {program}"]
-  known, needed = flags((root / program).read_text())
+  own = root / module(program)
+  known, needed = flags((own if own.is_file() else root / program).read_text())
   given = {word[2:].split("=")[0] for word in words if word.startswith("--")}
   wrong = [f"{program} has no --{name}" for name in sorted(given - known)]
   configs = [word.partition("=")[2] for word in words if word.startswith("--config=configs/")]
+  configs += [f"configs/{name}.py" for name in re.findall(r"--config=(\w+)(?: |$)", " ".join(words))]
   wrong += [f"there is no {path}" for path in configs if "..." not in path and not (root / path).is_file()]
   # "..." and a command that is only named leave the rest to the reader.
-  if given - ALWAYS and not words[-1].endswith("..."):
+  if given - ALWAYS and not words[-1].endswith("...") and "print_config" not in given:
     wrong += [f"{program} needs --{name}" for name in sorted(needed - given)]
   return wrong
 
@@ -79,8 +91,8 @@ def test_commands_can_be_typed(path):
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.name)
 def test_help_begins_with_a_command(path):
-  """absl's --help prints the docstring."""
-  shown = commands(ast.get_docstring(ast.parse(path.read_text())))
+  """--help prints the docstring."""
+  shown = commands(ast.get_docstring(ast.parse((ROOT / module(path)).read_text())))
   assert shown and all(command[0] == str(path.relative_to(ROOT)) for command in shown[:1])
 
 
@@ -112,8 +124,11 @@ y = flags.DEFINE_bool("scores", False, "Whether.")
   ("python bin/q.py --workdir=a", ["there is no bin/q.py"]),
   ("python bin/p.py --workdir=a --config=configs/c.py",
    ["bin/p.py has no --config", "there is no configs/c.py"]),
+  ("tf-nar p --workdir=a --config=c", ["tf_nar/cli/p.py has no --config", "there is no configs/c.py"]),
+  ("`tf-nar` and `tf-nar q`", ["there is no tf_nar/cli/q.py"]),
 ])
 def test_wrong_commands_are_seen(tmp_path, text, message):
-  (tmp_path / "bin").mkdir()
-  (tmp_path / "bin/p.py").write_text(PLANTED)
+  for folder in ("bin", "tf_nar/cli"):
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / "p.py").write_text(PLANTED if folder != "bin" else "")
   assert [each for command in commands(text) for each in complaints(command, tmp_path)] == message

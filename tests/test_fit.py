@@ -196,7 +196,7 @@ def test_a_canvas_without_room_is_refused_before_the_first_update(tmp_path, name
   pairs = [folders.records.Pair([5, types.EOS], [*range(6, 15), types.EOS])] * 9
   folder = folders.make(tmp_path / "data", pairs)
   small = config.override(experiment(name), "model.upsample=3")
-  with pytest.raises(ValueError, match=r"model.upsample=3 leaves no room for 100.0 % of .*; --set=model.upsample=5 has"):
+  with pytest.raises(ValueError, match="upsample=3 leaves no room for 100.0 % of .*; --set=model.upsample=5 has"):
     fit.fit(small, folder, str(tmp_path / "run"))
   assert not (tmp_path / "run").exists()
 
@@ -212,8 +212,10 @@ def test_a_search_allows_what_the_text_has(tmp_path, began):
 
 def test_a_folder_in_use_is_refused_untouched(data, tmp_path):
   (tmp_path / "run").mkdir()
-  code = "import sys\nfrom tf_nar.data import lock\nwith lock.held(sys.argv[1]):\n  print(flush=True)\n  sys.stdin.read()"
-  other = subprocess.Popen([sys.executable, "-c", code, tmp_path / "run"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+  code = ("import sys\nfrom tf_nar.data import lock\n"
+          "with lock.held(sys.argv[1]):\n  print(flush=True)\n  sys.stdin.read()")
+  pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+  other = subprocess.Popen([sys.executable, "-c", code, tmp_path / "run"], **pipes)
   other.stdout.readline()
   with pytest.raises(ValueError, match=f"^{tmp_path}/run is in use by another process; wait for its end, or choose"):
     fit.fit(experiment("nat_em"), data, str(tmp_path / "run"))

@@ -6,19 +6,22 @@ import pathlib
 import pytest
 
 ORDER = [
-    {"types"},
+    {"types", "quiet"},
     {"family"},
-    {"config", "ops"},
+    {"config", "ops", "settings"},
     {"losses", "data", "decode"},
     {"layers"},
     {"models"},
     {"runs"},
-    {"train", "evaluate", "export", "serve"},
+    {"train", "evaluate", "export", "serve", "prepare"},
     {"feasibility"},
     {"fit", "latency"},
     {"em"},
+    {"translator"},
+    {""},  # tf_nar/__init__.py, where `load` and `train` are found.
     {"program"},
-    {"bin", "configs", "data_prep"},
+    {"cli", "configs"},
+    {"bin", "data_prep", "__main__"},
 ]
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
 # These are given a model; that keeps them usable with one from elsewhere.
@@ -92,8 +95,11 @@ PLANTED = {f"tf_nar.{name}" for name in "types config ops ops.masking models mod
     ("train", "from tf_nar import runs"),
     ("evaluate", "from tf_nar import models"),
     ("em", "from bin import train"),
+    ("cli", "from bin import train"),
     ("bin", "from data_prep import prepare"),
-    ("", "from tf_nar import types"),
+    ("prepare", "from tf_nar.train import step"),
+    ("", "import tf_nar.program"),
+    ("translator", "import tf_nar"),
     ("bin", "import tf_nar.new.thing"),
 ])
 def test_layering_sees(part, text):

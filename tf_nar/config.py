@@ -8,6 +8,9 @@ import runpy
 import typing
 from typing import Any
 
+# Beside this package, in a checkout and where it is installed: they import each other as `configs`.
+CONFIGS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "configs")
+
 
 def choice(name, value, choices):
   """Refuses a `value` that is none of the `choices`, strings, for the field `name`."""
@@ -31,13 +34,13 @@ class Optimizer:
   """Adam and its schedule; `train/optimizer.py` says the equations."""
 
   learning_rate: float = 5e-4  # The peak, or the multiplier lr0 of `nat_em`.
-  warmup: int = 4_000  # Updates.
+  warmup: int = 4_000  # Updates in which the rate rises to the peak.
   cooldown: int = 0  # The last updates, in which the rate falls to 0. Ship the last weights then: average=1.
-  schedule: str = "inverse_sqrt"  # Or "nat_em", the original program's.
-  beta_1: float = 0.9
-  beta_2: float = 0.98
-  epsilon: float = 1e-9
-  bias_correction: bool = True  # The original program has none.
+  schedule: str = "inverse_sqrt"  # How the rate falls after that: "inverse_sqrt", or "nat_em", the original program's.
+  beta_1: float = 0.9  # Decay of the mean of the gradients.
+  beta_2: float = 0.98  # Decay of the mean of their squares.
+  epsilon: float = 1e-9  # Added to the root of the latter.
+  bias_correction: bool = True  # Of Adam's means; the original program has none.
   weight_decay: float = 0.0  # Decoupled; norms and output biases are spared.
   clip_norm: float = 1.0  # Global norm; 0 clips nothing.
   accumulate: int = 1  # Micro-batches an update.
@@ -52,19 +55,19 @@ class Optimizer:
 class Train:
   """How long, on how much at a time, and what is kept. Durations are in updates."""
 
-  steps: int = 100_000
+  steps: int = 100_000  # Updates.
   tokens_per_batch: int = 8_192  # Padded target places a batch.
   max_length: int = 256  # Tokens with EOS; longer pairs are left out and counted.
   buckets: int = 6  # Padded lengths; each is one compiled program when `jit`.
-  seed: int = 0
+  seed: int = 0  # Of the weights, of the order of the text and of all noise.
   optimizer: Optimizer = Optimizer()
-  log_every: int = 100
+  log_every: int = 100  # Updates between two lines of the log.
   validate_every: int = 1_000  # Validation, checkpoint and patience go together.
   validate_sentences: int = 0  # 0: all of the validation set.
   patience: int = 0  # Validations without a better BLEU before the run stops; 0: never.
-  keep: int = 10  # Checkpoints.
+  keep: int = 10  # Checkpoints that stay on disk.
   average: int = 1  # Checkpoints averaged into the shipped weights, of those after the warm-up.
-  average_of: str = "last"  # Or "best", by validation BLEU.
+  average_of: str = "last"  # Which of them: "last", or "best" by validation BLEU.
   ema: float = 0.0  # Decay of the moving average of the weights, validated and shipped in their place; 0: none.
   jit: bool = False  # XLA for the whole step.
 
@@ -90,22 +93,55 @@ class Experiment:
   train: Train = Train()
 
 
+def named():
+  """Returns {name: the first line of its docstring} of the configs that come with the package, which imports none."""
+  found = {}
+  for file in sorted(glob.glob("*.py", root_dir=CONFIGS)):
+    if file != "__init__.py":
+      with open(os.path.join(CONFIGS, file), encoding="utf-8") as source:
+        about = ast.get_docstring(ast.parse(source.read())) or ""
+      found[file.removesuffix(".py")] = about.split("\n")[0]
+  return found
+
+
+def _found(path):
+  """Returns the file of a config, given as a path or as the name of one that comes with the package.
+
+  Raises:
+    ValueError: if there is none.
+  """
+  if os.path.isfile(path):
+    return path
+  folder, name = os.path.split(path)
+  if not folder and not name.endswith(".py"):
+    own = os.path.join(CONFIGS, f"{name}.py")
+    if os.path.isfile(own):
+      return own
+    near = difflib.get_close_matches(name, named(), 1)
+    hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(named())}; or give a file, as mine.py."
+    raise ValueError(f"No config is called {name!r}. {hint}")
+  near = difflib.get_close_matches(name, glob.glob("*.py", root_dir=folder or None), 1)
+  if near:
+    hint = f"Did you mean {os.path.join(folder, near[0])}?"
+  elif name.removesuffix(".py") in named():
+    hint = f"The one that comes with the package is --config={name.removesuffix('.py')}."
+  else:
+    hint = "There are some in configs/, of which the name will do."
+  raise ValueError(f"No config {path}. {hint}")
+
+
 def load(path, wanted, assignments=()):
   """Runs a config file and returns what its get_config() gives, overridden.
 
   Args:
-    path: the file.
+    path: the file, or the name of a config that comes with the package, as ar_multi30k.
     wanted: the class that it must give, as `Experiment`.
     assignments: for `override`.
 
   Raises:
     ValueError: if the file is not there, is no program, gives something else, or an assignment does not fit.
   """
-  if not os.path.isfile(path):
-    folder, name = os.path.split(path)
-    near = difflib.get_close_matches(name, glob.glob("*.py", root_dir=folder or None), 1)
-    hint = f"Did you mean {os.path.join(folder, near[0])}?" if near else "There are some in configs/."
-    raise ValueError(f"No config {path}. {hint}")
+  path = _found(path)
   try:
     made = runpy.run_path(path)
   except SyntaxError as error:
@@ -179,6 +215,8 @@ def _parse(text, old, assignment):
     new = text
   if isinstance(old, float) and type(new) is int:
     new = float(new)
+  if type(old) is int and isinstance(new, float) and new.is_integer():
+    new = int(new)  # 1e3 is a number of updates.
   if type(new) is not type(old):
     raise ValueError(f"--set {assignment}: wants {type(old).__name__}, as {old!r}; got {new!r}.")
   return new

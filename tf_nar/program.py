@@ -1,17 +1,150 @@
-"""The frame of every program: what it prints is UTF-8, and what stops it is one line.
+"""The frame of every program: its flags and its help, what it prints is UTF-8, and what stops it is one line.
+
+A program is a module of `tf_nar/cli`: a docstring that begins with commands, `flags`, and `main(argv)`. It imports
+TensorFlow and what needs it where it works, so that --help answers at once.
 
   exit status   0 done    1 refused or failed, with a line on standard error    75 told to stop, after saving
                 130 interrupted (Ctrl-C)    141 whoever read its output went away
 """
+import functools
 import os
+import re
 import sys
+import textwrap
 
 from absl import app
+from absl import flags as absl_flags
 
+from tf_nar import quiet
 from tf_nar.data import text
 from tf_nar.train import preemption
 
 INTERRUPTED, READER_GONE = 130, 141  # As of a program that SIGINT or SIGPIPE ended.
+
+HELP = {"--help", "-help", "-h", "--helpshort", "-helpshort", "-?"}
+INSTALLED = "tf-nar"  # The command of an installed package.
+_SEVERAL = "DEFINE_multi_string", "DEFINE_multi_integer", "DEFINE_multi_float", "DEFINE_multi_enum"
+_TWICE = re.compile(r"flag --(\w+)=(.*): already defined as (.*)", re.DOTALL)
+_BINARY = re.compile(r"python (?:bin|data_prep)/(\w+)\.py")
+_AGAIN = ";\n    repeat this option to specify a list of values"  # What absl adds, and our help says already.
+_started_as = ""
+
+
+class Flags:
+  """The flags of one program: absl's `DEFINE_...`, in a set of their own, so that programs may share names.
+
+  One that takes one value is given once: of two values the first would silently count for nothing.
+
+  Attributes:
+    values: the `absl.flags.FlagValues`.
+  """
+
+  def __init__(self):
+    self.values = absl_flags.FlagValues()
+    self._required, self._spares = [], {}
+
+  def __getattr__(self, kind):
+    if not kind.startswith("DEFINE_"):
+      raise AttributeError(kind)
+    return functools.partial(self._define, kind)
+
+  def _define(self, kind, name, *args, required=False, spares=(), **options):
+    """Defines a flag; where one with `spares` is given, these, which are required, need not be."""
+    if required:
+      self._required.append(name)
+    self._spares[name] = spares
+    if kind not in _SEVERAL:
+      options["allow_overwrite"] = False
+    return getattr(absl_flags, kind)(name, *args, flag_values=self.values, **options)
+
+  def parse(self, argv, values=None):
+    """Parses arguments and returns those that no flag takes, the program first.
+
+    Args:
+      argv: the program and its arguments.
+      values: `absl.flags.FlagValues` that hold these flags and perhaps others; None: these alone.
+
+    Raises:
+      ValueError: for a flag that there is not, one given twice, a value that it does not take, or one that is missing.
+    """
+    try:
+      rest = (self.values if values is None else values)(argv)
+    except absl_flags.Error as problem:
+      raise ValueError(_plainly(str(problem))) from None
+    self.values.mark_as_parsed()
+    spared = {each for name, names in self._spares.items() if self.values[name].value for each in names}
+    missing = [f"--{name}" for name in self._required if self.values[name].value is None and name not in spared]
+    if missing:
+      raise ValueError(f"Wants {' and '.join(missing)}; see --help.")
+    return rest
+
+  def help(self):
+    """Returns what each flag is, for a person."""
+    said = []
+    for flag in sorted(self.values, key=list(self.values).index):
+      flag = self.values[flag]
+      said += [f"  --{_shown(flag)}{'  (needed)' * (flag.name in self._required)}"]
+      said += textwrap.wrap(flag.help.removesuffix(_AGAIN), 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return "\n".join(said)
+
+
+def _shown(flag):
+  """Returns a flag as it is typed: [no]trace, beam=5, workdir=..."""
+  if flag.boolean:
+    return f"[no]{flag.name}"
+  value = flag.default
+  text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else "" if value is None else str(value)
+  return f"{flag.name}={text or '...'}"
+
+
+def _plainly(problem):
+  """Returns what absl says of a flag, in one line."""
+  if twice := _TWICE.fullmatch(problem):
+    name, second, first = twice.groups()
+    return f"--{name} takes one value, and was given {first!r} and {second!r}."
+  return " ".join(problem.split())
+
+
+def start(module, argv=None, as_command=False):
+  """Runs a program as a shell does: its flags, and absl's for logs, then its main. Does not come back.
+
+  Args:
+    module: of `tf_nar/cli`.
+    argv: the program and its arguments; those of this process if not given.
+    as_command: whether it was called by its name, as `tf-nar train`, which help and hints then show.
+  """
+  global _started_as
+  _started_as = INSTALLED if as_command else ""
+  quiet.hush()
+  app.run(functools.partial(_main, module), argv, flags_parser=functools.partial(_parse, module))
+
+
+def _parse(module, argv):
+  if HELP & set(argv[1:]):
+    own = module.flags.help()
+    run(_name(module), lambda: print(typed(module.__doc__), *(["Flags:", "", own] if own else []), sep="\n"), argv[:1])
+    sys.exit(0)
+  absl_flags.FLAGS.append_flag_values(module.flags.values)
+  try:
+    return module.flags.parse(argv, absl_flags.FLAGS)
+  except ValueError as problem:
+    sys.exit(f"{_name(module)}: {problem}")
+
+
+def _main(module, argv):
+  try:
+    module.main(argv)
+  except app.UsageError as problem:
+    sys.exit(f"{_name(module)}: {problem}")
+
+
+def _name(module):
+  return module.__name__.rpartition(".")[2]
+
+
+def typed(text):
+  """Returns a text whose commands are those that this user types: `python bin/train.py`, or `tf-nar train`."""
+  return _BINARY.sub(rf"{_started_as} \1", text) if _started_as else text
 
 
 def run(name, work, argv, also=()):

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from bin import doctor
+from tf_nar.cli import doctor
 
 GOOD = {name: "1.0" for name in doctor.NEEDED} | {"tensorflow": "2.20.0", "tensorflow-text": "2.20.1"}
 PLAIN, TPU = dict(GOOD), {**GOOD, "tensorflow-tpu": "2.20.0"}

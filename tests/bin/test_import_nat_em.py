@@ -1,6 +1,5 @@
 """A checkpoint of the original program becomes a run (TF_NAR_GOLDEN)."""
 import dataclasses
-import runpy
 
 import numpy as np
 import pytest
@@ -8,8 +7,8 @@ import tensorflow as tf
 
 from tf_nar import runs
 from tf_nar import types
+from tf_nar.cli.import_nat_em import import_run
 
-import_run = runpy.run_path("bin/import_nat_em.py")["import_run"]
 SCORES = {"at": "ar_score", "nat": "nar_score"}
 
 

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 from absl import app
 
-import tf_nar
 from tf_nar import config
 from tf_nar import family
+from tf_nar import runs
 from tf_nar import types
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.evaluate import testset
@@ -49,7 +49,7 @@ def call(monkeypatch, load):
     return SimpleNamespace(experiment=experiment, model=Backwards(), vocab=VOCAB, workdir=workdir)
 
   def run(name, *arguments):
-    monkeypatch.setattr(tf_nar, "runs", SimpleNamespace(load=load_run), raising=False)
+    monkeypatch.setattr(runs, "load", load_run)
     load(name)[1]("--workdir=runs/x", *arguments)
   return run
 

@@ -6,6 +6,7 @@ import sys
 import pytest
 from absl import app
 
+from tf_nar import fit as fit_lib
 from tf_nar.train import preemption
 
 PROGRAM = pathlib.Path(__file__).parents[2] / "bin" / "train.py"
@@ -26,9 +27,8 @@ def call(monkeypatch, tmp_path, load):
   (tmp_path / "config.py").write_text(CONFIG)
 
   def run(*arguments, fit=lambda *args, **kw: calls.append((args, kw))):
-    program, main = load("train")
-    monkeypatch.setattr(program.fit, "fit", fit)
-    main(f"--config={tmp_path}/config.py", "--data_dir=data", "--workdir=runs/x", *arguments)
+    monkeypatch.setattr(fit_lib, "fit", fit)
+    load("train")[1](f"--config={tmp_path}/config.py", "--data_dir=data", "--workdir=runs/x", *arguments)
     return calls[-1]
 
   return run

@@ -4,9 +4,9 @@ import sys
 import pytest
 import sentencepiece
 
-from data_prep import learn
 from tf_nar import types
 from tf_nar.data import vocab as vocab_lib
+from tf_nar.prepare import learn
 
 CODES = "#version: 0.2\nl o\nlo w</w>\nn e\n"
 TEXT = ["a low house", "a new low tower", "the house is new", "lower the tower", "a slow news show"] * 20

@@ -130,7 +130,8 @@ def test_refuses_another_text(tmp_path, name, pairs, shards, changed):
 
 def test_two_at_once_are_refused(tmp_path):
   config = dataclasses.replace(minuscule.get_config(), rounds=1)
-  code = "import sys, time\nfrom tf_nar.data import lock\nwith lock.held(sys.argv[1]):\n  print(flush=True)\n  sys.stdin.read()"
+  code = ("import sys\nfrom tf_nar.data import lock\n"
+          "with lock.held(sys.argv[1]):\n  print(flush=True)\n  sys.stdin.read()")
   other = subprocess.Popen([sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
   other.stdout.readline()
   with pytest.raises(ValueError, match=f"^{tmp_path} is in use by another process"):

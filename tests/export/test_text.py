@@ -4,11 +4,11 @@ import random
 import pytest
 import tensorflow as tf
 
-from data_prep import learn
 from tests.export import tiny
 from tf_nar import types
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.export import text
+from tf_nar.prepare import learn
 
 LINES = [*tiny.LINES, "aaaa aaa"]
 TRICKY = ["", " ", "a", "  the   house ", "the low\u00a0house", "☃ house", "new☃er", "ＮＥＷ café cafe\u0301",

@@ -1,13 +1,13 @@
 """Run folders of tiny models, untrained but not indifferent: their weights are large."""
 import numpy as np
 
-from data_prep import learn
 from tf_nar import config
 from tf_nar import models
 from tf_nar import runs
 from tf_nar import types
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.layers import transformer
+from tf_nar.prepare import learn
 
 LINES = ["a low house", "a new low tower", "the house is new", "lower the tower", "a slow news show"] * 20
 MAX_LENGTH = 12

@@ -1,5 +1,6 @@
 """What is compared, and how it is named."""
 import os
+import sys
 
 import pytest
 
@@ -37,9 +38,9 @@ def test_a_given_folder_tells_its_kind(tmp_path):
 
 
 def test_a_failed_export_is_one_line(tmp_path):
-  (tmp_path / "export.py").write_text("import sys; sys.exit('export: no ' + sys.argv[1])")
+  (tmp_path / "programs.py").write_text("import sys; sys.exit(f'{sys.argv[1]}: no {sys.argv[2]}')")
   system = systems.System("mine", "saved_model", f"{tmp_path}/out", made_by=("--workdir=x",))
   with pytest.raises(ValueError, match="^mine: export: no --workdir=x$"):
-    systems.prepare(system, tmp_path)
+    systems.prepare(system, (sys.executable, tmp_path / "programs.py"))
   os.mkdir(system.folder)
-  systems.prepare(system, tmp_path)  # What is there stays.
+  systems.prepare(system)  # What is there stays.

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from tf_nar import runs
 
-PROGRAMS = {"saved_model": "export.py", "ct2": "export_ct2.py"}
+PROGRAMS = {"saved_model": "export", "ct2": "export_ct2"}
+COMMAND = sys.executable, "-m", "tf_nar"
 MARKS = {"saved_model": "saved_model.pb", "ct2": "model.bin"}  # The file that tells the kind of a folder.
 SHARDS = "--shards=2"  # Of NAR models: a product of few rows is too small to be shared out otherwise.
 BEAMS = 1, 5
@@ -73,20 +74,22 @@ def standard(nar, ars, folder, with_ct2):
   return found
 
 
-def prepare(system, programs):
+def prepare(system, command=COMMAND):
   """Exports a system whose folder is not there yet.
 
   Args:
     system: a `System`.
-    programs: the folder of `bin/export.py`.
+    command: what the name of a program and its flags are given to.
 
   Raises:
     ValueError: if that fails, with its last line.
   """
   if os.path.exists(system.folder):
     return
-  program = os.path.join(programs, PROGRAMS[system.kind])
-  done = subprocess.run([sys.executable, program, *system.made_by, f"--out={system.folder}"],
-                        capture_output=True, text=True, check=False)
+  # This very tf_nar, wherever the process was started.
+  places = [os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), os.environ.get("PYTHONPATH")]
+  environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, places))}
+  done = subprocess.run([*command, PROGRAMS[system.kind], *system.made_by, f"--out={system.folder}"],
+                        env=environment, capture_output=True, text=True, check=False)
   if done.returncode:
     raise ValueError(f"{system.name}: {' '.join(done.stderr.strip().splitlines()[-1:])}")

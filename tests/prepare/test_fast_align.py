@@ -4,7 +4,7 @@ import itertools
 import numpy as np
 import pytest
 
-from data_prep import fast_align
+from tf_nar.prepare import fast_align
 
 WORDS = 100
 # What each source word becomes: nothing, one word, two, or three.

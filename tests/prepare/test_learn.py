@@ -3,9 +3,9 @@ import collections
 import pytest
 from subword_nmt import apply_bpe
 
-from data_prep import learn
 from tf_nar import types
 from tf_nar.data import vocab as vocab_lib
+from tf_nar.prepare import learn
 
 TEXT = ["the lower house is lowest", "a new tower by the low house", "newest towers lower the house"] * 9
 TEXT += ["rarely"]

@@ -1,9 +1,9 @@
 import pytest
 
-from data_prep import encode
 from tf_nar import types
 from tf_nar.data import records
 from tf_nar.data import vocab as vocab_lib
+from tf_nar.prepare import encode
 
 LIMITS = encode.Limits(max_length=6, max_ratio=2.0)
 VOCAB = vocab_lib.WordList([*types.SPECIALS, "a", "b"])

@@ -4,10 +4,10 @@ import sys
 
 import pytest
 
-from data_prep import aligned
 from tests.data import folders
 from tf_nar.data import corpus
 from tf_nar.data import records
+from tf_nar.prepare import aligned
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 PAIRS = folders.random_pairs(50, longest=8)  # Some have no word on a side.

@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from data_prep import bitext
+from tf_nar.prepare import bitext
 
 
 @pytest.fixture

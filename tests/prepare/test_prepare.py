@@ -7,12 +7,13 @@ import sys
 import numpy as np
 import pytest
 
-from data_prep import encode
-from data_prep import folder as folder_lib
 from tf_nar import types
 from tf_nar.data import corpus
 from tf_nar.data import records
 from tf_nar.data import vocab as vocab_lib
+from tf_nar.prepare import encode
+from tf_nar.prepare import folder as folder_lib
+from tf_nar.prepare import options as options_lib
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 WORDS = "the a low new house tower river lower newest is was over under red green".split()
@@ -32,7 +33,7 @@ def options(tmp_path):
   for name, lines in text.items():
     (tmp_path / name).write_text("".join(f"{line}\n" for line in lines))
   at = lambda name: str(tmp_path / name)
-  return folder_lib.Options([at("train.en")], [at("train.de")], at("valid.en"), at("valid.de"), at("out"),
+  return options_lib.Options([at("train.en")], [at("train.de")], at("valid.en"), at("valid.de"), at("out"),
                             tokenizer="bpe", operations=20, shards=2, max_length=100, max_ratio=0)
 
 

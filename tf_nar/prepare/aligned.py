@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import tqdm
 
-from data_prep import fast_align
 from tf_nar.data import atomic
 from tf_nar.data import corpus
 from tf_nar.data import records
+from tf_nar.prepare import fast_align
 
 _WINDOW = 20_000  # Pairs in memory at a time while they are written.
 

@@ -7,46 +7,16 @@ from typing import NamedTuple
 import tqdm
 from absl import logging
 
-from data_prep import bitext
-from data_prep import encode
-from data_prep import learn
 from tf_nar.data import corpus
 from tf_nar.data import language
 from tf_nar.data import text
 from tf_nar.data import vocab
-
-TOKENIZERS = ("sentencepiece", "words", "bpe")
-
+from tf_nar.prepare import bitext
+from tf_nar.prepare import encode
+from tf_nar.prepare import learn
+from tf_nar.prepare import options as options_lib
 
 MOST_UNKNOWN = 0.9  # Share of UNK from which on the vocabulary is not of this text.
-AUTO = "auto"
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-  """What `prepare.py` takes; its flags say what each is."""
-
-  source: tuple
-  target: tuple
-  valid_source: str
-  valid_target: str
-  out: str
-  tokenizer: str = "sentencepiece"
-  vocab_size: int = 32_000
-  character_coverage: float = 0.9995
-  normalization: str = "nmt_nfkc"
-  byte_fallback: bool = False
-  learn_lines: int = 1_000_000
-  operations: int = 10_000
-  vocabulary_threshold: int = 0
-  vocab: str | None = None
-  minimum_count: int = 1
-  reuse_vocab: str | None = None
-  bleu_tokenize: str = AUTO
-  max_length: int = 256
-  max_ratio: float = 3.0
-  shards: int = 4
-  processes: int = 1
 
 
 class Made(NamedTuple):
@@ -61,7 +31,7 @@ def prepare(options):
   """Makes the data folder `options.out`; input that can be read once only, as a pipe, is copied first.
 
   Args:
-    options: `Options`.
+    options: `options.Options`.
 
   Returns:
     A `Made`.
@@ -71,7 +41,7 @@ def prepare(options):
   """
   if options.tokenizer == "words" and not (options.vocab or options.reuse_vocab):
     raise ValueError("--tokenizer=words needs --vocab, a file of `token count` lines, or --reuse_vocab.")
-  if options.bleu_tokenize != AUTO:
+  if options.bleu_tokenize != options_lib.AUTO:
     language.check(options.bleu_tokenize)
   given = *options.source, *options.target, options.valid_source, options.valid_target
   with corpus.building(options.out) as folder, text.kept(*given) as paths:
@@ -107,7 +77,7 @@ def _vocabulary(options, count):
 
 def _measured(options, words):
   """Decides how BLEU cuts the target language, which the vocabulary keeps; returns whether that was guessed."""
-  told = options.bleu_tokenize != AUTO
+  told = options.bleu_tokenize != options_lib.AUTO
   guess = language.guess(text.read(options.target[0], warn=False))
   if not guess.spaced and words.tokenized:
     logging.warning("%s has hardly any spaces, and --tokenizer=%s takes what is between spaces for words; cut it into "

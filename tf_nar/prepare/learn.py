@@ -14,7 +14,6 @@ from tf_nar.data import text
 from tf_nar.data import vocab
 
 LONGEST = 4192  # Bytes of a line that SentencePiece learns from; it leaves out longer ones.
-NORMALIZATIONS = "nmt_nfkc", "nmt_nfkc_cf", "nfkc", "identity"
 
 
 def pieces(sentences, size, character_coverage=0.9995, normalization="nmt_nfkc", byte_fallback=False,
@@ -25,7 +24,7 @@ def pieces(sentences, size, character_coverage=0.9995, normalization="nmt_nfkc",
     sentences: iterator of lines; all are held in memory while it learns.
     size: how many pieces, the reserved ones included.
     character_coverage: share of the characters of the text that get a piece; the rest becomes UNK.
-    normalization: of `NORMALIZATIONS`; "identity" keeps every character as it is.
+    normalization: of `options.NORMALIZATIONS`; "identity" keeps every character as it is.
     byte_fallback: whether the rest becomes its bytes instead, which have 256 pieces.
     bleu_tokenize: sacrebleu's tokeniser for the target language.
 

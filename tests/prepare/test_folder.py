@@ -8,13 +8,14 @@ import threading
 
 import pytest
 
-from data_prep import folder as folder_lib
-from data_prep import learn
 from tf_nar import types
 from tf_nar.data import corpus
 from tf_nar.data import records
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.evaluate import testset
+from tf_nar.prepare import folder as folder_lib
+from tf_nar.prepare import learn
+from tf_nar.prepare import options as options_lib
 
 EN = ["the low house", "a new tower by the river", "the lower tower is new", "a low river", "house by house"] * 4
 DE = ["das niedrige Haus", "ein neuer Turm am Fluss", "der untere Turm ist neu", "ein Fluss", "Haus an Haus"] * 4
@@ -41,7 +42,7 @@ def make(tmp_path, monkeypatch):
       ("train", "en", from_lines), ("train", "de", to_lines), ("valid", "en", EN[:4]), ("valid", "de", DE[:4]))]
     paths = [options.pop(name, path) for name, path in zip(("source", "target", "valid_source", "valid_target"), paths,
                                                           strict=True)]
-    options = folder_lib.Options((paths[0],), (paths[1],), *paths[2:], str(tmp_path / out), **{
+    options = options_lib.Options((paths[0],), (paths[1],), *paths[2:], str(tmp_path / out), **{
       "tokenizer": "bpe", "operations": 12, "vocab_size": 400} | options)
     try:
       return folder_lib.prepare(options)
@@ -165,7 +166,8 @@ def test_a_target_without_spaces_is_measured_in_characters(make, tmp_path):
   made = make(EN, ZH, tokenizer="sentencepiece", normalization="identity", character_coverage=1.0,
               max_ratio=0)
   assert made.vocab.bleu_tokenize == "zh" and made.guessed
-  assert "BLEU cuts the target language with tok:zh (a guess by its letters; --bleu_tokenize sets it)" in folder_lib.summary(made, "out")
+  told = "BLEU cuts the target language with tok:zh (a guess by its letters; --bleu_tokenize sets it)"
+  assert told in folder_lib.summary(made, "out")
   vocab = vocab_lib.load(str(tmp_path / "out"))  # As a training does.
   rows = {row.name: row for row in testset.quality(ZH, [vocab.encode(line) for line in ZH], ZH, vocab)}
   assert rows["bleu_detokenized"].value == pytest.approx(100) and "tok:zh" in rows["bleu_detokenized"].signature

@@ -1,0 +1,55 @@
+"""Settings and what the source says of them."""
+import dataclasses
+import pathlib
+import runpy
+
+import pytest
+
+from tf_nar import config
+from tf_nar import settings
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+  """A part."""
+
+  size: int = 3  # How many.
+  hidden: str = "#"  # A sign, "#",
+  # and more of it.
+  plain: float = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Whole(Part):
+  part: Part = Part()
+  spread: tuple = (1,
+                   2)  # Over lines.
+
+
+def test_a_line_a_setting():
+  assert settings.table(Whole(part=Part(size=4))).splitlines() == [
+    "size=3          # How many.",
+    'hidden=#        # A sign, "#", and more of it.',
+    "plain=0.5",
+    "part.size=4     # How many.",
+    'part.hidden=#   # A sign, "#", and more of it.',
+    "part.plain=0.5",
+    "spread=(1, 2)   # Over lines."]
+
+
+def test_a_class_without_a_file():
+  made = dataclasses.make_dataclass("Made", [("size", int, 1)], frozen=True)
+  assert settings.table(made()) == "size=1"
+
+
+def test_every_setting_of_training_is_explained():
+  assert [each.name for each in settings.settings(config.Train()) if not each.about] == []
+
+
+@pytest.mark.parametrize("name", ["dag_multi30k", "em_multi30k"])
+def test_what_is_shown_is_what_set_takes(name):
+  made = runpy.run_path(str(ROOT / "configs" / f"{name}.py"))["get_config"]()
+  shown = [f"{name}={value}" for name, value, _ in settings.settings(made)]
+  assert config.override(made, *(line for line in shown if line != "data=None")) == made

@@ -1,0 +1,154 @@
+"""Measures how fast a config trains, and what share of the machine's best products of matrices that is.
+
+  python bin/bench_train.py --config=configs/nat_em_multi30k.py --data_dir=data/multi30k_en_de
+  python bin/bench_train.py --config=configs/nat_em_wmt14.py --length=25 --vocab=32000 --output=speed.json
+
+Trains for real, on the batches of a data folder or on one made-up batch without padding, and keeps nothing. Each
+round measures in turn: --updates updates; the output softmax alone; two of the model's products, in bfloat16 and
+float32. Least, median and greatest of the rounds are told:
+
+  model flop utilisation   operations of the model an update, by the formula of tf_nar/train/flops.py (6 x weights
+                           that multiply x places, attention and output layer included, padding too), a second, by
+                           those of the faster of the two products in the config's type, as it was in that round
+  share of input           of the time that passes until a batch is there; prefetching runs beside the update. On an
+                           accelerator, which the host runs ahead of, more than what it costs
+  share of output softmax  output layer, loss and their gradients: a part of the step, timed by itself
+
+On a machine that is busy with something else the numbers say little; a warning tells so.
+
+Against Hugging Face's Marian of the same shape on the same batches, in turns:
+
+  python bin/bench_train.py --config=configs/ar_multi30k.py --data_dir=data/multi30k_en_de \\
+      --baseline=marian --baseline_python=torch_env/bin/python
+
+bin/baselines/marian.py says what that Python needs, and what differs.
+"""
+import dataclasses
+import json
+import os
+import pathlib
+
+from tf_nar import config as config_lib
+from tf_nar import program
+from tf_nar.data import atomic
+
+flags = program.Flags()
+
+CONFIG = flags.DEFINE_string("config", None, "A file that defines get_config(); see configs/.", required=True)
+DATA_DIR = flags.DEFINE_string("data_dir", "", "A data folder; or give --length and --vocab.")
+LENGTH = flags.DEFINE_integer("length", 0, "Tokens of every made-up sentence, EOS included.")
+VOCAB = flags.DEFINE_integer("vocab", 0, "Words of the made-up vocabulary.")
+ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds that count; one more, before them, does not.", lower_bound=1)
+UPDATES = flags.DEFINE_integer("updates", 10, "Updates a round.", lower_bound=1)
+BASELINE = flags.DEFINE_enum("baseline", None, ["marian"], "What to train in turns with ours; nothing if not given.")
+BASELINE_PYTHON = flags.DEFINE_string("baseline_python", "", "The Python that has what the baseline needs.")
+OUTPUT = flags.DEFINE_string("output", "", "A JSON file to write.")
+SET = flags.DEFINE_multi_string("set", [], "Overrides, as train.tokens_per_batch=8192; may be repeated.")
+
+BUSY = 1.0  # Of the system's load average, programs that want to run.
+BASELINES = pathlib.Path(__file__).parents[2] / "bin/baselines"
+
+
+def data(experiment):
+  """Returns (batches, words of the vocabulary, what decodes ids or None)."""
+  from tf_nar import models
+  from tf_nar import types
+  from tf_nar.data import pipeline
+  from tf_nar.data import vocab as vocab_lib
+  from tf_nar.train import speed
+  train, kind = experiment.train, models.traits(experiment.family).batch(experiment.model)
+  if DATA_DIR.value:
+    if LENGTH.value or VOCAB.value:
+      raise ValueError("--data_dir has lengths and a vocabulary of its own; leave out --length and --vocab.")
+    vocab = vocab_lib.load(DATA_DIR.value)
+    return (batch for *_, batch in pipeline.training(
+      DATA_DIR.value, train, aligned=kind is types.Aligned)), len(vocab), vocab.decode
+  if LENGTH.value < 1 or VOCAB.value <= 5:
+    raise ValueError("Wants --data_dir, or --length and --vocab as --length=25 --vocab=32000; "
+                     f"got --length={LENGTH.value} --vocab={VOCAB.value}.")
+  rows = pipeline.rows(LENGTH.value, train.tokens_per_batch)
+  return speed.made_up(rows, LENGTH.value, VOCAB.value, kind), VOCAB.value, None
+
+
+def machine(experiment):
+  """Returns the facts that a speed means nothing without."""
+  import tensorflow as tf
+
+  from tf_nar.train import speed
+  threads = tf.config.threading.get_intra_op_parallelism_threads()
+  return {
+    "cores": speed.cores(), "threads": threads or "as many as cores", "load before": round(os.getloadavg()[0], 2),
+    "TensorFlow": tf.__version__, "dtype": experiment.model.net.dtype,
+    "accelerators": [device.name for device in tf.config.list_physical_devices() if device.device_type != "CPU"]}
+
+
+def start_baseline(experiment, model):
+  """Returns a waiting baseline, or None."""
+  import tensorflow as tf
+
+  from tf_nar.train import baseline as baseline_lib
+  from tf_nar.train import speed
+  if not BASELINE.value:
+    return None
+  if not BASELINE_PYTHON.value:
+    raise ValueError(f"--baseline={BASELINE.value} wants --baseline_python; bin/baselines/ says what it must have.")
+  if not BASELINES.is_dir():
+    raise ValueError("--baseline is for a checkout, whose bin/baselines/ has its programs; this package was installed.")
+  if len(tf.config.list_physical_devices()) > 1:
+    raise ValueError("The baseline trains on the CPU; hide the accelerators, as by CUDA_VISIBLE_DEVICES=-1.")
+  net, adam = experiment.model.net, experiment.train.optimizer
+  traits = model.traits
+  decoder = model.decoder if traits.autoregressive else model.net.decoder
+  settings = dataclasses.asdict(net) | {
+    "decoder_layers": len(decoder.blocks), "threads": speed.cores(),
+    "smoothing": experiment.model.smoothing if traits.smoothed else 0.0, "accumulate": adam.accumulate,
+    "clip_norm": adam.clip_norm, "beta_1": adam.beta_1, "beta_2": adam.beta_2}
+  return baseline_lib.Process([BASELINE_PYTHON.value, str(BASELINES / f"{BASELINE.value}.py")], settings)
+
+
+def measure():
+  """Returns all that is told, ready for JSON."""
+  from tf_nar import models
+  from tf_nar.train import speed
+  experiment = config_lib.load(CONFIG.value, config_lib.Experiment, SET.value)
+  batches, words, decode = data(experiment)
+  model = models.build(experiment.family, experiment.model, words)
+  experiment = dataclasses.replace(experiment, model=model.config)
+  told = {"config": CONFIG.value, "set": SET.value, "data": DATA_DIR.value or f"made up, {LENGTH.value} tokens",
+          "machine": machine(experiment), "updates a round": UPDATES.value}
+  baseline = start_baseline(experiment, model)
+  try:
+    training = speed.Training(model, experiment.train, batches)
+    places = training.warm_up(UPDATES.value).batches[-1].tgt.shape.num_elements()
+    told["peak memory of training, GiB"] = round(speed.peak_memory(), 3)
+    bench = speed.Bench(training, experiment, places, baseline=baseline, decode=decode)
+    bench.round(UPDATES.value)
+    rounds = [bench.round(UPDATES.value) for _ in range(ROUNDS.value)]
+  finally:
+    if baseline:
+      baseline.close()
+  return told | {"baseline": baseline and baseline.facts, "rounds": rounds, "spreads": speed.spreads(rounds)}
+
+
+def show(told):
+  """Prints what was measured."""
+  facts = {name: value for name, value in told.items() if name not in ("machine", "rounds", "spreads") and value}
+  for name, value in (facts | told["machine"]).items():
+    print(f"{name:34}{value}")
+  print(f"\n{'of ' + str(len(told['rounds'])) + ' rounds':44}{'min':>12}{'median':>12}{'max':>12}")
+  for name, spread in told["spreads"].items():
+    print(f"{name:44}" + "".join(f"{spread[each]:12,.4g}" for each in ("min", "median", "max")))
+  if told["machine"]["load before"] > BUSY:
+    print(f"\nThe machine was busy before this began (load {told['machine']['load before']}): measure again when not.")
+
+
+def bench():
+  """Measures, shows and, where asked, writes down."""
+  told = measure()
+  show(told)
+  if OUTPUT.value:
+    atomic.write(OUTPUT.value, json.dumps(told, indent=2).encode())
+
+
+def main(argv):
+  program.run("bench_train", bench, argv)

@@ -1,0 +1,138 @@
+"""Says whether a TPU will take an experiment, on a machine that has none.
+
+  python bin/check_tpu.py --config=configs/ar_multi30k.py --data_dir=data/multi30k_en_de
+  python bin/check_tpu.py --config=configs/em_wmt14.py --vocab=32000 --nocompile     both models, not compiled
+  python bin/check_tpu.py --config=configs/ctc_multi30k.py --quick --compile_for=v5e,v6e \\
+      --jax_python=~/tpu_check/bin/python
+
+For every shape of batch the step of training, the search and the score are traced and read (shapes that are not
+known, operators that a TPU does not take, float64), then brought to XLA, whose bridge from TensorFlow is here that of
+a TPU; the step must say compiled what it says uncompiled, and an epoch may compile one program a shape and no more.
+
+--compile_for goes on to the TPU's own compiler, which needs no TPU, and says the memory, the operations and the
+roofline of a step. It comes with jax, in an environment of its own:
+
+  python -m venv ~/tpu_check; ~/tpu_check/bin/pip install '.[tpu_check]'
+
+Exits with 1 if anything is found, a line each. Before the first hour on a real TPU: `python bin/doctor.py --tpu`.
+"""
+import dataclasses
+import os
+import sys
+
+from tf_nar import config as config_lib
+from tf_nar import program
+from tf_nar.export import tpu_compile
+
+flags = program.Flags()
+
+CONFIG = flags.DEFINE_string("config", None, "A file that defines get_config(), for bin/train.py or bin/em.py.",
+                             required=True)
+DATA_DIR = flags.DEFINE_string("data_dir", "", "What data_prep/prepare.py made: its lengths and vocabulary count.")
+VOCAB = flags.DEFINE_integer("vocab", 32_000, "Words, where there is no --data_dir; lengths are then made up.",
+                             lower_bound=8)
+QUICK = flags.DEFINE_bool("quick", False, "The smallest shape alone.")
+COMPILE = flags.DEFINE_bool("compile", True, "Whether to compile for the CPU and run; minutes for a large model.")
+COMPILE_FOR = flags.DEFINE_list("compile_for", [], f"TPUs to compile the step for: {', '.join(tpu_compile.CHIPS)}.")
+JAX_PYTHON = flags.DEFINE_string("jax_python", sys.executable, "The interpreter that has jax and libtpu.")
+SET = flags.DEFINE_multi_string("set", [], "Overrides, as train.buckets=3; may be repeated.")
+
+
+def load():
+  """Returns the experiments of the config: one, or the teacher and the student of an alternation."""
+  from tf_nar.em import config as em_config
+  made = config_lib.load(CONFIG.value, object, SET.value)
+  if isinstance(made, em_config.Alternation):
+    return [made.teacher, made.student]
+  if isinstance(made, config_lib.Experiment):
+    return [made]
+  raise ValueError(f"{CONFIG.value} gives {type(made).__name__}, wanted is an Experiment or an Alternation.")
+
+
+def check(experiment, histogram, vocab):
+  """Prints what is seen of an experiment and returns its findings."""
+  from tf_nar import models
+  from tf_nar.export import tpu
+  train = experiment.train
+  shapes = tpu.shapes(train, experiment.model.net.max_length, histogram)[:1 if QUICK.value else None]
+  model = models.build(experiment.family, experiment.model, vocab)
+  compiled, plain = updates(model, train)
+  kind = model.traits.batch(model.config)
+  print(f"{experiment.family}: {sum(v.shape.num_elements() for v in model.variables) / 1e6:.1f} M weights, batches of "
+        + ", ".join(f"{rows} x {length}" for rows, length in shapes))
+  findings = []
+  for shape in shapes:
+    for graph in tpu.programs_of_model(model, experiment.search, shape):
+      findings += examined(graph)[0]
+    for graph in tpu.programs_of_update(compiled, shape, kind):
+      wrong, hlo = examined(graph)
+      findings += wrong + (for_tpu(graph.name, hlo) if hlo and COMPILE_FOR.value else [])
+  if COMPILE.value and not findings:
+    findings += epoch(model, compiled, plain, train, [tpu.batch(shape, vocab, kind) for shape in shapes])
+  return findings
+
+
+def updates(model, train):
+  """Returns the step as a TPU has it, a graph for each shape, and the uncompiled one for all shapes."""
+  from tf_nar.train import ema
+  from tf_nar.train import optimizer
+  from tf_nar.train import step
+  adam = optimizer.Adam.of(train.optimizer, model)
+  averages = ema.Ema(train.ema, model.trainable_variables) if train.ema else None
+  return [step.Update(model, adam, dataclasses.replace(train, jit=jit), averages) for jit in (True, False)]
+
+
+def examined(program):
+  """Prints a line on a program; returns its findings and its HLO."""
+  from tf_nar.export import tpu
+  seen = tpu.examine(program, COMPILE.value and program.name.startswith(("translate", "score")))
+  took = "" if seen.compiled is None else f", compiled in {seen.compiled:.0f} s"
+  state = "FAIL" if seen.findings else "ok"
+  print(f"  {state:5} {program.name:22} {seen.operators:7,} operators, traced in {seen.traced:.0f} s{took}", flush=True)
+  return seen.findings, seen.hlo
+
+
+def for_tpu(name, hlo):
+  """Prints what the TPU's compiler says of a step and returns its findings."""
+  findings = []
+  for kind, found in tpu_compile.compile_for(COMPILE_FOR.value, hlo, os.path.expanduser(JAX_PYTHON.value)).items():
+    chip = tpu_compile.CHIPS[kind]
+    if isinstance(found, str):
+      findings.append(f"{name}: {kind} refuses it: {found}")
+      continue
+    print(f"        {kind}: compiled in {found.seconds:.0f} s; {found.memory / 1e9:.2f} GB of "
+          f"{chip.memory * 4 / found.devices / 1e9:.0f} GB HBM, {found.flops / 1e9:,.1f} GFLOP, roofline "
+          f"{1e3 * found.roofline(chip):.2f} ms", flush=True)
+    if not found.fits(chip):
+      findings.append(f"{name}: {kind} has not the memory; lower train.tokens_per_batch")
+  return findings
+
+
+def epoch(model, compiled, plain, train, batches):
+  """Runs the step, compiled and not, and returns the findings."""
+  from tf_nar.export import tpu
+  accumulate, back = train.optimizer.accumulate, tpu.weights(model)
+  seen = tpu.epoch(compiled, batches, accumulate, len(batches))
+  back()
+  print("  the step compiled in " + ", ".join(
+    f"{seconds:.0f} s ({rows} x {length})" for (rows, length), seconds in seen.compiled.items()), flush=True)
+  return seen.findings + tpu.differing(seen.said, plain([batches[0]] * accumulate, 0), model.config.net.dtype)
+
+
+def check_all():
+  """Checks the flags' experiments; returns the exit status."""
+  from tf_nar.data import corpus
+  tpu_compile.check(COMPILE_FOR.value, os.path.expanduser(JAX_PYTHON.value))
+  experiments = load()
+  manifest = corpus.read(DATA_DIR.value) if DATA_DIR.value else None
+  histogram, vocab = (manifest.splits["train"].lengths, manifest.vocabulary_size) if manifest else (None, VOCAB.value)
+  findings = [f"{one.family}: {each}" for one in experiments for each in check(one, histogram, vocab)]
+  for finding in findings:
+    print(finding, file=sys.stderr)
+  if not findings:
+    print("Nothing was found that a TPU would refuse.")
+  return 1 if findings else 0
+
+
+def main(argv):
+  program.run("check_tpu", check_all, argv)

@@ -1,0 +1,91 @@
+"""Translates a test set, measures it, and says what each number means.
+
+  python bin/evaluate.py --workdir=runs/de_en --source=test.de --reference=test.en
+  python bin/evaluate.py --workdir=runs/nat --source=test.de --reference=test.en --set=search.candidates=9 \\
+      --rescore_with=runs/ar --output=runs/nat/test.json
+  python bin/evaluate.py --workdir=runs/nat --source=test.de --reference=test.en --speed_beside=runs/ar \\
+      --beside_set=search.beam=5
+
+Prints a table and writes it, with configuration, commit and hashes of the files, to --output; the translations
+go beside it (report.hypotheses.txt; not beside a device or a pipe). If the vocabulary is of tokenised text, source
+and reference must be so too, and BLEU is of that kind (tok:none); otherwise it is sacreBLEU's, by the tokeniser that
+data_prep/prepare.py noted for the target language (tok:13a where words have spaces between them).
+--speed_beside measures the time a sentence takes, alone and among 128, in turns with another run's search.
+bin/report.py makes a table and a plot of several reports.
+"""
+import dataclasses
+import os
+
+from tf_nar import program
+from tf_nar.data import atomic
+from tf_nar.data import text
+
+flags = program.Flags()
+
+WORKDIR = flags.DEFINE_string("workdir", None, "The run to measure.", required=True)
+SOURCE = flags.DEFINE_string("source", None, "The test set's source sentences.", required=True)
+REFERENCE = flags.DEFINE_string("reference", None, "Their translations, as many lines.", required=True)
+OUTPUT = flags.DEFINE_string("output", "", "The report; report.json in the workdir if empty.")
+SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
+RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, as the AR teacher, that ranks the candidates.")
+SPEED_BESIDE = flags.DEFINE_string(
+  "speed_beside", "", "A run, as the AR teacher, to compare the speed with; speed is not measured if empty.")
+BESIDE_SET = flags.DEFINE_multi_string("beside_set", [], "Overrides of that run, as search.beam=5; may be repeated.")
+TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens a batch, over all length candidates.",
+                              lower_bound=1)
+
+
+def evaluate():
+  """Measures the flags' test set and writes the report."""
+  from tf_nar import translator
+  from tf_nar.evaluate import lines
+  from tf_nar.evaluate import progress
+  from tf_nar.evaluate import report
+  if BESIDE_SET.value and not SPEED_BESIDE.value:
+    raise ValueError("--beside_set changes how the run of --speed_beside searches; name that run too.")
+  path = OUTPUT.value or os.path.join(WORKDIR.value, "report.json")
+  atomic.check_no_folder(path)
+  texts = {"source": text.read(SOURCE.value), "reference": text.read(REFERENCE.value)}
+  pairs = list(lines.paired(*texts.values()))
+  sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
+  model = translator.load(WORKDIR.value, *SET.value, rescore_with=RESCORE_WITH.value, tokens_per_batch=TOKENS.value)
+  run = model.run
+  beside = baseline(run, sources) if SPEED_BESIDE.value else None
+  with progress.Progress("translate", total=len(sources)) as bar:
+    hypotheses, rows = model.evaluate(sources, references, bar.advance)
+  if beside:
+    rows += speed(model, beside, sources)
+  if not atomic.is_special(path):  # Beside a device is no place for files.
+    with text.writing(f"{os.path.splitext(path)[0]}.hypotheses.txt") as write:
+      for hypothesis in hypotheses:
+        write(hypothesis)
+  known = report.facts(run.experiment, WORKDIR.value, texts)
+  report.write(path, rows, {**known, "rescored_with": RESCORE_WITH.value,
+                             "speed_beside": SPEED_BESIDE.value})
+  print(report.table(rows))  # Last, as whoever reads it may go away.
+
+
+def baseline(run, sources):
+  """Returns the run to measure speed beside, before hours are spent on what it would refuse."""
+  from tf_nar import runs
+  from tf_nar.evaluate import testset
+  other = runs.load(SPEED_BESIDE.value, BESIDE_SET.value)
+  if other.vocab.sha256 != run.vocab.sha256:
+    raise ValueError(f"--speed_beside={SPEED_BESIDE.value} has another vocabulary than {run.workdir}; give a run of "
+                     "the same data.")
+  testset.check_speed(sources)
+  return other
+
+
+def speed(model, other, sources):
+  """Returns the rows of the speed beside another run."""
+  from tf_nar import translator
+  from tf_nar.evaluate import testset
+  name = f"{other.experiment.family} {dataclasses.asdict(other.experiment.search)}"
+  longest = min(each.experiment.model.net.max_length for each in (model.run, other))
+  theirs = translator.Translator(other).searcher()
+  return list(testset.speed(model.searcher(), theirs, name, model.run.vocab, sources, longest=longest))
+
+
+def main(argv):
+  program.run("evaluate", evaluate, argv)

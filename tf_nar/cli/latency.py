@@ -1,0 +1,203 @@
+"""How fast a NAR model translates, and how fast the AR models do that one could have used instead, in one run.
+
+  python bin/latency.py --workdir=runs/latency --nar=runs/student --ar=runs/teacher --text=test.en
+  python bin/latency.py --workdir=runs/latency_base --nar=configs/nat_em_wmt14.py \\
+      --ar=configs/ar_wmt14.py --ar=configs/ar_wmt14_shallow.py --words=25 --vocab=32000
+
+Runs are exported into the work directory in every way that is compared: the NAR model in float32 and bfloat16, in one
+pass and with 9 lengths that the first teacher ranks; each AR model with beams 1 and 5, as SavedModel and, where
+ctranslate2 is installed, in CTranslate2 in float32 and int8. Folders that are exported already are compared by
+--system=NAME=FOLDER[,beam=N]; of --nar and --ar only what is not there yet is exported.
+
+A config in place of a run stands for random weights of that shape, with planted lengths: every translation is as long
+as its source. Speed needs no training; tf_nar/latency/untrained.py says how it is done.
+
+Each system is in a process of its own, with the same threads, and they are asked in turns for the same sentences. Time
+goes from strings to strings, so tokenisation counts: inside the graph of a SavedModel, in Python for CTranslate2, by
+the program in its folder. Told are milliseconds a sentence at batch 1 (p50, p95), sentences a second of batches, both
+also as ratios to --baseline; milliseconds by source length; peak memory; and the floor that the machine sets, from its
+best product of matrices and its memory, measured between the rounds. latency.json has all of it and every single time,
+latency.png latency against length and throughput against batch.
+"""
+import datetime
+import importlib.util
+import json
+import os
+import platform
+
+from tf_nar import program
+from tf_nar.data import atomic
+
+flags = program.Flags()
+
+WORKDIR = flags.DEFINE_string("workdir", None, "Where exported systems and results go.", required=True)
+NAR = flags.DEFINE_string("nar", "", "A run with a length head, or a config for random weights.")
+AR = flags.DEFINE_multi_string("ar", [], "An AR run, or a config for random weights; may be repeated.")
+SYSTEM = flags.DEFINE_multi_string("system", [], "An exported one, NAME=FOLDER[,beam=N]; may be repeated.")
+BASELINE = flags.DEFINE_string("baseline", "", "The system that ratios are to; the first AR SavedModel with beam 5.")
+TEXT = flags.DEFINE_string("text", "", "Sentences, one a line, tokenised if the vocabulary is of tokenised text.")
+WORDS = flags.DEFINE_integer("words", 25, "Words of made-up sentences, for configs.", lower_bound=1)
+VOCAB = flags.DEFINE_integer("vocab", 32_000, "Words of the made-up vocabulary, for configs.", lower_bound=10)
+ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds that count; one more, before them, does not.", lower_bound=1)
+SENTENCES = flags.DEFINE_integer("sentences", 20, "Sentences one by one, a round.", lower_bound=2)
+BATCHES = flags.DEFINE_list("batches", ["8", "32", "128"], "Sizes of batches.")
+LENGTHS = flags.DEFINE_list("lengths", ["5", "10", "20", "40", "60"], "Source lengths in words, for the plot.")
+EACH = flags.DEFINE_integer("sentences_a_length", 3, "Sentences of each such length, a round.", lower_bound=2)
+THREADS = flags.DEFINE_integer("threads", None, "Threads of every system; one a core if not given.", lower_bound=1)
+
+BUSY = 0.5  # Of the system's load average, programs that want to run.
+# Variables that change speeds.
+SEEN = "OMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "XLA_", "TF_ENABLE_", "TF_ONEDNN_", "TF_XLA_", "CT2_"
+
+
+def threads():
+  """Returns how many threads every system has."""
+  from tf_nar.train import speed
+  return THREADS.value or speed.cores()
+
+
+def numbers(flag):
+  try:
+    return [int(number) for number in flag.value]
+  except ValueError:
+    raise ValueError(f"--{flag.name} wants whole numbers, as 8,32,128; got {','.join(flag.value)}.") from None
+
+
+def texts_and_runs():
+  """Returns (the sentences, the NAR run or "", the AR runs, how the weights came about)."""
+  import tensorflow as tf
+
+  from tf_nar import runs
+  from tf_nar.latency import texts as texts_lib
+  from tf_nar.latency import untrained
+  wanted = [path for path in (NAR.value, *AR.value) if path]
+  configs = [path for path in wanted if path.endswith(".py")]
+  size = {"count": max(SENTENCES.value * ROUNDS.value, *numbers(BATCHES)), "lengths": numbers(LENGTHS),
+          "each": EACH.value}
+  if not configs:
+    if not TEXT.value:
+      raise ValueError("Wants --text, sentences to translate; only configs have made-up ones.")
+    return texts_lib.of_file(TEXT.value, **size), NAR.value, AR.value, "of the runs"
+  if len(configs) < len(wanted) or TEXT.value or SYSTEM.value:
+    raise ValueError("Random weights have a made-up vocabulary: give configs only, or runs and exported systems with "
+                     "--text.")
+  vocab = texts_lib.vocabulary(VOCAB.value)
+  texts = texts_lib.made_up(vocab, words=WORDS.value, **size)
+  lines = [*texts.lines, *(line for found in texts.by_length.values() for line in found)]
+  made = []
+  for path in configs:
+    name = os.path.splitext(os.path.basename(path))[0]
+    made.append(os.path.join(WORKDIR.value, "runs", name))
+    if not tf.io.gfile.exists(os.path.join(made[-1], runs.WEIGHTS)):
+      untrained.make(path, vocab, lines, made[-1])
+  return texts, made.pop(0) if NAR.value else "", made, "random, lengths planted: each as long as its source"
+
+
+def machine():
+  """Returns the facts that a speed means nothing without."""
+  import tensorflow as tf
+
+  from tf_nar.latency import bench
+  from tf_nar.train import speed
+  model = "unknown"
+  if os.path.exists("/proc/cpuinfo"):
+    with open("/proc/cpuinfo") as file:
+      model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), model)
+  environment = (bench.ENVIRONMENT | os.environ).items()
+  return {"processor": model, "cores": speed.cores(), "threads": threads(), "system": platform.platform(),
+          "python": platform.python_version(), "load before": round(os.getloadavg()[0], 2),
+          "accelerators": [device.name for device in tf.config.list_physical_devices() if device.device_type != "CPU"],
+          "environment": {name: value for name, value in environment if name.startswith(SEEN)}}
+
+
+def compared(nar, ars):
+  """Returns the systems, exported, and the name of the baseline."""
+  from tf_nar.latency import systems as systems_lib
+  with_ct2 = importlib.util.find_spec("ctranslate2") is not None
+  if not with_ct2:
+    print("Without CTranslate2, which is not installed (extra ct2).")
+  systems = systems_lib.standard(nar, ars, os.path.join(WORKDIR.value, "systems"), with_ct2)
+  systems += map(systems_lib.given, SYSTEM.value)
+  names = [system.name for system in systems]
+  twice = sorted({name for name in names if names.count(name) > 1})
+  if not systems or twice:
+    raise ValueError(f"Two systems are called {twice[0]!r}; name one otherwise." if twice
+                     else "Nothing to compare: give --nar and --ar, or --system=NAME=FOLDER.")
+  beams = [system.name for system in systems if system.name.startswith("AR ")]
+  baseline = BASELINE.value or [*beams[1:2], *beams, *names][0]
+  if baseline not in names:
+    raise ValueError(f"--baseline={baseline} is none of the systems; there are: {'; '.join(names)}.")
+  for system in systems:
+    print(f"{'' if os.path.exists(system.folder) else 'exporting '}{system.name}: {system.folder}", flush=True)
+    systems_lib.prepare(system)
+  return systems, baseline
+
+
+def measure():
+  """Returns all that is told, ready for JSON."""
+  from tf_nar import runs
+  from tf_nar.latency import bench
+  from tf_nar.latency import floor
+  from tf_nar.latency import summary
+  told = {"when": datetime.datetime.now().isoformat(timespec="seconds"), "machine": machine()}
+  texts, nar, ars, weights = texts_and_runs()
+  systems, baseline = compared(nar, ars)
+  known = [run for run in (nar, *ars) if run][:1]
+  beside = floor.Machine(runs.load(known[0]).experiment.model.net).rates if known else dict
+  workers = []
+  try:
+    for system in systems:
+      workers.append(bench.Worker(system, threads()))
+    rates, answers = bench.rounds(
+      workers, texts, ROUNDS.value, sentences=SENTENCES.value, batches=numbers(BATCHES),
+      beside=beside, told=lambda text: print(text, flush=True))
+  finally:
+    for worker in workers:
+      worker.close()
+  own = lambda name: [answer for answer in answers if answer["system"] == name]
+  found = {system.name: summary.of_system(own(system.name), numbers(BATCHES), list(texts.by_length))
+           for system in systems}
+  found = summary.with_ratios(found, baseline)
+  for worker in workers:
+    system = worker.system
+    found[system.name] |= {"kind": system.kind, "folder": system.folder, "run": system.run, **worker.facts}
+  told |= {"weights": weights, "text": TEXT.value or f"made up, {WORDS.value} words", "rounds": ROUNDS.value,
+           "sentences a round": SENTENCES.value, "baseline": baseline, "systems": found, "rates": rates}
+  if nar:
+    source = round(sum(len(line.split()) for line in texts.lines) / len(texts.lines))
+    target = round(found[systems[0].name]["words out"]) if TEXT.value else source
+    # EOS is the 1. Words are counted, where tokens are some more: the floor is rather too low.
+    told["floor"] = floor.one_pass(nar, source + 1, target + 1, rates)
+  return told | {"answers": answers}
+
+
+def show(told):
+  """Prints what was measured."""
+  from tf_nar.latency import summary
+  for name, value in told["machine"].items():
+    print(f"{name:16}{value}")
+  print(f"{'weights':16}{told['weights']}\n{'text':16}{told['text']}; tokenisation counts\n")
+  print(summary.table(told["systems"], told["baseline"]))
+  for dtype, of in told.get("floor", {}).items():
+    took = told["systems"][f"NAR {dtype}"]["p50 ms"]
+    print(f"\nfloor of NAR {dtype} at batch 1: {of['floor, ms']:.1f} ms (computing {of['computing, ms']:.1f}, reading "
+          f"{of['reading, ms']:.1f}); it takes {took / of['floor, ms']:.2f} times as long")
+  if told["machine"]["load before"] > BUSY:
+    print(f"\nThe machine was busy before this began (load {told['machine']['load before']}): measure again when not.")
+
+
+def compare():
+  """Measures, shows, and writes numbers and plot."""
+  import tensorflow as tf
+
+  from tf_nar.latency import summary
+  tf.config.threading.set_intra_op_parallelism_threads(threads())
+  tf.io.gfile.makedirs(WORKDIR.value)
+  told = measure()
+  show(told)
+  atomic.write(os.path.join(WORKDIR.value, "latency.json"), json.dumps(told, indent=1).encode())
+  summary.plot(told["systems"], os.path.join(WORKDIR.value, "latency.png"))
+
+
+def main(argv):
+  program.run("latency", compare, argv)

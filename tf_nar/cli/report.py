@@ -1,0 +1,54 @@
+"""Compares runs by their reports: a table, and BLEU against the time that a sentence takes.
+
+  python bin/report.py runs/*/report.json --out=runs/comparison
+  python bin/report.py "AR, beam 5=runs/teacher/report.json" "CTC, distilled=runs/ctc/report.json" --out=runs/comparison
+
+Reads what bin/evaluate.py --speed_beside=RUN wrote, of one test set, and writes OUT.md, which it prints, and OUT.png;
+each report is named by its folder unless a name stands before it. Only systems whose speed was measured are in the
+plot. Times are those of the machine as it was then; by what was measured beside them in turns, systems compare.
+"""
+import os
+
+from tf_nar import program
+from tf_nar.data import atomic
+from tf_nar.evaluate import comparison
+
+flags = program.Flags()
+
+OUT = flags.DEFINE_string("out", None, "Where the table goes, as OUT.md, and the plot, as OUT.png.", required=True)
+
+
+def read(argument):
+  """Returns the `comparison.System` of an argument, PATH or NAME=PATH, and the hashes of its test set."""
+  from tf_nar.evaluate import report
+  name, _, path = argument.rpartition("=")
+  try:
+    rows, facts = report.read(path)
+    digests = tuple(sorted(each["sha256"] for each in facts["data"].values()))
+  except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+    raise ValueError(
+      f"{path} is no report of bin/evaluate.py ({problem!r}); give the report.json that it wrote.") from None
+  folder, file = os.path.split(path)
+  stem = os.path.splitext(file)[0]
+  own = os.path.basename(os.path.abspath(folder))
+  return comparison.system(name or (own if stem == "report" else f"{own}, {stem}"), rows), digests
+
+
+def compare(arguments):
+  """Writes table and plot of the reports."""
+  if not arguments:
+    raise ValueError("No report to compare; give the report.json files of bin/evaluate.py, as runs/*/report.json.")
+  systems, digests = zip(*map(read, arguments), strict=True)
+  for argument, digest in zip(arguments, digests, strict=True):
+    if digest != digests[0]:
+      raise ValueError(f"{argument} is of another test set than {arguments[0]}; compare reports of one.")
+  comparison.comparable(systems)
+  text = comparison.table(systems)
+  atomic.write(f"{OUT.value}.md", f"{text}\n".encode())
+  print(text)
+  if not comparison.plot(systems, f"{OUT.value}.png"):
+    print("\nNo plot: the speed of none was measured; add --speed_beside to bin/evaluate.py.")
+
+
+def main(argv):
+  program.run("report", lambda: compare(argv[1:]), argv[:1])

@@ -1,0 +1,62 @@
+"""Trains the model that a config describes.
+
+  python bin/train.py --config=configs/ar_multi30k.py --data_dir=data/multi30k_en_de --workdir=runs/teacher
+
+The same command goes on with a run that was stopped. Any setting can be changed:
+
+  --set=train.steps=500 --set=model.net.dropout=0.2    an unknown name is refused with the nearest right one
+  python bin/train.py --config=ar_multi30k --print_config    all there are; a config of configs/ goes by its name too
+
+Watch it with `tensorboard --logdir=runs`; read its numbers in WORKDIR/log.jsonl. Told to stop (SIGTERM, or a Google
+Cloud machine's notice) it saves and exits with 75.
+
+On a TPU VM add --tpu=local. All GPUs of the machine are used; on several machines set TF_CONFIG on each and
+keep WORKDIR on a disk that they share. Neither changes what is learned: a batch is that of the config, shared out.
+"""
+from tf_nar import config as config_lib
+from tf_nar import program
+from tf_nar import settings
+
+flags = program.Flags()
+
+CONFIG = flags.DEFINE_string(
+  "config", None, "A name that `tf-nar configs` lists, or a file that defines get_config().", required=True)
+DATA_DIR = flags.DEFINE_string("data_dir", None, "What data_prep/prepare.py made.", required=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "Where the run is kept; an old run goes on.", required=True)
+WARM_START = flags.DEFINE_string(
+    "warm_start", None, "A finished run whose weights to start from; of another family, as the AR teacher, those that "
+    "both have: words, encoder, blocks of the decoder.")
+TPU = flags.DEFINE_string("tpu", "", '"local" on a TPU VM, else its name; empty: GPUs or the CPU.')
+PROFILE_STEPS = flags.DEFINE_list("profile_steps", [], "As 200,210: the updates that TensorBoard's profiler watches.")
+SET = flags.DEFINE_multi_string("set", [], "Overrides, as train.steps=500; may be repeated.")
+PRINT_CONFIG = flags.DEFINE_bool(
+  "print_config", False, "Prints every setting with --set applied, its value and what it is; does nothing else.",
+  spares=("data_dir", "workdir"))
+
+
+def train():
+  """Trains the flags' config, or shows it."""
+  from tf_nar import fit
+  from tf_nar.train import strategy
+  if PRINT_CONFIG.value:
+    print(settings.table(config_lib.load(CONFIG.value, config_lib.Experiment, SET.value)))
+    return
+  profile_steps = _profile_steps(PROFILE_STEPS.value)
+  with strategy.build(TPU.value).scope():
+    experiment = config_lib.load(CONFIG.value, config_lib.Experiment, SET.value)
+    fit.fit(experiment, DATA_DIR.value, WORKDIR.value, warm_start=WARM_START.value, profile_steps=profile_steps)
+  print(program.typed("Trained. Translate with:\n"
+        f"  python bin/translate.py --workdir={WORKDIR.value} --input=FILE --output=FILE"))
+
+
+def main(argv):
+  program.run("train", train, argv)
+
+
+def _profile_steps(texts):
+  if not texts:
+    return ()
+  if len(texts) != 2 or not all(text.isdigit() for text in texts) or int(texts[0]) >= int(texts[1]):
+    raise ValueError(f"--profile_steps wants two updates, the first and the one after the last, as 200,210; "
+                     f"got {','.join(texts)}.")
+  return tuple(map(int, texts))

@@ -1,0 +1,33 @@
+"""What can be asked of `prepare`; it imports nothing, so that its flags are known at once."""
+import dataclasses
+
+TOKENIZERS = "sentencepiece", "words", "bpe"
+NORMALIZATIONS = "nmt_nfkc", "nmt_nfkc_cf", "nfkc", "identity"  # Of SentencePiece.
+AUTO = "auto"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What `prepare.py` takes; its flags say what each is."""
+
+  source: tuple
+  target: tuple
+  valid_source: str
+  valid_target: str
+  out: str
+  tokenizer: str = "sentencepiece"
+  vocab_size: int = 32_000
+  character_coverage: float = 0.9995
+  normalization: str = "nmt_nfkc"
+  byte_fallback: bool = False
+  learn_lines: int = 1_000_000
+  operations: int = 10_000
+  vocabulary_threshold: int = 0
+  vocab: str | None = None
+  minimum_count: int = 1
+  reuse_vocab: str | None = None
+  bleu_tokenize: str = AUTO
+  max_length: int = 256
+  max_ratio: float = 3.0
+  shards: int = 4
+  processes: int = 1
