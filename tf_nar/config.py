@@ -26,7 +26,8 @@ def at_least(least, node, *names, group=""):
 
 
 # Names that fields had in earlier versions, by the name of their dataclass: what was written or is typed still counts.
-RENAMED = {"Search": dict.fromkeys(("lengths", "samples", "nbest"), "candidates")}
+RENAMED = {"Search": dict.fromkeys(("lengths", "samples", "nbest"), "candidates") | {
+  "least": "min_masked", "rewrite": "repredict_all"}}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,7 +33,7 @@ def test_export_and_use(tmp_path, capsys):
 
 
 def test_weights_in_bfloat16_and_shards_with_passes_to_show(tmp_path):
-  run = tiny.make(tmp_path / "cmlm", "cmlm", tiny.VOCABULARIES["words"](), passes=2, lengths=2)
+  run = tiny.make(tmp_path / "cmlm", "cmlm", tiny.VOCABULARIES["words"](), passes=2, candidates=2)
   done = call(f"--workdir={run}", f"--out={tmp_path}/out", "--weights=bfloat16", "--shards=2")
   assert done.returncode == 0, done.stderr
   facts = json.loads((tmp_path / "out/assets.extra/metadata.json").read_text())

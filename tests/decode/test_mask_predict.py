@@ -43,8 +43,8 @@ THIRD = [(7, 0.97), (7, 0.96), (7, 0.95), (EOS, 0.94)]
 
 def run(script, lengths=((4,),), **options):
   predict, calls = scripted(*script)
-  options = {"passes": len(script), "longest": 10, "alpha": 0.0, **options}
-  found, trace = mask_predict.mask_predict(predict, canvas(lengths), **options)
+  counts = mask_predict.masked(len(script), 10, options.pop("least", 1))
+  found, trace = mask_predict.mask_predict(predict, canvas(lengths), counts, **{"alpha": 0.0, **options})
   assert len(calls) == int(found.passes) == len(script)
   if len(calls[0]) == 1:
     np.testing.assert_array_equal(trace.seen[0, 0], np.array(calls)[:, 0])
@@ -105,7 +105,7 @@ def test_forbidden_words_are_not_said_and_keep_their_share():
   p[0, 0, [MASK, 5, PAD]] = 0.6, 0.3, 0.1
   p[0, 1, [PAD, EOS]] = 0.6, 0.4
   found, _ = mask_predict.mask_predict(
-    lambda seen: best(tf.math.log(tf.constant(p))), canvas([[2]]), passes=2, longest=2, alpha=0.0)
+    lambda seen: best(tf.math.log(tf.constant(p))), canvas([[2]]), mask_predict.masked(2, 2), alpha=0.0)
   assert found.tokens.numpy().tolist() == [[[5, EOS, PAD]]]
   np.testing.assert_allclose(found.score, [[np.log([0.3, 0.4]).mean()]], rtol=1e-5)
 
@@ -128,7 +128,7 @@ def test_a_rescorer_ranks_what_is_cut_with_a_length_penalty():
 
   predict, _ = scripted(*script)
   found, trace = mask_predict.mask_predict(
-    predict, canvas([[1, 4, 0]]), rescore, passes=1, longest=4, alpha=1.0)
+    predict, canvas([[1, 4, 0]]), mask_predict.masked(1, 4), rescore, alpha=1.0)
   assert seen == [[[[5, EOS, 0, 0, 0], [5, EOS, 0, 0, 0], [0] * 5]]] and found.passes == 2  # The teacher's counts.
   np.testing.assert_allclose(found.score, [[-3 / (7 / 6), -3 / (7 / 6), -np.inf]])
   assert np.count_nonzero(trace.said[0, :, 0], -1).tolist() == [1, 4, 0]
@@ -146,7 +146,7 @@ def neighbours(seen):
 
 
 def search(lengths, **options):
-  return mask_predict.mask_predict(neighbours, lengths, passes=4, longest=9, alpha=0.0, **options)
+  return mask_predict.mask_predict(neighbours, lengths, mask_predict.masked(4, 9), alpha=0.0, **options)
 
 
 @pytest.mark.parametrize("rewrite", [False, True])
@@ -181,5 +181,18 @@ def test_sizes_may_be_unknown_when_traced():
 
 
 def test_refuses_no_pass():
-  with pytest.raises(ValueError, match=r"mask_predict needs passes >= 1, got 0; 1 says all words at once"):
-    mask_predict.mask_predict(neighbours, canvas([[3]]), passes=0, longest=3, alpha=0.0)
+  with pytest.raises(ValueError, match=r"masked needs passes >= 1, got 0; 1 says all words at once"):
+    mask_predict.masked(0, 3)
+
+
+def test_candidates_that_do_not_change_are_done():
+  lengths = canvas([[3, 5], [9, 2]])
+  stopped, trace = search(lengths, stop=True)
+  whole, every = search(lengths)
+  assert int(stopped.passes) <= int(whole.passes)
+  for row, side in ((0, 0), (0, 1), (1, 0), (1, 1)):
+    said, all_said = trace.said[row, side].numpy(), every.said[row, side].numpy()
+    same = [n for n in range(1, len(all_said)) if (all_said[n] == all_said[n - 1]).all()]
+    end = same[0] if same else len(all_said) - 1
+    np.testing.assert_array_equal(said[:end + 1], all_said[:end + 1])
+    assert (said[end:] == said[end]).all()

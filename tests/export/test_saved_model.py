@@ -22,7 +22,7 @@ from tf_nar.export import verify
 
 CASES = {
   "ar, bpe": dict(family="ar", vocab="bpe", beam=2, extra_length=3),
-  "ar, bfloat16": dict(family="ar", vocab="words", dtype="mixed_bfloat16", beam=2, nbest=2),
+  "ar, bfloat16": dict(family="ar", vocab="words", dtype="mixed_bfloat16", beam=2, candidates=2),
   "nat_em, sentencepiece": dict(family="nat_em", vocab="sentencepiece", odd=True, lengths=3),
   "nat_em, words": dict(family="nat_em", vocab="words", odd=False),
   "cmlm, words": dict(family="cmlm", vocab="words", passes=3, lengths=2),

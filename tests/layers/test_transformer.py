@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_nar.layers import embedding
 from tf_nar.layers import transformer
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
@@ -62,21 +63,21 @@ def test_dropout_comes_only_from_the_noise_given():
 
 
 def test_embeddings_are_scaled_by_the_root_of_the_width():
-  embed = transformer.Embedding(NET)
+  embed = embedding.Embedding(NET)
   np.testing.assert_allclose(embed.look_up([[3]])[0, 0], embed.table[3] * 8**0.5, rtol=1e-6)
   np.testing.assert_allclose(embed.positions(2), embed.places[:2] * 8**0.5, rtol=1e-6)
   assert embed.places.shape[0] == NET.max_length + 1  # A [LEN] slot may come before the longest sentence.
 
 
 def test_output_layer_is_the_table():
-  embed, states = transformer.Embedding(NET), normal(2, 3, 8)
+  embed, states = embedding.Embedding(NET), normal(2, 3, 8)
   embed.bias.assign(normal(9, seed=1))
   expected = states.numpy() @ embed.table.numpy().T + embed.bias.numpy()
   np.testing.assert_allclose(embed.logits(states), expected, **CLOSE)
 
 
 def test_sine_places_are_no_weights():
-  embed = transformer.Embedding(dataclasses.replace(NET, positions="sine"))
+  embed = embedding.Embedding(dataclasses.replace(NET, positions="sine"))
   assert {v.path.split("/")[-1] for v in embed.variables} == {"embeddings", "output_bias"}
   places = embed.positions(6).numpy()
   assert places.shape == (6, 8) and len(np.unique(places.round(4), axis=0)) == 6

@@ -85,7 +85,7 @@ def test_a_pass_is_the_decoder_on_the_canvas_it_saw(model):
   memory, lengths = model.net.encode(BATCH.src[:1]), np.count_nonzero(trace.seen[0, 0, 0], keepdims=True)
   for seen, said in zip(trace.seen[0, 0], trace.said[0, 0], strict=True):
     logits = model.net.logits(model.net.fill(model.net.canvas(seen[None]), lengths, memory))[0].numpy()
-    logits[:, [types.PAD, types.BOS, types.MASK]] = -np.inf
+    logits[:, [types.PAD, types.UNK, types.BOS, types.MASK]] = -np.inf
     here = seen.numpy() == types.MASK
     np.testing.assert_array_equal(logits.argmax(-1)[here], said.numpy()[here])
     np.testing.assert_array_equal(seen.numpy()[~here], said.numpy()[~here])
@@ -106,12 +106,12 @@ def test_a_rescorer_ranks_the_candidates(model):
   np.testing.assert_array_equal(sizes[1], sizes[0][:, ::-1])
 
 
-@pytest.mark.parametrize("change, got", [(dict(passes=0), "0 and 5"), (dict(lengths=0), "10 and 0")])
+@pytest.mark.parametrize("change, got", [(dict(passes=0), "0 and 5"), (dict(candidates=0), "10 and 0")])
 def test_search_refuses(change, got):
   with pytest.raises(ValueError, match=f"search.passes and search.candidates are at least 1; got {got}"):
     cmlm.Search(**change)
 
 
 def test_search_refuses_another_schedule():
-  with pytest.raises(ValueError, match="search.least is 1, as the paper's program counts, or 0, as fairseq's; got 2"):
-    cmlm.Search(least=2)
+  with pytest.raises(ValueError, match="search.min_masked is 1, as the paper's program counts, or 0, as fair.*got 2"):
+    cmlm.Search(min_masked=2)

@@ -75,7 +75,7 @@ def test_odd_never_repeats_a_word(model):
 
 
 def test_a_rescorer_ranks_the_candidates(model):
-  search = dataclasses.replace(PLAIN, lengths=3)
+  search = dataclasses.replace(PLAIN, candidates=3)
   lengths = lambda translation: np.count_nonzero(translation.tokens, 2)
   wants = lambda sign: lambda tokens: sign * tf.math.count_nonzero(tokens, -1, dtype=tf.float32)
   longest, shortest = (lengths(model.translate(SRC, search, rescore=wants(sign))) for sign in (1.0, -1.0))

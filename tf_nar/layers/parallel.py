@@ -3,12 +3,15 @@
 A canvas is what the decoder is given, one vector a target place: blanks, masks, copies of the source, words that
 are shown. What is read from the states that come out is the family's own matter.
 """
+import contextlib
 from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from tf_nar import types
+from tf_nar.layers import embedding
+from tf_nar.layers import lengths as lengths_lib
 from tf_nar.layers import transformer
 from tf_nar.layers.attention import QUIET
 from tf_nar.losses import cross_entropy
@@ -28,20 +31,33 @@ class Net(keras.layers.Layer):
 
   no_decay = ("source_bias",)
 
-  def __init__(self, config, *, decoder_layers, length):
-    """Args: config: a `transformer.Config`; length: whether there is a length head."""
-    super().__init__(name="net", dtype=config.dtype)
+  def __init__(self, config, *, decoder_layers, length, block=transformer.Block, name=""):
+    """Args:
+      config: a `transformer.Config`.
+      decoder_layers: blocks of the decoder.
+      length: the length head: True for classes of absolute length, which read a slot before the source; "offset" for
+        classes of the difference to the source's length, which read the mean of its states; False for none.
+      block: of the decoder; see `transformer.Stack`.
+      name: of the holder of a model's second net and every further one; its weights' paths begin with it.
+    """
+    with keras.name_scope(name) if name else contextlib.nullcontext():
+      super().__init__(name="net", dtype=config.dtype)
+      self._make(config, decoder_layers, length, block)
+
+  def _make(self, config, decoder_layers, length, block):
     self.config = config
     self.within_words = None  # bool [V]: tokens of which two in a row stand within a word; None: nobody said.
-    self.embed = transformer.Embedding(config, name="embed")
+    self.embed = embedding.Embedding(config, name="embed")
     self.source_bias = self.add_weight(name="source_bias", shape=(config.width,), initializer="zeros")
-    self.length = None
-    if length:
+    self.length = self.offsets = None
+    if length == "offset":
+      self.offsets = lengths_lib.Offsets(config, name="offsets")
+    elif length:
       self.length = self.add_weight(
         name="length", shape=(config.max_length + 1, config.width), dtype="float32",
         initializer=keras.initializers.RandomNormal(stddev=config.width**-0.5))
     self.encoder = transformer.Stack(config, config.encoder_layers, name="encoder")
-    self.decoder = transformer.Stack(config, decoder_layers, cross=True, name="decoder")
+    self.decoder = transformer.Stack(config, decoder_layers, cross=True, block=block, name="decoder")
     self.built = True
 
   def encode(self, src, noise=QUIET):
@@ -64,6 +80,8 @@ class Net(keras.layers.Layer):
 
   def length_logits(self, memory):
     """`Memory` with plain states -> float32 [B, max_length + 1]: the class is the target's length, EOS included."""
+    if self.offsets is not None:
+      return self.offsets(memory.states, memory.mask[:, 0])
     slot = tf.cast(memory.states[:, 0], tf.float32)
     return tf.matmul(slot, tf.convert_to_tensor(self.length), transpose_b=True)
 
@@ -75,7 +93,7 @@ class Net(keras.layers.Layer):
 
   def length_log_prob(self, memory, lengths):
     """Returns log p(T = lengths | x), float32 [B]; -inf for lengths above `max_length`, which have no class."""
-    known = lengths < self.length.shape[0]
+    known = lengths <= self.config.max_length
     one = tf.ones_like(lengths, tf.float32)[:, None]
     nats = cross_entropy.of_rows(self.length_logits(memory)[:, None], tf.where(known, lengths, 0)[:, None], one)
     return tf.where(known, -nats, -float("inf"))
@@ -84,11 +102,13 @@ class Net(keras.layers.Layer):
     """Returns the canvas of which nothing is known, the token `hidden` everywhere: float [rows, places, D]."""
     return tf.tile(self.canvas(tf.fill([1, places], hidden)), [rows, 1, 1])
 
-  def canvas(self, tokens):
-    """int32 [B, T] -> float [B, T, D]: the words, each at its place."""
-    return self.embed.look_up(tokens) + self.embed.positions(tf.shape(tokens)[1])
+  def canvas(self, tokens, positions=None):
+    """int32 [B, T] -> float [B, T, D]: the words, each at its place, or at `positions`, int32 [B, T]."""
+    if positions is None:
+      return self.embed.look_up(tokens) + self.embed.positions(tf.shape(tokens)[1])
+    return self.embed.look_up(tokens) + self.embed.at(positions, self.config.max_length + 1)
 
-  def fill(self, canvas, lengths, memory, noise=QUIET):
+  def fill(self, canvas, lengths, memory, noise=QUIET, mask=None):
     """Says what stands at each place.
 
     Args:
@@ -96,11 +116,13 @@ class Net(keras.layers.Layer):
       lengths: int32 [B], how many places of each row are real.
       memory: a `Memory` of B sentences, or of B / K whose K rows follow each other.
       noise: where dropout comes from.
+      mask: bool [B, T, T], True where a position may attend to another; None: to all real ones. So two streams, blocks
+        and canvases that do not see themselves are data. A position that may attend to none has no defined state.
 
     Returns:
       states float [B, T, D].
     """
-    seen = tf.sequence_mask(lengths, tf.shape(canvas)[1])[:, None]
+    seen = tf.sequence_mask(lengths, tf.shape(canvas)[1])[:, None] if mask is None else mask
     return self.decoder(canvas, seen, memory.states, memory.mask, noise=noise)
 
   def word_term(self, states, labels, weight, *, smoothing=0.0):

@@ -7,9 +7,9 @@ Layouts:
 import dataclasses
 import functools
 import operator
+from typing import Any, NamedTuple
 
 import keras
-import keras_nlp
 import tensorflow as tf
 
 from tf_nar import config as core_config
@@ -18,8 +18,6 @@ from tf_nar.layers import dense as dense_lib
 from tf_nar.layers import norm as norm_lib
 from tf_nar.layers import shards
 from tf_nar.layers.attention import QUIET
-from tf_nar.losses import emissions
-from tf_nar.ops import masking
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,60 +64,25 @@ TINY = Config(
   relu_dropout=0.0, max_length=128, positions="sine", epsilon=1e-6, dtype="mixed_bfloat16")
 
 
-class Embedding(keras.layers.Layer):
-  """Words and places, one table each for source, target and output: sqrt(D) E[x] + sqrt(D) P[i]."""
+class Context(NamedTuple):
+  """What the sub-layers of a block may ask for beside their input; see `Attention.call`."""
 
-  no_decay = ("output_bias",)
-
-  def __init__(self, config, **kw):
-    super().__init__(dtype=config.dtype, **kw)
-    self.config = config
-    init = lambda: keras.initializers.RandomNormal(stddev=config.width**-0.5)
-    self.words = keras_nlp.layers.ReversibleEmbedding(
-      config.vocab, config.width, embeddings_initializer=init(), name="words", dtype=config.dtype)
-    self.bias = self.add_weight(name="output_bias", shape=(config.vocab,), initializer="zeros", dtype="float32")
-    if config.positions == "learned":
-      self.places = self.add_weight(name="places", shape=(config.max_length + 1, config.width), initializer=init())
-    else:
-      self.sine = keras_nlp.layers.SinePositionEncoding()
-    self.build(None)
-
-  def build(self, _):
-    self.words.build()
-
-  @property
-  def table(self):
-    """float [V, D], the output layer's weights as well."""
-    return tf.convert_to_tensor(self.words.embeddings)
-
-  def look_up(self, tokens):
-    """int32 [B, T] -> float [B, T, D], scaled."""
-    words = tf.gather(self.table, tokens)
-    return tf.cast(words * self.config.width**0.5, self.compute_dtype)
-
-  def positions(self, length):
-    """Returns float [length, D]: sqrt(D) P, or sines and cosines as they are."""
-    if self.config.positions == "learned":
-      places = tf.convert_to_tensor(self.places)[:length] * self.config.width**0.5
-    else:
-      places = self.sine(tf.zeros([1, length, self.config.width]))[0]
-    return tf.cast(places, self.compute_dtype)
-
-  def logits(self, states):
-    """float [..., D] -> float32 [..., V]."""
-    words = tf.cast(self.table, states.dtype)
-    return tf.cast(tf.einsum("...d,vd->...v", states, words), tf.float32) + tf.convert_to_tensor(self.bias)
-
-  def log_prob(self, states, labels):
-    """Returns Σ log p of the words int32 [B, T], PAD left out, at states [B, T, D]: float32 [B]; no gradient."""
-    each = emissions.label_log_probs(states, self.table, tf.convert_to_tensor(self.bias), labels)
-    return tf.reduce_sum(tf.where(masking.valid(labels), each, 0.0), -1)
+  penalty: Any  # Of self-attention.
+  memory: Any  # Of `Block.project`; None: no cross-attention.
+  memory_penalty: Any
+  sentences: Any
+  noise: Any
+  cache: Any  # An entry of each shard.
+  at: Any
+  entered: Any  # float [N, D], what the stack's first block was given.
 
 
 class Block(keras.layers.Layer):
   """Self-attention, attention to a memory if `cross`, feed-forward; each in a residual branch.
 
-  Each is a list of `net.shards` layers whose outputs are added: none waits for another, so each core takes one.
+  Each is a list of `net.shards` layers whose outputs are added: none waits for another, so each core takes one. A paper
+  whose blocks have other sub-layers, or join them otherwise, extends this class where it needs it, by `branches` and
+  `join`, and gives it to `Stack`.
   """
 
   def __init__(self, config, cross, **kw):
@@ -134,7 +97,7 @@ class Block(keras.layers.Layer):
       dense_lib.Dense(units, name=each, dtype=config.dtype, **kw) for each in shards.names(name, config.shards)]
     self.widen = dense(config.ffn // config.shards, "widen", activation="relu")
     self.narrow = dense(config.width, "narrow")
-    self.norms = [norm(config, f"norm_{i}") for i in range(3 if cross else 2)]
+    self.norms = [norm(config, f"norm_{i}") for i in range(len(self.branches(None)))]
 
   def build(self, shape):
     for part in (*self.attend_self, *self.attend_memory, *self.widen, *self.norms):
@@ -143,30 +106,31 @@ class Block(keras.layers.Layer):
       part.build((*shape[:-1], self.config.ffn // self.config.shards))
     self.built = True
 
-  def call(self, x, penalty, memory=None, memory_penalty=None, *, sentences, noise=QUIET, cache=None, at=None):
-    """Args: x [N, D]; memory: of `project`; for the others, and what comes back, see `Attention.call`.
+  def branches(self, context):
+    """Returns the sub-layers in order: functions of float [N, D] to (output, what is kept) of each shard.
 
-    The cache has an entry of each shard.
+    The first keeps the cache of self-attention.
     """
-    cache = cache or [None] * self.config.shards
+    attend = functools.partial(self._self_attend, context)
+    look = functools.partial(self._cross_attend, context)
+    think = functools.partial(self._feed_forward, context)
+    return [attend, look, think] if self.attend_memory else [attend, think]
 
-    def attend(y):
-      return [part(y, penalty, sentences=sentences, noise=noise, cache=own, at=at)
-              for part, own in zip(self.attend_self, cache, strict=True)]
+  def join(self, number, x, out):
+    """Returns the input of sub-layer `number` and its output, after dropout, as one; the usual residual sum."""
+    return x + out
 
-    def look(y):
-      return [part(y, memory_penalty, sentences=sentences, keys_values=own, noise=noise)
-              for part, own in zip(self.attend_memory, memory, strict=True)]
+  def call(self, x, penalty, memory=None, memory_penalty=None, *, sentences, noise=QUIET, past=(None, None),
+           entered=None):
+    """float [N, D] -> float [N, D] and the new cache of each shard.
 
-    def think(y):
-      return [(narrow(noise.drop(widen(y), self.config.relu_dropout)), None)
-              for widen, narrow in zip(self.widen, self.narrow, strict=True)]
-
+    The arguments are the fields of `Context`; `past` is the cache and at which place it is written.
+    """
+    context = Context(penalty, memory, memory_penalty, sentences, noise, *past, entered)
     kept = []  # Of each branch, what its shards keep.
-    branches = [attend, look, think] if self.attend_memory else [attend, think]
-    for layer_norm, branch in zip(self.norms, branches, strict=True):
+    for number, (layer_norm, branch) in enumerate(zip(self.norms, self.branches(context), strict=True)):
       outs, caches = zip(*branch(layer_norm(x) if self.config.norm == "pre" else x), strict=True)
-      x += noise.drop(functools.reduce(operator.add, outs), self.config.dropout)
+      x = self.join(number, x, context.noise.drop(functools.reduce(operator.add, outs), self.config.dropout))
       if self.config.norm == "post":
         x = layer_norm(x)
       kept.append(caches)
@@ -176,14 +140,28 @@ class Block(keras.layers.Layer):
     """Returns the keys and values of each shard of a memory [B, S, D], to be made once a sentence."""
     return [part.project(memory, noise) for part in self.attend_memory]
 
+  def _self_attend(self, context, y):
+    cache = context.cache or [None] * self.config.shards
+    return [part(y, context.penalty, sentences=context.sentences, noise=context.noise, cache=own, at=context.at)
+            for part, own in zip(self.attend_self, cache, strict=True)]
+
+  def _cross_attend(self, context, y):
+    return [part(y, context.memory_penalty, sentences=context.sentences, keys_values=own, noise=context.noise)
+            for part, own in zip(self.attend_memory, context.memory, strict=True)]
+
+  def _feed_forward(self, context, y):
+    return [(narrow(context.noise.drop(widen(y), self.config.relu_dropout)), None)
+            for widen, narrow in zip(self.widen, self.narrow, strict=True)]
+
 
 class Stack(keras.layers.Layer):
   """Blocks over embedded places: an encoder, or a decoder if `cross`."""
 
-  def __init__(self, config, depth, cross=False, **kw):
+  def __init__(self, config, depth, cross=False, block=Block, **kw):
+    """Args: block: `Block`, or a class that extends it."""
     super().__init__(dtype=config.dtype, **kw)
     self.config = config
-    self.blocks = [Block(config, cross, name=f"block_{i}") for i in range(depth)]
+    self.blocks = [block(config, cross, name=f"block_{i}") for i in range(depth)]
     self.norm = norm(config, "norm")
     self.build((None, None, config.width))
 
@@ -193,30 +171,42 @@ class Stack(keras.layers.Layer):
       part.build(shape)
 
   def call(self, x, mask, memory=None, memory_mask=None, noise=QUIET):
+    """Runs over whole sequences; see `layers`.
+
+    Returns:
+      float [B, T, D].
+    """
+    return self.layers(x, mask, memory, memory_mask, noise)[-1]
+
+  def layers(self, x, mask, memory=None, memory_mask=None, noise=QUIET):
     """Runs over whole sequences.
 
     Args:
       x: float [B, T, D], embedded.
       mask: bool [B or 1, T or 1, T], True where a place may be seen.
-      memory: float [B, S, D] if `cross`, or what `project` made of it.
+      memory: float [B, S, D] if `cross`, or a list of one for each block, or what `project` made of either.
       memory_mask: bool [B, 1, S].
       noise: where dropout comes from.
 
     Returns:
-      float [B, T, D].
+      What stands after each block, a list of float [B, T, D]; the last is the stack's own.
     """
-    memory = self.project(memory, noise) if isinstance(memory, tf.Tensor) else memory
+    plain = isinstance(memory, tf.Tensor) or (memory and isinstance(memory[0], tf.Tensor))
+    memory = self.project(memory, noise) if plain else memory
     hidden = attention.penalty(mask, x.dtype)
     memory_hidden = None if memory is None else attention.penalty(memory_mask, x.dtype)
     shape = tf.shape(x)
-    x = self._enter(tf.reshape(x, [-1, self.config.width]), noise)
+    entered = x = self._enter(tf.reshape(x, [-1, self.config.width]), noise)
+    states = [] if self.blocks else [x]
     for i, block in enumerate(self.blocks):
-      x, _ = block(x, hidden, memory and memory[i], memory_hidden, sentences=shape[0], noise=noise)
-    return tf.reshape(self._leave(x), shape)
+      x, _ = block(x, hidden, memory and memory[i], memory_hidden, sentences=shape[0], noise=noise, entered=entered)
+      states.append(x)
+    return [tf.reshape(each, shape) for each in (*states[:-1], self._leave(states[-1]))]
 
   def project(self, memory, noise=QUIET):
-    """Returns what every block's `project` makes of memory [B, S, D]."""
-    return [block.project(memory, noise) for block in self.blocks]
+    """Returns what every block's `project` makes of memory [B, S, D], or of one of its own, from a list."""
+    own = [memory] * len(self.blocks) if isinstance(memory, tf.Tensor) else memory
+    return [block.project(each, noise) for block, each in zip(self.blocks, own, strict=True)]
 
   def start_cache(self, rows, length):
     """Returns an empty cache for `rows` sequences: keys and values, float [rows, H, length, d] each, of each block's
@@ -235,10 +225,10 @@ class Stack(keras.layers.Layer):
     places = tf.range(tf.shape(cache[0][0][0])[2])
     hidden = attention.penalty((places <= at)[None, None], x.dtype)
     memory_hidden = attention.penalty(memory_mask, x.dtype)
-    shape, new = tf.shape(x), []
-    x = self._enter(tf.reshape(x, [-1, self.config.width]), QUIET)
+    shape, new, at = tf.shape(x), [], tf.convert_to_tensor(at)
+    entered = x = self._enter(tf.reshape(x, [-1, self.config.width]), QUIET)
     for i, block in enumerate(self.blocks):
-      x, kept = block(x, hidden, memory[i], memory_hidden, sentences=shape[0], cache=cache[i], at=at)
+      x, kept = block(x, hidden, memory[i], memory_hidden, sentences=shape[0], past=(cache[i], at), entered=entered)
       new.append(kept)
     return tf.reshape(self._leave(x), shape), new
 

@@ -15,6 +15,7 @@ from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import beam
 from tf_nar.decode import length_parallel
+from tf_nar.layers import embedding
 from tf_nar.layers import transformer
 from tf_nar.layers.attention import QUIET
 from tf_nar.losses import cross_entropy
@@ -71,7 +72,7 @@ class Model(keras.Model):
     super().__init__(name="ar")
     self.config = config
     net = config.net
-    self.embed = transformer.Embedding(net, name="embed")
+    self.embed = embedding.Embedding(net, name="embed")
     self.source_bias = self.add_weight(name="source_bias", shape=(net.width,), initializer="zeros")
     self.encoder = transformer.Stack(net, net.encoder_layers, name="encoder")
     self.decoder = transformer.Stack(net, net.decoder_layers, cross=True, name="decoder")

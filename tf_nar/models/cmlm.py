@@ -44,8 +44,9 @@ class Config:
 class Search:
   passes: int = 10  # Of the decoder, T in the paper; the first sees nothing but masks.
   candidates: int = 5  # Lengths, the likeliest classes, each translated.
-  least: int = 1  # Words that a pass says again at least; 0 counts as fairseq's program.
-  rewrite: bool = False  # Each pass replaces all words (CMLMC), for a model that learned to say seen words too.
+  min_masked: int = 1  # Tokens that a pass masks at least; 0 counts as fairseq's program.
+  repredict_all: bool = False  # Each pass replaces all tokens (CMLMC), for a model that learned to predict seen ones.
+  stop: bool = False  # Whether a candidate is done once a pass changes nothing in it.
   alpha: float = 0.6  # Length penalty of rescoring, as in the teacher's beam.
   unknown: bool = False  # Whether a translation may have <unk>.
 
@@ -53,8 +54,9 @@ class Search:
     if self.passes < 1 or self.candidates < 1:
       raise ValueError(
         f"search.passes and search.candidates are at least 1; got {self.passes} and {self.candidates}.")
-    if self.least not in (0, 1):
-      raise ValueError(f"search.least is 1, as the paper's program counts, or 0, as fairseq's; got {self.least}.")
+    if self.min_masked not in (0, 1):
+      raise ValueError(
+        f"search.min_masked is 1, as the paper's program counts, or 0, as fairseq's; got {self.min_masked}.")
 
   def with_candidates(self, count):
     """Returns the search that says at least `count` candidates."""
@@ -85,7 +87,7 @@ class Model(keras.Model):
     noise = noise_lib.Noise(seed if training else None)
     hidden, lengths = masking.valid(batch.tgt), masking.lengths(batch.tgt)
     if training:
-      hidden = choice.any_number(tf.random.fold_in(seed, _MASKS, alg="philox"), hidden)
+      hidden = choice.any_number(noise_lib.stream(seed, _MASKS), hidden)
     memory = self.net.encode(batch.src, noise)
     canvas = self.net.canvas(tf.where(hidden, types.MASK, batch.tgt))
     states = self.net.fill(canvas, lengths, memory, noise)
@@ -121,6 +123,6 @@ class Model(keras.Model):
       return self.net.best_words(states, (*words.forbidden(search.unknown), types.MASK))
 
     canvas = tf.where(tf.sequence_mask(lengths, places), types.MASK, types.PAD)
+    counts = mask_predict.masked(search.passes, longest, search.min_masked)
     return mask_predict.mask_predict(
-      predict, canvas, rescore, passes=search.passes, longest=longest, least=search.least, rewrite=search.rewrite,
-      alpha=search.alpha)
+      predict, canvas, counts, rescore, rewrite=search.repredict_all, stop=search.stop, alpha=search.alpha)

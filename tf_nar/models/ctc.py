@@ -147,7 +147,7 @@ class Model(keras.Model):
     if training and self.config.ngrams:
       return self.agreement(self.net.fill(canvas, places, memory, noise), places, batch)
     if training and glance:
-      seed = tf.random.fold_in(seed, _SHOWN, alg="philox")
+      seed = noise_lib.stream(seed, _SHOWN)
       canvas = self.glance(canvas, memory, batch, ratio=glance.at(step), noise=noise, seed=seed)
     states = self.net.fill(canvas, places, memory, noise)
     embed, spoken = self.net.embed, _spoken(batch.tgt)

@@ -163,7 +163,7 @@ class Model(keras.Model):
 
   def objective(self, batch, *, seed, training, step=0):
     """-log p(y | x) a target word, with some words shown in training."""
-    stream = lambda n: tf.random.fold_in(seed, n, alg="philox") if training else None
+    stream = lambda n: noise_lib.stream(seed, n) if training else None
     memory = self.net.encode(batch.src, noise_lib.Noise(stream(ENCODER)))
     canvas, vertices = self.canvas(batch.src)
     # A new `Noise` of the same seed: both passes drop the same units.

@@ -69,7 +69,7 @@ class Model(keras.Model):
     At rest nothing is shown: it is the loss of all words in the one pass of a translation.
     """
     inside, lengths = masking.valid(batch.tgt), masking.lengths(batch.tgt)
-    stream = lambda n: tf.random.fold_in(seed, n, alg="philox")
+    stream = lambda n: noise_lib.stream(seed, n)
     noise = lambda n: noise_lib.Noise(stream(n) if training else None)
     memory = self.net.encode(batch.src, noise(_ENCODER))
 
