@@ -3,6 +3,7 @@
   p(y, T | x) = p(T | x) prod_i p(y_i | x, T)        T counts EOS, and EOS is said as the last word.
 """
 import dataclasses
+import functools
 
 import tensorflow as tf
 
@@ -63,7 +64,7 @@ def score(net, src, tgt, *, hidden=types.PAD):
   return net.length_log_prob(memory, lengths) + net.embed.log_prob(states, tgt)
 
 
-def translate(net, src, search, rescore=None):
+def translate(net, src, search, rescore=None, decode=None):
   """One pass for all length candidates at once.
 
   Args:
@@ -71,15 +72,17 @@ def translate(net, src, search, rescore=None):
     src: int32 [B, S].
     search: a `Search`.
     rescore: maps tokens int32 [B, N, T] to log p float32 [B, N]; ranks the length candidates.
+    decode: maps a projected memory, lengths int32 [B N] and T to decoder states [B N, T, D]; None: `fill`'s.
   """
   memory = net.encode(src)
   lengths = length_parallel.candidates(net.length_logits(memory), search.candidates, net.config.max_length)
   lengths = length_parallel.spoken(lengths, src)
   places = length_parallel.places(lengths, net.config.max_length, src)
   memory = net.project(memory)
+  states = decode or functools.partial(fill, net)
 
   def say(flat):  # [B N]: the rows of a sentence look at its one memory together.
-    return said(net, fill(net, memory, flat, places), flat, search)
+    return said(net, states(memory, flat, places), flat, search)
 
   return length_parallel.length_parallel(say, lengths, rescore, alpha=search.alpha)
 

@@ -1,0 +1,84 @@
+"""The whole of a new family, as docs/adding.md says it, but for a line in `FAMILIES`, one in `families.TINY`, a config.
+
+It is `nat_em` with a memory of its own: a running mean of what the encoder gives, which no gradient moves and every
+decoder position sees.
+"""
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from tf_nar import family
+from tf_nar import types
+from tf_nar.layers import parallel
+from tf_nar.layers import transformer
+from tf_nar.models import one_pass
+from tf_nar.ops import masking
+from tf_nar.ops import noise as noise_lib
+
+Search = one_pass.Search
+KEPT = 0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  net: transformer.Config = transformer.Config()
+
+
+TRAITS = family.Traits(
+  lambda config, source, target: one_pass.operations(config.net, config.net.decoder_layers, source, target),
+  offers=frozenset({"absorb", "initialise"}), one_pass=True, side_by_side=True, readings=one_pass.READINGS)
+
+
+class Model(keras.Model):
+  """See the module."""
+
+  traits = TRAITS
+
+  def __init__(self, config):
+    super().__init__(name="toy")
+    self.config = config
+    self.net = parallel.Net(config.net, decoder_layers=config.net.decoder_layers, length=True)
+    self.mean = self.add_weight(name="mean", shape=(config.net.width,), initializer="zeros", trainable=False)
+    self.updates = self.add_weight(name="updates", shape=(), initializer="zeros", dtype="int32", trainable=False)
+    self.built = True
+
+  def states(self, memory, lengths, positions, noise):
+    """Returns decoder states, float [B, T, D], with the running mean at every position."""
+    canvas = self.net.blank(tf.shape(lengths)[0], positions)
+    return self.net.fill(canvas + tf.cast(tf.convert_to_tensor(self.mean), canvas.dtype), lengths, memory, noise)
+
+  def objective(self, batch, *, seed, training, step=0):
+    """Cross-entropy a target token and of the length; the statistics are sums over source tokens."""
+    noise = noise_lib.Noise(seed if training else None)
+    memory, lengths = self.net.encode(batch.src, noise), masking.lengths(batch.tgt)
+    states = self.states(memory, lengths, tf.shape(batch.tgt)[1], noise)
+    weight = tf.cast(masking.valid(batch.tgt), tf.float32) * batch.weight[:, None]
+    terms = {"token": self.net.word_term(states, batch.tgt, weight),
+             "length": self.net.length_term(memory, lengths, batch.weight, scale=0.1)}
+    real = tf.cast(masking.valid(batch.src), tf.float32)
+    embedded = tf.cast(tf.stop_gradient(self.net.embed.look_up(batch.src)), tf.float32)
+    return types.Loss(terms, {"sum": tf.einsum("bs,bsd->d", real, embedded), "count": tf.reduce_sum(real)})
+
+  def absorb(self, statistics):
+    """m <- 0.9 m + 0.1 mean of the update's source tokens."""
+    mean = tf.math.divide_no_nan(statistics["sum"], statistics["count"])
+    self.mean.assign(KEPT * self.mean + (1 - KEPT) * mean)
+    self.updates.assign_add(1)
+
+  def initialise(self, batch, *, seed):
+    """Begins with the mean of the first batch."""
+    real = tf.cast(masking.valid(batch.src), tf.float32)
+    self.mean.assign(tf.einsum("bs,bsd->d", real, self.net.embed.look_up(batch.src)) / tf.reduce_sum(real))
+
+  def score(self, src, tgt):
+    """Returns log p(T | x) + sum_i log p(y_i | x, T), float32 [B]."""
+    memory, lengths = self.net.encode(src), masking.lengths(tgt)
+    states = self.states(memory, lengths, tf.shape(tgt)[1], noise_lib.Noise(None))
+    return self.net.length_log_prob(memory, lengths) + self.net.embed.log_prob(states, tgt)
+
+  def translate(self, src, search, rescore=None):
+    """One pass for all length candidates at once."""
+    return one_pass.translate(
+      self.net, src, search, rescore,
+      decode=lambda memory, lengths, positions: self.states(memory, lengths, positions, noise_lib.Noise(None)))
