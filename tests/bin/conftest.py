@@ -3,6 +3,7 @@ import importlib
 from types import SimpleNamespace
 
 import pytest
+from absl import logging
 
 from tests.bin import backwards
 from tf_nar import config
@@ -43,6 +44,14 @@ def call(monkeypatch, load, vocab):
     monkeypatch.setattr(runs, "load", load_run)
     load(name)[1]("--workdir=runs/x", *arguments)
   return run
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+  """The warnings that programs log, as they come."""
+  said = []
+  monkeypatch.setattr(logging, "warning", lambda text, *values: said.append(text % values))
+  return said
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from tests.bin import backwards
 from tf_nar import types
 from tf_nar.evaluate import testset
 
+
 def test_translate_a_file(call, text, tmp_path):
   source = text("in", "a b c\n\nd\na b c d e f g h\nb a\n")
   call("translate", f"--input={source}", f"--output={tmp_path}/out", "--window=2")
