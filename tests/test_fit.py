@@ -220,12 +220,12 @@ def test_a_folder_in_use_is_refused_untouched(data, tmp_path):
 
 def test_who_began_meanwhile_is_not_overwritten(data, tmp_path, monkeypatch):
   with contextlib.ExitStack() as stack:
-    def begun(*_):
+    def begun(*_, **__):
       (tmp_path / "run").mkdir()
       (tmp_path / "run/config.json").write_text("theirs")
       stack.enter_context(holding.held(tmp_path / "run"))
 
-    monkeypatch.setattr(fit.feasibility, "check", begun)
+    monkeypatch.setattr(fit.pipeline, "check", begun)
     with pytest.raises(ValueError, match="run is in use by another process"):
       fit.fit(experiment("nat_em"), data, str(tmp_path / "run"))
   assert os.listdir(tmp_path / "run") == ["config.json"] and (tmp_path / "run/config.json").read_text() == "theirs"

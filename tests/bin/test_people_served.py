@@ -9,6 +9,7 @@ from tests.bin import people
 from tests.serve import planted
 from tf_nar.evaluate import report as report_lib
 from tf_nar.serve import app
+from tf_nar.serve import loaded
 
 
 @pytest.fixture
@@ -81,8 +82,8 @@ def test_serve_answers_what_is_text(client, form, sentence):
 
 
 def test_serve_refuses_a_folder_that_is_no_model(load, tmp_path, monkeypatch):
-  program, serve = load("serve")
-  monkeypatch.setattr(program.loaded, "share_threads", lambda folder: None)  # TensorFlow has worked here already.
+  serve = load("serve")[1]
+  monkeypatch.setattr(loaded, "share_threads", lambda folder: None)  # TensorFlow has worked here already.
   for name in people.NAMES:
     line = people.refused(serve, f"--model={tmp_path}/{name}")
     assert line == (f"serve: Expected a SavedModel, got {tmp_path}/{name} without a saved_model.pb; give the --out of "
