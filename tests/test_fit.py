@@ -13,6 +13,7 @@ from tests.conformance import families
 from tests.data import folders
 from tests.data import holding
 from tf_nar import config
+from tf_nar import family
 from tf_nar import fit
 from tf_nar import models
 from tf_nar import runs
@@ -86,7 +87,8 @@ def test_run_folder_stands_alone(data, finished):
 def test_measures_are_logged(finished):
   validations = [row for row in rows(finished.workdir) if "valid_bleu" in row]
   assert [row["step"] for row in validations] == [2, 4, 5]
-  assert all(row.keys() == {"step", "valid_bleu", "valid_ncm", "valid_repeats"} for row in validations)
+  measures = {"step", "valid_bleu", "valid_ncm", "valid_repeats", "valid_token", "valid_length"}
+  assert all(row.keys() == measures for row in validations)
 
 
 def test_a_finished_run_returns_at_once(data, finished, monkeypatch):
@@ -232,7 +234,9 @@ def test_who_began_meanwhile_is_not_overwritten(data, tmp_path, monkeypatch):
 
 
 class Echo:
-  """Says the source, at half a nat a token."""
+  """Says the source, at half a nat a token; it has no objective that validation text would do for."""
+
+  traits = family.Traits(lambda *_: family.Operations(0, 0), batch=lambda config: types.Aligned)
 
   def __init__(self, max_length):
     self.config = SimpleNamespace(net=SimpleNamespace(max_length=max_length))
