@@ -53,7 +53,3 @@ def test_no_room_for_nearly_all_is_refused(data):
 def test_pairs_that_are_not_trained_on_do_not_count(data, warnings):
   feasibility.check(model(2), data(*[2] * 9, *[50] * 9), 40)
   assert not warnings
-
-
-def test_other_families_are_not_asked(tmp_path):
-  feasibility.check(SimpleNamespace(), str(tmp_path / "nowhere"), 9)

@@ -1,9 +1,8 @@
 """Data folder in, run folder out."""
+import contextlib
 import dataclasses
 import os
 import pathlib
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +11,9 @@ import tensorflow as tf
 
 from tests.conformance import families
 from tests.data import folders
+from tests.data import holding
 from tf_nar import config
+from tf_nar import family
 from tf_nar import fit
 from tf_nar import models
 from tf_nar import runs
@@ -86,7 +87,8 @@ def test_run_folder_stands_alone(data, finished):
 def test_measures_are_logged(finished):
   validations = [row for row in rows(finished.workdir) if "valid_bleu" in row]
   assert [row["step"] for row in validations] == [2, 4, 5]
-  assert all(row.keys() == {"step", "valid_bleu", "valid_ncm", "valid_repeats"} for row in validations)
+  measures = {"step", "valid_bleu", "valid_ncm", "valid_repeats", "valid_token", "valid_length"}
+  assert all(row.keys() == measures for row in validations)
 
 
 def test_a_finished_run_returns_at_once(data, finished, monkeypatch):
@@ -196,7 +198,7 @@ def test_a_canvas_without_room_is_refused_before_the_first_update(tmp_path, name
   pairs = [folders.records.Pair([5, types.EOS], [*range(6, 15), types.EOS])] * 9
   folder = folders.make(tmp_path / "data", pairs)
   small = config.override(experiment(name), "model.upsample=3")
-  with pytest.raises(ValueError, match="upsample=3 leaves no room for 100.0 % of .*; --set=model.upsample=5 has"):
+  with pytest.raises(ValueError, match=r"model.upsample=3 leaves no room for 100.0 % of .*; --set=model.upsample=5 "):
     fit.fit(small, folder, str(tmp_path / "run"))
   assert not (tmp_path / "run").exists()
 
@@ -212,19 +214,29 @@ def test_a_search_allows_what_the_text_has(tmp_path, began):
 
 def test_a_folder_in_use_is_refused_untouched(data, tmp_path):
   (tmp_path / "run").mkdir()
-  code = ("import sys\nfrom tf_nar.data import lock\n"
-          "with lock.held(sys.argv[1]):\n  print(flush=True)\n  sys.stdin.read()")
-  pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-  other = subprocess.Popen([sys.executable, "-c", code, tmp_path / "run"], **pipes)
-  other.stdout.readline()
-  with pytest.raises(ValueError, match=f"^{tmp_path}/run is in use by another process; wait for its end, or choose"):
-    fit.fit(experiment("nat_em"), data, str(tmp_path / "run"))
+  with holding.held(tmp_path / "run"):
+    with pytest.raises(ValueError, match=f"^{tmp_path}/run is in use by another process; wait for its end, or choose"):
+      fit.fit(experiment("nat_em"), data, str(tmp_path / "run"))
   assert os.listdir(tmp_path / "run") == []
-  other.communicate()
+
+
+def test_who_began_meanwhile_is_not_overwritten(data, tmp_path, monkeypatch):
+  with contextlib.ExitStack() as stack:
+    def begun(*_, **__):
+      (tmp_path / "run").mkdir()
+      (tmp_path / "run/config.json").write_text("theirs")
+      stack.enter_context(holding.held(tmp_path / "run"))
+
+    monkeypatch.setattr(fit.pipeline, "check", begun)
+    with pytest.raises(ValueError, match="run is in use by another process"):
+      fit.fit(experiment("nat_em"), data, str(tmp_path / "run"))
+  assert os.listdir(tmp_path / "run") == ["config.json"] and (tmp_path / "run/config.json").read_text() == "theirs"
 
 
 class Echo:
-  """Says the source, at half a nat a token."""
+  """Says the source, at half a nat a token; it has no objective that validation text would do for."""
+
+  traits = family.Traits(lambda *_: family.Operations(0, 0), batch=lambda config: types.Aligned)
 
   def __init__(self, max_length):
     self.config = SimpleNamespace(net=SimpleNamespace(max_length=max_length))

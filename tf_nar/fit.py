@@ -8,6 +8,7 @@ import functools
 import os
 
 import numpy as np
+import tensorflow as tf
 from absl import logging
 
 from tf_nar import feasibility
@@ -72,8 +73,10 @@ def fit(experiment, data_dir, workdir, *, warm_start=None, frozen=None, profile_
     if "upsampling" in run.model.traits.offers:
       feasibility.check(run.model, data_dir, train.max_length)
     validate = Validation(run, data_dir)
-    _begin(run, text)  # Nothing refuses any more, so a mended command finds no folder of the wrong one.
-    with _alone(workdir):
+    if strategy.is_chief():
+      tf.io.gfile.makedirs(workdir)  # Nothing refuses any more, so a mended command finds no folder of the wrong one.
+    with _alone(workdir):  # Before anything is written: another process may have begun meanwhile.
+      _begin(run, text)
       return _train(run, data_dir, aligned, validate, profile_steps)
 
 

@@ -166,13 +166,11 @@ def run(name, work, argv, also=()):
     text.as_utf8(stream)
   try:
     status = work()
-    if sys.stdout:
-      sys.stdout.flush()
+    _flush()
   except (BrokenPipeError, KeyboardInterrupt, preemption.Preempted) as stop:
     sys.exit(_stopped(name, stop))
   except (ValueError, OSError, ImportError, FloatingPointError, *also) as problem:
-    if isinstance(problem, OSError):
-      _forget_output()
+    _forget_output()
     sys.exit(f"{name}: {_line(problem)}")
   except Exception as problem:
     if not _is_of_files(problem):
@@ -192,13 +190,17 @@ def _stopped(name, stop):
   return INTERRUPTED if interrupted else preemption.EXIT
 
 
+def _flush():
+  if sys.stdout is not None:  # As it is where it is closed.
+    sys.stdout.flush()
+
+
 def _forget_output():
   """Drops what standard output did not take, else Python tries again at its end, and complains."""
   try:
-    sys.stdout.flush()
-  except (OSError, AttributeError):  # None where it is closed.
-    if sys.stdout:
-      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _flush()
+  except OSError:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _line(problem):

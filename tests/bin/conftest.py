@@ -1,7 +1,14 @@
 """Programs of tf_nar/cli, called in this process."""
 import importlib
+from types import SimpleNamespace
 
 import pytest
+from absl import logging
+
+from tests.bin import backwards
+from tf_nar import config
+from tf_nar import runs
+from tf_nar.models import ar
 
 
 @pytest.fixture
@@ -17,3 +24,39 @@ def load():
     return program, call
 
   return load
+
+
+@pytest.fixture
+def vocab():
+  """The vocabulary of the model that `call` has programs load."""
+  return backwards.VOCAB
+
+
+@pytest.fixture
+def call(monkeypatch, load, vocab):
+  """Returns a function that runs a program with arguments, as a shell would; the run that it loads is planted."""
+  def load_run(workdir, overrides=()):
+    net = ar.transformer.Config(max_length=6)
+    experiment = config.override(config.Experiment("ar", ar.Config(net), ar.Search(beam=4)), *overrides)
+    return SimpleNamespace(experiment=experiment, model=backwards.Backwards(), vocab=vocab, workdir=workdir)
+
+  def run(name, *arguments):
+    monkeypatch.setattr(runs, "load", load_run)
+    load(name)[1]("--workdir=runs/x", *arguments)
+  return run
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+  """The warnings that programs log, as they come."""
+  said = []
+  monkeypatch.setattr(logging, "warning", lambda text, *values: said.append(text % values))
+  return said
+
+
+@pytest.fixture
+def text(tmp_path):
+  def write(name, content):
+    (tmp_path / name).write_text(content)
+    return tmp_path / name
+  return write

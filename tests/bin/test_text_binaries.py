@@ -7,59 +7,9 @@ import pytest
 import tensorflow as tf
 from absl import app
 
-from tf_nar import config
-from tf_nar import family
-from tf_nar import runs
+from tests.bin import backwards
 from tf_nar import types
-from tf_nar.data import vocab as vocab_lib
 from tf_nar.evaluate import testset
-from tf_nar.models import ar
-
-VOCAB = vocab_lib.WordList([*types.SPECIALS, *"abcdefgh"])
-
-
-class Backwards:
-  """Says the source backwards, then, each a nat worse, the source itself and the same some letters further on."""
-
-  traits = family.Traits(lambda *_: family.Operations(0, 0))
-
-  def translate(self, src, search, rescore=None):
-    words = tf.reduce_sum(tf.cast(src > types.EOS, tf.int32), 1)
-    back = tf.reverse_sequence(src, words, seq_axis=1)
-    later = [tf.where(src > types.EOS, 5 + (src - 5 + n) % 8, src) for n in range(search.candidates - 1)]
-    tokens = tf.stack([back, *later], 1)
-    score = tf.tile(-tf.range(search.candidates, dtype=tf.float32)[None], [tf.shape(src)[0], 1])
-    if rescore:
-      score, order = tf.math.top_k(rescore(tokens), search.candidates)
-      tokens = tf.gather(tokens, order, batch_dims=1)
-    return types.Translation(tokens, score, tf.constant(1))
-
-  def score(self, src, tgt):
-    """Half a nat a target token, and 100 where it does not begin as the source does."""
-    tokens = tf.math.count_nonzero(tgt, 1, dtype=tf.float32)
-    return -0.5 * tokens - 100 * tf.cast(src[:, 0] != tgt[:, 0], tf.float32)
-
-
-@pytest.fixture
-def call(monkeypatch, load):
-  """Returns a function that runs a program with arguments, as a shell would, and gives what it loaded."""
-  def load_run(workdir, overrides=()):
-    net = ar.transformer.Config(max_length=6)
-    experiment = config.override(config.Experiment("ar", ar.Config(net), ar.Search(beam=4)), *overrides)
-    return SimpleNamespace(experiment=experiment, model=Backwards(), vocab=VOCAB, workdir=workdir)
-
-  def run(name, *arguments):
-    monkeypatch.setattr(runs, "load", load_run)
-    load(name)[1]("--workdir=runs/x", *arguments)
-  return run
-
-
-@pytest.fixture
-def text(tmp_path):
-  def write(name, content):
-    (tmp_path / name).write_text(content)
-    return tmp_path / name
-  return write
 
 
 def test_translate_a_file(call, text, tmp_path):
@@ -107,8 +57,9 @@ def test_translate_with_a_trace(call, text, monkeypatch, capsys):
     steps = lambda *each: tf.stack(each, 1)[:, None]
     return self.translate(src, search), types.Trace(steps(masks, half), steps(src, src))
 
-  monkeypatch.setattr(Backwards, "trace", trace, raising=False)
-  monkeypatch.setattr(Backwards, "traits", Backwards.traits._replace(offers=frozenset({"trace"})))
+  planted = backwards.Backwards
+  monkeypatch.setattr(planted, "trace", trace, raising=False)
+  monkeypatch.setattr(planted, "traits", planted.traits._replace(offers=frozenset({"trace"})))
   call("translate", "--input", text("in", "a b\n\nc\n"), "--trace")
   assert capsys.readouterr().out.splitlines() == [
     "0 ||| 1 ||| <mask> <mask> <mask> ||| a b <eos>", "0 ||| 2 ||| a b <mask> ||| a b <eos>",

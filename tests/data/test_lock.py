@@ -6,15 +6,8 @@ import sys
 
 import pytest
 
+from tests.data import holding
 from tf_nar.data import lock
-
-HOLD = """
-import sys, time
-from tf_nar.data import lock
-with lock.held(sys.argv[1]):
-  print("held", flush=True)
-  time.sleep(600)
-"""
 
 
 @pytest.fixture
@@ -22,11 +15,8 @@ def other(tmp_path):
   """Another process that holds the folder, by another path to it."""
   (tmp_path / "run").mkdir()
   (tmp_path / "link").symlink_to("run")
-  process = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / "link"], stdout=subprocess.PIPE, text=True)
-  assert process.stdout.readline() == "held\n"
-  yield process
-  process.kill()
-  process.wait()
+  with holding.held(tmp_path / "link") as process:
+    yield process
 
 
 def test_the_second_is_refused_and_a_killed_process_leaves_no_lock(other, tmp_path):
@@ -42,13 +32,13 @@ def test_the_second_is_refused_and_a_killed_process_leaves_no_lock(other, tmp_pa
 
 def test_one_process_may_ask_again_and_lets_go_at_the_end(tmp_path):
   folder = str(tmp_path)
-  ask = [sys.executable, "-c", HOLD.replace("600", "0"), folder]
+  ask = [sys.executable, "-c", holding.HOLD, folder]
   with lock.held(folder), lock.held(folder + "/."):
-    refused = subprocess.run(ask, capture_output=True, text=True, check=False)
+    refused = subprocess.run(ask, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     assert refused.returncode == 1 and refused.stderr.splitlines()[-1].startswith(f"ValueError: {folder} is in use")
   with pytest.raises(RuntimeError), lock.held(folder):
     raise RuntimeError
-  assert subprocess.run(ask, capture_output=True, text=True, check=False).stdout == "held\n"
+  assert subprocess.run(ask, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False).stdout == "held\n"
 
 
 def test_another_folder_is_another_lock(other, tmp_path):

@@ -12,9 +12,8 @@ from tf_nar.data import pipeline
 from tf_nar.serve import loaded
 from tf_nar.train import checkpoint
 
-NAMES = ["run[1]", "run[!1]", "a*b", "what?", "{a,b}", "with space", "quo'te",
-         'dou"ble', "back\\slash", "üml", "a(b)|c",
-         "$HOME", "plain"]
+NAMES = ["run[1]", "run[!1]", "a*b", "what?", "{a,b}", "with space", "quo'te", 'dou"ble', "back\\slash", "üml",
+         "a(b)|c", "$HOME", "plain"]
 
 
 def asked(tmp_path, name):

@@ -12,6 +12,7 @@ import pytest
 
 from tests.conformance import families
 from tests.data import folders
+from tests.data import holding
 from tests.em import minuscule
 from tf_nar import config
 from tf_nar.data import corpus
@@ -130,14 +131,10 @@ def test_refuses_another_text(tmp_path, name, pairs, shards, changed):
 
 def test_two_at_once_are_refused(tmp_path):
   config = dataclasses.replace(minuscule.get_config(), rounds=1)
-  code = ("import sys\nfrom tf_nar.data import lock\n"
-          "with lock.held(sys.argv[1]):\n  print(flush=True)\n  sys.stdin.read()")
-  other = subprocess.Popen([sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-  other.stdout.readline()
-  with pytest.raises(ValueError, match=f"^{tmp_path} is in use by another process"):
-    run.run(config, "", str(tmp_path))
+  with holding.held(tmp_path):
+    with pytest.raises(ValueError, match=f"^{tmp_path} is in use by another process"):
+      run.run(config, "", str(tmp_path))
   assert os.listdir(tmp_path) == []
-  other.communicate()
 
 
 def command(workdir):

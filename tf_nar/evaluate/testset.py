@@ -99,11 +99,15 @@ def quality(hypotheses, said, references, vocab):
     yield report.Row(f"repetition_words{name}", repetition.repetition([language.words(line, cut) for line in text]),
                      f"share of words equal to the one before, {when}")
   if whole_words(references, vocab):
-    both = ([language.words(line, cut) for line in text] for text in (hypotheses, plain))
-    yield report.Row("length_ratio", repetition.length_ratio(*both), "words said by words of the references")
+    lengths = [[language.words(line, cut) for line in text] for text in (hypotheses, plain)]
+    of = "words said by words of the references"
   else:
-    yield report.Row("length_ratio", repetition.length_ratio(said, [vocab.encode(line) for line in references]),
-                     "model tokens said by model tokens of the references, without EOS")
+    lengths = said, [vocab.encode(line) for line in references]
+    of = "model tokens said by model tokens of the references, without EOS"
+  if any(lengths[1]):
+    yield report.Row("length_ratio", repetition.length_ratio(*lengths), of)
+  else:
+    logging.warning("The references are blank, so there is no length ratio.")
 
 
 def whole_words(references, vocab):
