@@ -32,6 +32,7 @@ class Tiny(NamedTuple):
   search: Any
 
 
+MISSING = "Add a tiny {} to TINY in tests/conformance/families.py; docs/adding.md has the whole list."
 TINY = {
   "ar": Tiny(ar.Config(NET), ar.Search(beam=3, candidates=3, extra_length=4)),
   "cmlm": Tiny(cmlm.Config(NET), cmlm.Search(passes=3, candidates=3)),
@@ -48,6 +49,7 @@ TINY = {
 def build(name, seed=0, **net):
   """Returns a tiny model whose every weight matters: those that start at zero are moved away from it."""
   keras.utils.set_random_seed(seed)
+  assert name in TINY, MISSING.format(name)
   config = TINY[name].config
   config = dataclasses.replace(config, net=dataclasses.replace(config.net, **net))
   model = models.build(name, config, len(VOCAB))

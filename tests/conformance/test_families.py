@@ -1,5 +1,7 @@
 """What every model family must do, whoever wrote it."""
+import dataclasses
 import functools
+import inspect
 import os
 
 import keras
@@ -9,6 +11,7 @@ import tensorflow as tf
 
 from tests.conformance import families
 from tf_nar import config
+from tf_nar import family
 from tf_nar import models
 from tf_nar import runs
 from tf_nar import types
@@ -62,7 +65,38 @@ def assert_same_translation(one, other):
 
 
 def test_is_listed(name):
-  assert name in families.TINY, f"Add a tiny {name} to tests/conformance/families.py."
+  assert name in families.TINY, families.MISSING.format(name)
+  found = families.TINY[name].search.candidates
+  assert found == 3, f"The tiny search of {name} is to return 3 candidates, as the tests count; it returns {found}."
+
+
+def test_the_traits_are_what_the_model_has(name):
+  module, model = models.family(name), tiny(name)
+  has = {method for method in family.OPTIONAL if hasattr(model, method)}
+  assert has == model.traits.offers, f"{name}: TRAITS.offers and the methods of Model differ."
+  assert model.traits is module.TRAITS
+  terms = model.objective(families.given(model, BATCH), seed=None, training=False).terms
+  assert "token" in terms, f"{name}: the contract asks for a term `token`, nats a target token."
+  assert model.traits.smoothed == ("smoothing" in vars(model.config)), f"{name}: TRAITS.smoothed, Config.smoothing."
+  for _, changes in model.traits.readings:
+    dataclasses.replace(families.TINY[name].search, **changes)
+  shared = [v.path for v in model.variables if v.path.startswith(model.traits.shared)]
+  assert shared, f"{name}: no variable has a path of TRAITS.shared, by which it starts from a teacher."
+
+
+def test_a_mask_that_it_reads_is_declared(name):
+  # A vocabulary whose id 4 is a plain token will not do for a family that gives it another meaning.
+  model = tiny(name)
+  source = inspect.getsource(models.family(name))
+  assert model.traits.needs_mask == ("types.MASK" in source or "ctc.BLANK" in source), (
+    f"{name}: TRAITS.needs_mask is to say whether the family reads or writes types.MASK.")
+
+
+def test_operations_grow_with_what_is_read(name):
+  model = tiny(name)
+  one, longer = (model.traits.operations(model.config, 6, length) for length in (6, 12))
+  assert 0 < one.learned < longer.learned or model.traits.operations(model.config, 12, 6).learned > one.learned
+  assert one.positions > 0 and bool(one.glanced) == bool(one.glanced_positions)
 
 
 def test_every_variable_has_a_path_of_its_own_and_a_gradient(name):

@@ -69,6 +69,7 @@ def of_graph(family, rows, source):
 
 @pytest.mark.parametrize("family", sorted(models.FAMILIES))
 def test_the_formula_is_what_the_graph_multiplies(family):
+  assert family in CONFIGS, f"Add {family} to CONFIGS in tests/train/test_flops.py; docs/adding.md has the whole list."
   rows, source = SHAPES.get(family, (64, 21))
   config = CONFIGS[family]
   canvas = models.traits(family).operations(config, source, TARGET).positions
