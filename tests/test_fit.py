@@ -87,7 +87,7 @@ def test_run_folder_stands_alone(data, finished):
 def test_measures_are_logged(finished):
   validations = [row for row in rows(finished.workdir) if "valid_bleu" in row]
   assert [row["step"] for row in validations] == [2, 4, 5]
-  measures = {"step", "valid_bleu", "valid_ncm", "valid_repeats", "valid_token", "valid_length"}
+  measures = {"step", "valid_bleu", "valid_chrf", "valid_ncm", "valid_repeats", "valid_token", "valid_length"}
   assert all(row.keys() == measures for row in validations)
 
 
@@ -301,7 +301,7 @@ def test_validation_leaves_out_of_ncm_what_the_model_cannot_say(text_data, monke
 def test_a_measure_that_cannot_be_had_does_not_end_a_training(text_data, monkeypatch):
   monkeypatch.setattr(Echo, "score", lambda self, src, tgt: tf.fill([tf.shape(tgt)[0]], -float("inf")))
   numbers, _ = validation(text_data)()
-  assert numbers.keys() == {"bleu", "repeats"} and numbers["bleu"] == pytest.approx(100)
+  assert numbers.keys() == {"bleu", "chrf", "repeats"} and numbers["bleu"] == pytest.approx(100)
 
 
 def test_validation_joins_references_for_bleu_and_scores_them_cut(tmp_path):

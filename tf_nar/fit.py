@@ -167,7 +167,7 @@ class Validation:
     self._terms = None if aligned else corpus.terms(run.model)
 
   def __call__(self):
-    """Returns ({"bleu", "ncm", "repeats", the objective's terms with dropout off}, {"translations": text})."""
+    """Returns ({"bleu", "chrf", "ncm", "repeats", the objective's terms with dropout off}, {"translations": text})."""
     options = dict(tokens_per_batch=self._batch, longest=self._longest)
     texts, numbers = testset.brief(
       self._translate, self._vocab, self._ids, self._references, **options | {"tokens_per_batch": self._places})

@@ -113,6 +113,16 @@ def test_what_the_model_says_is_text_and_no_markup(page):
   assert page.find_elements("css selector", "img") == [] and "score none" in find(page, "#facts").text
 
 
+def test_a_second_sentence_while_the_first_is_under_way_is_no_error(page):
+  for number in range(12):
+    page.execute_script("""
+      const field = document.getElementById("text"), go = document.getElementById("go");
+      for (const text of ["one", "two", arguments[0]]) { field.value = text; go.click(); }
+    """, f"last {number}")
+    until(lambda: texts(page, "#translation") == [f"LAST {number}"])
+    assert not shown(page, "#error"), find(page, "#error").text
+
+
 def test_errors_are_shown_and_go_away(page):
   say(page, "boom")
   until(lambda: shown(page, "#error"))

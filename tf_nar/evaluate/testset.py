@@ -55,7 +55,7 @@ def measure(search, vocab, sources, references, *, tokens_per_batch, longest, pr
 
 
 def brief(search, vocab, ids, references, **options):
-  """Returns the translations of ids with EOS, as strings, and {"bleu", "repeats"} of them.
+  """Returns the translations of ids with EOS, as strings, and {"bleu", "chrf", "repeats"} of them.
 
   Args:
     search, vocab, references: as for `measure`.
@@ -63,8 +63,9 @@ def brief(search, vocab, ids, references, **options):
     options: of `corpus.translate`.
   """
   said, texts = _said(search, vocab, ids, **options)
-  value = bleu.bleu(texts, [vocab.plain(line) for line in references], tokenize=vocab.bleu_tokenize).value
-  return texts, {"bleu": value, "repeats": repetition.repetition(said)}
+  plain = [vocab.plain(line) for line in references]
+  value = bleu.bleu(texts, plain, tokenize=vocab.bleu_tokenize).value
+  return texts, {"bleu": value, "chrf": bleu.chrf(texts, plain).value, "repeats": repetition.repetition(said)}
 
 
 def _said(search, vocab, ids, **options):

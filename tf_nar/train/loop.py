@@ -64,7 +64,7 @@ def run(model, experiment, batches, workdir, *, validate, profile_steps=()):
       monitor.advance()
       validating = step % train.validate_every == 0 or step == train.steps
       logging_now = validating or step % train.log_every == 0
-      told = strategy.anywhere(notice.given, ask=logging_now)
+      told = strategy.anywhere(notice.given, ask=logging_now or step % ASK_EVERY == 0)
       if logging_now or told:
         monitor.write(step, epoch=position.epoch, **window.close(saved))
       if validating:
@@ -87,6 +87,7 @@ def _initialise(model, train, batches, workdir):
     model.initialise(first, seed=[train.seed, INITIALISE])
 
 
+ASK_EVERY = 10  # Updates after which several machines ask each other whether one is told to stop; it has 30 seconds.
 INITIALISE = 2  # The stream of what a first batch sets; 1 is that of updates.
 
 
