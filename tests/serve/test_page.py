@@ -119,7 +119,7 @@ def test_a_second_sentence_while_the_first_is_under_way_is_no_error(page):
       const field = document.getElementById("text"), go = document.getElementById("go");
       for (const text of ["one", "two", arguments[0]]) { field.value = text; go.click(); }
     """, f"last {number}")
-    until(lambda: texts(page, "#translation") == [f"LAST {number}"])
+    until(lambda last=f"LAST {number}": texts(page, "#translation") == [last])
     assert not shown(page, "#error"), find(page, "#error").text
 
 
