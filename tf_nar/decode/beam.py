@@ -127,8 +127,8 @@ def _extensions(alive, logits, closing, forbid):
   # Normalised by the best word's share: no log p of V words is ever made.
   share = tf.gather(tf.nn.softmax(logits), token[:, :1], batch_dims=1)  # [B*K, 1]
   whole = top[:, :1] - tf.math.log(share)
-  for word in forbid:
-    top = tf.where(token == word, _NEVER, top)
+  for never in forbid:
+    top = tf.where(token == never, _NEVER, top)
   end = logits[:, types.EOS:types.EOS + 1]
   each, token, end = (tf.reshape(x, [batch, beam, -1]) for x in (top - whole, token, end - whole))
   only_end = tf.where(tf.range(kept) == 0, end, _NEVER)

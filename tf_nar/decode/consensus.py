@@ -52,12 +52,12 @@ def scores(tokens, expected):
     expected: an `Expected`.
   """
   lengths = masking.lengths(tokens)  # [B, N]
-  words = tf.maximum(lengths - 1, 0)
+  real = tf.maximum(lengths - 1, 0)  # Without EOS.
   precision, orders = 0.0, 0.0
   for order, counts in enumerate(tf.unstack(expected.counts, ORDER), 1):
-    matches, grams = ngrams.matches(tokens, counts, words, order)
+    matches, grams = ngrams.matches(tokens, counts, real, order)
     some = tf.math.log(tf.maximum(tf.math.divide_no_nan(matches, grams), _LEAST))
     precision += tf.where(grams > 0, some, 0.0)
     orders += tf.cast(grams > 0, tf.float32)
-  brevity = tf.minimum(1.0 - expected.length[:, None] / tf.maximum(tf.cast(words, tf.float32), _LEAST), 0.0)
+  brevity = tf.minimum(1.0 - expected.length[:, None] / tf.maximum(tf.cast(real, tf.float32), _LEAST), 0.0)
   return tf.where(lengths > 0, tf.math.divide_no_nan(precision, orders) + brevity, -float("inf"))

@@ -2,16 +2,16 @@
 import tensorflow as tf
 
 
-def matches(tokens, counts, words, order):
+def matches(tokens, counts, lengths, order):
   """Returns Σ_g min(C_y(g), E[C(g)]) over the n-grams g of each sentence y, and their number, both float32 [...].
 
   Args:
     tokens: int32 [..., T].
     counts: float32 [..., T], how often the n-gram that begins at each word is expected; not read where none begins.
-    words: int32 [...], how many of the T tokens are words.
+    lengths: int32 [...], how many of the T tokens are no padding.
     order: n.
   """
-  grams = tf.maximum(words - order + 1, 0)
+  grams = tf.maximum(lengths - order + 1, 0)
   inside = tf.sequence_mask(grams, tf.shape(tokens)[-1])  # [..., T]
   same = tokens[..., :, None] == tokens[..., None, :]  # [..., T, T]
   alike = same & inside[..., None, :]  # Whether a place begins the same n-gram as another.
