@@ -1,5 +1,12 @@
 """Installs `tf_nar`: see `Makefile` for the CPU, `constraints-tpu.txt` for a TPU VM."""
+import pathlib
+import re
+
 import setuptools
+
+HERE = pathlib.Path(__file__).parent
+README = (HERE / "README.md").read_text(encoding="utf-8")
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "tf_nar/__init__.py").read_text(encoding="utf-8"))[1]
 
 # Exact versions stand in constraints-*.txt; here is only what the code relies on.
 BASE = [
@@ -20,11 +27,30 @@ HUB = ["kagglehub", "kagglesdk", "packaging", "regex", "rich", "tokenizers"]
 
 setuptools.setup(
     name="tf_nar",
-    version="0.1.0",
+    version=VERSION,
     description="Non-autoregressive translation with TensorFlow and Keras.",
+    long_description=README,
+    long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=setuptools.find_packages(include=["tf_nar", "tf_nar.*"]),
-    package_data={"tf_nar.serve": ["page.html"]},
+    license_files=["LICENSE"],
+    keywords="machine translation, non-autoregressive, EM, CTC, TensorFlow, Keras",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Text Processing :: Linguistic",
+        "Typing :: Typed",
+    ],
+    # The configs are a package of their own, as they extend each other by the name `configs`.
+    packages=setuptools.find_packages(include=["tf_nar", "tf_nar.*", "configs"]),
+    package_data={"tf_nar": ["py.typed"], "tf_nar.serve": ["page.html"]},
+    entry_points={"console_scripts": ["tf-nar = tf_nar.cli.command:main"]},
     python_requires=">=3.11,<3.13",  # keras 3.15 begins at 3.11.
     install_requires=BASE,
     # TensorFlow is no base dependency: tensorflow, tensorflow-cpu and tensorflow-tpu are distributions that

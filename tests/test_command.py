@@ -48,6 +48,7 @@ def test_help_shows_what_this_user_types():
   said = called("export-ct2", "--help")
   assert (said.returncode, said.stderr) == (0, "")
   assert "  tf-nar export_ct2 --workdir=runs/teacher" in said.stdout and "python bin" not in said.stdout
+  assert "tf-nar train --config=ar_multi30k --data_dir" in called("train", "--help").stdout
   assert called("doctor", "--help").stdout.startswith("usage: tf-nar doctor")
 
 

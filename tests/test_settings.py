@@ -44,8 +44,10 @@ def test_a_class_without_a_file():
   assert settings.table(made()) == "size=1"
 
 
-def test_every_setting_of_training_is_explained():
-  assert [each.name for each in settings.settings(config.Train()) if not each.about] == []
+@pytest.mark.parametrize("name", config.named())
+def test_every_setting_is_explained(name):
+  made = config.load(name, object)
+  assert [each.name for each in settings.settings(made) if not each.about] == []
 
 
 @pytest.mark.parametrize("name", ["dag_multi30k", "em_multi30k"])

@@ -26,6 +26,7 @@ INSTALLED = "tf-nar"  # The command of an installed package.
 _SEVERAL = "DEFINE_multi_string", "DEFINE_multi_integer", "DEFINE_multi_float", "DEFINE_multi_enum"
 _TWICE = re.compile(r"flag --(\w+)=(.*): already defined as (.*)", re.DOTALL)
 _BINARY = re.compile(r"python (?:bin|data_prep)/(\w+)\.py")
+_CONFIG = re.compile(r"=configs/(?:(\w+)\.py|(?=\.\.\.))")
 _AGAIN = ";\n    repeat this option to specify a list of values"  # What absl adds, and our help says already.
 _started_as = ""
 
@@ -143,8 +144,11 @@ def _name(module):
 
 
 def typed(text):
-  """Returns a text whose commands are those that this user types: `python bin/train.py`, or `tf-nar train`."""
-  return _BINARY.sub(rf"{_started_as} \1", text) if _started_as else text
+  """Returns a text whose commands are those that this user types.
+
+  As in the source they are those of a checkout: Python, the binary, the file of a config. Installed it is the names.
+  """
+  return _CONFIG.sub(r"=\1", _BINARY.sub(rf"{_started_as} \1", text)) if _started_as else text
 
 
 def run(name, work, argv, also=()):

@@ -29,7 +29,7 @@ def test_export_and_use(tmp_path):
   piped = call(f"{out}/translate.py", input="a low house\n\n", **elsewhere)
   assert piped.stdout == said.stdout + "\n"
   assert sorted(os.listdir(out)) == ["bpe.codes", "config.json", "metadata.json", "model.bin", "shared_vocabulary.json",
-                                     "translate.py", "vocab.txt"]
+                                     "target.json", "translate.py", "vocab.txt"]
 
 
 def test_refusals_are_one_line(tmp_path):

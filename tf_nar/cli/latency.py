@@ -25,6 +25,7 @@ import json
 import os
 import platform
 
+from tf_nar import config
 from tf_nar import program
 from tf_nar.data import atomic
 
@@ -71,7 +72,7 @@ def texts_and_runs():
   from tf_nar.latency import texts as texts_lib
   from tf_nar.latency import untrained
   wanted = [path for path in (NAR.value, *AR.value) if path]
-  configs = [path for path in wanted if path.endswith(".py")]
+  configs = [path for path in wanted if path.endswith(".py") or (path in config.named() and not os.path.isdir(path))]
   size = {"count": max(SENTENCES.value * ROUNDS.value, *numbers(BATCHES)), "lengths": numbers(LENGTHS),
           "each": EACH.value}
   if not configs:

@@ -39,13 +39,13 @@ class Config:
   """A toy pair. The first mode has `first_share` of the text and the others the rest, equally."""
 
   words: int = 40  # Distinct source words.
-  modes: int = 2
-  first_share: float = 0.55
+  modes: int = 2  # Ways to say a sentence.
+  first_share: float = 0.55  # Of the text, in the first mode; the others share the rest.
   shortest: int = 4  # Words a sentence; lengths are uniform from here ...
   longest: int = 8  # ... to here.
   pairs: int = 600  # Training sentences, all different.
   valid_pairs: int = 200  # None of them a training sentence.
-  seed: int = 0
+  seed: int = 0  # Of the text.
 
   def __post_init__(self):
     if not 1 <= self.modes <= len(_ENDINGS):

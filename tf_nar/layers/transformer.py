@@ -25,20 +25,20 @@ class Config:
   """Sizes and layout of an encoder-decoder; `configs/` has small, base, large and tiny."""
 
   vocab: int = 0  # 0: as many as the data's vocabulary has.
-  width: int = 512
-  ffn: int = 2048
-  heads: int = 8
-  encoder_layers: int = 6
-  decoder_layers: int = 6
+  width: int = 512  # Features of a state.
+  ffn: int = 2048  # Features inside a feed-forward sub-layer.
+  heads: int = 8  # Of attention; the width is shared out among them.
+  encoder_layers: int = 6  # Blocks.
+  decoder_layers: int = 6  # Blocks.
   dropout: float = 0.1  # After embeddings and every sub-layer.
-  attention_dropout: float = 0.1
-  relu_dropout: float = 0.1
+  attention_dropout: float = 0.1  # Of the weights of attention.
+  relu_dropout: float = 0.1  # Inside a feed-forward sub-layer.
   max_length: int = 256  # The longest source or target, EOS included.
-  positions: str = "learned"  # Or "sine".
-  norm: str = "post"  # Or "pre".
+  positions: str = "learned"  # "learned" or "sine".
+  norm: str = "post"  # Layer normalisation after each sub-layer, "post", or before it, "pre".
   epsilon: float = 1e-12  # Of layer normalisation; the original program's.
   shards: int = 1  # Into so many every sub-layer is cut, which run beside each other; to translate, not to train.
-  dtype: str = "float32"  # Or "mixed_bfloat16"; or, to translate and not to train, "bfloat16": the weights are so too.
+  dtype: str = "float32"  # Or "mixed_bfloat16"; to translate and not to train also "bfloat16", with such weights.
 
   def __post_init__(self):
     core_config.at_least(1, self, "width", "ffn", "heads", "encoder_layers", "max_length", group="net.")

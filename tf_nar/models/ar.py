@@ -28,14 +28,14 @@ from tf_nar.ops import words
 @dataclasses.dataclass(frozen=True)
 class Config:
   net: transformer.Config = transformer.Config()
-  smoothing: float = 0.1
+  smoothing: float = 0.1  # Of the words' distribution.
   start_from_bos: bool = False  # Search from E[BOS], as the original did though it trained from a zero vector.
 
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-  beam: int = 5
-  candidates: int = 1
+  beam: int = 5  # Hypotheses that live.
+  candidates: int = 1  # The best of them that are kept.
   alpha: float = 0.6  # GNMT length penalty ((5 + T) / 6)^alpha.
   extra_length: int = 20  # A target may have so many tokens more than `length_ratio` times its source.
   length_ratio: float = 0.0  # 0: that of the training text, at least 1.

@@ -49,7 +49,7 @@ class Config:
   upsample: int = 2  # k, places of the canvas a source token.
   glance: glancing.Glance = glancing.OFF
   ngrams: int = 0  # 2: learns expected bigrams, without glancing, in place of the likelihood: see `losses/ngrams.py`.
-  ngram_score: str = "f1"  # Of them; or "precision".
+  ngram_score: str = "f1"  # Of them: "f1" or "precision".
 
   def __post_init__(self):
     ngrams.check(self.ngrams, self.ngram_score)
@@ -60,9 +60,9 @@ class Config:
 @dataclasses.dataclass(frozen=True)
 class Search:
   beam: int = 1  # Prefixes that live; 1: what the likeliest path collapses to.
-  candidates: int = 1
+  candidates: int = 1  # The best prefixes that are kept.
   bonus: float = 0.0  # Nats that a beam gives a word; greater says more.
-  rank: str = "beam"  # Of the n best; or "consensus": see `decode/consensus.py`. A teacher goes before.
+  rank: str = "beam"  # Of the n best: "beam", or "consensus": see `decode/consensus.py`. A teacher goes before.
   alpha: float = 0.6  # Length penalty of rescoring, as in the teacher's beam.
   unknown: bool = False  # Whether a translation may have <unk>.
 

@@ -50,9 +50,9 @@ class Config:
   net: transformer.Config = transformer.Config()
   upsample: int = 8  # Vertices a source token.
   glance: glancing.Glance = glancing.Glance(0.5, 0.1, 200_000)
-  force: str = "vertex"  # What a shown word forces; or "path": see `losses/dag.py`.
+  force: str = "vertex"  # What a shown word forces: "vertex" or "path", see `losses/dag.py`.
   ngrams: int = 0  # 2: learns expected bigrams, without glancing, in place of the likelihood: see `losses/ngrams.py`.
-  ngram_score: str = "precision"  # Of them; or "f1".
+  ngram_score: str = "precision"  # Of them: "precision" or "f1".
 
   def __post_init__(self):
     core_config.choice("model.force", self.force, loss.FORCES)
@@ -63,11 +63,11 @@ class Config:
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-  method: str = "lookahead"  # Or "greedy", "viterbi", "joint": see `decode/dag.py`.
+  method: str = "lookahead"  # "lookahead", "greedy", "viterbi", "joint": see `decode/dag.py`.
   collapse: bool = True  # A word that equals the one before it is left out.
   penalty: float = 1.0  # Viterbi's score is divided by T^penalty.
   candidates: int = 1  # The best lengths; Viterbi and joint only.
-  rank: str = "path"  # Of the candidates; or "paths", "consensus": see `Model.ranked`. A teacher goes before.
+  rank: str = "path"  # Of the candidates: "path", "paths", "consensus", see `Model.ranked`; a teacher goes before.
   alpha: float = 0.6  # Length penalty by which a teacher or "paths" ranks, as in the teacher's beam.
   unknown: bool = False  # Whether a translation may have <unk>.
 

@@ -43,7 +43,7 @@ COPIES = ("fertility", "uniform", "soft")
 class Config:
   net: transformer.Config = transformer.Config()
   smoothing: float = 0.1  # Of words.
-  copy: str = "fertility"  # Or "uniform", "soft".
+  copy: str = "fertility"  # Of the source, into the decoder: by "fertility", "uniform" or "soft".
   tau: float = 0.3  # Of the soft copy, how far a place looks.
 
   def __post_init__(self):

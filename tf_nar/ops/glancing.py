@@ -18,9 +18,9 @@ from tf_nar.ops import schedule
 class Glance(schedule.Linear):
   """λ: `start` at first, `end` from `updates` updates on; 0 and 0: no glancing."""
 
-  start: float = 0.5
-  end: float = 0.3
-  updates: int = 300_000
+  start: float = 0.5  # λ at first; 0 at both ends: no glancing.
+  end: float = 0.3  # λ from `updates` on.
+  updates: int = 300_000  # Over which it fades.
 
   def __post_init__(self):
     if not (0 <= self.start <= 1 and 0 <= self.end <= 1 and self.updates >= 1):
