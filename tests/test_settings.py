@@ -65,7 +65,7 @@ def test_every_setting_of_training_is_explained():
   assert [each.name for each in settings.settings(config.Train()) if not each.about] == []
 
 
-@pytest.mark.parametrize("name", ["dag_multi30k", "em_multi30k"])
+@pytest.mark.parametrize("name", ["dag_multi30k", "em_multi30k", "best_multi30k"])
 def test_what_is_shown_is_what_set_takes(name):
   made = runpy.run_path(str(ROOT / "configs" / f"{name}.py"))["get_config"]()
   shown = [f"{name}={value}" for name, value, _ in settings.settings(made)]
