@@ -1,6 +1,7 @@
 """Overriding, refusing and reading back experiments; every file in configs/ loads and says how to run it."""
 import ast
 import dataclasses
+import json
 import pathlib
 import runpy
 
@@ -150,3 +151,72 @@ def test_every_config_loads_and_says_how_to_run_it(path):
   assert f"--config=configs/{path.name}" in (ast.get_docstring(ast.parse(path.read_text())) or "")
   made = runpy.run_path(str(path))["get_config"]()
   assert dataclasses.is_dataclass(made) and made.__dataclass_params__.frozen
+
+
+def phased(*phases, **fields):
+  return dataclasses.replace(experiment(), phases=phases, **fields)
+
+
+FIRST, SECOND = config.Phase("a", start="scratch"), config.Phase("b", ("train.steps=3",))
+
+
+def test_a_phase_changes_the_experiment():
+  whole = phased(FIRST, SECOND, sweep=("search.beam=1,2",))
+  assert whole.in_phase(FIRST) == experiment()
+  assert whole.in_phase(SECOND) == config.override(experiment(), "train.steps=3")
+  own = dataclasses.replace(experiment(), family="other")
+  assert whole.in_phase(dataclasses.replace(SECOND, experiment=own)) == config.override(own, "train.steps=3")
+
+
+@pytest.mark.parametrize("phases, message", [
+  ((SECOND,), "Phase b is the first, so there is none before it to start from; set start=warm_start or start=scratch"),
+  ((FIRST, FIRST), "Two phases have the name 'a'; each has a folder of its own"),
+  ((FIRST, dataclasses.replace(SECOND, frozen="b")), "Phase b has frozen=b, which is no phase before it"),
+  ((FIRST, dataclasses.replace(SECOND, changes=("train.setps=3",))), "^Phase b: .*no field 'setps'. Did you mean 'st"),
+  (("a",), "phases are of config.Phase; got 'a'"),
+])
+def test_refuses_phases(phases, message):
+  with pytest.raises(ValueError, match=message):
+    phased(*phases)
+
+
+@pytest.mark.parametrize("values, message", [
+  (dict(name="a/b"), "is that of a folder, of letters, digits, - and _; got 'a/b'"),
+  (dict(text="distilled"), "phases.a.text is one of given, original; got 'distilled'"),
+  (dict(start="cold"), "phases.a.start is one of before, scratch, warm_start; got 'cold'"),
+  (dict(experiment=Net()), "phases.a.experiment is an Experiment without phases, or None"),
+])
+def test_refuses_a_phase(values, message):
+  with pytest.raises(ValueError, match=message):
+    config.Phase(**{"name": "a"} | values)
+
+
+def test_override_reaches_into_a_phase():
+  whole = phased(FIRST, SECOND)
+  new = config.override(whole, "phases.b.train.steps=9", "phases.b.start=scratch", "train.seed=4")
+  assert new.phases == (FIRST, config.Phase("b", ("train.steps=3", "train.steps=9"), start="scratch"))
+  assert (new.in_phase(new.phases[1]).train.steps, new.in_phase(FIRST).train.seed) == (9, 4)
+  assert config.override(whole, "phases=()") == experiment()
+  for wrong, message in (("phases.c.start=scratch", "phases.a.train.steps=500; the phases are a, b"),
+                         ("phases.b.train.setps=1", "Phase b: .*Did you mean 'steps'")):
+    with pytest.raises(ValueError, match=message):
+      config.override(whole, wrong)
+
+
+def test_phases_are_read_back():
+  whole = dataclasses.replace(phased(FIRST, SECOND, sweep=("search.beam=1,2",)), model=None)
+  values = json.loads(json.dumps(dataclasses.asdict(whole)))
+  assert config.from_dict(config.Experiment, values) == whole
+
+
+@pytest.mark.parametrize("signature, given", [("data_dir=None", "data"), ("", None)])
+def test_a_config_may_look_at_the_data(tmp_path, signature, given):
+  (tmp_path / "a.py").write_text(GOOD.replace("get_config()", f"get_config({signature})").replace(
+    "return ", f"return {'data_dir or ' if signature else ''}"))
+  found = config.load(str(tmp_path / "a.py"), config.Experiment)
+  assert found.family
+  if signature:
+    with pytest.raises(ValueError, match="gives str, wanted is Experiment"):
+      config.load(str(tmp_path / "a.py"), config.Experiment, (), given)
+  else:
+    assert config.load(str(tmp_path / "a.py"), config.Experiment, (), "data") == found

@@ -7,15 +7,16 @@ import pytest
 
 ORDER = [
     {"types", "quiet"},
-    {"family"},
+    {"family", "configfile"},
     {"config", "ops", "settings"},
     {"losses", "data", "decode"},
     {"layers"},
     {"models"},
     {"runs"},
     {"train", "evaluate", "export", "serve", "prepare"},
-    {"feasibility"},
+    {"feasibility", "budget"},
     {"fit", "latency"},
+    {"recipe"},
     {"em"},
     {"translator"},
     {""},  # tf_nar/__init__.py, where `load` and `train` are found.

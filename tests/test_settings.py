@@ -39,6 +39,23 @@ def test_a_line_a_setting():
     "spread=(1, 2)   # Over lines."]
 
 
+@dataclasses.dataclass(frozen=True)
+class Named:
+  name: str
+  size: int = 1  # Its size.
+
+
+def test_each_of_several_goes_by_its_name():
+  kind = dataclasses.make_dataclass("Several", [("parts", tuple, (Named("a"), Named("b", 2)))], frozen=True)
+  assert [each[:2] for each in settings.settings(kind())] == [
+    ("parts.a.name", "a"), ("parts.a.size", 1), ("parts.b.name", "b"), ("parts.b.size", 2)]
+
+
+def test_a_long_value_moves_no_other_line():
+  short, long = settings.table(Named("x" * 99, 7)).splitlines()[::-1]
+  assert short == "size=7  # Its size." and long == f"name={'x' * 99}"
+
+
 def test_a_class_without_a_file():
   made = dataclasses.make_dataclass("Made", [("size", int, 1)], frozen=True)
   assert settings.table(made()) == "size=1"
@@ -50,7 +67,7 @@ def test_every_setting_is_explained(name):
   assert [each.name for each in settings.settings(made) if not each.about] == []
 
 
-@pytest.mark.parametrize("name", ["dag_multi30k", "em_multi30k"])
+@pytest.mark.parametrize("name", ["dag_multi30k", "em_multi30k", "best_multi30k"])
 def test_what_is_shown_is_what_set_takes(name):
   made = runpy.run_path(str(ROOT / "configs" / f"{name}.py"))["get_config"]()
   shown = [f"{name}={value}" for name, value, _ in settings.settings(made)]

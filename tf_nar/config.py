@@ -2,14 +2,15 @@
 import ast
 import dataclasses
 import difflib
-import glob
-import os
+import inspect
+import re
 import runpy
 import typing
 from typing import Any
 
-# Beside this package, in a checkout and where it is installed: they import each other as `configs`.
-CONFIGS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "configs")
+from tf_nar import configfile
+
+named = configfile.named
 
 
 def choice(name, value, choices):
@@ -57,6 +58,8 @@ class Train:
   """How long, on how much at a time, and what is kept. Durations are in updates."""
 
   steps: int = 100_000  # Updates.
+  minutes: float = 0.0  # Fewer updates where these would take longer, as is measured before the first; warm-up,
+  # cooldown and schedules shrink alike, and validation comes on top. 0: no bound.
   tokens_per_batch: int = 8_192  # Padded target places a batch.
   max_length: int = 256  # Tokens with EOS; longer pairs are left out and counted.
   buckets: int = 6  # Padded lengths; each is one compiled program when `jit`.
@@ -76,12 +79,34 @@ class Train:
     choice("train.average_of", self.average_of, ("last", "best"))
     at_least(1, self, "steps", "tokens_per_batch", "max_length", "buckets", "log_every", "validate_every", "keep",
              "average", group="train.")
-    at_least(0, self, "validate_sentences", "patience", group="train.")
+    at_least(0, self, "minutes", "validate_sentences", "patience", group="train.")
     if self.average > self.keep:
       raise ValueError(
         f"train.average ({self.average}) needs that many checkpoints, but train.keep is {self.keep}.")
     if not 0 <= self.ema < 1:
       raise ValueError(f"train.ema is a decay from 0 (none) to below 1, as 0.999; got {self.ema}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+  """One of several trainings that make an experiment; `recipe.py` runs them in their order."""
+
+  name: str  # Its run folder is WORKDIR/phases/NAME.
+  changes: tuple = ()  # Overrides of the experiment for this phase alone, as ("model.ngrams=2", "train.steps=300").
+  text: str = "given"  # The folder of --data_dir; or "original": of --original_dir, in EM the true text.
+  start: str = "before"  # Its first weights: those of the phase before; "warm_start": of the run that is given as such,
+  # or random ones where none is; "scratch": random ones.
+  frozen: str = ""  # An earlier phase, whose run fills the frozen part of this one's model.
+  experiment: Any = None  # An `Experiment` of its own, as of another family, which `changes` then override.
+
+  def __post_init__(self):
+    if not re.fullmatch(r"\w[\w-]*", str(self.name)):
+      raise ValueError(f"The name of a phase is that of a folder, of letters, digits, - and _; got {self.name!r}.")
+    choice(f"phases.{self.name}.text", self.text, ("given", "original"))
+    choice(f"phases.{self.name}.start", self.start, ("before", "scratch", "warm_start"))
+    if self.experiment is not None and (not isinstance(self.experiment, Experiment) or self.experiment.phases):
+      raise ValueError(f"phases.{self.name}.experiment is an Experiment without phases, or None; "
+                       f"got {self.experiment!r}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,64 +117,59 @@ class Experiment:
   model: Any  # That family's `Config`.
   search: Any  # That family's `Search`.
   train: Train = Train()
+  phases: tuple[Phase, ...] = ()  # Trainings in order, of which the last is the result; none: one, of what is above.
+  sweep: tuple = ()  # Options of the search and their values, as "search.beam=5,20", of which validation text chooses
+  # when all is trained.
+
+  def __post_init__(self):
+    before = []
+    for phase in self.phases:
+      if not isinstance(phase, Phase):
+        raise ValueError(f"phases are of config.Phase; got {phase!r}.")
+      if phase.name in before:
+        raise ValueError(f"Two phases have the name {phase.name!r}; each has a folder of its own.")
+      if phase.start == "before" and not before:
+        raise ValueError(f"Phase {phase.name} is the first, so there is none before it to start from; set "
+                         "start=warm_start or start=scratch.")
+      if phase.frozen and phase.frozen not in before:
+        raise ValueError(f"Phase {phase.name} has frozen={phase.frozen}, which is no phase before it.")
+      before.append(phase.name)
+      self.in_phase(phase)
+
+  def in_phase(self, phase):
+    """Returns the experiment, without phases, that a phase trains.
+
+    Raises:
+      ValueError: naming the phase, for changes that do not fit.
+    """
+    own = dataclasses.replace(phase.experiment or self, phases=(), sweep=())
+    try:
+      return override(own, *phase.changes)
+    except ValueError as problem:
+      raise ValueError(f"Phase {phase.name}: {problem}") from None
 
 
-def named():
-  """Returns {name: the first line of its docstring} of the configs that come with the package, which imports none."""
-  found = {}
-  for file in sorted(glob.glob("*.py", root_dir=CONFIGS)):
-    if file != "__init__.py":
-      with open(os.path.join(CONFIGS, file), encoding="utf-8") as source:
-        about = ast.get_docstring(ast.parse(source.read())) or ""
-      found[file.removesuffix(".py")] = about.split("\n")[0]
-  return found
-
-
-def _found(path):
-  """Returns the file of a config, given as a path or as the name of one that comes with the package.
-
-  Raises:
-    ValueError: if there is none.
-  """
-  if os.path.isfile(path):
-    return path
-  folder, name = os.path.split(path)
-  if not folder and not name.endswith(".py"):
-    own = os.path.join(CONFIGS, f"{name}.py")
-    if os.path.isfile(own):
-      return own
-    near = difflib.get_close_matches(name, named(), 1)
-    hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(named())}; or give a file, as mine.py."
-    raise ValueError(f"No config is called {name!r}. {hint}")
-  near = difflib.get_close_matches(name, glob.glob("*.py", root_dir=folder or None), 1)
-  if near:
-    hint = f"Did you mean {os.path.join(folder, near[0])}?"
-  elif name.removesuffix(".py") in named():
-    hint = f"The one that comes with the package is --config={name.removesuffix('.py')}."
-  else:
-    hint = "There are some in configs/, of which the name will do."
-  raise ValueError(f"No config {path}. {hint}")
-
-
-def load(path, wanted, assignments=()):
+def load(path, wanted, assignments=(), data_dir=None):
   """Runs a config file and returns what its get_config() gives, overridden.
 
   Args:
     path: the file, or the name of a config that comes with the package, as ar_multi30k.
     wanted: the class that it must give, as `Experiment`.
     assignments: for `override`.
+    data_dir: the data folder, for a get_config(data_dir=None) that looks at it to choose sizes and budgets.
 
   Raises:
     ValueError: if the file is not there, is no program, gives something else, or an assignment does not fit.
   """
-  path = _found(path)
+  path = configfile.found(path)
   try:
     made = runpy.run_path(path)
   except SyntaxError as error:
     raise ValueError(f"{path}, line {error.lineno}: {error.msg}; a config is a Python program.") from error
   if "get_config" not in made:
     raise ValueError(f"{path} defines no get_config(); a config does, as those in configs/ show.")
-  node = made["get_config"]()
+  takes = data_dir and "data_dir" in inspect.signature(made["get_config"]).parameters
+  node = made["get_config"](**{"data_dir": data_dir} if takes else {})
   if not isinstance(node, wanted):
     raise ValueError(
       f"{path} gives {type(node).__name__}, wanted is {wanted.__name__}; an Experiment is for bin/train.py, "
@@ -176,6 +196,8 @@ def override(node, *assignments):
 
 def _replace(node, changes):
   """Applies (path below `node`, text, assignment)s: to a leaf, whose path is [], or to the fields of a dataclass."""
+  if changes[0][0] and isinstance(node, tuple) and node and isinstance(node[0], Phase):
+    return _replace_phases(node, changes)
   below = {}
   for path, text, assignment in changes:
     if path:
@@ -187,6 +209,23 @@ def _replace(node, changes):
   if not below:
     return leaf
   return dataclasses.replace(node, **{name: _replace(getattr(node, name), inner) for name, inner in below.items()})
+
+
+def _replace_phases(phases, changes):
+  """Applies changes as "NAME.start=scratch", to a field of a phase, and "NAME.train.steps=5", to what it trains."""
+  names, fields = [phase.name for phase in phases], [field.name for field in dataclasses.fields(Phase)]
+  for path, _, assignment in changes:
+    if len(path) < 2 or path[0] not in names:
+      raise ValueError(f"--set {assignment}: wants a phase and its setting, as phases.{names[0]}.train.steps=500; the "
+                       f"phases are {', '.join(names)}.")
+  result = []
+  for phase in phases:
+    mine = [(path[1:], text, assignment) for path, text, assignment in changes if path[0] == phase.name]
+    own = [each for each in mine if each[0][0] in fields]
+    phase = _replace(phase, own) if own else phase
+    more = [f"{'.'.join(path)}={text}" for path, text, _ in mine if path[0] not in fields]
+    result.append(dataclasses.replace(phase, changes=(*phase.changes, *more)) if more else phase)
+  return tuple(result)
 
 
 def _today(node, name):
@@ -236,8 +275,14 @@ def from_dict(cls, values):
     raise ValueError(
       f"{cls.__module__}.{cls.__name__} has no field {unknown[0]!r}; it was written by another version.")
 
-  def nested(name, value):
-    inner = dataclasses.is_dataclass(hints[name]) and isinstance(value, dict)
-    return from_dict(hints[name], value) if inner else value
+  return cls(**{name: _rebuilt(hints[name], value) for name, value in values.items()})
 
-  return cls(**{name: nested(name, value) for name, value in values.items()})
+
+def _rebuilt(kind, value):
+  """Returns the value of a field of a type, of what JSON knows: dicts and lists."""
+  if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+    return from_dict(kind, value)
+  if isinstance(value, (list, tuple)) and tuple in (kind, typing.get_origin(kind)):
+    inner = next(iter(typing.get_args(kind)), None)
+    return tuple(_rebuilt(inner, each) for each in value)
+  return value

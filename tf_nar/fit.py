@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from tf_nar import budget
 from tf_nar import feasibility
 from tf_nar import models
 from tf_nar import runs
@@ -51,36 +52,67 @@ def fit(experiment, data_dir, workdir, *, warm_start=None, frozen=None, profile_
     OSError: when a checkpoint cannot be written.
     preemption.Preempted: told to stop, after saving.
   """
-  with _alone(workdir):
-    vocab = vocab_lib.load(data_dir)
+  with alone(workdir):
+    experiment = budget.recorded(experiment, workdir)
     text = _same_text(data_dir, workdir)
-    run = runs.plan(_for_data(experiment, data_dir), vocab, workdir)
+    run = _planned(experiment, data_dir, workdir)
     if atomic.exists(os.path.join(workdir, runs.WEIGHTS)):
       _begin(run, text)
       runs.load_weights(run.model, workdir)
       return run
-    if warm_start:
-      runs.start_from(run, warm_start)
-    if frozen:
-      runs.freeze(run, frozen)
-    elif run.model.traits.frozen:
-      raise ValueError(f"{experiment.family} learns beside a finished run, which fills its part "
-                       f"{run.model.traits.frozen!r}; give that run as frozen.")
-    train = experiment.train
-    _check_lengths(data_dir, train.max_length, run.model.config.net.max_length)
-    aligned = run.model.traits.batch(run.model.config) is types.Aligned
-    pipeline.check(data_dir, train, aligned=aligned)
-    if "upsampling" in run.model.traits.offers:
-      feasibility.check(run.model, data_dir, train.max_length)
-    validate = Validation(run, data_dir)
+    validate = _ready(run, data_dir, warm_start, frozen)
+    if not budget.decided(experiment, workdir):
+      experiment = budget.measured(run.model, experiment, _stream(run, data_dir))
+      run = _planned(experiment, data_dir, workdir)  # The weights have moved, and schedules are others.
+      validate = _ready(run, data_dir, warm_start, frozen)
     if strategy.is_chief():
       tf.io.gfile.makedirs(workdir)  # Nothing refuses any more, so a mended command finds no folder of the wrong one.
-    with _alone(workdir):  # Before anything is written: another process may have begun meanwhile.
+    with alone(workdir):  # Before anything is written: another process may have begun meanwhile.
       _begin(run, text)
-      return _train(run, data_dir, aligned, validate, profile_steps)
+      return _train(run, data_dir, validate, profile_steps)
 
 
-def _train(run, data_dir, aligned, validate, profile_steps):
+def check(experiment, data_dir, workdir):
+  """Refuses what `fit` would refuse of settings, sizes and text, as for a run that begins much later."""
+  experiment = budget.recorded(experiment, workdir)
+  _same_text(data_dir, workdir)
+  _checked(_planned(experiment, data_dir, workdir), data_dir)
+
+
+def _planned(experiment, data_dir, workdir):
+  return runs.plan(_for_data(experiment, data_dir), vocab_lib.load(data_dir), workdir)
+
+
+def _ready(run, data_dir, warm_start, frozen):
+  """Fills in the weights that a run starts from and returns its `Validation`; refuses what does not go together."""
+  if warm_start:
+    runs.start_from(run, warm_start)
+  if frozen:
+    runs.freeze(run, frozen)
+  elif run.model.traits.frozen:
+    raise ValueError(f"{run.experiment.family} learns beside a finished run, which fills its part "
+                     f"{run.model.traits.frozen!r}; give that run as frozen.")
+  return _checked(run, data_dir)
+
+
+def _checked(run, data_dir):
+  train = run.experiment.train
+  _check_lengths(data_dir, train.max_length, run.model.config.net.max_length)
+  pipeline.check(data_dir, train, aligned=_aligned(run))
+  if "upsampling" in run.model.traits.offers:
+    feasibility.check(run.model, data_dir, train.max_length)
+  return Validation(run, data_dir)
+
+
+def _aligned(run):
+  return run.model.traits.batch(run.model.config) is types.Aligned
+
+
+def _stream(run, data_dir):
+  return functools.partial(pipeline.training, data_dir, run.experiment.train, aligned=_aligned(run))
+
+
+def _train(run, data_dir, validate, profile_steps):
   """Trains a run whose folder is there, and ships the weights."""
   train = run.experiment.train
   logging.info(
@@ -88,8 +120,7 @@ def _train(run, data_dir, aligned, validate, profile_steps):
     sum(v.shape.num_elements() for v in run.model.variables) / 1e6, len(run.vocab),
     100 * pipeline.padding_waste(data_dir, train))
   weights = loop.run(
-    run.model, run.experiment, functools.partial(pipeline.training, data_dir, train, aligned=aligned), run.workdir,
-    validate=validate, profile_steps=profile_steps)
+    run.model, run.experiment, _stream(run, data_dir), run.workdir, validate=validate, profile_steps=profile_steps)
   if strategy.is_chief():
     runs.save_weights(weights, run.workdir)
   strategy.anywhere(False)  # All machines wait for the first to have written.
@@ -98,7 +129,7 @@ def _train(run, data_dir, aligned, validate, profile_steps):
 
 
 @contextlib.contextmanager
-def _alone(workdir):
+def alone(workdir):
   """Keeps other processes of this machine out of a run folder that is there; of several machines the first does."""
   if strategy.is_chief() and atomic.exists(workdir):
     with lock.held(workdir):
@@ -163,8 +194,7 @@ class Validation:
       raise ValueError(
         f"No validation pair of {data_dir} fits in model.net.max_length={self._longest}; raise it.")
     self._ids = [lines.ended(source[:-1], self._longest) for source in sources]
-    aligned = run.model.traits.batch(run.model.config) is types.Aligned  # Validation text has no fertilities.
-    self._terms = None if aligned else corpus.terms(run.model)
+    self._terms = None if _aligned(run) else corpus.terms(run.model)  # Validation text has no fertilities.
 
   def __call__(self):
     """Returns ({"bleu", "chrf", "ncm", "repeats", the objective's terms with dropout off}, {"translations": text})."""

@@ -64,7 +64,7 @@ def plan(experiment, vocab, workdir):
                      "which has another; make the data folder with data_prep/prepare.py.")
   experiment = dataclasses.replace(experiment, model=model.config)
   if tf.io.gfile.exists(os.path.join(workdir, CONFIG)):
-    old = _read(workdir)
+    old = read(workdir)
     _same_model(old, experiment, workdir)
     # What is on disk must stay true: nothing will train these weights again.
     if tf.io.gfile.exists(os.path.join(workdir, WEIGHTS)) and old.train != experiment.train:
@@ -96,7 +96,7 @@ def load(workdir, overrides=()):
   """
   if fixed := [each for each in overrides if not each.startswith(FREE)]:
     raise ValueError(f"{workdir} is trained; --set changes its search, as search.alpha=1.0, and not {fixed[0]}.")
-  experiment = config.override(_read(workdir), *overrides)
+  experiment = config.override(read(workdir), *overrides)
   vocab = vocab_lib.load(workdir)
   model = models.build(experiment.family, experiment.model, len(vocab), vocab.within_words())
   load_weights(model, workdir)
@@ -129,7 +129,7 @@ def start_from(run, workdir):
     ValueError: if that run is not trained yet, has another vocabulary, or a net of other sizes.
   """
   weights = _weights(workdir, run.model)
-  family = _read(workdir).family
+  family = read(workdir).family
   if vocab_lib.load(workdir).sha256 != run.vocab.sha256:
     raise ValueError(f"{workdir} was trained with another vocabulary; start from a run on text prepared alike.")
   if family == run.experiment.family:
@@ -179,7 +179,12 @@ def _take(variables, weights, workdir):
     variable.assign(weights[variable.path])
 
 
-def _read(workdir):
+def read(workdir):
+  """Returns the `config.Experiment` of a run folder.
+
+  Raises:
+    ValueError: if there is no run.
+  """
   path = os.path.join(workdir, CONFIG)
   if not tf.io.gfile.exists(path):
     raise ValueError(
@@ -193,7 +198,8 @@ def experiment(values):
   family = models.family(values["family"])
   parts = {name: config.from_dict(kind, values[name])
            for name, kind in (("model", family.Config), ("search", family.Search))}
-  return config.from_dict(config.Experiment, values | parts)
+  own = lambda phase: phase | {"experiment": phase["experiment"] and experiment(phase["experiment"])}
+  return config.from_dict(config.Experiment, values | parts | {"phases": list(map(own, values.get("phases", ())))})
 
 
 def _same_model(old, new, workdir):

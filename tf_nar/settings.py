@@ -11,6 +11,8 @@ import textwrap
 import tokenize
 from typing import NamedTuple
 
+WIDEST = 60  # Of a table's first column; what is longer stands out, and moves no other line.
+
 
 class Setting(NamedTuple):
   """One leaf of the tree."""
@@ -27,6 +29,9 @@ def settings(node, prefix=""):
     value, name = getattr(node, field.name), f"{prefix}{field.name}"
     if dataclasses.is_dataclass(value):
       yield from settings(value, f"{name}.")
+    elif isinstance(value, tuple) and value and dataclasses.is_dataclass(value[0]):  # Each goes by its name.
+      for each in value:
+        yield from settings(each, f"{name}.{each.name}.")
     else:
       yield Setting(name, value, about.get(field.name, ""))
 
@@ -34,7 +39,7 @@ def settings(node, prefix=""):
 def table(node):
   """Returns a line a setting, `name=value  # about`, for a person; a line without its comment is what --set takes."""
   said = [(f"{name}={value}", about) for name, value, about in settings(node)]
-  width = max((len(assignment) for assignment, _ in said), default=0)
+  width = max((len(assignment) for assignment, _ in said if len(assignment) <= WIDEST), default=0)
   return "\n".join(f"{assignment:{width}}  # {about}" if about else assignment for assignment, about in said)
 
 

@@ -10,7 +10,7 @@ import functools
 from typing import Callable, Iterable, Iterator, NamedTuple, Sequence, overload
 
 from tf_nar import config as config_lib
-from tf_nar import fit
+from tf_nar import recipe
 from tf_nar import runs
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import lines
@@ -190,7 +190,7 @@ def load(workdir: str, *settings: str, rescore_with: str | None = None, tokens_p
 
 
 def train(config: str | config_lib.Experiment, data_dir: str, workdir: str, *settings: str,
-          warm_start: str | None = None, tpu: str = "") -> Translator:
+          warm_start: str | None = None, original_dir: str | None = None, tpu: str = "") -> Translator:
   """Trains a run to its end, or goes on with one that was stopped, and opens it.
 
   Args:
@@ -199,15 +199,16 @@ def train(config: str | config_lib.Experiment, data_dir: str, workdir: str, *set
     workdir: the run folder; made if missing.
     *settings: overrides, as "train.steps=500".
     warm_start: a finished run whose weights to start from.
+    original_dir: the data folder of phases that learn the original text, where `data_dir` is a distilled one.
     tpu: as `strategy.build` takes it.
 
   Raises:
-    As `config.load` and `fit.fit`; `preemption.Preempted` if it was told to stop, after saving.
+    As `config.load` and `recipe.run`; `preemption.Preempted` if it was told to stop, after saving.
   """
   if isinstance(config, config_lib.Experiment):
     experiment = config_lib.override(config, *settings)
   else:
-    experiment = config_lib.load(config, config_lib.Experiment, settings)
+    experiment = config_lib.load(config, config_lib.Experiment, settings, data_dir)
   with strategy.build(tpu).scope():
-    fit.fit(experiment, data_dir, workdir, warm_start=warm_start)
+    recipe.run(experiment, data_dir, workdir, original_dir=original_dir, warm_start=warm_start)
   return load(workdir)  # Outside of the strategy: it translates on one device.

@@ -12,6 +12,7 @@ from tf_nar.models import nat_fertility
 from tf_nar.ops import glancing
 
 TEACHER = config_lib.Experiment("ar", ar.Config(), ar.Search(beam=5))
+TUNED = config_lib.Phase("tuned", start="warm_start")
 STUDENT = config_lib.Experiment("nat_em", nat_em.Config(), nat_em.Search())
 
 
@@ -48,6 +49,13 @@ def test_settings_are_overridden_by_name():
     (dict(data="toy"), "data is a toy.Config, or None"),
     (dict(student=config_lib.Experiment("nat_fertility", nat_fertility.Config(), nat_fertility.Search())),
      "The student learns from alignments, .* take another family than nat_fertility, or set student.model.copy=unif"),
+    (dict(student=dataclasses.replace(STUDENT, phases=(TUNED,)), later_student_steps=5),
+     "later_student_steps is for a student without phases, which have train.steps of their own; set it to 0"),
+    (dict(student=dataclasses.replace(STUDENT, phases=(dataclasses.replace(TUNED, changes=("family=glat",)),))),
+     "family=glat goes with a model of glat.Config"),
+    (dict(student=dataclasses.replace(STUDENT, sweep=("train.steps=1",))), "wants an option of the search"),
+    (dict(student_from_teacher=True, student=dataclasses.replace(STUDENT, phases=(
+      dataclasses.replace(TUNED, changes=("model.net.width=256",)),))), "wants nets of one width"),
     (dict(teacher=STUDENT), "must search with a beam; nat_em has none"),
     (dict(teacher=dataclasses.replace(TEACHER, model=ar.Config(transformer.Config(max_length=64)))),
      "set teacher.model.net.max_length=256"),

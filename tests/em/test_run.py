@@ -100,6 +100,19 @@ def test_goes_on_with_what_an_older_version_began(tmp_path):
     run.run(dataclasses.replace(minuscule.get_config(), student_from_teacher=True), "", str(tmp_path), **quiet)
 
 
+def test_goes_on_with_a_student_of_phases(tmp_path):
+  quiet, alternation = dict(tell=lambda text: None), minuscule.get_config()
+  own = config.Experiment("glat", *families.TINY["glat"], minuscule.TRAIN)
+  phases = (config.Phase("latent", experiment=own, start="scratch"), config.Phase("last", ("train.steps=2",)))
+  student = dataclasses.replace(alternation.student, phases=phases, sweep=("search.candidates=1,2",))
+  alternation = dataclasses.replace(alternation, student=student)
+  run.run(alternation, "", str(tmp_path), stages=Stages(3, 2, 1), **quiet)
+  assert len(run.run(alternation, "", str(tmp_path), stages=Stages(), **quiet)) == 3
+  longer = config.override(student, "phases.last.train.steps=3")
+  with pytest.raises(ValueError, match="begun with another student"):
+    run.run(dataclasses.replace(alternation, student=longer), "", str(tmp_path), **quiet)
+
+
 def test_refuses_no_data(tmp_path):
   nothing = dataclasses.replace(minuscule.get_config(), data=None)
   with pytest.raises(ValueError, match="give --data_dir"):

@@ -50,12 +50,22 @@ def propose(search, pairs, longest=8):
 ])
 def test_where_a_student_starts(monkeypatch, options, first, later):
   started = []
-  monkeypatch.setattr(stages.fit, "fit", lambda *_, warm_start: started.append(warm_start))
+  monkeypatch.setattr(stages.recipe, "run", lambda *_, warm_start, original_dir: started.append(warm_start))
   work = stages.Stages(alternation(**options), "data")
   work.study("data", None, None, "0")
   work.study("distilled", "teacher", None, "1")
   work.study("distilled", "teacher", "student", "2")
   assert started == [None, first, later]
+
+
+def test_the_original_of_a_student_is_the_true_text(monkeypatch):
+  given = []
+  monkeypatch.setattr(stages.recipe, "run", lambda experiment, data, out, **options: given.append((data, options)))
+  work = stages.Stages(alternation(), "true")
+  work.study("distilled", "teacher", None, "1")
+  work.teach("selected", None, "2")
+  assert given == [("distilled", dict(original_dir="true", warm_start=None)),
+                   ("selected", dict(original_dir="true", warm_start=None))]
 
 
 def test_candidates_are_those_of_the_search_best_first():

@@ -44,13 +44,13 @@ Translate, measure and ship the student of the last round, {student}:
   python bin/export.py --workdir={student} --out={workdir}/saved_model
 """
 YOURS = """
-Your own text, one sentence a line, with models of a size for some 30,000 pairs:
+Your own text, one sentence a line, with models of a size that suits it:
 
   python data_prep/prepare.py --source=train.src --target=train.tgt --valid_source=valid.src \\
       --valid_target=valid.tgt --vocab_size=8000 --out=data/mine
-  python bin/em.py --config=configs/em_multi30k.py --data_dir=data/mine --workdir=runs/mine
-  python bin/evaluate.py --workdir=runs/mine/round_3/student --source=test.src --reference=test.tgt
-  python bin/export.py --workdir=runs/mine/round_3/student --out=runs/mine/saved_model
+  python bin/em.py --config=configs/best.py --data_dir=data/mine --workdir=runs/mine
+  python bin/evaluate.py --workdir=runs/mine/round_1/student --source=test.src --reference=test.tgt
+  python bin/export.py --workdir=runs/mine/round_1/student --out=runs/mine/saved_model
   tensorboard --logdir=runs/mine
 """
 
@@ -83,7 +83,7 @@ def alternate():
   from tf_nar.em import run as run_lib
   from tf_nar.train import strategy
   if PRINT_CONFIG.value:
-    print(settings.table(config_lib.load(CONFIG.value, em_config.Alternation, SET.value)))
+    print(settings.table(config_lib.load(CONFIG.value, em_config.Alternation, SET.value, DATA_DIR.value)))
     return
   # Every stage traces graphs of its own, which TensorFlow takes for a mistake.
   tf.get_logger().setLevel("ERROR")
@@ -92,7 +92,7 @@ def alternate():
   place = strategy.build(TPU.value)
   if isinstance(place, tf.distribute.MultiWorkerMirroredStrategy):
     raise ValueError("An alternation runs on one machine; unset TF_CONFIG. bin/train.py takes several.")
-  alternation = config_lib.load(CONFIG.value, em_config.Alternation, SET.value)
+  alternation = config_lib.load(CONFIG.value, em_config.Alternation, SET.value, DATA_DIR.value)
   print(FLOW)
   with place.scope():
     rows = run_lib.run(alternation, DATA_DIR.value, workdir, tell=lambda text: print(text, flush=True))

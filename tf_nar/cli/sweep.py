@@ -8,12 +8,8 @@
 Every combination of the values translates the whole text; a table of all is printed, and of the one with the most BLEU
 the options to give bin/evaluate.py, bin/translate.py and bin/export.py. Options chosen on the test set flatter it.
 """
-import itertools
-
-from tf_nar import config
 from tf_nar import program
 from tf_nar.data import text
-from tf_nar.evaluate import comparison
 
 flags = program.Flags()
 
@@ -28,46 +24,24 @@ TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens a 
                               lower_bound=1)
 
 
-def combinations(tries):
-  """["search.beam=1,5", …] -> [("search.beam=1", …), …], every value of each with every one of the others."""
-  for each in tries:
-    if not each.startswith("search.") or "=" not in each:
-      raise ValueError(f"--try wants an option of the search and its values, as search.beam=1,5; got {each!r}.")
-  names, values = zip(*(each.split("=", 1) for each in tries), strict=True)
-  rows = itertools.product(*(each.split(",") for each in values))
-  return [tuple(f"{name}={value}" for name, value in zip(names, row, strict=True)) for row in rows]
-
-
 def sweep():
   """Measures every combination of the flags' values and prints them."""
   from tf_nar import runs
-  from tf_nar.evaluate import corpus
+  from tf_nar.evaluate import comparison
   from tf_nar.evaluate import lines
-  from tf_nar.evaluate import progress
-  from tf_nar.evaluate import rescoring
-  from tf_nar.evaluate import testset
+  from tf_nar.evaluate import tuning
   pairs = list(lines.paired(text.read(SOURCE.value), text.read(REFERENCE.value)))
   sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
   run = runs.load(WORKDIR.value, [each for each in SET.value if not each.startswith("search.")])
-  searches = {options: config.override(run.experiment, *SET.value, *options).search
-              for options in combinations(TRY.value)}
-  # Where there are several candidates the teacher ranks them, to compare with those searches that say one.
-  ranked = [search for search in searches.values() if rescoring.several(search)] if RESCORE_WITH.value else []
-  teacher_score = RESCORE_WITH.value and rescoring.by(
-    runs.load(RESCORE_WITH.value), run, ranked[0] if ranked else run.experiment.search)
-  systems = []
-  with progress.Progress("translate", total=len(sources) * len(searches)) as bar:
-    for options, search in searches.items():
-      _, rows = testset.measure(
-        corpus.searcher(run.model, search, teacher_score if search in ranked else None), run.vocab, sources, references,
-        progress=bar.advance, tokens_per_batch=corpus.positions(run.model, search, TOKENS.value),
-        longest=run.experiment.model.net.max_length)
-      systems.append(comparison.system(" ".join(options), rows))
+  tried = tuning.searches(run.experiment, TRY.value, SET.value)
+  teacher = runs.load(RESCORE_WITH.value) if RESCORE_WITH.value else None
+  systems = tuning.measure(
+    run, tried, sources, references, tokens_per_batch=TOKENS.value, teacher=teacher)
   print(comparison.table(systems))
-  best = max(systems, key=comparison.bleu)
+  best = tuning.best(systems)
   options = tuple(best.name.split())
   chosen = [f"--set={option}" for option in (*SET.value, *options)]
-  chosen += [f"--rescore_with={RESCORE_WITH.value}"] * (searches[options] in ranked)
+  chosen += [f"--rescore_with={RESCORE_WITH.value}"] * tuning.ranks(teacher, tried[options])
   print(f"\nMost BLEU, {comparison.bleu(best):.2f}: {' '.join(chosen)}")
 
 

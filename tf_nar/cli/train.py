@@ -10,6 +10,9 @@ The same command goes on with a run that was stopped. Any setting can be changed
 Watch it with `tensorboard --logdir=runs`; read its numbers in WORKDIR/log.jsonl. Told to stop (SIGTERM, or a Google
 Cloud machine's notice) it saves and exits with 75.
 
+A config may have phases, trainings in order: each is a run folder WORKDIR/phases/NAME, and WORKDIR itself is that of
+the last. A setting of one phase is changed as --set=phases.NAME.train.steps=300.
+
 On a TPU VM add --tpu=local. All GPUs of the machine are used; on several machines set TF_CONFIG on each and
 keep WORKDIR on a disk that they share. Neither changes what is learned: a batch is that of the config, shared out.
 """
@@ -26,6 +29,8 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Where the run is kept; an old ru
 WARM_START = flags.DEFINE_string(
     "warm_start", None, "A finished run whose weights to start from; of another family, as the AR teacher, those that "
     "both have: words, encoder, blocks of the decoder.")
+ORIGINAL_DIR = flags.DEFINE_string(
+    "original_dir", None, "The data folder of phases that learn the original text, where DATA_DIR is a distilled one.")
 TPU = flags.DEFINE_string("tpu", "", '"local" on a TPU VM, else its name; empty: GPUs or the CPU.')
 PROFILE_STEPS = flags.DEFINE_list("profile_steps", [], "As 200,210: the updates that TensorBoard's profiler watches.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as train.steps=500; may be repeated.")
@@ -36,15 +41,16 @@ PRINT_CONFIG = flags.DEFINE_bool(
 
 def train():
   """Trains the flags' config, or shows it."""
-  from tf_nar import fit
+  from tf_nar import recipe
   from tf_nar.train import strategy
   if PRINT_CONFIG.value:
-    print(settings.table(config_lib.load(CONFIG.value, config_lib.Experiment, SET.value)))
+    print(settings.table(config_lib.load(CONFIG.value, config_lib.Experiment, SET.value, DATA_DIR.value)))
     return
   profile_steps = _profile_steps(PROFILE_STEPS.value)
   with strategy.build(TPU.value).scope():
-    experiment = config_lib.load(CONFIG.value, config_lib.Experiment, SET.value)
-    fit.fit(experiment, DATA_DIR.value, WORKDIR.value, warm_start=WARM_START.value, profile_steps=profile_steps)
+    experiment = config_lib.load(CONFIG.value, config_lib.Experiment, SET.value, DATA_DIR.value)
+    recipe.run(experiment, DATA_DIR.value, WORKDIR.value, original_dir=ORIGINAL_DIR.value, warm_start=WARM_START.value,
+               profile_steps=profile_steps)
   print(program.typed("Trained. Translate with:\n"
         f"  python bin/translate.py --workdir={WORKDIR.value} --input=FILE --output=FILE"))
 

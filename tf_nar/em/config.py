@@ -4,6 +4,7 @@ from typing import Any
 
 from tf_nar import config
 from tf_nar import models
+from tf_nar import recipe
 from tf_nar import types
 from tf_nar.data import toy
 from tf_nar.ops import schedule
@@ -45,26 +46,35 @@ class Alternation:
     config.choice("stop", self.stop, ("none", "ncm", "bleu"))
     config.at_least(1, self, "rounds", "nbest", "beam", "tokens_per_batch", "lengths", "sample")
     config.at_least(0, self, "quality", "later_teacher_steps", "later_student_steps")
-    models.check(self.teacher)
-    models.check(self.student)
+    for name in ("teacher", "student"):
+      recipe.check(getattr(self, name))
+      if getattr(self, f"later_{name}_steps") and getattr(self, name).phases:
+        raise ValueError(f"later_{name}_steps is for a {name} without phases, which have train.steps of their own; set "
+                         "it to 0.")
     if not models.traits(self.teacher.family).autoregressive:
       raise ValueError(f"The teacher must search with a beam; {self.teacher.family} has none. Take family ar.")
-    if models.traits(self.student.family).batch(self.student.model) is not types.Batch:
-      raise ValueError(
-        f"The student learns from alignments, and the texts of later rounds have none; take another family than "
-        f"{self.student.family}, or set student.model.copy=uniform.")
-    nets = [experiment.model.net for experiment in (self.student, self.teacher)]
-    other = [name for name in SHARED if getattr(nets[0], name) != getattr(nets[1], name)]
-    if self.student_from_teacher and other:
-      raise ValueError(f"student_from_teacher wants nets of one {', '.join(SHARED)}; the student has "
-                       f"{other[0]}={getattr(nets[0], other[0])}, the teacher {getattr(nets[1], other[0])}.")
-    places = [experiment.model.net.max_length for experiment in (self.teacher, self.student)]
+    if self.data is not None and not isinstance(self.data, toy.Config):
+      raise ValueError(f"data is a toy.Config, or None for a data folder of yours; got {self.data!r}.")
+    students, teacher = recipe.trainings(self.student), recipe.trainings(self.teacher)[-1][1]
+    for phase, student in students:
+      self._check_student(student, teacher, self.student_from_teacher and phase.start == "warm_start")
+    places = [experiment.model.net.max_length for experiment in (teacher, students[-1][1])]
     if places[0] < places[1]:
       raise ValueError(
         f"The teacher takes {places[0]} tokens and the student {places[1]}, but the teacher ranks what the "
         f"student says; set teacher.model.net.max_length={places[1]}.")
-    if self.data is not None and not isinstance(self.data, toy.Config):
-      raise ValueError(f"data is a toy.Config, or None for a data folder of yours; got {self.data!r}.")
+
+  def _check_student(self, student, teacher, from_teacher):
+    """Refuses a student that cannot learn the texts of an alternation, or not start from this teacher's weights."""
+    if models.traits(student.family).batch(student.model) is not types.Batch:
+      raise ValueError(
+        f"The student learns from alignments, and the texts of later rounds have none; take another family than "
+        f"{student.family}, or set student.model.copy=uniform.")
+    nets = [experiment.model.net for experiment in (student, teacher)]
+    other = [name for name in SHARED if getattr(nets[0], name) != getattr(nets[1], name)]
+    if from_teacher and other:
+      raise ValueError(f"student_from_teacher wants nets of one {', '.join(SHARED)}; the student has "
+                       f"{other[0]}={getattr(nets[0], other[0])}, the teacher {getattr(nets[1], other[0])}.")
 
 
 def nbest_search(alternation, search):

@@ -1,6 +1,6 @@
 """The work of each stage of `alternate`, from folder to folder.
 
-  teach, study     run folders, by fit.fit, which goes on from its own checkpoints
+  teach, study     run folders, by recipe.run, which goes on from their own checkpoints
   propose, score   a file for each shard of the data; a stage that was stopped goes on at the next one
   distil, choose   data folders, in seconds; one that was stopped is begun again
 """
@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tf_nar import fit
+from tf_nar import recipe
 from tf_nar import runs
 from tf_nar.data import atomic
 from tf_nar.data import corpus as data_corpus
@@ -35,7 +35,8 @@ class Stages:
     """Fits a teacher to a data folder; `before` is the teacher of the last round, None in the first."""
     alternation = self._alternation
     experiment = config_lib.budget(alternation.teacher, before and alternation.later_teacher_steps)
-    fit.fit(experiment, data, out, warm_start=before if alternation.warm_start_teacher else None)
+    before = before if alternation.warm_start_teacher else None
+    recipe.run(experiment, data, out, original_dir=self._data_dir, warm_start=before)
 
   def study(self, data, teacher, before, out):
     """Fits a student, likewise; `teacher` is that of its own round, None for a student of the true text."""
@@ -43,7 +44,7 @@ class Stages:
     experiment = config_lib.budget(alternation.student, before and alternation.later_student_steps)
     before = before if alternation.warm_start_student else None
     teacher = teacher if alternation.student_from_teacher else None
-    fit.fit(experiment, data, out, warm_start=before or teacher)
+    recipe.run(experiment, data, out, original_dir=self._data_dir, warm_start=before or teacher)
 
   def propose(self, teacher, out):
     """Writes the teacher's n-best list of every source of the true text."""

@@ -14,6 +14,7 @@ from tf_nar.evaluate import multimodality
 from tf_nar.evaluate import repetition
 from tf_nar.evaluate import report
 
+TIMES = ("sentences_per_second",)  # Rows of `measure` that another call measures otherwise.
 SINGLE, CROWD = 100, 128  # Sentences asked for one by one, and all together, to take the time.
 
 

@@ -99,5 +99,5 @@ def _flat(tree, prefix):
   for name, value in tree.items():
     if isinstance(value, dict):
       yield from _flat(value, f"{prefix}{name}.")
-    else:
+    elif not isinstance(value, tuple):  # TensorBoard's table has no lists.
       yield prefix + name, value

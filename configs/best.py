@@ -1,0 +1,121 @@
+"""A translator of one pass from a text of your own: as configs/best_multi30k.py, of sizes that suit the data folder.
+
+  python bin/em.py --config=configs/best.py --data_dir=data/mine --workdir=runs/mine --export=runs/mine/saved_model
+
+The manifest of the data folder decides: nets are tiny below 200,000 pairs, small below 2,000,000, of base size beyond;
+updates go by target tokens, so many epochs within bounds; the rest are shares of the updates. --print_config with
+--data_dir shows what it comes to. For another budget set minutes or updates of each training:
+
+  --set=teacher.train.minutes=30 --set=student.train.minutes=30 --set=student.phases.bigrams.train.minutes=5
+  --set=teacher.train.steps=4000 --set=student.phases.distilled.train.steps=2000
+
+Minutes bound the updates of a training, without its validations; warm-up, cooldown and glancing shrink with them. With
+another number of updates these stay as they are, so set train.optimizer.warmup, train.optimizer.cooldown and
+model.glance.updates too.
+
+On Multi30k these are the settings of configs/best_multi30k.py but for rounding; docs/results.md has numbers of
+its parts. Larger texts are not measured yet.
+"""
+import dataclasses
+from typing import NamedTuple
+
+from tf_nar import config
+from tf_nar.data import corpus
+from tf_nar.em import config as em_config
+from tf_nar.layers import transformer
+from tf_nar.models import ar
+from tf_nar.models import ctc
+from tf_nar.ops import glancing
+
+PADDED = 1.25  # Positions of a batch for each target token: Multi30k's.
+LONGEST = 256  # Tokens; longer pairs are left out.
+
+
+class Size(NamedTuple):
+  """What suits texts of fewer than `pairs`; learning rates are peaks."""
+
+  pairs: float
+  net: transformer.Config
+  dropout: float  # Of the student.
+  tokens: int  # A micro-batch of the teacher; half of it is the student's.
+  accumulate: int
+  rate: float  # The teacher's; half of it is the student's, a fifth that of bigrams.
+  most: int  # Updates of a training.
+
+
+SIZES = (
+  Size(200_000, transformer.TINY, 0.2, 8_192, 1, 0.005, 20_000),
+  Size(2_000_000, dataclasses.replace(
+    transformer.TINY, width=256, ffn=1024, encoder_layers=5, decoder_layers=5, dropout=0.2),
+    0.2, 8_192, 1, 0.002, 40_000),
+  Size(float("inf"), dataclasses.replace(
+    transformer.TINY, width=512, ffn=2048, heads=8, encoder_layers=6, decoder_layers=6, dropout=0.1),
+    0.1, 8_192, 4, 0.0007, 100_000),
+)
+# Without a data folder, for those who look: Multi30k.
+EXAMPLE = corpus.Split(pairs=28_998, source_tokens=426_768, target_tokens=429_501, lengths={52: 28_998})
+
+
+def get_config(data_dir=None):
+  train = corpus.read(data_dir).splits["train"] if data_dir else EXAMPLE
+  size = next(size for size in SIZES if train.pairs < size.pairs)
+  longest = min(max(train.lengths), LONGEST)
+  size = size._replace(net=dataclasses.replace(size.net, max_length=max(size.net.max_length, longest)))
+  return em_config.Alternation(
+    teacher=_teacher(size, train, longest),
+    student=_student(size, train, longest),
+    rounds=1,
+    raw_student=False,
+    student_from_teacher=True,
+    nbest=5,
+    nbest_alpha=1.0,
+  )
+
+
+def _updates(train, tokens, epochs, least, most):
+  """Returns the updates of so many epochs, within bounds, as a multiple of 60, of which schedules take shares."""
+  steps = epochs * PADDED * train.target_tokens / tokens
+  return int(min(max(steps, least), most)) // 60 * 60
+
+
+def _teacher(size, train, longest):
+  steps = _updates(train, size.tokens * size.accumulate, 122, 1_200, size.most)
+  return config.Experiment(
+    family="ar",
+    model=ar.Config(size.net),
+    search=ar.Search(beam=1),  # Of validation.
+    train=config.Train(
+      steps=steps, tokens_per_batch=size.tokens, max_length=longest, log_every=50, validate_every=steps // 60,
+      validate_sentences=2_000, keep=10, average=10,
+      optimizer=config.Optimizer(
+        learning_rate=size.rate, warmup=min(steps // 4, 4_000), accumulate=size.accumulate)),
+  )
+
+
+def _student(size, train, longest):
+  steps = _updates(train, size.tokens // 2 * size.accumulate, 11, 720, size.most)
+  tuned = min(max(steps // 300 * 60, 300), 3_000)
+  # Two positions a source token for texts whose two sides are about as long.
+  upsample = max(2, round(1.5 * train.target_tokens / train.source_tokens))
+  return config.Experiment(
+    family="ctc",
+    model=ctc.Config(
+      dataclasses.replace(size.net, dropout=size.dropout), upsample=upsample,
+      glance=glancing.Glance(updates=5 * steps // 6)),
+    search=ctc.Search(),
+    train=config.Train(
+      steps=steps, tokens_per_batch=size.tokens // 2, max_length=longest, log_every=60, validate_every=steps // 12,
+      validate_sentences=2_000,
+      optimizer=config.Optimizer(
+        learning_rate=size.rate / 2, warmup=min(5 * steps // 9, 4_000), cooldown=steps // 6,
+        accumulate=size.accumulate)),
+    phases=(
+      config.Phase("distilled", start="warm_start"),
+      config.Phase("bigrams", (
+        "model.ngrams=2", "model.ngram_score=precision", "train.seed=1", f"train.steps={tuned}",
+        f"train.validate_every={tuned // 3}", f"train.optimizer.learning_rate={size.rate / 5:g}",
+        f"train.optimizer.warmup={tuned // 5}", f"train.optimizer.cooldown={tuned // 2}",
+      ), text="original"),
+    ),
+    sweep=("search.beam=20", "search.bonus=0,0.25,0.5"),
+  )

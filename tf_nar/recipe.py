@@ -1,0 +1,224 @@
+"""Trains an experiment of several phases, and chooses its search, into one run folder.
+
+  recipe.json     the experiment with all its phases, and whether all is done
+  phases/NAME/    a run folder a phase, with its checkpoints, log and events
+  sweep.json      every search that was tried on the validation text, and which was chosen
+  config.json, vocab.*, weights.npz, text.sha256, log.jsonl
+                  the result: those of the last phase, but for the search if one was chosen
+
+The same call goes on wherever it was stopped. An experiment without phases and without a sweep is `fit.fit`'s alone.
+"""
+import dataclasses
+import json
+import os
+
+from tf_nar import config
+from tf_nar import fit
+from tf_nar import models
+from tf_nar import runs
+from tf_nar.data import atomic
+from tf_nar.data import corpus as data_corpus
+from tf_nar.data import vocab as vocab_lib
+from tf_nar.evaluate import comparison
+from tf_nar.evaluate import testset
+from tf_nar.evaluate import tuning
+from tf_nar.train import monitor
+from tf_nar.train import strategy
+
+FILE, FOLDER, SWEEP = "recipe.json", "phases", "sweep.json"
+ALONE = config.Phase("train", start="warm_start")  # Where a search is chosen after a single training.
+
+
+def trainings(experiment):
+  """Returns [(`config.Phase`, the `config.Experiment` that it trains)], in order, one where there are no phases."""
+  return [(phase, experiment.in_phase(phase)) for phase in experiment.phases or (ALONE,)]
+
+
+def check(experiment):
+  """Refuses an experiment that could not be run to its end on any text.
+
+  Raises:
+    ValueError: naming the phase.
+  """
+  for phase, each in trainings(experiment):
+    models.check(each)
+    part = models.traits(each.family).frozen
+    if experiment.phases and bool(part) != bool(phase.frozen):
+      raise ValueError(f"Phase {phase.name}: {each.family} " + (
+        f"learns beside a finished run, which fills its part {part!r}; give the name of an earlier phase as frozen."
+        if part else f"has no part that another run fills; leave out frozen={phase.frozen}."))
+  if experiment.sweep:
+    tuning.searches(each, experiment.sweep)
+
+
+def run(experiment, data_dir, workdir, *, original_dir=None, warm_start=None, profile_steps=()):
+  """Runs all phases and returns the finished `runs.Run` of `workdir`.
+
+  Args:
+    experiment: a `config.Experiment`.
+    data_dir: the data folder of phases whose text is "given".
+    workdir: a run folder, made if missing.
+    original_dir: the data folder of phases whose text is "original"; None where there are none.
+    warm_start: a finished run, for phases that start from it.
+    profile_steps: of each phase, as `loop.run` takes them.
+
+  Raises:
+    ValueError: where experiment, texts and folder do not go together; before any work.
+    And what `fit.fit` raises of a phase.
+  """
+  check(experiment)
+  options = dict(warm_start=warm_start, profile_steps=profile_steps)
+  if not experiment.phases and not experiment.sweep:
+    if begun := _begun(workdir):
+      raise ValueError(f"{workdir} holds a training of phases, {_called(begun)}; choose another --workdir.")
+    return fit.fit(experiment, data_dir, workdir, **options)
+  texts = _texts(experiment, data_dir, original_dir)
+  with fit.alone(workdir):
+    record = _record(experiment, texts)
+    began = _read(workdir) or {}
+    if began == record | {"finished": True} and atomic.exists(os.path.join(workdir, runs.WEIGHTS)):
+      return runs.load(workdir)
+    _check_folder(experiment, workdir)
+    if began | {"finished": False} != record:
+      _check_phases(experiment, texts, workdir)
+    if strategy.is_chief():
+      _write(workdir, record)
+    with fit.alone(workdir):
+      last = _train(experiment, texts, workdir, options)
+      if strategy.is_chief():
+        search = _chosen(experiment, last, texts, workdir)
+        _publish(last, search, workdir)
+        _write(workdir, record | {"finished": True})
+      strategy.anywhere(False)  # All machines wait for the first to have written.
+      return runs.load(workdir)
+
+
+def at(workdir, name):
+  """Returns the run folder of a phase."""
+  return os.path.join(workdir, FOLDER, name)
+
+
+def _train(experiment, texts, workdir, options):
+  """Trains what is not yet trained and returns the `runs.Run` of the last phase."""
+  before = None
+  for phase, each in trainings(experiment):
+    start = {"before": before, "warm_start": options["warm_start"], "scratch": None}[phase.start]
+    before = at(workdir, phase.name)
+    more = {"frozen": at(workdir, phase.frozen)} if phase.frozen else {}
+    done = fit.fit(each, texts[phase.text], before, **options | {"warm_start": start} | more)
+  return done
+
+
+def _texts(experiment, data_dir, original_dir):
+  """Returns {"given": folder, "original": folder}, the second where a phase wants it."""
+  wanting = [phase.name for phase, _ in trainings(experiment) if phase.text == "original"]
+  if not wanting:
+    return {"given": data_dir}
+  if not original_dir:
+    raise ValueError(f"Phase {wanting[0]} learns the original text; give its data folder as --original_dir, which may "
+                     "be that of --data_dir.")
+  if vocab_lib.load(original_dir).sha256 != vocab_lib.load(data_dir).sha256:
+    raise ValueError(f"{original_dir} has another vocabulary than {data_dir}; prepare both texts with one.")
+  return {"given": data_dir, "original": original_dir}
+
+
+def _record(experiment, texts):
+  """Returns what recipe.json holds of a recipe that is not finished."""
+  digests = {name: data_corpus.digests(folder)[0] for name, folder in texts.items()}
+  values = {"experiment": dataclasses.asdict(experiment), "texts": digests, "finished": False}
+  return json.loads(json.dumps(values))  # As it is read back, without tuples.
+
+
+def _check_folder(experiment, workdir):
+  """Refuses a folder that holds a run without phases, or one with others.
+
+  Settings are for the folders of the phases to compare: what is not finished may change, as in any run folder.
+  """
+  begun = _begun(workdir)
+  if begun is None:
+    if atomic.exists(os.path.join(workdir, runs.CONFIG)):
+      raise ValueError(f"{workdir} holds a run without phases; choose another --workdir, perhaps with "
+                       f"--warm_start={workdir}.")
+    return
+  fields = ("name", "text", "start", "frozen")
+  now = [dataclasses.asdict(phase) for phase, _ in trainings(experiment)]
+  if [[phase[name] for name in fields] for phase in begun] != [[phase[name] for name in fields] for phase in now]:
+    raise ValueError(f"{workdir} was begun with other phases, or with these from other texts or weights: it has "
+                     f"{_called(begun)}; asked for are {_called(now)}. Choose another --workdir.")
+
+
+def _begun(workdir):
+  """Returns the phases with which a folder was begun, dicts; None if no training has begun in it."""
+  if not atomic.exists(os.path.join(workdir, FOLDER)):
+    return None
+  return _read(workdir)["experiment"]["phases"] or [dataclasses.asdict(ALONE)]
+
+
+def _called(phases):
+  return ", ".join(phase["name"] for phase in phases)
+
+
+def _check_phases(experiment, texts, workdir):
+  """Refuses now what a phase would be refused for when its turn has come."""
+  for phase, each in trainings(experiment):
+    try:
+      fit.check(each, texts[phase.text], at(workdir, phase.name))
+    except ValueError as problem:
+      raise ValueError(f"Phase {phase.name}: {problem}") from None
+
+
+def _chosen(experiment, last, texts, workdir):
+  """Returns the search of the result: that of the last phase; where there is a sweep, the best on validation text."""
+  if not experiment.sweep:
+    return last.experiment.search
+  phase = trainings(experiment)[-1][0]
+  sources, references = data_corpus.validation(texts[phase.text])
+  path = os.path.join(workdir, SWEEP)
+  asked = json.loads(json.dumps({"sweep": experiment.sweep, "search": dataclasses.asdict(last.experiment.search)}))
+  tried = tuning.searches(last.experiment, experiment.sweep)
+
+  def write(systems, **more):
+    rows = [system._asdict() for system in systems]
+    atomic.write(path, json.dumps(asked | {"tried": rows} | more, indent=1).encode())
+
+  systems = tuning.measure(
+    last, tried, sources, references, tokens_per_batch=last.experiment.train.tokens_per_batch,
+    known=_known(path, asked), after=lambda systems: write(map(_lasting, systems)))
+  best = tuning.best(systems).name
+  write(map(_lasting, systems), chosen=best.split())
+  return tried[tuple(best.split())]
+
+
+def _known(path, asked):
+  """Returns the `comparison.System`s that an earlier call measured."""
+  if not atomic.exists(path):
+    return []
+  with atomic.open_read(path) as file:
+    values = json.load(file)
+  return [comparison.System(**row) for row in values["tried"]] if asked.items() <= values.items() else []
+
+
+def _lasting(system):
+  """Returns a `comparison.System` without what another start would measure otherwise."""
+  drop = lambda values: {name: value for name, value in values.items() if name not in testset.TIMES}
+  return system._replace(values=drop(system.values), signatures=drop(system.signatures))
+
+
+def _publish(last, search, workdir):
+  """Makes a folder the run folder of the result; its weights come last."""
+  runs.write(last._replace(workdir=workdir, experiment=dataclasses.replace(last.experiment, search=search)))
+  for name in (fit.TEXT, monitor.LOG, runs.WEIGHTS):
+    with atomic.open_read(os.path.join(last.workdir, name)) as file:
+      atomic.write(os.path.join(workdir, name), file.read())
+
+
+def _read(workdir):
+  path = os.path.join(workdir, FILE)
+  if not atomic.exists(path):
+    return None
+  with atomic.open_read(path) as file:
+    return json.load(file)
+
+
+def _write(workdir, record):
+  atomic.write(os.path.join(workdir, FILE), json.dumps(record, indent=1).encode())
