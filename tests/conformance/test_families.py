@@ -201,11 +201,11 @@ def test_form_of_a_translation(name):
   assert tokens.shape[:2] == scores.shape == (BATCH.src.shape[0], 3) and tokens.ndim == 3
   assert found.passes.shape == () and int(found.passes) >= 1
   np.testing.assert_array_equal(scores, -np.sort(-scores, 1))
-  for words, score in zip(tokens.reshape(-1, tokens.shape[2]), scores.ravel(), strict=True):
-    ends = np.flatnonzero(words == types.EOS)[:1]
-    said = ends[0] + 1 if len(ends) else np.count_nonzero(words)
-    assert (words[:said] != types.PAD).all() and (words[said:] == types.PAD).all()
-    assert said > 0 or score == -np.inf
+  for row, score in zip(tokens.reshape(-1, tokens.shape[2]), scores.ravel(), strict=True):
+    ends = np.flatnonzero(row == types.EOS)[:1]
+    length = ends[0] + 1 if len(ends) else np.count_nonzero(row)
+    assert (row[:length] != types.PAD).all() and (row[length:] == types.PAD).all()
+    assert length > 0 or score == -np.inf
 
 
 def test_widened_search_says_as_many(name):

@@ -33,9 +33,9 @@ def tokens(candidates, width):
 def test_of_one_sure_sentence_it_is_bleu():
   found = consensus.scores(tokens(HYPOTHESES, 10), expected(HYPOTHESES, [(1.0, REFERENCE)], 10)).numpy()[0]
   metric = sacrebleu.BLEU(tokenize="none", smooth_method="none", effective_order=True)
-  text = lambda words: " ".join(map(str, words))
-  for score, words in zip(found[:-2], HYPOTHESES[:-2], strict=True):
-    bleu = metric.sentence_score(text(words), [text(REFERENCE)]).score
+  text = lambda ids: " ".join(map(str, ids))
+  for score, ids in zip(found[:-2], HYPOTHESES[:-2], strict=True):
+    bleu = metric.sentence_score(text(ids), [text(REFERENCE)]).score
     if bleu:  # An order without a match makes it 0 there, very little here.
       np.testing.assert_allclose(np.exp(score), bleu / 100, rtol=1e-4)
     else:

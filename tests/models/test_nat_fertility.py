@@ -125,7 +125,7 @@ def test_argmax_says_the_best_words_of_the_likeliest_fertilities(model):
 
 
 def test_noisy_parallel_decoding_keeps_what_the_teacher_likes(model):
-  search = dataclasses.replace(PLAIN, samples=12)
+  search = dataclasses.replace(PLAIN, candidates=12)
   likes = lambda sign: lambda tokens: sign * tf.math.count_nonzero(tokens, -1, dtype=tf.float32)
   count = lambda found: np.count_nonzero(found.tokens, 2)
   own, long, short = (model.translate(SRC, search, rescore) for rescore in (None, likes(1.0), likes(-1.0)))
@@ -138,7 +138,7 @@ def test_noisy_parallel_decoding_keeps_what_the_teacher_likes(model):
 
 
 def test_a_planted_sentence_is_picked(model):
-  search = dataclasses.replace(PLAIN, samples=12)
+  search = dataclasses.replace(PLAIN, candidates=12)
   wanted = model.translate(SRC, search).tokens[:, -1]  # What the model itself likes least.
   picks = lambda tokens: tf.where(tf.reduce_all(tokens == wanted[:, None], -1), -1.0, -2.0)
   np.testing.assert_array_equal(model.translate(SRC, search, picks).tokens[:, 0], wanted)
