@@ -126,7 +126,7 @@ def test_warm_start_begins_with_those_weights(data, finished, tmp_path, began):
   fit.fit(experiment("nat_em", seed=7), data, str(tmp_path / "warm"), warm_start=finished.workdir)
   assert_same(began, weights(finished))
   fit.fit(experiment("nat_em", seed=7), data, str(tmp_path / "cold"))
-  assert not np.array_equal(began["embed/words/embeddings"], weights(finished)["embed/words/embeddings"])
+  assert not np.array_equal(began["embed/tokens/embeddings"], weights(finished)["embed/tokens/embeddings"])
 
 
 def test_another_text_is_refused(data, finished, tmp_path):
@@ -166,7 +166,7 @@ def test_a_warm_start_goes_on_from_its_own_checkpoint(data, finished, tmp_path, 
     patch.setattr(loop.checkpoint.Checkpoints, "restore", look)
     fit.fit(experiment("nat_em", seed=7), data, str(tmp_path), warm_start=finished.workdir)
   (step, held), = restored
-  assert step == 2 and not np.array_equal(held["embed/places"], weights(finished)["embed/places"])
+  assert step == 2 and not np.array_equal(held["embed/positions"], weights(finished)["embed/positions"])
 
 
 @pytest.mark.parametrize("changes, message", [

@@ -120,7 +120,7 @@ def test_what_was_trained_is_not_overridden(finished, override):
 
 
 @pytest.mark.parametrize("model, missing", [
-  (lambda: families.build("ar", ffn=24), "encoder/block_0/widen/kernel of shape \\(16, 24\\)"),
+  (lambda: families.build("ar", ffn=24), "encoder/block_0/ffn_in/kernel of shape \\(16, 24\\)"),
   (lambda: families.build("ar", encoder_layers=2), "encoder/block_1/.* of shape"),
   (lambda: families.build("nat_em"), "net/source_bias of shape"),
 ])
@@ -153,7 +153,7 @@ def test_shards_are_not_trained_but_loaded(tmp_path, finished):
     runs.create(resized(shards=2), VOCAB, str(tmp_path / "new"))
   assert not (tmp_path / "new").exists()
   run = runs.load(finished.workdir, ["model.net.shards=2"])
-  assert any("attend_self_1/" in variable.path for variable in run.model.variables)
+  assert any("self_attend_1/" in variable.path for variable in run.model.variables)
 
 
 def test_a_vocabulary_that_lost_a_word(tmp_path, untrained):

@@ -13,13 +13,13 @@ from tf_nar import configfile
 named = configfile.named
 
 
-def choice(name, value, choices):
+def check_choice(name, value, choices):
   """Refuses a `value` that is none of the `choices`, strings, for the field `name`."""
   if value not in choices:
     raise ValueError(f"{name} is one of {', '.join(choices)}; got {value!r}.")
 
 
-def at_least(least, node, *names, group=""):
+def check_at_least(least, node, *names, group=""):
   """Refuses a dataclass `node` with a number below `least` in a field of `names`, which are said to be of a `group`."""
   for name in names:
     if getattr(node, name) < least:
@@ -48,9 +48,9 @@ class Optimizer:
   accumulate: int = 1  # Micro-batches an update.
 
   def __post_init__(self):
-    choice("optimizer.schedule", self.schedule, ("inverse_sqrt", "nat_em"))
-    at_least(0, self, "warmup", "cooldown", "weight_decay", "clip_norm", group="optimizer.")
-    at_least(1, self, "accumulate", group="optimizer.")
+    check_choice("optimizer.schedule", self.schedule, ("inverse_sqrt", "nat_em"))
+    check_at_least(0, self, "warmup", "cooldown", "weight_decay", "clip_norm", group="optimizer.")
+    check_at_least(1, self, "accumulate", group="optimizer.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,10 +76,10 @@ class Train:
   jit: bool = False  # XLA for the whole step.
 
   def __post_init__(self):
-    choice("train.average_of", self.average_of, ("last", "best"))
-    at_least(1, self, "steps", "tokens_per_batch", "max_length", "buckets", "log_every", "validate_every", "keep",
+    check_choice("train.average_of", self.average_of, ("last", "best"))
+    check_at_least(1, self, "steps", "tokens_per_batch", "max_length", "buckets", "log_every", "validate_every", "keep",
              "average", group="train.")
-    at_least(0, self, "minutes", "validate_sentences", "patience", group="train.")
+    check_at_least(0, self, "minutes", "validate_sentences", "patience", group="train.")
     if self.average > self.keep:
       raise ValueError(
         f"train.average ({self.average}) needs that many checkpoints, but train.keep is {self.keep}.")
@@ -102,8 +102,8 @@ class Phase:
   def __post_init__(self):
     if not re.fullmatch(r"\w[\w-]*", str(self.name)):
       raise ValueError(f"The name of a phase is that of a folder, of letters, digits, - and _; got {self.name!r}.")
-    choice(f"phases.{self.name}.text", self.text, ("given", "original"))
-    choice(f"phases.{self.name}.start", self.start, ("before", "scratch", "warm_start"))
+    check_choice(f"phases.{self.name}.text", self.text, ("given", "original"))
+    check_choice(f"phases.{self.name}.start", self.start, ("before", "scratch", "warm_start"))
     if self.experiment is not None and (not isinstance(self.experiment, Experiment) or self.experiment.phases):
       raise ValueError(f"phases.{self.name}.experiment is an Experiment without phases, or None; "
                        f"got {self.experiment!r}.")

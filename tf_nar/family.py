@@ -38,7 +38,7 @@ class Traits(NamedTuple):
   best_by: str = "bleu"  # The validation number that selects, stops and averages; "-token": the less the better.
   smoothed: bool = False  # Whether `Config.smoothing` smooths the labels of term "token".
   readings: tuple = ()  # (name, changes of `Search`) that EM's report tells apart, as argmax and ODD.
-  shared: tuple = ("embed/words/", "encoder/")  # Paths that a warm start from another family must fill.
+  shared: tuple = ("embed/tokens/", "encoder/")  # Paths that a warm start from another family must fill.
   frozen: str = ""  # The part of the model that another run fills and no gradient moves; "": none.
 
 

@@ -123,7 +123,7 @@ def _train(run, data_dir, validate, profile_steps):
     run.model, run.experiment, _stream(run, data_dir), run.workdir, validate=validate, profile_steps=profile_steps)
   if strategy.is_chief():
     runs.save_weights(weights, run.workdir)
-  strategy.anywhere(False)  # All machines wait for the first to have written.
+  strategy.any_replica(False)  # All machines wait for the first to have written.
   runs.load_weights(run.model, run.workdir)
   return run
 

@@ -89,7 +89,7 @@ def run(experiment, data_dir, workdir, *, original_dir=None, warm_start=None, pr
         search = _chosen(experiment, last, texts, workdir)
         _publish(last, search, workdir)
         _write(workdir, record | {"finished": True})
-      strategy.anywhere(False)  # All machines wait for the first to have written.
+      strategy.any_replica(False)  # All machines wait for the first to have written.
       return runs.load(workdir)
 
 

@@ -8,6 +8,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 from typing import Any, NamedTuple
 
 import keras
@@ -24,6 +25,12 @@ from tf_nar.layers import shards
 
 CONFIG, WEIGHTS = "config.json", "weights.npz"
 FREE = "search.", "model.net.dtype=", "model.net.shards="  # What may be other than in training.
+
+
+# Of variables in run folders of earlier versions; patterns.
+RENAMED_PATHS = {r"\bwords/embeddings$": "tokens/embeddings", r"\bembed/places$": "embed/positions",
+                 r"/widen/": "/ffn_in/", r"/narrow/": "/ffn_out/", r"/attend_self/": "/self_attend/",
+                 r"/attend_memory/": "/cross_attend/"}
 
 
 class Run(NamedTuple):
@@ -163,7 +170,15 @@ def _weights(workdir, model):
       f"{workdir} has no {WEIGHTS}: its training has not saved a model yet; wait, or start it again.")
   with tf.io.gfile.GFile(os.path.join(workdir, WEIGHTS), "rb") as file:
     weights = dict(np.load(io.BytesIO(file.read())))  # Each array once; the archive would read it at every look.
+  weights = {_todays_path(path): value for path, value in weights.items()}
   return shards.cut(weights, model.config.net.shards)
+
+
+def _todays_path(path):
+  """Returns the path that a variable of an older version has in this one."""
+  for old, new in RENAMED_PATHS.items():
+    path = re.sub(old, new, path)
+  return path
 
 
 def _fits(variable, weights):

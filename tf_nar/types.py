@@ -42,8 +42,8 @@ class Translation(NamedTuple):
 class Trace(NamedTuple):
   """What each of P decoder passes was given and what it made of it, candidates in the order of the `Translation`."""
 
-  seen: tf.Tensor  # int32 [B, N, P, T]: words, and MASK where the pass is to say one; PAD past the length.
-  said: tf.Tensor  # int32 [B, N, P, T]: words. The last is the translation, not yet cut at its first EOS.
+  inputs: tf.Tensor  # int32 [B, N, P, T]: words, and MASK where the pass is to say one; PAD past the length.
+  predictions: tf.Tensor  # int32 [B, N, P, T]: words. The last is the translation, not yet cut at its first EOS.
 
 
 class Term(NamedTuple):

@@ -61,7 +61,7 @@ def build(name, seed=0, **net):
 
 def padded(sentences, length):
   """Lists of ids, without EOS -> int32 [B, length]."""
-  rows = [[*words, types.EOS] if words else [] for words in sentences]
+  rows = [[*tokens, types.EOS] if tokens else [] for tokens in sentences]
   return tf.constant([row + [types.PAD] * (length - len(row)) for row in rows], tf.int32)
 
 
@@ -69,8 +69,8 @@ def sentences(count, longest, seed=0):
   """Returns `count` lists of 1 to `longest` words, no word twice in a row."""
   draw = np.random.default_rng(seed)
   steps = lambda length: [draw.integers(15), *draw.integers(1, 15, length - 1)]
-  words = lambda length: np.cumsum(steps(length)) % 15 + len(types.SPECIALS)
-  return [words(draw.integers(1, longest + 1)).tolist() for _ in range(count)]
+  tokens = lambda length: np.cumsum(steps(length)) % 15 + len(types.SPECIALS)
+  return [tokens(draw.integers(1, longest + 1)).tolist() for _ in range(count)]
 
 
 def batch(count=6, longest=7, length=9):
@@ -84,7 +84,7 @@ def given(model, pairs):
   if model.traits.batch(model.config) is types.Batch:
     return pairs
   ends = [masking.lengths(tokens)[:, None] - 1 for tokens in (pairs.src, pairs.tgt)]  # Where EOS is.
-  place = tf.range(tf.shape(pairs.tgt)[1])
-  token = tf.where(place < ends[1], place * ends[0] // tf.maximum(ends[1], 1), ends[0])  # [B, T]
-  token = tf.where(place <= ends[1], token, -1)
+  position = tf.range(tf.shape(pairs.tgt)[1])
+  token = tf.where(position < ends[1], position * ends[0] // tf.maximum(ends[1], 1), ends[0])  # [B, T]
+  token = tf.where(position <= ends[1], token, -1)
   return types.Aligned(*pairs, tf.reduce_sum(tf.one_hot(token, tf.shape(pairs.src)[1], dtype=tf.int32), 1))

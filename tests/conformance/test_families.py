@@ -53,14 +53,14 @@ def loss(model, seed, training=True):
   return float(types.loss(model.objective(families.given(model, BATCH), seed=seed, training=training)))
 
 
-def spoken(translation, row):
+def nonempty(translation, row):
   """The candidates of one sentence without their padding, [(ids, score)]."""
   tokens, scores = translation.tokens[row].numpy(), translation.score[row].numpy()
-  return [(words[words != types.PAD].tolist(), score) for words, score in zip(tokens, scores, strict=True)]
+  return [(tokens[tokens != types.PAD].tolist(), score) for tokens, score in zip(tokens, scores, strict=True)]
 
 
 def assert_same_translation(one, other):
-  assert [words for words, _ in one] == [words for words, _ in other]
+  assert [tokens for tokens, _ in one] == [tokens for tokens, _ in other]
   np.testing.assert_allclose([score for _, score in one], [score for _, score in other], **CLOSE)
 
 
@@ -124,7 +124,7 @@ def test_in_shards_it_says_the_same(name):
   np.testing.assert_allclose(apart.score(BATCH.src, BATCH.tgt), whole.score(BATCH.src, BATCH.tgt), **CLOSE)
   one, other = (model.translate(BATCH.src, families.TINY[name].search) for model in (whole, apart))
   for row in range(len(BATCH.src)):
-    assert_same_translation(spoken(one, row), spoken(other, row))
+    assert_same_translation(nonempty(one, row), nonempty(other, row))
 
 
 def test_at_rest_no_seed_matters(name):
@@ -154,7 +154,7 @@ def test_padding_changes_nothing(name):
   np.testing.assert_allclose(score(BATCH.src, BATCH.tgt), score(BATCH.src, wider.tgt), **CLOSE)
   narrow, broad = translate(BATCH.src), translate(wider.src)
   for row in range(BATCH.src.shape[0]):
-    assert_same_translation(spoken(narrow, row), spoken(broad, row))
+    assert_same_translation(nonempty(narrow, row), nonempty(broad, row))
 
 
 def test_batch_mates_and_blank_rows_change_nothing(name):
@@ -171,7 +171,7 @@ def test_batch_mates_and_blank_rows_change_nothing(name):
   np.testing.assert_allclose(score(together.src, together.tgt)[:len(rows)], scores, **CLOSE)
   found = translate(together.src)
   for row in rows:
-    assert_same_translation(spoken(found, row), spoken(translate(alone[row].src), 0))
+    assert_same_translation(nonempty(found, row), nonempty(translate(alone[row].src), 0))
   assert not np.any(found.tokens[-2:])
 
 
@@ -230,7 +230,7 @@ def test_compiled_equals_eager(name):
   static = tf.function(lambda src: model.translate(src, search))(BATCH.src)  # For this shape, as XLA compiles.
   for row in range(BATCH.src.shape[0]):
     for graph in (found, static):
-      assert_same_translation(spoken(graph, row), spoken(eager, row))
+      assert_same_translation(nonempty(graph, row), nonempty(eager, row))
   assert int(found.passes) == int(static.passes) == int(eager.passes)
 
 
@@ -311,11 +311,11 @@ def test_learns_eight_sentences_by_heart(name):
   for step in range(250):
     update([batch], step)
 
-  smoothing, words = (model.config.smoothing if model.traits.smoothed else 0.0), len(families.VOCAB)
-  q = (1 - smoothing) * np.eye(words)[0] + smoothing / words
+  smoothing, tokens = (model.config.smoothing if model.traits.smoothed else 0.0), len(families.VOCAB)
+  q = (1 - smoothing) * np.eye(tokens)[0] + smoothing / tokens
   floor = -np.sum(q * np.log(np.maximum(q, 1e-37)))
   token = model.objective(batch, seed=None, training=False).terms["token"]
   assert floor - 0.1 < token.total / token.count < floor + 0.1
   found = model.translate(src, families.TINY[name].search)
   right = [row[row != types.PAD].tolist() for row in tgt.numpy()]
-  assert [spoken(found, row)[0][0] for row in range(8)] == right
+  assert [nonempty(found, row)[0][0] for row in range(8)] == right

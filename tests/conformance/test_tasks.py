@@ -13,7 +13,7 @@ from tf_nar.models import cmlm
 from tf_nar.train import optimizer
 from tf_nar.train import step as step_lib
 
-TASKS = {5: list, 6: lambda words: words[::-1], 7: sorted}
+TASKS = {5: list, 6: lambda tokens: tokens[::-1], 7: sorted}
 WORDS = range(8, 20)
 SIZES = dict(width=64, ffn=128, heads=4, encoder_layers=2, decoder_layers=2)
 UPDATES = 600
@@ -24,9 +24,9 @@ SEARCHES = {"cmlm": cmlm.Search(passes=1, candidates=1)}  # The others need no m
 def pairs(count, draw):
   """Returns `count` pairs of ids, of 2 to 5 words after the task."""
   tasks = draw.choice(list(TASKS), count)
-  words = [draw.permutation(WORDS)[:draw.integers(2, 6)].tolist() for _ in tasks]
-  sources = [[task, *line] for task, line in zip(tasks, words, strict=True)]
-  targets = [TASKS[task](line) for task, line in zip(tasks, words, strict=True)]
+  tokens = [draw.permutation(WORDS)[:draw.integers(2, 6)].tolist() for _ in tasks]
+  sources = [[task, *line] for task, line in zip(tasks, tokens, strict=True)]
+  targets = [TASKS[task](line) for task, line in zip(tasks, tokens, strict=True)]
   return families.padded(sources, 7), families.padded(targets, 7)
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tf_nar import family
 from tf_nar import types
-from tf_nar.layers import parallel
+from tf_nar.layers import encoder_decoder
 from tf_nar.layers import transformer
 from tf_nar.models import one_pass
 from tf_nar.ops import masking
@@ -38,23 +38,23 @@ class Model(keras.Model):
   def __init__(self, config):
     super().__init__(name="toy")
     self.config = config
-    self.net = parallel.Net(config.net, decoder_layers=config.net.decoder_layers, length=True)
+    self.net = encoder_decoder.EncoderDecoder(config.net, decoder_layers=config.net.decoder_layers, length=True)
     self.mean = self.add_weight(name="mean", shape=(config.net.width,), initializer="zeros", trainable=False)
     self.updates = self.add_weight(name="updates", shape=(), initializer="zeros", dtype="int32", trainable=False)
     self.built = True
 
-  def states(self, memory, lengths, positions, noise):
+  def states(self, memory, lengths, positions, dropout):
     """Returns decoder states, float [B, T, D], with the running mean at every position."""
-    canvas = self.net.blank(tf.shape(lengths)[0], positions)
-    return self.net.fill(canvas + tf.cast(tf.convert_to_tensor(self.mean), canvas.dtype), lengths, memory, noise)
+    canvas = self.net.mask_canvas(tf.shape(lengths)[0], positions)
+    return self.net.decode(canvas + tf.cast(tf.convert_to_tensor(self.mean), canvas.dtype), lengths, memory, dropout)
 
   def objective(self, batch, *, seed, training, step=0):
     """Cross-entropy a target token and of the length; the statistics are sums over source tokens."""
-    noise = noise_lib.Noise(seed if training else None)
-    memory, lengths = self.net.encode(batch.src, noise), masking.lengths(batch.tgt)
-    states = self.states(memory, lengths, tf.shape(batch.tgt)[1], noise)
+    dropout = noise_lib.Dropout(seed if training else None)
+    memory, lengths = self.net.encode(batch.src, dropout), masking.lengths(batch.tgt)
+    states = self.states(memory, lengths, tf.shape(batch.tgt)[1], dropout)
     weight = tf.cast(masking.valid(batch.tgt), tf.float32) * batch.weight[:, None]
-    terms = {"token": self.net.word_term(states, batch.tgt, weight),
+    terms = {"token": self.net.token_term(states, batch.tgt, weight),
              "length": self.net.length_term(memory, lengths, batch.weight, scale=0.1)}
     real = tf.cast(masking.valid(batch.src), tf.float32)
     embedded = tf.cast(tf.stop_gradient(self.net.embed.look_up(batch.src)), tf.float32)
@@ -74,11 +74,11 @@ class Model(keras.Model):
   def score(self, src, tgt):
     """Returns log p(T | x) + sum_i log p(y_i | x, T), float32 [B]."""
     memory, lengths = self.net.encode(src), masking.lengths(tgt)
-    states = self.states(memory, lengths, tf.shape(tgt)[1], noise_lib.Noise(None))
+    states = self.states(memory, lengths, tf.shape(tgt)[1], noise_lib.Dropout(None))
     return self.net.length_log_prob(memory, lengths) + self.net.embed.log_prob(states, tgt)
 
   def translate(self, src, search, rescore=None):
     """One pass for all length candidates at once."""
     return one_pass.translate(
       self.net, src, search, rescore,
-      decode=lambda memory, lengths, positions: self.states(memory, lengths, positions, noise_lib.Noise(None)))
+      decoder=lambda memory, lengths, positions: self.states(memory, lengths, positions, noise_lib.Dropout(None)))

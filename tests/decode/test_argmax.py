@@ -42,9 +42,9 @@ def test_forbidden_words_are_not_said_but_keep_their_share():
 
 
 def test_best_has_the_log_p_of_each_place():
-  word, log_prob = argmax.best(LOGITS, forbid=(0, 3))
-  assert not set(np.unique(word)) & {0, 3}
-  said = np.take_along_axis(tf.nn.log_softmax(LOGITS).numpy(), word.numpy()[..., None], -1)[..., 0]
+  token, log_prob = argmax.best(LOGITS, forbid=(0, 3))
+  assert not set(np.unique(token)) & {0, 3}
+  said = np.take_along_axis(tf.nn.log_softmax(LOGITS).numpy(), token.numpy()[..., None], -1)[..., 0]
   np.testing.assert_allclose(log_prob, said, rtol=1e-5)
 
 

@@ -45,7 +45,7 @@ def penalised(total, length, alpha):
 
 def every_sentence(table, limit, alpha):
   """All sentences within the limit with their scores, best first."""
-  sentences = [(*words, EOS) for n in range(limit) for words in itertools.product(WORDS, repeat=n)]
+  sentences = [(*tokens, EOS) for n in range(limit) for tokens in itertools.product(WORDS, repeat=n)]
   return sorted(((penalised(log_p(table, s), len(s), alpha), s) for s in sentences), reverse=True)
 
 
@@ -55,7 +55,7 @@ def plain_beam(table, limit, size, alpha):
   for t in range(1, limit + 1):
     closing = t == limit and not finished
     said = [(EOS,) if closing else (EOS, *WORDS)] * len(alive)
-    longer = [(*s, word) for (_, s), words in zip(alive, said, strict=True) for word in words]
+    longer = [(*s, token) for (_, s), tokens in zip(alive, said, strict=True) for token in tokens]
     longer = sorted(((log_p(table, s), s) for s in longer), reverse=True)[:2 * size]
     finished += [(penalised(total, t, alpha), s) for total, s in longer if s[-1] == EOS]
     alive = [(total, s) for total, s in longer if s[-1] != EOS][:size]
@@ -139,8 +139,8 @@ def story(next_words, limit=6, **options):
     seen.append(said.numpy().tolist())
     p = np.full([options["beam"], 10], 1e-30)
     for row, line in enumerate(history.numpy()[:, 1:int(t) + 1]):
-      for word, probability in next_words.get(tuple(line.tolist()), {}).items():
-        p[row, word] = probability
+      for token, probability in next_words.get(tuple(line.tolist()), {}).items():
+        p[row, token] = probability
       p[row, types.PAD] = 1 - p[row, 1:].sum()
     return tf.math.log(tf.constant(p, tf.float32)), history
 
@@ -180,10 +180,10 @@ def test_the_first_token_is_bos():
 
 def test_the_search_stops_when_nothing_can_win():
   # EOS is said with 0.45. What is alive could reach 0.55, but after the next word only 0.44.
-  words = {(): {5: 0.55, EOS: 0.45}, (5,): {6: 0.8}, (5, 6): {7: 1.0}, (5, 6, 7): {EOS: 1.0}}
-  found, seen = story(words, beam=2)
+  tokens = {(): {5: 0.55, EOS: 0.45}, (5,): {6: 0.8}, (5, 6): {7: 1.0}, (5, 6, 7): {EOS: 1.0}}
+  found, seen = story(tokens, beam=2)
   assert len(seen) == found.passes == 2
-  found, seen = story(words, beam=2, nbest=2)  # The second best must be waited for.
+  found, seen = story(tokens, beam=2, nbest=2)  # The second best must be waited for.
   assert len(seen) == found.passes == 4
 
 
@@ -194,8 +194,8 @@ def test_the_search_stops_when_nothing_can_win():
 ])
 def test_the_search_goes_on_while_anything_can_win(alpha, p, said):
   long = said if len(said) > 1 else [5, 6, 7, EOS]
-  words = {(): {EOS: 0.45, 5: p}, **{tuple(long[:n]): {long[n]: 1.0} for n in range(1, len(long))}}
-  found, _ = story(words, beam=2, alpha=alpha)
+  tokens = {(): {EOS: 0.45, 5: p}, **{tuple(long[:n]): {long[n]: 1.0} for n in range(1, len(long))}}
+  found, _ = story(tokens, beam=2, alpha=alpha)
   assert found.tokens[0, 0, :len(said)].numpy().tolist() == said
   total = np.log(p if said == long else 0.45)
   np.testing.assert_allclose(found.score, [[penalised(total, len(said), alpha)]], rtol=1e-4)

@@ -11,16 +11,16 @@ HYPOTHESES = [[5, 6, 7, 8, 9], [5, 6, 7, 8, 5, 6, 7, 8], [9, 5, 6, 7, 8], [5, 6,
 REFERENCE = [5, 6, 7, 8, 9, 6, 7]
 
 
-def grams(words, order):
-  return [tuple(words[at:at + order]) for at in range(len(words) - order + 1)]
+def grams(tokens, order):
+  return [tuple(tokens[at:at + order]) for at in range(len(tokens) - order + 1)]
 
 
 def expected(candidates, texts, width):
   """Counts of the candidates' n-grams in weighted texts [(weight, words)], by hand."""
   counts = np.zeros((consensus.ORDER, 1, len(candidates), width), np.float32)
   for order in range(consensus.ORDER):
-    for n, words in enumerate(candidates):
-      for at, gram in enumerate(grams(words, order + 1)):
+    for n, tokens in enumerate(candidates):
+      for at, gram in enumerate(grams(tokens, order + 1)):
         counts[order, 0, n, at] = sum(weight * grams(text, order + 1).count(gram) for weight, text in texts)
   length = sum(weight * len(text) for weight, text in texts)
   return consensus.Expected(tf.constant(counts), tf.constant([length], tf.float32))

@@ -8,32 +8,32 @@ from tf_nar import types
 from tf_nar.decode import argmax
 from tf_nar.decode import ctc as search
 from tf_nar.ops import ctc
-from tf_nar.ops import words as words_lib
+from tf_nar.ops import tokens as words_lib
 
 FORBID = (types.PAD, types.EOS, types.BOS)
 BLANK = ctc.BLANK
 
 
-def beam(logits, places, **options):
+def beam(logits, positions, **options):
   options = {"beam": 40, "nbest": 5, "longest": 9, **options}
   best = words_lib.best(tf.convert_to_tensor(logits), search.reach(options["beam"]), (*FORBID, BLANK))
-  log_prob = lambda t, words: tf.gather(tf.nn.log_softmax(logits)[:, t], words, batch_dims=1)
-  return search.prefix_beam(*best, log_prob, tf.constant(places), **options)
+  log_prob = lambda t, tokens: tf.gather(tf.nn.log_softmax(logits)[:, t], tokens, batch_dims=1)
+  return search.prefix_beam(*best, log_prob, tf.constant(positions), **options)
 
 
-def greedy(logits, places, longest=9):
+def greedy(logits, positions, longest=9):
   best = argmax.best(tf.convert_to_tensor(logits), forbid=FORBID)
-  return search.greedy(*best, tf.constant(places), longest=longest)
+  return search.greedy(*best, tf.constant(positions), longest=longest)
 
 
 def said(found, row):
   """[(words, score)] of one sentence; each ends with EOS, and none where there is none."""
   for tokens, score in zip(found.tokens[row].numpy(), found.score[row].numpy(), strict=True):
-    words = tokens[tokens != types.PAD].tolist()
-    assert bool(words) == (score > -np.inf)
-    if words:
-      assert words.index(types.EOS) == len(words) - 1 == list(tokens).index(types.EOS)
-      yield tuple(words[:-1]), float(score)
+    tokens = tokens[tokens != types.PAD].tolist()
+    assert bool(tokens) == (score > -np.inf)
+    if tokens:
+      assert tokens.index(types.EOS) == len(tokens) - 1 == list(tokens).index(types.EOS)
+      yield tuple(tokens[:-1]), float(score)
 
 
 def ranked(log_prob):
@@ -42,7 +42,7 @@ def ranked(log_prob):
 
 def assert_same(ours, theirs):
   ours, theirs = list(ours), list(theirs)
-  assert [words for words, _ in ours] == [words for words, _ in theirs]
+  assert [tokens for tokens, _ in ours] == [tokens for tokens, _ in theirs]
   np.testing.assert_allclose([score for _, score in ours], [score for _, score in theirs], rtol=1e-5, atol=1e-6)
 
 
@@ -52,9 +52,9 @@ def planted(*path):
 
 
 def test_a_wide_beam_is_exhaustive():
-  logits, places = alignments.logits(6, 4, seed=0), [4, 4, 4, 3, 2, 1]
-  found = beam(logits, places, beam=40)
-  for row, count in enumerate(places):
+  logits, positions = alignments.logits(6, 4, seed=0), [4, 4, 4, 3, 2, 1]
+  found = beam(logits, positions, beam=40)
+  for row, count in enumerate(positions):
     assert_same(said(found, row), ranked(alignments.log_softmax(logits[row, :count]))[:5])
 
 
@@ -72,8 +72,8 @@ def test_no_sentence_is_found_twice_and_none_is_overrated():
   for row in range(20):
     exact = alignments.sentences(alignments.log_softmax(logits[row]))
     answers = list(said(found, row))
-    assert len({words for words, _ in answers}) == 4
-    assert all(score <= exact[words] + 1e-5 for words, score in answers)
+    assert len({tokens for tokens, _ in answers}) == 4
+    assert all(score <= exact[tokens] + 1e-5 for tokens, score in answers)
 
 
 def plain_beam(log_prob, size, bonus):
@@ -81,12 +81,12 @@ def plain_beam(log_prob, size, bonus):
   alive = {(): [1.0, 0.0]}
   for p in np.exp(log_prob):
     grown = {}
-    for prefix, (blank, word) in alive.items():
+    for prefix, (blank, token) in alive.items():
       stay = grown.setdefault(prefix, [0.0, 0.0])
-      stay[0] += (blank + word) * p[BLANK]
-      stay[1] += word * p[prefix[-1]] if prefix else 0.0
+      stay[0] += (blank + token) * p[BLANK]
+      stay[1] += token * p[prefix[-1]] if prefix else 0.0
       for w in alignments.WORDS:
-        before = blank if prefix[-1:] == (w,) else blank + word
+        before = blank if prefix[-1:] == (w,) else blank + token
         grown.setdefault((*prefix, w), [0.0, 0.0])[1] += np.exp(bonus) * p[w] * before
     alive = dict(sorted(grown.items(), key=lambda item: -sum(item[1]))[:size])
   return [(prefix, np.log(sum(parts))) for prefix, parts in alive.items()]
@@ -106,7 +106,7 @@ def test_a_bonus_is_of_each_word():
   found = beam(logits, [4] * 6, bonus=0.7)
   for row in range(6):
     every = ranked(alignments.log_softmax(logits[row]))
-    paid = sorted(((words, score + 0.7 * len(words)) for words, score in every), key=lambda each: -each[1])
+    paid = sorted(((tokens, score + 0.7 * len(tokens)) for tokens, score in every), key=lambda each: -each[1])
     assert_same(said(found, row), paid[:5])
 
 
@@ -115,8 +115,8 @@ def test_a_bonus_is_of_each_word():
 ])
 def test_a_planted_path_is_collapsed(path, sentence):
   logits = planted(*path)
-  (words, score), = said(greedy(logits, [4]), 0)
-  assert words == sentence
+  (tokens, score), = said(greedy(logits, [4]), 0)
+  assert tokens == sentence
   np.testing.assert_allclose(score, alignments.log_softmax(logits)[0, range(4), path].sum(), atol=1e-5)
   assert next(said(beam(logits, [4]), 0))[0] == sentence
 
@@ -132,16 +132,16 @@ def test_no_sentence_is_longer_than_asked():
   logits = planted(5, 6, 5, 2)
   assert next(said(greedy(logits, [4], longest=2), 0))[0] == (5, 6)
   found = beam(logits, [4], longest=2, nbest=8)
-  assert found.tokens.shape == (1, 8, 3) and max(len(words) for words, _ in said(found, 0)) == 2
+  assert found.tokens.shape == (1, 8, 3) and max(len(tokens) for tokens, _ in said(found, 0)) == 2
 
 
 @pytest.mark.parametrize("run", [greedy, beam])
 def test_padding_batch_mates_and_blank_rows_change_nothing(run):
-  logits, places = alignments.logits(4, 5, seed=2), [5, 3, 0, 4]
+  logits, positions = alignments.logits(4, 5, seed=2), [5, 3, 0, 4]
   wide = np.pad(logits, [[0, 0], [0, 2], [0, 0]], constant_values=3.0)
-  together = run(wide, places)
+  together = run(wide, positions)
   assert int(together.passes) == 1
-  for row, count in enumerate(places):
+  for row, count in enumerate(positions):
     if count:
       assert_same(said(run(logits[row:row + 1, :count], [count]), 0), said(together, row))
   assert not np.any(together.tokens[2]) and np.all(together.score[2] == -np.inf)
@@ -156,9 +156,9 @@ def test_what_is_not_there_is_blank():
 @pytest.mark.parametrize("run", [greedy, beam])
 @pytest.mark.parametrize("jit", [False, True])
 def test_compiled_says_the_same(run, jit):
-  logits, places = alignments.logits(4, 5, seed=4), [5, 3, 0, 4]
-  compiled = tf.function(lambda x: run(x, places), jit_compile=jit)(logits)
-  for ours, theirs in zip(compiled, run(logits, places), strict=True):
+  logits, positions = alignments.logits(4, 5, seed=4), [5, 3, 0, 4]
+  compiled = tf.function(lambda x: run(x, positions), jit_compile=jit)(logits)
+  for ours, theirs in zip(compiled, run(logits, positions), strict=True):
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 

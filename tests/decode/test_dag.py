@@ -9,19 +9,19 @@ from tf_nar import types
 from tf_nar.decode import dag as decode
 from tf_nar.ops import dag
 
-EOS, PLACES = types.EOS, 7
+EOS, POSITIONS = types.EOS, 7
 VERTICES = (7, 6, 4, 2, 0)
 
 
-def graph(seed=0, vertices=VERTICES, places=PLACES):
+def graph(seed=0, vertices=VERTICES, positions=POSITIONS):
   draw = np.random.default_rng(seed)
-  rows, at = len(vertices), np.arange(places)
+  rows, at = len(vertices), np.arange(positions)
   allowed = (at[:, None] < at) & (at < np.array(vertices)[:, None, None])
-  scores = np.where(allowed, 2 * draw.normal(size=(rows, places, places)), dag.IMPOSSIBLE)
+  scores = np.where(allowed, 2 * draw.normal(size=(rows, positions, positions)), dag.IMPOSSIBLE)
   links = tf.where(allowed, tf.nn.log_softmax(tf.constant(scores, tf.float32)), dag.IMPOSSIBLE)
-  words = np.tile(types.MASK + 1 + at, [rows, 1])  # Every vertex has a word of its own.
+  tokens = np.tile(types.MASK + 1 + at, [rows, 1])  # Every vertex has a word of its own.
   return decode.Graph(
-    links, tf.constant(words, tf.int32), tf.constant(-draw.exponential(size=(rows, places)), tf.float32),
+    links, tf.constant(tokens, tf.int32), tf.constant(-draw.exponential(size=(rows, positions)), tf.float32),
     tf.constant(vertices, tf.int32))
 
 
@@ -39,7 +39,7 @@ def price(graph, row, inner, joint):
 
 
 def said(graph, row, inner):
-  return [*(int(graph.words[row, i]) for i in inner), EOS]
+  return [*(int(graph.tokens[row, i]) for i in inner), EOS]
 
 
 def words_of(tokens):
@@ -51,7 +51,7 @@ def words_of(tokens):
 def test_viterbi_finds_the_best_path_of_every_length(joint, penalty):
   given = graph()
   found = decode.viterbi(given, 9, joint=joint, penalty=penalty, candidates=6)
-  assert found.tokens.shape == (len(VERTICES), 6, PLACES) and int(found.passes) == 1
+  assert found.tokens.shape == (len(VERTICES), 6, POSITIONS) and int(found.passes) == 1
   for row, vertices in enumerate(VERTICES):
     best = {}  # By length, EOS included.
     for inner in inner_paths(vertices):
@@ -69,8 +69,8 @@ def greedily(graph, row, lookahead):
   """One step after the other, by the definition."""
   at, path, end = 0, [], int(graph.vertices[row]) - 1
   while True:
-    word = lambda j: 0.0 if j == end else float(graph.log_prob[row, j])
-    at = max(range(at + 1, end + 1), key=lambda j: float(graph.links[row, at, j]) + lookahead * word(j))
+    token = lambda j: 0.0 if j == end else float(graph.log_prob[row, j])
+    at = max(range(at + 1, end + 1), key=lambda j: float(graph.links[row, at, j]) + lookahead * token(j))
     if at == end:
       return path
     path.append(at)
@@ -81,7 +81,7 @@ def greedily(graph, row, lookahead):
 def test_walk_takes_the_likeliest_step(lookahead, seed):
   given = graph(seed)
   found = decode.walk(given, 9, lookahead=lookahead)
-  assert found.tokens.shape == (len(VERTICES), 1, PLACES) and int(found.passes) == 1
+  assert found.tokens.shape == (len(VERTICES), 1, POSITIONS) and int(found.passes) == 1
   for row in range(len(VERTICES) - 1):
     path = greedily(given, row, lookahead)
     assert words_of(found.tokens[row, 0].numpy()) == said(given, row, path)
@@ -102,10 +102,10 @@ SEARCHES = [
 
 @pytest.mark.parametrize("search", SEARCHES)
 def test_a_word_said_twice_in_a_row_is_said_once(search):
-  at = np.arange(PLACES)
+  at = np.arange(POSITIONS)
   links = np.where(at[:, None] + 1 == at, 0.0, np.where(at[:, None] < at, -50.0, dag.IMPOSSIBLE))[None]
-  words = tf.constant([[0, 5, 5, 6, 5, 5, 0]])
-  given = decode.Graph(tf.constant(links, tf.float32), words, tf.zeros([1, PLACES]), tf.constant([PLACES]))
+  tokens = tf.constant([[0, 5, 5, 6, 5, 5, 0]])
+  given = decode.Graph(tf.constant(links, tf.float32), tokens, tf.zeros([1, POSITIONS]), tf.constant([POSITIONS]))
   assert words_of(search(given, collapse=False).tokens[0, 0].numpy()) == [5, 5, 6, 5, 5, EOS]
   assert words_of(search(given).tokens[0, 0].numpy()) == [5, 6, 5, EOS]
 
@@ -123,12 +123,12 @@ def test_padding_and_batch_mates_change_nothing(search):
   given = graph(3)
   wide = decode.Graph(
     tf.pad(given.links, [[0, 1], [0, 2], [0, 2]], constant_values=dag.IMPOSSIBLE),
-    tf.pad(given.words, [[0, 1], [0, 2]]), tf.pad(given.log_prob, [[0, 1], [0, 2]]), tf.pad(given.vertices, [[0, 1]]))
-  narrow, broad = search(given), search(wide)
-  np.testing.assert_array_equal(broad.tokens[:-1, :, :PLACES], narrow.tokens)
-  np.testing.assert_allclose(broad.score[:-1], narrow.score, rtol=1e-6)
+    tf.pad(given.tokens, [[0, 1], [0, 2]]), tf.pad(given.log_prob, [[0, 1], [0, 2]]), tf.pad(given.vertices, [[0, 1]]))
+  ffn_out, broad = search(given), search(wide)
+  np.testing.assert_array_equal(broad.tokens[:-1, :, :POSITIONS], ffn_out.tokens)
+  np.testing.assert_allclose(broad.score[:-1], ffn_out.score, rtol=1e-6)
   alone = search(decode.Graph(*(part[1:2] for part in given)))
-  np.testing.assert_array_equal(alone.tokens[0], narrow.tokens[1])
+  np.testing.assert_array_equal(alone.tokens[0], ffn_out.tokens[1])
 
 
 @pytest.mark.parametrize("search", SEARCHES)

@@ -50,16 +50,16 @@ def test_likeliest_refuses(count):
 
 def ramble(lengths):
   """Says 5, 5, ..., EOS in the length asked for; a word costs one nat."""
-  place = tf.range(6)
-  tokens = tf.where(place < lengths[:, None] - 1, 5, tf.where(place == lengths[:, None] - 1, EOS, types.PAD))
+  position = tf.range(6)
+  tokens = tf.where(position < lengths[:, None] - 1, 5, tf.where(position == lengths[:, None] - 1, EOS, types.PAD))
   return tokens, -tf.cast(lengths, tf.float32)
 
 
 def test_the_teacher_chooses_the_length():
   # The model itself would be brief; the teacher knows three words are right for one and two for the other.
   def teacher(tokens):
-    spoken = tf.math.count_nonzero(tokens == 5, -1)
-    return -tf.cast(tf.abs(spoken - [[3], [2]]), tf.float32) - 1.0
+    nonempty = tf.math.count_nonzero(tokens == 5, -1)
+    return -tf.cast(tf.abs(nonempty - [[3], [2]]), tf.float32) - 1.0
 
   lengths = tf.constant([[2, 3, 4], [2, 3, 4]])
   found = length_parallel.length_parallel(ramble, lengths, teacher, alpha=0.0)
@@ -141,8 +141,8 @@ def test_compiled_says_the_same(jit):
 
 def test_places_hold_what_there_is_or_in_a_static_graph_all():
   src, lengths = tf.ones([2, 3], tf.int32), tf.constant([[4, 5], [0, 0]])
-  places = lambda src, lengths: tf.convert_to_tensor(length_parallel.places(lengths, 9, src))
+  positions = lambda src, lengths: tf.convert_to_tensor(length_parallel.positions(lengths, 9, src))
   unknown = tf.TensorSpec([None, None], tf.int32)
-  assert int(places(src, lengths)) == int(tf.function(places, input_signature=[unknown] * 2)(src, lengths)) == 5
-  assert int(places(src, 0 * lengths)) == 1
-  assert int(tf.function(places)(src, lengths)) == 9
+  assert int(positions(src, lengths)) == int(tf.function(positions, input_signature=[unknown] * 2)(src, lengths)) == 5
+  assert int(positions(src, 0 * lengths)) == 1
+  assert int(tf.function(positions)(src, lengths)) == 9

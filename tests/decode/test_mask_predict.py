@@ -29,8 +29,8 @@ def scripted(*passes):
     said = passes[len(calls)]
     calls.append(seen.numpy().tolist())
     p = np.full([*seen.shape, VOCAB], 1e-30, np.float32)
-    for place, (word, probability) in enumerate(said):
-      p[:, place, [word, PAD]] = probability, 1 - probability
+    for position, (token, probability) in enumerate(said):
+      p[:, position, [token, PAD]] = probability, 1 - probability
     return best(tf.math.log(tf.constant(p)))
 
   return predict, calls
@@ -47,11 +47,11 @@ def run(script, lengths=((4,),), **options):
   found, trace = mask_predict.mask_predict(predict, canvas(lengths), counts, **{"alpha": 0.0, **options})
   assert len(calls) == int(found.passes) == len(script)
   if len(calls[0]) == 1:
-    np.testing.assert_array_equal(trace.seen[0, 0], np.array(calls)[:, 0])
+    np.testing.assert_array_equal(trace.inputs[0, 0], np.array(calls)[:, 0])
   return found, trace, [call[0] for call in calls]
 
 
-@pytest.mark.parametrize("words, passes, least, counts", [
+@pytest.mark.parametrize("tokens, passes, least, counts", [
   (10, 4, 1, [10, 7, 5, 2]),
   (10, 10, 1, [10, 9, 8, 7, 6, 5, 4, 3, 1, 1]),
   (10, 10, 0, [10, 9, 8, 7, 6, 5, 4, 3, 1, 0]),
@@ -60,10 +60,10 @@ def run(script, lengths=((4,),), **options):
   (1, 3, 1, [1, 1, 1]),
   (10, 1, 1, [10]),
 ])
-def test_so_many_are_masked(words, passes, least, counts):
-  assert mask_predict.masked(passes, 12, least)[:, words].tolist() == counts
-  script = [[(5 + t % 5, 0.5)] * words for t in range(passes)]
-  _, _, calls = run(script, [[words]], least=least)
+def test_so_many_are_masked(tokens, passes, least, counts):
+  assert mask_predict.masked(passes, 12, least)[:, tokens].tolist() == counts
+  script = [[(5 + t % 5, 0.5)] * tokens for t in range(passes)]
+  _, _, calls = run(script, [[tokens]], least=least)
   assert [call.count(MASK) for call in calls] == counts
 
 
@@ -72,7 +72,7 @@ def test_the_least_sure_are_said_again():
   assert calls == [[MASK] * 4, [5, MASK, 7, MASK]]
   assert found.tokens.numpy().tolist() == [[[5, 9, 7, EOS, PAD]]]
   np.testing.assert_allclose(found.score, [[np.log([0.9, 0.2, 0.8, 0.5]).mean()]], rtol=1e-5)
-  assert trace.said.numpy().tolist() == [[[[5, 6, 7, EOS], [5, 9, 7, EOS]]]]
+  assert trace.predictions.numpy().tolist() == [[[[5, 6, 7, EOS], [5, 9, 7, EOS]]]]
 
 
 def test_a_word_keeps_the_score_of_the_pass_that_said_it():
@@ -86,7 +86,7 @@ def test_a_word_keeps_the_score_of_the_pass_that_said_it():
 def test_rewriting_replaces_every_word_and_score():
   found, trace, calls = run([FIRST, SECOND, THIRD], rewrite=True)
   assert calls[1:] == [[5, MASK, 7, MASK], [8, MASK, 8, EOS]]
-  assert trace.said.numpy().tolist() == [[[[5, 6, 7, EOS], [8, 9, 8, EOS], [7, 7, 7, EOS]]]]
+  assert trace.predictions.numpy().tolist() == [[[[5, 6, 7, EOS], [8, 9, 8, EOS], [7, 7, 7, EOS]]]]
   assert found.tokens.numpy().tolist() == [[[7, 7, 7, EOS, PAD]]]
   np.testing.assert_allclose(found.score, [[np.log([0.97, 0.96, 0.95, 0.94]).mean()]], rtol=1e-5)
 
@@ -113,7 +113,7 @@ def test_forbidden_words_are_not_said_and_keep_their_share():
 def test_candidates_are_ranked_by_the_mean_of_their_words():
   script = [[(5, 0.5), (6, 0.5), (7, 0.9), (EOS, 0.9)]]  # The sum would prefer the shortest.
   found, trace, _ = run(script, [[2, 4, 3]])
-  assert np.count_nonzero(trace.said[0, :, -1], -1).tolist() == [4, 3, 2]
+  assert np.count_nonzero(trace.predictions[0, :, -1], -1).tolist() == [4, 3, 2]
   means = [np.log([0.5, 0.5, 0.9, 0.9][:n]).mean() for n in (4, 3, 2)]
   np.testing.assert_allclose(found.score, [means], rtol=1e-5)
 
@@ -131,18 +131,18 @@ def test_a_rescorer_ranks_what_is_cut_with_a_length_penalty():
     predict, canvas([[1, 4, 0]]), mask_predict.masked(1, 4), rescore, alpha=1.0)
   assert seen == [[[[5, EOS, 0, 0, 0], [5, EOS, 0, 0, 0], [0] * 5]]] and found.passes == 2  # The teacher's counts.
   np.testing.assert_allclose(found.score, [[-3 / (7 / 6), -3 / (7 / 6), -np.inf]])
-  assert np.count_nonzero(trace.said[0, :, 0], -1).tolist() == [1, 4, 0]
+  assert np.count_nonzero(trace.predictions[0, :, 0], -1).tolist() == [1, 4, 0]
 
 
 WEIGHTS = tf.random.stateless_normal([3, VOCAB, VOCAB], [7, 7])
-PLACES = 2 * tf.random.stateless_normal([9, VOCAB], [8, 8])
+POSITIONS = 2 * tf.random.stateless_normal([9, VOCAB], [8, 8])
 
 
 def neighbours(seen):
   """The best words where logits hang on the place, the word there and both neighbours, of which PAD is one."""
   around = tf.pad(seen, [[0, 0], [1, 1]])
   near = sum(tf.gather(WEIGHTS[i], around[:, i:i + tf.shape(seen)[1]]) for i in range(3))
-  return best(near + PLACES[:tf.shape(seen)[1]])
+  return best(near + POSITIONS[:tf.shape(seen)[1]])
 
 
 def search(lengths, **options):
@@ -158,9 +158,9 @@ def test_batch_mates_and_blank_rows_change_nothing(rewrite):
     width = alone.tokens.shape[2]
     np.testing.assert_array_equal(alone.tokens[0], together.tokens[row, :, :width])
     np.testing.assert_allclose(alone.score[0], together.score[row], rtol=1e-5)
-    np.testing.assert_array_equal(alone_trace.said[0], trace.said[row, ..., :width - 1])
+    np.testing.assert_array_equal(alone_trace.predictions[0], trace.predictions[row, ..., :width - 1])
   assert not together.tokens[2].numpy().any() and np.isneginf(together.score[2]).all()
-  assert np.any(trace.said[:, :, 0] != trace.said[:, :, -1])  # The passes did change something.
+  assert np.any(trace.predictions[:, :, 0] != trace.predictions[:, :, -1])  # The passes did change something.
 
 
 @pytest.mark.parametrize("jit", [False, True])
@@ -191,7 +191,7 @@ def test_candidates_that_do_not_change_are_done():
   whole, every = search(lengths)
   assert int(stopped.passes) <= int(whole.passes)
   for row, side in ((0, 0), (0, 1), (1, 0), (1, 1)):
-    said, all_said = trace.said[row, side].numpy(), every.said[row, side].numpy()
+    said, all_said = trace.predictions[row, side].numpy(), every.predictions[row, side].numpy()
     same = [n for n in range(1, len(all_said)) if (all_said[n] == all_said[n - 1]).all()]
     end = same[0] if same else len(all_said) - 1
     np.testing.assert_array_equal(said[:end + 1], all_said[:end + 1])

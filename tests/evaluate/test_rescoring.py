@@ -9,15 +9,15 @@ from tf_nar.models import ctc
 TWO = ctc.Search(beam=4, candidates=2)
 
 
-def run(name, words="v1", places=16):
-  net = SimpleNamespace(max_length=places)
+def run(name, words="v1", positions=16):
+  net = SimpleNamespace(max_length=positions)
   model = SimpleNamespace(score=name, traits=SimpleNamespace(offers=set()))
   return SimpleNamespace(workdir=name, model=model, vocab=SimpleNamespace(sha256=words),
                          experiment=SimpleNamespace(model=SimpleNamespace(net=net)))
 
 
 def test_the_teacher_scores_its_way_if_it_has_one():
-  teacher = run("ar", places=20)
+  teacher = run("ar", positions=20)
   teacher.model.score = lambda src, tgt: tf.cast(10 * src[:, 0] + tgt[:, 0], tf.float32)
   src, tgt = tf.constant([[1], [2]]), tf.constant([[[3], [4]], [[5], [6]]])
   assert rescoring.by(teacher, run("nat"), TWO)(src, tgt).numpy().tolist() == [[13, 14], [25, 26]]
@@ -28,7 +28,7 @@ def test_the_teacher_scores_its_way_if_it_has_one():
 
 @pytest.mark.parametrize("teacher, message", [
     (run("ar", words="v2"), "ar cannot rescore nat: its vocabulary is another one"),
-    (run("ar", places=8), "ar cannot rescore nat: it takes 8 tokens, fewer than 16; train it with"),
+    (run("ar", positions=8), "ar cannot rescore nat: it takes 8 tokens, fewer than 16; train it with"),
 ])
 def test_refusals(teacher, message):
   with pytest.raises(ValueError, match=message):

@@ -43,10 +43,10 @@ def padded(rows):
 
 def log_probs(run, src, tgt):
   """Returns our log p of every word at every place of int32 [B, T], given those before it: float32 [B, T, V]."""
-  model, places = run.model, tgt.shape[1]
+  model, positions = run.model, tgt.shape[1]
   start = model.embed.look_up(tf.fill([len(tgt), 1], types.BOS)) * float(run.experiment.model.start_from_bos)
-  x = tf.concat([start, model.embed.look_up(tgt)[:, :-1]], 1) + model.embed.positions(places)
-  states = model.decoder(x, masking.causal(places), model.encode(src), masking.valid(src)[:, None])
+  x = tf.concat([start, model.embed.look_up(tgt)[:, :-1]], 1) + model.embed.positions(positions)
+  states = model.decoder(x, masking.causal(positions), model.encode(src), masking.valid(src)[:, None])
   return tf.nn.log_softmax(model.embed.logits(states)).numpy()
 
 
@@ -97,8 +97,8 @@ def test_the_program_cuts_and_joins_as_the_run(tmp_path, kind):
   said = translate(lines)
   names = ct2.tokens(vocab)
   ids = lambda tokens: [names.index(token) if token in names else types.UNK for token in tokens]
-  spoken = [line for line in lines if line.strip()]
-  assert [ids(tokens) for tokens in translate.model.tokens] == [vocab.encode(line) for line in spoken]
+  nonempty = [line for line in lines if line.strip()]
+  assert [ids(tokens) for tokens in translate.model.tokens] == [vocab.encode(line) for line in nonempty]
   assert said[1] == "" and said[0] == vocab.decode(vocab.encode(lines[0]))
   assert translate.model.options == {
     "beam_size": 5, "length_penalty": 0.5, "max_input_length": 12, "max_decoding_length": 12,

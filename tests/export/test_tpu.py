@@ -107,7 +107,7 @@ class Update:
 def test_a_program_too_many_is_counted(argument, shapes, programs):
   seen = tpu.epoch(Update(argument), [tpu.batch(shape, 20) for shape in shapes], 1, buckets=2)
   assert [line.split(" were")[0] for line in seen.findings] == [f"update: {programs} programs"] * bool(programs)
-  assert seen.said == {"loss": 7.0} and seen.compiled.keys() == set(shapes)
+  assert seen.predictions == {"loss": 7.0} and seen.compiled.keys() == set(shapes)
 
 
 def test_numbers_that_differ_are_told():
@@ -147,7 +147,7 @@ def test_the_real_step_passes(accumulate):
   assert seen.findings == []
   back()
   said = plain([batches[0]] * accumulate, 0)
-  assert tpu.differing(seen.said, said, "float32") == []
+  assert tpu.differing(seen.predictions, said, "float32") == []
 
 
 @pytest.mark.parametrize("name", sorted(models.FAMILIES))

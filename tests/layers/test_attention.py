@@ -29,10 +29,10 @@ def by_hand(layer, x, mask):
   seen, wide = np.zeros_like(x), WIDTH // HEADS
   for head in range(HEADS):
     at = slice(head * wide, (head + 1) * wide)
-    for place in range(len(x)):
-      scores = np.where(mask[place], key[:, at] @ query[place, at] / wide**0.5, -np.inf)
+    for position in range(len(x)):
+      scores = np.where(mask[position], key[:, at] @ query[position, at] / wide**0.5, -np.inf)
       prob = np.exp(scores - scores.max())
-      seen[place, at] = prob / prob.sum() @ value[:, at]
+      seen[position, at] = prob / prob.sum() @ value[:, at]
   return seen @ layer.out.kernel.numpy()
 
 

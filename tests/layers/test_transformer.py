@@ -57,7 +57,7 @@ def test_norm_stands_where_the_layout_says():
 
 def test_dropout_comes_only_from_the_noise_given():
   stack, x, memory, seen = decoder(), normal(2, 5, 8), normal(2, 4, 8, seed=1), tf.ones([2, 1, 4], tf.bool)
-  run = lambda seed: stack(x, masking.causal(5), memory, seen, noise=noise_lib.Noise(seed)).numpy()
+  run = lambda seed: stack(x, masking.causal(5), memory, seen, dropout=noise_lib.Dropout(seed)).numpy()
   np.testing.assert_array_equal(run([1, 2]), run([1, 2]))
   assert not np.allclose(run([1, 2]), run([1, 3])) and not np.allclose(run([1, 2]), run(None))
 
@@ -65,8 +65,8 @@ def test_dropout_comes_only_from_the_noise_given():
 def test_embeddings_are_scaled_by_the_root_of_the_width():
   embed = embedding.Embedding(NET)
   np.testing.assert_allclose(embed.look_up([[3]])[0, 0], embed.table[3] * 8**0.5, rtol=1e-6)
-  np.testing.assert_allclose(embed.positions(2), embed.places[:2] * 8**0.5, rtol=1e-6)
-  assert embed.places.shape[0] == NET.max_length + 1  # A [LEN] slot may come before the longest sentence.
+  np.testing.assert_allclose(embed.positions(2), embed.position_table[:2] * 8**0.5, rtol=1e-6)
+  assert embed.position_table.shape[0] == NET.max_length + 1  # A [LEN] slot may come before the longest sentence.
 
 
 def test_output_layer_is_the_table():
@@ -79,9 +79,9 @@ def test_output_layer_is_the_table():
 def test_sine_places_are_no_weights():
   embed = embedding.Embedding(dataclasses.replace(NET, positions="sine"))
   assert {v.path.split("/")[-1] for v in embed.variables} == {"embeddings", "output_bias"}
-  places = embed.positions(6).numpy()
-  assert places.shape == (6, 8) and len(np.unique(places.round(4), axis=0)) == 6
-  np.testing.assert_allclose((places**2).sum(-1), np.full(6, 4.0), rtol=1e-5)  # Four sines and cosines.
+  positions = embed.positions(6).numpy()
+  assert positions.shape == (6, 8) and len(np.unique(positions.round(4), axis=0)) == 6
+  np.testing.assert_allclose((positions**2).sum(-1), np.full(6, 4.0), rtol=1e-5)  # Four sines and cosines.
 
 
 @pytest.mark.parametrize("change, message", [

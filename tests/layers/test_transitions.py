@@ -17,13 +17,13 @@ def layer():
   return made
 
 
-def states(rows=3, places=7):
-  return tf.random.stateless_normal([rows, places, 8], [1, 2])
+def states(rows=3, positions=7):
+  return tf.random.stateless_normal([rows, positions, 8], [1, 2])
 
 
 def by_hand(layer, x):
   """One row, all vertices real: log E in float64, heads one by one."""
-  x = np.concatenate([x, layer.places.numpy()[:len(x)]], -1).astype(np.float64)
+  x = np.concatenate([x, layer.positions.numpy()[:len(x)]], -1).astype(np.float64)
   query, key, gate = (x @ part.kernel.numpy() + part.bias.numpy() for part in (layer.query, layer.key, layer.gate))
   gate = np.exp(gate) / np.exp(gate).sum(-1, keepdims=True)
   prob = np.zeros([len(x)] * 2)
@@ -79,7 +79,7 @@ def test_slope_at_one_weight():
     links = made(x, VERTICES)
     return tf.reduce_sum(tf.where(links > dag.IMPOSSIBLE, weights * links, 0.0))
 
-  for variable in (made.query.kernel, made.key.kernel, made.gate.kernel, made.places):
+  for variable in (made.query.kernel, made.key.kernel, made.gate.kernel, made.positions):
     with tf.GradientTape() as tape:
       value = loss()
     gradient = tf.convert_to_tensor(tape.gradient(value, variable.value)).numpy()

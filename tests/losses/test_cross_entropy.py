@@ -13,13 +13,13 @@ def small_chunks(monkeypatch):
   monkeypatch.setattr(cross_entropy, "ROWS", 8)
 
 
-def parts(places, dtype=tf.float32, width=WIDTH, words=WORDS):
+def parts(positions, dtype=tf.float32, width=WIDTH, tokens=WORDS):
   """Returns (states, table, bias), labels and weight; every third place does not count."""
-  draw = np.random.default_rng(places)
+  draw = np.random.default_rng(positions)
   normal = lambda *shape: draw.normal(size=shape).astype(np.float32)
-  weight = draw.uniform(0.5, 2.0, places) * (np.arange(places) % 3 > 0)
-  states, table, bias = normal(places, width), normal(words, width), normal(words)
-  labels = tf.constant(draw.integers(0, words, places), tf.int32)
+  weight = draw.uniform(0.5, 2.0, positions) * (np.arange(positions) % 3 > 0)
+  states, table, bias = normal(positions, width), normal(tokens, width), normal(tokens)
+  labels = tf.constant(draw.integers(0, tokens, positions), tf.int32)
   learned = (tf.cast(states, dtype), tf.constant(table), tf.constant(bias))
   return learned, labels, tf.constant(weight, tf.float32)
 
@@ -49,9 +49,9 @@ def assert_alike(found, expected, **tolerance):
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@pytest.mark.parametrize("places", [1, 7, 8, 9, 16, 17])
-def test_fused_equals_plain(small_chunks, places, smoothing):
-  given = parts(places)
+@pytest.mark.parametrize("positions", [1, 7, 8, 9, 16, 17])
+def test_fused_equals_plain(small_chunks, positions, smoothing):
+  given = parts(positions)
   assert_alike(tied(*given, smoothing), plain(*given, smoothing), **EXACT)
 
 
@@ -90,7 +90,7 @@ def test_xla_says_the_same(small_chunks, dtype):
 
 
 def test_logits_never_exist_at_once(small_chunks):
-  learned, labels, weight = parts(40, words=23)
+  learned, labels, weight = parts(40, tokens=23)
 
   def program(loss):
     run = tf.function(lambda *learned: loss(learned, labels, weight, 0.1), jit_compile=True)
@@ -135,7 +135,7 @@ def optimum(sentences):
   of_length = tf.Variable(tf.zeros([1, 4]))
   of_word = tf.Variable(tf.zeros([4, 3, 5]))  # After the length: of 0 to 3 words.
   lengths = tf.constant([len(one) for one in sentences])
-  words = tf.ragged.constant(sentences).to_tensor(shape=[None, 3])
+  tokens = tf.ragged.constant(sentences).to_tensor(shape=[None, 3])
   there = tf.sequence_mask(lengths, 3, tf.float32)
   adam = tf.keras.optimizers.Adam(0.3)
   adam.build([of_length, of_word])
@@ -144,8 +144,8 @@ def optimum(sentences):
   def update():
     with tf.GradientTape() as tape:
       length = cross_entropy.cross_entropy(tf.repeat(of_length, len(sentences), 0), lengths, tf.ones([len(sentences)]))
-      word = cross_entropy.cross_entropy(tf.gather(of_word, lengths), words, there)
-      loss = (length + word) / len(sentences)
+      token = cross_entropy.cross_entropy(tf.gather(of_word, lengths), tokens, there)
+      loss = (length + token) / len(sentences)
     adam.apply(tape.gradient(loss, [of_length, of_word]))
     return loss
 

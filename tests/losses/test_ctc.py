@@ -11,12 +11,12 @@ from tf_nar.losses import cross_entropy
 from tf_nar.losses import ctc as loss_lib
 from tf_nar.ops import ctc
 
-WIDTH, PLACES = 3, 4
+WIDTH, POSITIONS = 3, 4
 # The third has too few places, the fourth no words, the fifth is blank.
 WORDS = tf.constant([[2, 5, 1, 0], [6, 6, 5, 1], [5, 5, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]])
 COUNT, REAL = tf.constant([2, 3, 2, 0, 0]), tf.constant([4, 4, 2, 3, 0])
 WEIGHT = tf.constant([1.0, 0.5, 2.0, 1.5, 1.0])
-GIVEN = dict(words=WORDS, count=COUNT, places=REAL)
+GIVEN = dict(tokens=WORDS, count=COUNT, positions=REAL)
 CAN = [0, 1, 3, 4]
 
 
@@ -29,7 +29,7 @@ def parts(dtype=tf.float32):
   """Returns states [B, P, D], table [V, D] and bias [V]."""
   draw = np.random.default_rng(0)
   normal = lambda *shape: tf.constant(draw.normal(size=shape), tf.float32)
-  states = normal(len(WEIGHT), PLACES, WIDTH)
+  states = normal(len(WEIGHT), POSITIONS, WIDTH)
   return tf.cast(states, dtype), normal(alignments.VOCAB, WIDTH), normal(alignments.VOCAB)
 
 
@@ -44,11 +44,11 @@ def fused(*learned, weight=WEIGHT):
   return loss_lib.tied_ctc(*learned, **GIVEN, weight=weight)
 
 
-def of_logits(logits, words, count, places):
+def of_logits(logits, tokens, count, positions):
   """log p(y | x), float32 [B], of all logits [B, P, V]."""
   log_prob = tf.nn.log_softmax(logits)
-  of_words = tf.gather(log_prob, words, axis=2, batch_dims=1)
-  return ctc.log_prob(ctc.lattice(of_words, log_prob[..., ctc.BLANK], words, count, places))
+  of_words = tf.gather(log_prob, tokens, axis=2, batch_dims=1)
+  return ctc.log_prob(ctc.lattice(of_words, log_prob[..., ctc.BLANK], tokens, count, positions))
 
 
 def plain(states, table, bias, weight=WEIGHT):
@@ -63,7 +63,7 @@ def test_fused_equals_plain():
 
 def by_hand(states, table, bias):
   log_prob = alignments.log_softmax(np.einsum("bpd,vd->bpv", states, table) + bias)
-  said = [alignments.sentences(one[:places]) for one, places in zip(log_prob, REAL.numpy(), strict=True)]
+  said = [alignments.sentences(one[:positions]) for one, positions in zip(log_prob, REAL.numpy(), strict=True)]
   sentence = lambda row: tuple(WORDS.numpy()[row, :COUNT[row]].tolist())
   return -sum(float(WEIGHT[row]) * said[row][sentence(row)] for row in CAN)
 
@@ -116,15 +116,15 @@ def test_logits_never_exist_at_once():
     lambda *learned: with_gradients(
       lambda *parts: loss_lib.tied_ctc(*parts, **given, weight=tf.repeat(WEIGHT, 4)), list(learned)), jit_compile=True)
   program = run.experimental_get_compiler_ir(states, *parts()[1:])(stage="hlo")
-  whole = [f"f32[{places},{words}]" for places in ("80", "20,4") for words in (7, 64)]
+  whole = [f"f32[{positions},{tokens}]" for positions in ("80", "20,4") for tokens in (7, 64)]
   assert "f32[8,64]" in program and not any(shape in program for shape in whole)
 
 
-def optimum(sentences, places):
+def optimum(sentences, positions):
   """The least mean -log p of equally frequent sentences of one source, each place's logits being free."""
-  words = tf.constant([[*words] + [types.PAD] * (3 - len(words)) for words in sentences])
-  given = words, tf.constant([len(one) for one in sentences]), tf.fill([len(sentences)], places)
-  logits = tf.Variable(alignments.logits(1, places, seed=3, scale=0.3))
+  tokens = tf.constant([[*tokens] + [types.PAD] * (3 - len(tokens)) for tokens in sentences])
+  given = tokens, tf.constant([len(one) for one in sentences]), tf.fill([len(sentences)], positions)
+  logits = tf.Variable(alignments.logits(1, positions, seed=3, scale=0.3))
   adam = tf.keras.optimizers.Adam(0.3)
   adam.build([logits])
 
@@ -138,12 +138,12 @@ def optimum(sentences, places):
   return min(float(update()) for _ in range(150))
 
 
-@pytest.mark.parametrize("places", [3, 4, 5])
+@pytest.mark.parametrize("positions", [3, 4, 5])
 @pytest.mark.parametrize("sentences, excess", [
   ([(2, 5, 6), (5, 6)], 0.0),  # A shift: a blank takes the place of the word that is left out.
   ([(2, 5), (5, 2)], np.log(2)),  # Another order.
   ([(2, 5), (6, 3)], np.log(2)),  # Other words.
   ([(2, 5), (6, 3), (2, 3)], 0.174),
 ])
-def test_what_alignments_can_and_cannot_explain(sentences, excess, places):
-  np.testing.assert_allclose(optimum(sentences, places) - np.log(len(sentences)), excess, atol=0.01)
+def test_what_alignments_can_and_cannot_explain(sentences, excess, positions):
+  np.testing.assert_allclose(optimum(sentences, positions) - np.log(len(sentences)), excess, atol=0.01)

@@ -7,17 +7,17 @@ import tensorflow as tf
 from tf_nar.losses import dag as loss
 from tf_nar.ops import dag
 
-PLACES, WORDS = 6, 4
+POSITIONS, WORDS = 6, 4
 
 
 def parts():
   """Graphs of 6, 6, 3 and 0 vertices; the targets' words are 3, 4, 4 (no path) and 0 (a blank row)."""
   vertices, lengths = tf.constant([6, 6, 3, 0]), tf.constant([3, 4, 4, 0])
-  at = tf.range(PLACES)
+  at = tf.range(POSITIONS)
   allowed = (at[:, None] < at) & (at < vertices[:, None])[:, None]
-  scores = tf.random.stateless_normal([4, PLACES, PLACES], [0, 1])
+  scores = tf.random.stateless_normal([4, POSITIONS, POSITIONS], [0, 1])
   links = tf.where(allowed, tf.nn.log_softmax(tf.where(allowed, scores, dag.IMPOSSIBLE)), dag.IMPOSSIBLE)
-  return links, -tf.random.stateless_uniform([4, PLACES, WORDS], [2, 3]), vertices, lengths
+  return links, -tf.random.stateless_uniform([4, POSITIONS, WORDS], [2, 3]), vertices, lengths
 
 
 def test_counts_words_of_the_targets_that_have_a_path():
@@ -49,18 +49,18 @@ def test_nothing_but_targets_without_a_path_costs_nothing():
 def test_what_is_shown_is_forced_and_not_learned(force):
   """Of the first graph's target, two words and an EOS that is sure, word 1 is shown at vertex 3."""
   links, emissions, *_ = [part[:1] for part in parts()]
-  shown = np.zeros([1, PLACES, WORDS], bool)
+  shown = np.zeros([1, POSITIONS, WORDS], bool)
   shown[0, 3, 1] = True
   with tf.GradientTape() as tape:
     tape.watch(emissions)
     emitted = loss.forced(emissions, tf.constant(shown), force)
-    found = dag.log_likelihood(links, emitted, tf.constant([PLACES]), tf.constant([3]))
+    found = dag.log_likelihood(links, emitted, tf.constant([POSITIONS]), tf.constant([3]))
   gradient = tf.convert_to_tensor(tape.gradient(found, emissions)).numpy()
   assert not np.any(gradient[shown]) and np.any(gradient)
   edge, said = links[0].numpy(), emissions[0].numpy()
   log_probs = []
-  for one, other in itertools.combinations(range(1, PLACES - 1), 2):
-    of_path = edge[0, one] + edge[one, other] + edge[other, PLACES - 1] + said[one, 0]
+  for one, other in itertools.combinations(range(1, POSITIONS - 1), 2):
+    of_path = edge[0, one] + edge[one, other] + edge[other, POSITIONS - 1] + said[one, 0]
     if force == "path" and other == 3:
       log_probs.append(of_path)  # A shown word is sure.
     elif force == "vertex" and one != 3:  # Which says word 1 only.

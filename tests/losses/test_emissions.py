@@ -6,7 +6,7 @@ import tensorflow as tf
 from tf_nar.losses import cross_entropy
 from tf_nar.losses import emissions
 
-ROWS, PLACES, WIDTH, WORDS = 3, 5, 6, 11
+ROWS, POSITIONS, WIDTH, WORDS = 3, 5, 6, 11
 LABELS = tf.constant([[1, 2, 2, 0], [10, 3, 0, 0], [7, 7, 8, 1]], tf.int32)
 
 
@@ -18,13 +18,13 @@ def small_chunks(monkeypatch):
 def parts(dtype=tf.float32):
   draw = np.random.default_rng(0)
   normal = lambda *shape: draw.normal(size=shape).astype(np.float32)
-  states, table, bias = normal(ROWS, PLACES, WIDTH), normal(WORDS, WIDTH), normal(WORDS)
+  states, table, bias = normal(ROWS, POSITIONS, WIDTH), normal(WORDS, WIDTH), normal(WORDS)
   return tf.cast(states, dtype), tf.constant(table), tf.constant(bias)
 
 
 def plain(states, table, bias):
   logits = tf.matmul(tf.cast(states, tf.float32), table, transpose_b=True) + bias
-  return tf.gather(tf.nn.log_softmax(logits), tf.tile(LABELS[:, None], [1, PLACES, 1]), batch_dims=2)
+  return tf.gather(tf.nn.log_softmax(logits), tf.tile(LABELS[:, None], [1, POSITIONS, 1]), batch_dims=2)
 
 
 def gathered(states, table, bias):
@@ -46,7 +46,7 @@ def assert_alike(found, expected, **tolerance):
 
 def test_log_probs_and_gradients_are_those_of_all_words():
   found = with_gradients(gathered, parts())
-  assert found[0].shape == (ROWS, PLACES, LABELS.shape[1])
+  assert found[0].shape == (ROWS, POSITIONS, LABELS.shape[1])
   assert_alike(found, with_gradients(plain, parts()), rtol=1e-4, atol=1e-4)
 
 
@@ -62,11 +62,11 @@ def test_exact_log_probs_do_not_round_the_sum():
 
 def test_log_probs_at_a_place():
   states, table, bias = parts()
-  word, log_prob = (x[..., 0] for x in emissions.top_words(states, table, bias, 1))
-  at = emissions.log_probs_at(states, table, bias, word, log_prob)
+  token, log_prob = (x[..., 0] for x in emissions.top_tokens(states, table, bias, 1))
+  at = emissions.log_probs_at(states, table, bias, token, log_prob)
   expected = plain(states, table, bias)
-  for place in range(PLACES):
-    np.testing.assert_allclose(at(tf.constant(place), LABELS), expected[:, place], rtol=1e-5)
+  for position in range(POSITIONS):
+    np.testing.assert_allclose(at(tf.constant(position), LABELS), expected[:, position], rtol=1e-5)
 
 
 def test_bfloat16_is_close():
@@ -81,7 +81,7 @@ def test_compiled_says_the_same():
   run = lambda *learned: with_gradients(gathered, learned)
   assert_alike(tf.function(run, jit_compile=True)(*parts()), expected, rtol=1e-4, atol=1e-4)
   signature = [tf.TensorSpec([None, None, WIDTH]), tf.TensorSpec([WORDS, WIDTH]), tf.TensorSpec([WORDS])]
-  likely = tf.zeros([ROWS, PLACES], tf.int32)
+  likely = tf.zeros([ROWS, POSITIONS], tf.int32)
   open_shapes = tf.function(lambda *learned: emissions.log_sums(*learned, likely), input_signature=signature)
   assert_alike([open_shapes(*parts())], [emissions.log_sums(*parts(), likely)], rtol=1e-5)
 
@@ -90,7 +90,7 @@ def test_compiled_says_the_same():
   (tf.float32, 0.0, 1), (tf.float32, 1e-6, 4), (tf.bfloat16, 0.0, 1), (tf.bfloat16, 1e-6, 1), (tf.bfloat16, 0.1, 4),
   (tf.float32, np.nan, 4)])
 def test_the_way_back_leaves_out_places_that_do_not_count(dtype, tail, swept, monkeypatch):
-  weight = np.full([ROWS, PLACES], tail, np.float32)
+  weight = np.full([ROWS, POSITIONS], tail, np.float32)
   weight[0, 1], weight[1, 2], weight[2, 3] = 1.0, -2.0, 3.0  # Three of 15 places, and four make a chunk.
   states, table, bias = parts(dtype)
 
@@ -114,28 +114,28 @@ def test_the_way_back_leaves_out_places_that_do_not_count(dtype, tail, swept, mo
 def test_any_word_that_is_not_hopeless_gives_the_sum():
   states, table, bias = parts()
   expected = tf.reduce_logsumexp(tf.matmul(states, table, transpose_b=True) + bias, -1)
-  for word in range(WORDS):
-    found = emissions.log_sums(states, table, bias, tf.fill([ROWS, PLACES], word))
+  for token in range(WORDS):
+    found = emissions.log_sums(states, table, bias, tf.fill([ROWS, POSITIONS], token))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
   hopeless = tf.tensor_scatter_nd_sub(bias, [[3]], [200.0])
-  found = emissions.log_sums(states, table, hopeless, tf.fill([ROWS, PLACES], 3))
+  found = emissions.log_sums(states, table, hopeless, tf.fill([ROWS, POSITIONS], 3))
   assert np.isfinite(found).all()
 
 
 def test_likeliest_is_the_first_of_top_words():
   states, table, bias = parts()
   np.testing.assert_array_equal(
-    emissions.likeliest(states, table, bias), emissions.top_words(states, table, bias, 1)[0][..., 0])
+    emissions.likeliest(states, table, bias), emissions.top_tokens(states, table, bias, 1)[0][..., 0])
 
 
 def test_logits_never_exist_at_once():
-  places = ROWS * PLACES
+  positions = ROWS * POSITIONS
 
   def program(function):
     run = tf.function(lambda *learned: with_gradients(function, learned), jit_compile=True)
     return run.experimental_get_compiler_ir(*parts())(stage="hlo")
 
-  whole = (f"f32[{ROWS},{PLACES},{WORDS}]", f"f32[{places},{WORDS}]", f"f32[{places + 1},{WORDS}]")
+  whole = (f"f32[{ROWS},{POSITIONS},{WORDS}]", f"f32[{positions},{WORDS}]", f"f32[{positions + 1},{WORDS}]")
   assert any(shape in program(plain) for shape in whole)
   assert not any(shape in program(gathered) for shape in whole) and "f32[4,64]" in program(gathered)
 
@@ -144,28 +144,28 @@ def test_top_words(monkeypatch):
   monkeypatch.setattr(emissions, "LOGITS", 4 * WORDS)  # So that there are several chunks.
   states, table, bias = parts()
   logits = (tf.matmul(states, table, transpose_b=True) + bias).numpy()
-  best = lambda *a, **kw: (x[..., 0] for x in emissions.top_words(states, table, bias, 1, *a, **kw))
-  word, log_prob = best()
-  np.testing.assert_array_equal(word, logits.argmax(-1))
+  best = lambda *a, **kw: (x[..., 0] for x in emissions.top_tokens(states, table, bias, 1, *a, **kw))
+  token, log_prob = best()
+  np.testing.assert_array_equal(token, logits.argmax(-1))
   expected = tf.nn.log_softmax(logits).numpy()
   np.testing.assert_allclose(log_prob, expected.max(-1), rtol=1e-5)
-  forbid = (0, int(word[0, 0]))
-  word, log_prob = best(forbid)
-  assert not set(forbid) & set(np.unique(word))
+  forbid = (0, int(token[0, 0]))
+  token, log_prob = best(forbid)
+  assert not set(forbid) & set(np.unique(token))
   expected[..., list(forbid)] = -np.inf
   np.testing.assert_allclose(log_prob, expected.max(-1), rtol=1e-5)
   in_shards, its_log_prob = best(forbid, shards=3)
-  np.testing.assert_array_equal(in_shards, word)
+  np.testing.assert_array_equal(in_shards, token)
   np.testing.assert_allclose(its_log_prob, log_prob, rtol=1e-5)
 
 
-@pytest.mark.parametrize("places", [1, 3, 4, 9])
-def test_label_log_probs_are_those_of_a_softmax(places, monkeypatch):
+@pytest.mark.parametrize("positions", [1, 3, 4, 9])
+def test_label_log_probs_are_those_of_a_softmax(positions, monkeypatch):
   monkeypatch.setattr(emissions, "LOGITS", 4 * 11)
-  draw = np.random.default_rng(places)
+  draw = np.random.default_rng(positions)
   normal = lambda *shape: tf.constant(draw.normal(size=shape) * 3, tf.float32)
-  states, table, bias = normal(places, 6), normal(11, 6), normal(11)
-  labels = tf.constant(draw.integers(0, 11, places), tf.int32)
+  states, table, bias = normal(positions, 6), normal(11, 6), normal(11)
+  labels = tf.constant(draw.integers(0, 11, positions), tf.int32)
   found = emissions.label_log_probs(states, table, bias, labels)
   every = tf.nn.log_softmax(tf.matmul(states, table, transpose_b=True) + bias)
   np.testing.assert_allclose(found, tf.gather(every, labels, batch_dims=1), rtol=1e-4, atol=1e-5)

@@ -30,8 +30,8 @@ def model():
   return model
 
 
-def forbid(model, *words, bias=NEVER):
-  rows = [[word] for word in words]
+def forbid(model, *tokens, bias=NEVER):
+  rows = [[token] for token in tokens]
   model.embed.bias.assign(tf.tensor_scatter_nd_update(model.embed.bias.value, rows, [bias] * len(rows)))
 
 
@@ -59,9 +59,9 @@ def test_all_sentences_together_are_certain(model):
 def test_score_adds_a_word_at_a_time(model):
   # p(y_t | y_<t) from the states of the prefix alone: nothing of the word itself or later ones is seen.
   tokens, total = [4, 2, 5, types.EOS], 0.0
-  for t, word in enumerate(tokens):
+  for t, token in enumerate(tokens):
     logits = model.embed.logits(model.states(SRC, tf.constant([tokens[:t] + [types.MASK]])))
-    total += tf.nn.log_softmax(logits[0, t])[word]
+    total += tf.nn.log_softmax(logits[0, t])[token]
   np.testing.assert_allclose(model.score(SRC, tf.constant([tokens])), [total], rtol=1e-5)
 
 
@@ -79,7 +79,7 @@ def test_wide_beam_finds_every_sentence_in_order(model):
   best = np.argsort(-scores)
   # Three source tokens, so a limit of three target tokens. Nine alive ones have 36 extensions, twice the beam.
   found = model.translate(SRC, ar.Search(beam=18, candidates=len(ended), alpha=0.0, extra_length=0, unknown=True))
-  said = [words[words != types.PAD].tolist() for words in found.tokens[0].numpy()]
+  said = [tokens[tokens != types.PAD].tolist() for tokens in found.tokens[0].numpy()]
   assert said == [ended[i] for i in best]
   np.testing.assert_allclose(found.score[0], scores[best], rtol=1e-4)
 
@@ -114,11 +114,11 @@ def test_limit_is_a_multiple_of_the_source_rounded_up(model, ratio, most):
 
 def test_limits_are_within_the_places_and_no_less_than_nothing(model):
   src = families.padded([[4], [4, 5]], 4)
-  held, places = model.embed.bias.numpy(), model.config.net.max_length
+  held, positions = model.embed.bias.numpy(), model.config.net.max_length
   forbid(model, types.EOS, bias=NEVER / 2)
   found = model.translate(src, ar.Search(beam=1, length_ratio=50.0))
   model.embed.bias.assign(held)
-  assert np.count_nonzero(found.tokens[:, 0], 1).tolist() == [places, places]
+  assert np.count_nonzero(found.tokens[:, 0], 1).tolist() == [positions, positions]
   with pytest.raises(ValueError, match="search.length_ratio"):
     ar.Search(length_ratio=-1.0)
 

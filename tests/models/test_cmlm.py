@@ -25,10 +25,10 @@ def model():
 def watched(model, monkeypatch):
   """The model, and lists of the tokens of every canvas and the weights of every loss of words."""
   tokens, weights = [], []
-  canvas, word_term = model.net.canvas, model.net.word_term
+  canvas, token_term = model.net.canvas, model.net.token_term
   monkeypatch.setattr(model.net, "canvas", lambda x: tokens.append(x.numpy()) or canvas(x))
   monkeypatch.setattr(
-    model.net, "word_term", lambda *args, **kw: weights.append(args[2].numpy()) or word_term(*args, **kw))
+    model.net, "token_term", lambda *args, **kw: weights.append(args[2].numpy()) or token_term(*args, **kw))
   return model, tokens, weights
 
 
@@ -80,11 +80,11 @@ def test_all_sentences_of_a_length_have_the_lengths_probability(length):
 
 def test_a_pass_is_the_decoder_on_the_canvas_it_saw(model):
   found, trace = model.trace(BATCH.src, cmlm.Search(passes=4, candidates=2))
-  np.testing.assert_array_equal(argmax.finish(trace.said[:, :, -1]), found.tokens)
-  assert int(found.passes) == 4 and not (trace.said == types.MASK).numpy().any()
-  memory, lengths = model.net.encode(BATCH.src[:1]), np.count_nonzero(trace.seen[0, 0, 0], keepdims=True)
-  for seen, said in zip(trace.seen[0, 0], trace.said[0, 0], strict=True):
-    logits = model.net.logits(model.net.fill(model.net.canvas(seen[None]), lengths, memory))[0].numpy()
+  np.testing.assert_array_equal(argmax.finish(trace.predictions[:, :, -1]), found.tokens)
+  assert int(found.passes) == 4 and not (trace.predictions == types.MASK).numpy().any()
+  memory, lengths = model.net.encode(BATCH.src[:1]), np.count_nonzero(trace.inputs[0, 0, 0], keepdims=True)
+  for seen, said in zip(trace.inputs[0, 0], trace.predictions[0, 0], strict=True):
+    logits = model.net.logits(model.net.decode(model.net.canvas(seen[None]), lengths, memory))[0].numpy()
     logits[:, [types.PAD, types.UNK, types.BOS, types.MASK]] = -np.inf
     here = seen.numpy() == types.MASK
     np.testing.assert_array_equal(logits.argmax(-1)[here], said.numpy()[here])
@@ -93,7 +93,7 @@ def test_a_pass_is_the_decoder_on_the_canvas_it_saw(model):
 
 def test_candidates_have_the_likeliest_lengths(model):
   _, trace = model.trace(BATCH.src, cmlm.Search(passes=1, candidates=3))
-  found = np.sort(np.count_nonzero(trace.seen[:, :, 0], -1), 1)
+  found = np.sort(np.count_nonzero(trace.inputs[:, :, 0], -1), 1)
   logits = model.net.length_logits(model.net.encode(BATCH.src)).numpy()
   np.testing.assert_array_equal(found, np.sort(2 + np.argsort(-logits[:, 2:])[:, :3], 1))
 

@@ -30,17 +30,18 @@ def says_three_words(name):
 @pytest.mark.parametrize("name, search, longest", SEARCHES)
 def test_ranks_by_agreement_with_all_sentences(name, search, longest):
   model = says_three_words(name)
-  every = [words for n in range(longest + 1) for words in itertools.product(SPOKEN, repeat=n)]
-  tgt = [[*words, types.EOS, *[types.PAD] * (longest - len(words))] for words in every]
+  every = [tokens for n in range(longest + 1) for tokens in itertools.product(SPOKEN, repeat=n)]
+  tgt = [[*tokens, types.EOS, *[types.PAD] * (longest - len(tokens))] for tokens in every]
   chance = np.exp(model.score(tf.repeat(SRC, len(every), 0), tf.constant(tgt)))
   np.testing.assert_allclose(chance.sum(), 1.0, rtol=1e-4)
   found = model.translate(SRC, search)
   plain = model.translate(SRC, dataclasses.replace(search, rank=type(search)().rank))
-  said = [[tuple(words[words > types.EOS]) for words in each.tokens[0].numpy()] for each in (found, plain)]
+  said = [[tuple(tokens[tokens > types.EOS]) for tokens in each.tokens[0].numpy()] for each in (found, plain)]
   assert sorted(said[0]) == sorted(said[1]) and said[0] != said[1] and (found.passes, plain.passes) == (1, 1)
-  texts = [(float(p), words) for p, words in zip(chance, every, strict=True)]
-  expected = by_hand.expected([list(words) for words in said[0]], [(p, list(words)) for p, words in texts], longest + 1)
-  tokens = tf.constant([[*words, types.EOS, *[types.PAD] * (longest - len(words))] for words in said[0]])
+  texts = [(float(p), tokens) for p, tokens in zip(chance, every, strict=True)]
+  candidates, sentences = [list(tokens) for tokens in said[0]], [(p, list(tokens)) for p, tokens in texts]
+  expected = by_hand.expected(candidates, sentences, longest + 1)
+  tokens = tf.constant([[*tokens, types.EOS, *[types.PAD] * (longest - len(tokens))] for tokens in said[0]])
   wanted = consensus.scores(tokens[None], expected).numpy()
   np.testing.assert_allclose(found.score, wanted, rtol=1e-3)
   np.testing.assert_array_equal(found.score, -np.sort(-found.score, 1))

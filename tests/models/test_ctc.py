@@ -41,17 +41,17 @@ def model():
 
 
 def every_sentence(longest):
-  return [words for n in range(longest + 1) for words in itertools.product(SPOKEN, repeat=n)]
+  return [tokens for n in range(longest + 1) for tokens in itertools.product(SPOKEN, repeat=n)]
 
 
 def scores(model, src, sentences, width=8):
-  tgt = tf.constant([[*words, types.EOS] + [types.PAD] * (width - 1 - len(words)) for words in sentences])
+  tgt = tf.constant([[*tokens, types.EOS] + [types.PAD] * (width - 1 - len(tokens)) for tokens in sentences])
   return model.score(tf.repeat(src, len(sentences), 0), tgt).numpy()
 
 
 def test_all_sentences_together_are_certain(model):
-  for row, places in enumerate((6, 4)):
-    found = scores(model, SRC[row:row + 1], every_sentence(places))
+  for row, positions in enumerate((6, 4)):
+    found = scores(model, SRC[row:row + 1], every_sentence(positions))
     np.testing.assert_allclose(np.exp(found).sum(), 1.0, rtol=1e-4)
   assert np.isneginf(scores(model, SRC[1:], [(5,) * 3, (2, 5, 2, 5, 2)])).all()  # Too few places.
 
@@ -59,11 +59,11 @@ def test_all_sentences_together_are_certain(model):
 def test_search_finds_the_likeliest_sentences(model):
   found = model.translate(SRC, WIDE)
   assert int(found.passes) == 1
-  for row, places in enumerate((6, 4)):
-    every = every_sentence(places)
+  for row, positions in enumerate((6, 4)):
+    every = every_sentence(positions)
     score = scores(model, SRC[row:row + 1], every)
     best = np.argsort(-score)[:3]
-    said = [tuple(words[words > types.EOS]) for words in found.tokens[row].numpy()]
+    said = [tuple(tokens[tokens > types.EOS]) for tokens in found.tokens[row].numpy()]
     assert said == [every[i] for i in best]
     np.testing.assert_allclose(found.score[row], score[best], rtol=1e-4)
 
@@ -136,24 +136,24 @@ def test_nothing_is_shown_at_rest(model):
 
 def spied(model, monkeypatch, step):
   """Returns what every pass of one objective was given and made: [(canvas, states)]."""
-  fill, seen = model.net.fill, []
+  fill, seen = model.net.decode, []
 
   def spy(canvas, *given):
     seen.append((canvas.numpy(), fill(canvas, *given).numpy()))
     return tf.constant(seen[-1][1])
 
-  monkeypatch.setattr(model.net, "fill", spy)
+  monkeypatch.setattr(model.net, "decode", spy)
   model.objective(types.Batch(SRC, TGT, tf.ones([2])), seed=[3, 4], training=True, step=step)
   return seen
 
 
 def test_both_passes_drop_the_same_units(monkeypatch):
   model = shows()
-  fill, memory = model.net.fill, model.net.encode(SRC)
+  fill, memory = model.net.decode, model.net.encode(SRC)
   first, second = spied(model, monkeypatch, step=10)  # Nothing is shown: the passes differ in nothing.
   for one, other in zip(first, second, strict=True):
     np.testing.assert_array_equal(one, other)
-  assert not np.allclose(first[1], fill(tf.constant(first[0]), model.places(SRC), memory), atol=0.01)
+  assert not np.allclose(first[1], fill(tf.constant(first[0]), model.positions(SRC), memory), atol=0.01)
 
 
 def test_shown_are_words_of_an_alignment_of_the_target(monkeypatch):
@@ -162,12 +162,12 @@ def test_shown_are_words_of_an_alignment_of_the_target(monkeypatch):
   monkeypatch.setattr(model.net, "likeliest", lambda states: tf.fill(tf.shape(states)[:2], types.BOS))
   (before, _), (after, _) = spied(model, monkeypatch, step=0)
   embed = model.net.embed
-  words = after - embed.positions(8).numpy()
-  path = np.argmin(np.sum((words[:, :, None] - embed.look_up(tf.range(VOCAB)[None])[0].numpy())**2, -1), -1)
-  for row, places in enumerate((6, 4)):
-    said = [word for word, _ in itertools.groupby(path[row, :places]) if word != types.MASK]
+  tokens = after - embed.positions(8).numpy()
+  path = np.argmin(np.sum((tokens[:, :, None] - embed.look_up(tf.range(VOCAB)[None])[0].numpy())**2, -1), -1)
+  for row, positions in enumerate((6, 4)):
+    said = [token for token, _ in itertools.groupby(path[row, :positions]) if token != types.MASK]
     assert [*said, types.EOS] == TGT[row].numpy()[TGT[row] != types.PAD].tolist()
-    np.testing.assert_array_equal(after[row, places:], before[row, places:])
+    np.testing.assert_array_equal(after[row, positions:], before[row, positions:])
 
 
 def test_likeliest_is_the_argmax(model, monkeypatch):
@@ -178,7 +178,8 @@ def test_likeliest_is_the_argmax(model, monkeypatch):
 
 
 def test_the_canvas_has_a_place_for_every_copy(model):
-  assert model.net.embed.places.shape[0] == 2 * NET.max_length + 1 and model.config.net.max_length == NET.max_length
+  assert model.net.embed.position_table.shape[0] == 2 * NET.max_length + 1
+  assert model.config.net.max_length == NET.max_length
   memory = model.net.encode(SRC)
   canvas = model.canvas(memory) - model.net.embed.positions(8)
   np.testing.assert_allclose(canvas[:, ::2], memory.states, atol=1e-5)

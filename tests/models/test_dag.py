@@ -50,9 +50,9 @@ def test_score_adds_up_all_paths(model):
   for row, target in enumerate([[6, 5, 7], [7, 7]]):
     total = 0.0
     for inner in itertools.combinations(range(1, vertices[row].numpy() - 1), len(target)):
-      words = sum(log_prob[row, vertex, word] for vertex, word in zip(inner, target, strict=True))
+      tokens = sum(log_prob[row, vertex, token] for vertex, token in zip(inner, target, strict=True))
       steps = itertools.pairwise([0, *inner, int(vertices[row]) - 1])
-      total += np.exp(words + sum(float(links[row, i, j]) for i, j in steps))
+      total += np.exp(tokens + sum(float(links[row, i, j]) for i, j in steps))
     np.testing.assert_allclose(model.score(SRC, TGT)[row], np.log(total), rtol=1e-5)
 
 
@@ -90,11 +90,11 @@ def glanced(model, share, seed=(0, 1)):
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_glance_shows_a_share_of_what_is_wrong_on_the_best_path(model, share):
   shown, path, said = glanced(model, share)
-  for row, words in enumerate(([6, 5, 7], [7, 7], [])):
-    wrong = sum(said[row, path[row, t]] != word for t, word in enumerate(words))
+  for row, tokens in enumerate(([6, 5, 7], [7, 7], [])):
+    wrong = sum(said[row, path[row, t]] != token for t, token in enumerate(tokens))
     assert shown[row].sum() == int(wrong * share + 0.5)
     for vertex, t in np.argwhere(shown[row]):
-      assert t < len(words) and vertex == path[row, t]  # EOS is never shown.
+      assert t < len(tokens) and vertex == path[row, t]  # EOS is never shown.
 
 
 def test_a_shown_vertex_says_its_word_for_no_gain_and_no_gradient(model, monkeypatch):
@@ -110,10 +110,10 @@ def test_a_shown_vertex_says_its_word_for_no_gain_and_no_gradient(model, monkeyp
   np.testing.assert_array_equal(first, canvas)
   told = (second != canvas).numpy()
   assert told.any()
-  noise = lambda: dag.noise_lib.Noise(tf.random.fold_in(seed, dag.DECODER, alg="philox"))
-  states, links = model.graph(canvas, vertices, memory, noise())  # The pass that was glanced at.
+  dropout = lambda: dag.noise_lib.Dropout(tf.random.fold_in(seed, dag.DECODER, alg="philox"))
+  states, links = model.graph(canvas, vertices, memory, dropout())  # The pass that was glanced at.
   path = paths.best_path(links, model.emissions(states, TGT), vertices, masking.lengths(TGT)).numpy()
-  states, links = model.graph(second, vertices, memory, noise())
+  states, links = model.graph(second, vertices, memory, dropout())
   log_prob = model.emissions(states, TGT).numpy()
   for row, vertex in np.argwhere(told):
     t = path[row].tolist().index(vertex)
@@ -173,7 +173,7 @@ def test_a_rescorer_ranks_the_lengths(model):
 def test_ranks_by_the_sum_over_all_paths(model):
   search = dag.Search("joint", candidates=4, alpha=0.7)
   plain, found = (model.translate(SRC[:2], each) for each in (search, dataclasses.replace(search, rank="paths")))
-  sets = [{tuple(words) for words in each.tokens[0].numpy().tolist()} for each in (plain, found)]
+  sets = [{tuple(tokens) for tokens in each.tokens[0].numpy().tolist()} for each in (plain, found)]
   assert sets[0] == sets[1] and (plain.passes, found.passes) == (1, 1)
   lengths = np.count_nonzero(found.tokens, 2)
   scores = [model.score(SRC[:2], found.tokens[:, n]).numpy() for n in range(4)]

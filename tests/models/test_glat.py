@@ -22,8 +22,8 @@ class Watched:
     self.model.config = dataclasses.replace(self.model.config, glance=glancing.Glance(*glance))
     self.tokens, self.states, self.weights = [], [], []
     for name, log in (("canvas", lambda args, _: self.tokens.append(args[0].numpy())),
-                      ("fill", lambda _, states: self.states.append(states.numpy())),
-                      ("word_term", lambda args, _: self.weights.append(args[2].numpy()))):
+                      ("decode", lambda _, states: self.states.append(states.numpy())),
+                      ("token_term", lambda args, _: self.weights.append(args[2].numpy()))):
       monkeypatch.setattr(self.model.net, name, self._logged(getattr(self.model.net, name), log))
 
   def _logged(self, method, log):

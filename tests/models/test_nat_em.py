@@ -86,7 +86,7 @@ def test_a_rescorer_ranks_the_candidates(model):
 
 def test_decoder_does_not_see_the_sources_eos(model):
   memory, lengths = model.net.encode(SRC), tf.constant([3, 3])
-  said = lambda states: one_pass.fill(model.net, memory._replace(states=states), lengths, 3)
+  said = lambda states: one_pass.decode(model.net, memory._replace(states=states), lengths, 3)
   spoiled = tf.tensor_scatter_nd_add(memory.states, [[0, 3], [1, 2]], tf.fill([2, 8], 9.0))  # EOS, one on by the slot.
   np.testing.assert_array_equal(said(memory.states), said(spoiled))
   slot = tf.tensor_scatter_nd_add(memory.states, [[0, 0]], tf.fill([1, 8], 9.0) * tf.range(8.0))  # That it sees.

@@ -17,7 +17,7 @@ VOCAB, SPOKEN = 6, (types.UNK, 5)
 SRC, TGT = families.padded([[4, 5], [4]], 4), families.padded([[5, 2, 5], [2]], 4)
 NET = transformer.Config(width=8, ffn=16, heads=2, encoder_layers=1, decoder_layers=1, max_length=6)
 FERTILITY = tf.constant([[0, 3, 1, 0], [1, 1, 0, 0]])
-PLAIN = nat_fertility.Search(candidates=1, alpha=0.0)
+PLAIN = nat_fertility.Search(candidates=1, alpha=0.0, unknown=True)
 
 
 def build(net=NET, **config):
@@ -43,25 +43,25 @@ def model():
 def word_log_probs(model, src, lengths, fertility=None):
   """log p of every word at every place, float32 [B, T, V]."""
   canvas = model.canvas(src, lengths, int(tf.reduce_max(lengths)), fertility)
-  return tf.nn.log_softmax(model.net.logits(model.net.fill(canvas, lengths, model.net.encode(src)))).numpy()
+  return tf.nn.log_softmax(model.net.logits(model.net.decode(canvas, lengths, model.net.encode(src)))).numpy()
 
 
 def test_canvas_holds_each_token_as_often_as_its_fertility(model):
   canvas = model.canvas(SRC, tf.constant([4, 2]), 4, FERTILITY).numpy()
-  places, source = model.net.embed.positions(4).numpy(), model.net.canvas(SRC).numpy()
+  positions, source = model.net.embed.positions(4).numpy(), model.net.canvas(SRC).numpy()
   for row, copies in enumerate(([1, 1, 1, 2], [0, 1])):
-    expected = [source[row, s] + places[t] for t, s in enumerate(copies)]
+    expected = [source[row, s] + positions[t] for t, s in enumerate(copies)]
     np.testing.assert_allclose(canvas[row, :len(copies)], expected, rtol=1e-6)
 
 
 def test_loss_is_that_of_words_and_fertilities(model):
   batch = types.Aligned(SRC, TGT, tf.constant([1.0, 2.0]), FERTILITY)
   terms = model.objective(batch, seed=None, training=False).terms
-  words = word_log_probs(model, SRC, tf.constant([4, 2]), FERTILITY)
+  tokens = word_log_probs(model, SRC, tf.constant([4, 2]), FERTILITY)
   fertilities = model.log_fertility(model.net.encode(SRC), SRC).numpy()
   each = lambda table, labels: np.take_along_axis(table, labels.numpy()[..., None], -1)[..., 0]
   inside = lambda tokens: (tokens.numpy() != types.PAD) * np.array([[1.0], [2.0]])
-  np.testing.assert_allclose(terms["token"].total, -(each(words, TGT) * inside(TGT)).sum(), rtol=1e-5)
+  np.testing.assert_allclose(terms["token"].total, -(each(tokens, TGT) * inside(TGT)).sum(), rtol=1e-5)
   np.testing.assert_allclose(
     terms["fertility"].total, -(each(fertilities, FERTILITY) * inside(SRC)).sum(), rtol=1e-5)
   assert float(terms["token"].count) == float(terms["fertility"].count) == 4 * 1 + 2 * 2
@@ -117,11 +117,11 @@ def test_argmax_says_the_best_words_of_the_likeliest_fertilities(model):
   table = model.log_fertility(model.net.encode(SRC), SRC)
   fertility = fertility_lib.bounded(tf.argmax(table, -1, tf.int32)[:, None], SRC, 6)[:, 0]
   lengths = tf.reduce_sum(fertility, -1)
-  words = word_log_probs(model, SRC, lengths, fertility)
+  tokens = word_log_probs(model, SRC, lengths, fertility)
   for row, length in enumerate(lengths.numpy()):
-    assert found.tokens[row, 0].numpy()[:length].tolist() == words[row, :length].argmax(-1).tolist()
+    assert found.tokens[row, 0].numpy()[:length].tolist() == tokens[row, :length].argmax(-1).tolist()
     prior = fertility_lib.of(table, fertility[:, None])[row, 0]
-    np.testing.assert_allclose(found.score[row, 0], prior + words[row, :length].max(-1).sum(), rtol=1e-5)
+    np.testing.assert_allclose(found.score[row, 0], prior + tokens[row, :length].max(-1).sum(), rtol=1e-5)
 
 
 def test_noisy_parallel_decoding_keeps_what_the_teacher_likes(model):
@@ -132,7 +132,7 @@ def test_noisy_parallel_decoding_keeps_what_the_teacher_likes(model):
   assert (count(long) == -np.sort(-count(own), 1)).all() and (count(short) == np.sort(count(own), 1)).all()
   assert (count(long)[:, 0] > count(short)[:, 0]).all()  # They do differ.
   first = model.translate(SRC, PLAIN)
-  said = lambda found, row: {tuple(words[words != types.PAD]) for words in found.tokens[row].numpy()}
+  said = lambda found, row: {tuple(tokens[tokens != types.PAD]) for tokens in found.tokens[row].numpy()}
   assert all(said(first, row) <= said(own, row) for row in range(2))  # The argmax is among them.
   assert (own.passes, long.passes) == (1, 2)  # The teacher's counts.
 

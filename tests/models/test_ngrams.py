@@ -31,9 +31,10 @@ def test_the_loss_is_one_minus_the_score():
   tgt = families.padded([target, [5]], 6)
   matches = min(2, 3.0) + min(1, 0.5) + 0
 
-  def loss(score, spoken):
+  def loss(score, nonempty):
     weight = tf.constant([2.0, 1.0])
-    term = ngrams.terms(tgt, tf.constant(counts), tf.constant([5.0, 1.0]), tf.constant([spoken, 2.0]), weight, 2, score)
+    given = tf.constant(counts), tf.constant([5.0, 1.0]), tf.constant([nonempty, 2.0])
+    term = ngrams.terms(tgt, *given, weight, 2, score)
     assert float(term["ngram"].count) == 2  # A sentence of one word has no bigram.
     return float(term["ngram"].total)
 
@@ -47,14 +48,14 @@ def test_of_a_graph_it_is_that_of_all_its_sentences(score):
   model = families.build("dag")
   model.config = dataclasses.replace(model.config, ngrams=2, ngram_score=score)
   target, src = [6, 7], tf.constant([[types.EOS]])  # Four vertices: two that speak.
-  every = [words for n in (0, 1, 2) for words in itertools.product(range(1, len(families.VOCAB)), repeat=n)]
-  every = [words for words in every if types.EOS not in words]
+  every = [tokens for n in (0, 1, 2) for tokens in itertools.product(range(1, len(families.VOCAB)), repeat=n)]
+  every = [tokens for tokens in every if types.EOS not in tokens]
   padded = families.padded(every, 3)
   padded = tf.where((tf.range(3) == 0) & (tf.reduce_sum(padded, 1, keepdims=True) == 0), types.EOS, padded)
   probs = np.exp(model.score(tf.repeat(src, len(every), 0), padded))
-  matches = min(1.0, sum(p for p, words in zip(probs, every, strict=True) if list(words) == target))
-  total = sum(p for p, words in zip(probs, every, strict=True) if len(words) == 2)
-  length = sum(p * len(words) for p, words in zip(probs, every, strict=True))
+  matches = min(1.0, sum(p for p, tokens in zip(probs, every, strict=True) if list(tokens) == target))
+  total = sum(p for p, tokens in zip(probs, every, strict=True) if len(tokens) == 2)
+  length = sum(p * len(tokens) for p, tokens in zip(probs, every, strict=True))
   expected = 2 * matches / (1 + total) if score == "f1" else matches / total * np.exp(1 - 2 / length)
   batch = types.Batch(src, families.padded([target], 4), tf.ones([1]))
   term = model.objective(batch, seed=[1, 2], training=True).terms["ngram"]

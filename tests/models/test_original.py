@@ -50,16 +50,16 @@ def same_where(mask, ours, theirs):
 
 def test_teacher_encodes_scores_and_loses_alike(numbers, pairs):
   model = make("ar", numbers)
-  words = masking.valid(pairs.src).numpy()
-  same_where(words, model.encode(pairs.src), numbers["ar_encoder"])
+  tokens = masking.valid(pairs.src).numpy()
+  same_where(tokens, model.encode(pairs.src), numbers["ar_encoder"])
   np.testing.assert_allclose(model.score(pairs.src, pairs.tgt), numbers["ar_score"], **CLOSE)
   loss = float(types.loss(model.objective(pairs, seed=[0, 0], training=False)))
   np.testing.assert_allclose(loss - entropy(0.1, 44), numbers["ar_train_loss_nodropout"], **CLOSE)
 
 
-def entropy(smoothing, words):
+def entropy(smoothing, tokens):
   """What the original takes off its loss."""
-  return -((1 - smoothing) * np.log(1 - smoothing) + smoothing * np.log(smoothing / (words - 1)))
+  return -((1 - smoothing) * np.log(1 - smoothing) + smoothing * np.log(smoothing / (tokens - 1)))
 
 
 def test_teacher_finds_the_same_beams(numbers, pairs):
@@ -82,7 +82,7 @@ def test_student_encodes_scores_and_loses_alike(numbers, pairs):
   slots = np.arange(40) <= numbers["source_length"][:, None]
   same_where(slots, memory.states[:, :40], numbers["nar_encoder"])
   np.testing.assert_allclose(model.net.length_logits(memory), numbers["nar_length_logits"], **CLOSE)
-  states = one_pass.fill(model.net, memory, masking.lengths(pairs.tgt), 40)
+  states = one_pass.decode(model.net, memory, masking.lengths(pairs.tgt), 40)
   same_where(masking.valid(pairs.tgt).numpy(), model.net.logits(states), numbers["nar_logits"])
   np.testing.assert_allclose(model.score(pairs.src, pairs.tgt), numbers["nar_score"], **CLOSE)
   loss = types.loss(model.objective(pairs, seed=[0, 0], training=False))
@@ -114,9 +114,9 @@ def test_five_calls_of_the_train_op(numbers, pairs, every):
       adam.apply(gradients)
   np.testing.assert_allclose(losses, numbers[f"ar_losses_5steps_lr0.1_warm4_f{every}"], **CLOSE)
   after = {k.split("Trasnformer/")[1]: numbers[k] for k in numbers.files if k.startswith(f"ar_after5_f{every}/")}
-  attend, = model.encoder.blocks[0].attend_self
+  attend, = model.encoder.blocks[0].self_attend
   ours = {
-    "shared_embedding": model.embed.words.embeddings,
+    "shared_embedding": model.embed.tokens.embeddings,
     "output_bias": model.embed.bias,
     "encoder/layer_0/self_attention/LayerNorm/gamma": model.encoder.blocks[0].norms[0].gamma,
     "encoder/layer_0/self_attention/q_transform/b": attend.query_key_value.bias.value[:32],

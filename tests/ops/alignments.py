@@ -9,9 +9,9 @@ from tf_nar.ops import ctc
 VOCAB, WORDS = 7, (2, 5, 6)  # What is said besides the blank; the rest is PAD, EOS and BOS.
 
 
-def logits(count, places, seed, scale=1.5):
+def logits(count, positions, seed, scale=1.5):
   """Returns float32 [count, places, VOCAB]."""
-  return np.random.default_rng(seed).normal(size=[count, places, VOCAB], scale=scale).astype(np.float32)
+  return np.random.default_rng(seed).normal(size=[count, positions, VOCAB], scale=scale).astype(np.float32)
 
 
 def log_softmax(logits):
@@ -21,13 +21,13 @@ def log_softmax(logits):
 
 def collapsed(path):
   """Repeats merged, then blanks dropped."""
-  return tuple(word for word, _ in itertools.groupby(path) if word != ctc.BLANK)
+  return tuple(token for token, _ in itertools.groupby(path) if token != ctc.BLANK)
 
 
 def paths(log_prob):
   """Yields every path of log_prob [P, V] over WORDS and the blank, with its log p."""
   for path in itertools.product((*WORDS, ctc.BLANK), repeat=len(log_prob)):
-    yield path, sum(log_prob[place, word] for place, word in enumerate(path))
+    yield path, sum(log_prob[position, token] for position, token in enumerate(path))
 
 
 def sentences(log_prob):

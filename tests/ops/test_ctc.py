@@ -9,74 +9,74 @@ from tests.ops import alignments
 from tf_nar import types
 from tf_nar.ops import ctc
 
-PLACES, LONGEST = 4, 5  # One word more than places: some sentences are impossible.
-EVERY = [words for n in range(LONGEST + 1) for words in itertools.product(alignments.WORDS, repeat=n)]
+POSITIONS, LONGEST = 4, 5  # One word more than places: some sentences are impossible.
+EVERY = [tokens for n in range(LONGEST + 1) for tokens in itertools.product(alignments.WORDS, repeat=n)]
 FAR = -1e8  # What an impossible sentence is below.
 
 
 def padded(sentences, width=LONGEST):
-  return tf.constant([[*words] + [types.PAD] * (width - len(words)) for words in sentences], tf.int32)
+  return tf.constant([[*tokens] + [types.PAD] * (width - len(tokens)) for tokens in sentences], tf.int32)
 
 
 def counts(sentences):
-  return tf.constant([len(words) for words in sentences])
+  return tf.constant([len(tokens) for tokens in sentences])
 
 
-def lattice(log_prob, sentences, places=None, width=LONGEST):
+def lattice(log_prob, sentences, positions=None, width=LONGEST):
   """One sentence of a problem [P, V] for each of `sentences`."""
   log_prob = tf.cast(log_prob, tf.float32)
   rows = len(sentences)
-  words = padded(sentences, width)
-  of_words = tf.transpose(tf.gather(log_prob, words, axis=1), [1, 0, 2])  # [B, P, T]
+  tokens = padded(sentences, width)
+  of_words = tf.transpose(tf.gather(log_prob, tokens, axis=1), [1, 0, 2])  # [B, P, T]
   of_blank = tf.repeat(log_prob[None, :, ctc.BLANK], rows, 0)
-  places = tf.fill([rows], log_prob.shape[0]) if places is None else places
-  return ctc.lattice(of_words, of_blank, words, counts(sentences), places)
+  positions = tf.fill([rows], log_prob.shape[0]) if positions is None else positions
+  return ctc.lattice(of_words, of_blank, tokens, counts(sentences), positions)
 
 
-def problem(places=PLACES, seed=0):
-  return alignments.log_softmax(alignments.logits(1, places, seed))[0]
+def problem(positions=POSITIONS, seed=0):
+  return alignments.log_softmax(alignments.logits(1, positions, seed))[0]
 
 
 def test_sums_over_all_alignments():
   log_prob = problem()
   found = ctc.log_prob(lattice(log_prob, EVERY)).numpy()
   expected = alignments.sentences(log_prob)
-  for words, value in zip(EVERY, found, strict=True):
-    if words in expected:
-      np.testing.assert_allclose(value, expected[words], rtol=1e-5)
+  for tokens, value in zip(EVERY, found, strict=True):
+    if tokens in expected:
+      np.testing.assert_allclose(value, expected[tokens], rtol=1e-5)
     else:
       assert value < FAR
   sayable = sum(np.exp(total) for _, total in alignments.paths(log_prob))
   np.testing.assert_allclose(np.exp(found).sum(), sayable, rtol=1e-5)
 
 
-@pytest.mark.parametrize("places", [1, 2, 3])
-def test_what_is_possible(places):
-  said = alignments.sentences(problem(places))
-  possible = ctc.possible(padded(EVERY), counts(EVERY), tf.fill([len(EVERY)], places))
-  assert possible.numpy().tolist() == [words in said for words in EVERY]
+@pytest.mark.parametrize("positions", [1, 2, 3])
+def test_what_is_possible(positions):
+  said = alignments.sentences(problem(positions))
+  possible = ctc.possible(padded(EVERY), counts(EVERY), tf.fill([len(EVERY)], positions))
+  assert possible.numpy().tolist() == [tokens in said for tokens in EVERY]
 
 
 def test_the_best_path_is_the_best_of_all():
   log_prob, best = problem(seed=1), alignments.best_paths(problem(seed=1))
-  said = [words for words in EVERY if words in best]
+  said = [tokens for tokens in EVERY if tokens in best]
   found = ctc.best_path(lattice(log_prob, said), padded(said)).numpy()
-  assert [tuple(path) for path in found.tolist()] == [best[words][1] for words in said]
+  assert [tuple(path) for path in found.tolist()] == [best[tokens][1] for tokens in said]
 
 
 def test_padding_and_batch_mates_change_nothing():
-  log_prob, sentences, places = problem(6, seed=2), [(2, 5, 5), (), (6,), (5, 2, 6)], tf.constant([6, 2, 3, 4])
-  together = lattice(log_prob, sentences, places)
+  log_prob, sentences, positions = problem(6, seed=2), [(2, 5, 5), (), (6,), (5, 2, 6)], tf.constant([6, 2, 3, 4])
+  together = lattice(log_prob, sentences, positions)
   total, path = ctc.log_prob(together), ctc.best_path(together, padded(sentences)).numpy()
-  wide = lattice(np.pad(log_prob, [[0, 3], [0, 0]], constant_values=-0.1), sentences, places, width=8)
+  wide = lattice(np.pad(log_prob, [[0, 3], [0, 0]], constant_values=-0.1), sentences, positions, width=8)
   np.testing.assert_allclose(ctc.log_prob(wide), total, rtol=1e-6)
   np.testing.assert_array_equal(ctc.best_path(wide, padded(sentences, 8))[:, :6], path)
-  for row, (words, count) in enumerate(zip(sentences, places.numpy(), strict=True)):
-    alone = lattice(log_prob[:count], [words], width=max(len(words), 1))
+  for row, (tokens, count) in enumerate(zip(sentences, positions.numpy(), strict=True)):
+    alone = lattice(log_prob[:count], [tokens], width=max(len(tokens), 1))
     np.testing.assert_allclose(ctc.log_prob(alone), total[row:row + 1], rtol=1e-6)
-    np.testing.assert_allclose(total[row], alignments.sentences(log_prob[:count])[words], rtol=1e-5)
+    np.testing.assert_allclose(total[row], alignments.sentences(log_prob[:count])[tokens], rtol=1e-5)
     assert path[row, count:].tolist() == [types.PAD] * (6 - count)
-    assert alignments.collapsed(path[row, :count].tolist()) == words
+    assert alignments.collapsed(path[row, :count].tolist()) == tokens
 
 
 def gradient(paths, run=ctc.log_prob):
@@ -101,11 +101,11 @@ def test_gradient_is_the_slope():
 
 
 def test_gradient_is_a_posterior():
-  paths = lattice(problem(seed=4), EVERY, tf.fill([len(EVERY)], PLACES - 1))
+  paths = lattice(problem(seed=4), EVERY, tf.fill([len(EVERY)], POSITIONS - 1))
   total, slope = (x.numpy() for x in gradient(paths))
   said = total > FAR
-  np.testing.assert_allclose(slope[said][:, :PLACES - 1].sum(-1), 1.0, rtol=1e-5)
-  assert not slope[~said].any() and not slope[:, PLACES - 1:].any() and (slope >= 0).all()
+  np.testing.assert_allclose(slope[said][:, :POSITIONS - 1].sum(-1), 1.0, rtol=1e-5)
+  assert not slope[~said].any() and not slope[:, POSITIONS - 1:].any() and (slope >= 0).all()
 
 
 def test_no_places_say_nothing():
@@ -123,10 +123,10 @@ def test_a_long_canvas_stays_exact():
 
 @pytest.mark.parametrize("jit", [False, True])
 def test_compiled_says_the_same(jit):
-  sentences, places = [(2, 5, 5), (), (6,), (6, 6, 6)], tf.constant([4, 2, 3, 4])
+  sentences, positions = [(2, 5, 5), (), (6,), (6, 6, 6)], tf.constant([4, 2, 3, 4])
 
   def run(log_prob):
-    paths = lattice(log_prob, sentences, places)
+    paths = lattice(log_prob, sentences, positions)
     return *gradient(paths), ctc.best_path(paths, padded(sentences))
 
   log_prob = tf.constant(problem(seed=5), tf.float32)
@@ -165,23 +165,23 @@ def test_only_real_places_count_and_are_shown():
 
 
 def test_expected_ngrams_and_length_are_those_of_all_paths():
-  rows, places, order = 2, [5, 0], 4
+  rows, positions, order = 2, [5, 0], 4
   logits, symbols = alignments.logits(rows, 5, seed=4), [*alignments.WORDS, ctc.BLANK]
   never = [w for w in range(alignments.VOCAB) if w not in symbols]
   logits[..., never] = -50
   log_prob = alignments.log_softmax(logits)
-  words = np.array([[5, 6, 6, 5]] * rows)
-  of = [tf.constant(x, tf.float32) for x in (log_prob[..., words[0]], log_prob[..., ctc.BLANK])]
-  found = ctc.expected(*of, tf.constant(words), tf.constant(places), order)
+  tokens = np.array([[5, 6, 6, 5]] * rows)
+  of = [tf.constant(x, tf.float32) for x in (log_prob[..., tokens[0]], log_prob[..., ctc.BLANK])]
+  found = ctc.expected(*of, tf.constant(tokens), tf.constant(positions), order)
   wanted, long = np.zeros((order, 4)), 0.0
   for sentence, score in alignments.sentences(log_prob[0]).items():
     long += np.exp(score) * len(sentence)
     for n, at in itertools.product(range(1, order + 1), range(4)):
       here = [sentence[s:s + n] for s in range(len(sentence) - n + 1)]
-      wanted[n - 1, at] += np.exp(score) * here.count(tuple(words[0, at:at + n])) * (at + n <= 4)
+      wanted[n - 1, at] += np.exp(score) * here.count(tuple(tokens[0, at:at + n])) * (at + n <= 4)
   np.testing.assert_allclose(found[:, 0], wanted, rtol=1e-4, atol=1e-7)
   assert not np.any(found[:, 1])
   every = np.array([[*alignments.WORDS, alignments.WORDS[0]]] * rows)  # A word that is given twice counts once.
   length = ctc.expected_length(tf.constant(log_prob[..., every[0]], tf.float32), of[1], tf.constant(every),
-                               tf.constant(places))
+                               tf.constant(positions))
   np.testing.assert_allclose(length, [long, 0], rtol=1e-4)

@@ -13,15 +13,15 @@ VERTICES, LENGTHS = (tf.constant(column, tf.int32) for column in zip(*CASES, str
 WITHOUT = [row for row, (vertices, length) in enumerate(CASES) if not 0 < length < vertices]
 
 
-def problem(vertices=VERTICES, words=7, places=7, seed=0):
+def problem(vertices=VERTICES, tokens=7, positions=7, seed=0):
   """Random log E [B, L, L] over the real vertices, and log-probabilities of words [B, L, T]."""
   draw = np.random.default_rng(seed)
   rows = len(vertices)
-  at = np.arange(places)
+  at = np.arange(positions)
   allowed = (at[:, None] < at) & (at < np.asarray(vertices)[:, None, None])
-  scores = tf.constant(np.where(allowed, draw.normal(size=(rows, places, places)) * 2, NEVER), tf.float32)
+  scores = tf.constant(np.where(allowed, draw.normal(size=(rows, positions, positions)) * 2, NEVER), tf.float32)
   links = tf.where(allowed, tf.nn.log_softmax(scores), NEVER)
-  return links, tf.constant(-draw.exponential(2.0, size=(rows, places, words)), tf.float32)
+  return links, tf.constant(-draw.exponential(2.0, size=(rows, positions, tokens)), tf.float32)
 
 
 def paths(links, emissions, vertices, length):
@@ -29,8 +29,8 @@ def paths(links, emissions, vertices, length):
   links, emissions = np.asarray(links, np.float64), np.asarray(emissions, np.float64)
   for inner in itertools.combinations(range(1, vertices - 1), length - 1):
     path = [*inner, vertices - 1]
-    words = sum(emissions[vertex, t] for t, vertex in enumerate(inner))
-    yield path, words + sum(links[i, j] for i, j in itertools.pairwise([0, *path]))
+    tokens = sum(emissions[vertex, t] for t, vertex in enumerate(inner))
+    yield path, tokens + sum(links[i, j] for i, j in itertools.pairwise([0, *path]))
 
 
 def by_hand(links, emissions):
@@ -108,8 +108,8 @@ def test_padding_and_blank_rows_change_nothing():
   links, emissions = problem(seed=3)
   wide = (tf.pad(links, [[0, 2], [0, 3], [0, 3]], constant_values=NEVER), tf.pad(emissions, [[0, 2], [0, 3], [0, 2]]),
           tf.pad(VERTICES, [[0, 2]]), tf.pad(LENGTHS, [[0, 2]]))
-  narrow = value_and_gradients(links, emissions, VERTICES, LENGTHS)
-  for one, other in zip(narrow, value_and_gradients(*wide), strict=True):
+  ffn_out = value_and_gradients(links, emissions, VERTICES, LENGTHS)
+  for one, other in zip(ffn_out, value_and_gradients(*wide), strict=True):
     np.testing.assert_allclose(other[tuple(map(slice, one.shape))], one, rtol=1e-5, atol=1e-6)
     assert not np.any(other[len(CASES):])
   best, broad = dag.best_path(links, emissions, VERTICES, LENGTHS), dag.best_path(*wide)
@@ -118,12 +118,12 @@ def test_padding_and_blank_rows_change_nothing():
 
 
 def test_all_sentences_of_all_lengths_add_up_to_one():
-  vertices, words = 6, 3
-  links, _ = problem([vertices], places=vertices)
-  said = tf.nn.log_softmax(tf.random.stateless_normal([vertices, words], [1, 2]))
+  vertices, tokens = 6, 3
+  links, _ = problem([vertices], positions=vertices)
+  said = tf.nn.log_softmax(tf.random.stateless_normal([vertices, tokens], [1, 2]))
   total = 0.0
   for length in range(1, vertices):
-    every = np.array(list(itertools.product(range(words), repeat=length - 1)), np.int32)
+    every = np.array(list(itertools.product(range(tokens), repeat=length - 1)), np.int32)
     emissions = tf.pad(tf.transpose(tf.gather(said, every, axis=1), [1, 0, 2]), [[0, 0], [0, 0], [0, 1]])
     rows = tf.ones(len(every), tf.int32)
     total += tf.reduce_sum(tf.exp(dag.log_likelihood(
@@ -133,12 +133,12 @@ def test_all_sentences_of_all_lengths_add_up_to_one():
 
 def test_a_long_sentence_does_not_underflow():
   # Steps of even chances run to the end of the graph at once, and the words have to hold them back.
-  places, length = 300, 200
-  at = np.arange(places)
-  links = np.where(at[:, None] < at, -np.log(np.maximum(places - 1 - at, 1))[:, None], NEVER)
+  positions, length = 300, 200
+  at = np.arange(positions)
+  links = np.where(at[:, None] < at, -np.log(np.maximum(positions - 1 - at, 1))[:, None], NEVER)
   emissions = np.where(at[:, None] == 1 + np.arange(length), -1.0, -60.0)
   given = tf.constant(links[None], tf.float32), tf.constant(emissions[None], tf.float32)
-  value, d_links, d_emissions = value_and_gradients(*given, tf.constant([places]), tf.constant([length]))
+  value, d_links, d_emissions = value_and_gradients(*given, tf.constant([positions]), tf.constant([length]))
   assert np.isfinite(value).all()
   np.testing.assert_allclose(np.sum(d_links), length, rtol=1e-3)  # As many steps as words,
   np.testing.assert_allclose(np.sum(d_emissions, 1)[0, :-1], 1.0, rtol=1e-3)  # each of which is at one vertex.
@@ -159,14 +159,14 @@ def excess(targets, inner, restarts, updates=400):
 
   One source, no net: Adam on one graph a restart, with `inner` vertices between the first and the last.
   """
-  places, words, length = inner + 2, 5, max(map(len, targets)) + 1
+  positions, tokens, length = inner + 2, 5, max(map(len, targets)) + 1
   tgt = np.zeros([len(targets), length], int)
   for row, target in enumerate(targets):
     tgt[row, :len(target)] = target
-  at = np.arange(places)
+  at = np.arange(positions)
   allowed = at[:, None] < at
   draw = np.random.default_rng(0)
-  free = [tf.Variable(draw.normal(size=(restarts, places, n)), dtype=tf.float32) for n in (places, words)]
+  free = [tf.Variable(draw.normal(size=(restarts, positions, n)), dtype=tf.float32) for n in (positions, tokens)]
   adam = tf.keras.optimizers.Adam(0.1)
   adam.build(free)
 
@@ -174,7 +174,7 @@ def excess(targets, inner, restarts, updates=400):
     links = tf.where(allowed, tf.nn.log_softmax(tf.where(allowed, free[0], NEVER)), NEVER)
     said = tf.gather(tf.nn.log_softmax(free[1]), tgt, axis=-1)  # [R, L, targets, T]
     each = lambda n: tf.fill([restarts], n)
-    log_prob = [dag.log_likelihood(links, said[:, :, row], each(places), each(len(target) + 1))
+    log_prob = [dag.log_likelihood(links, said[:, :, row], each(positions), each(len(target) + 1))
                 for row, target in enumerate(targets)]
     return -tf.add_n(log_prob) / len(targets)
 
@@ -207,19 +207,19 @@ def test_a_sentence_needs_as_many_vertices_as_words():
 
 def test_expected_ngrams_are_those_of_all_paths_and_words():
   vertices, vocabulary, order = [6, 2, 0], 3, 3
-  draw, words = np.random.default_rng(3), [0, 1, 1, 2]
+  draw, tokens = np.random.default_rng(3), [0, 1, 1, 2]
   links, _ = problem(vertices)
   log_prob = np.log(draw.dirichlet(np.ones(vocabulary), [3, 7])).astype(np.float32)
-  counts, totals = dag.expected(links, tf.constant(log_prob[..., words]), tf.constant(vertices), order)
-  wanted, every = np.zeros((order, len(words))), np.zeros(order)
+  counts, totals = dag.expected(links, tf.constant(log_prob[..., tokens]), tf.constant(vertices), order)
+  wanted, every = np.zeros((order, len(tokens))), np.zeros(order)
   for count in range(1, vertices[0]):
     for path, score in paths(links[0], np.zeros((7, count)), vertices[0], count):
       every += np.exp(score) * np.maximum(count - 1 - np.arange(order), 0)
       for said in itertools.product(range(vocabulary), repeat=count - 1):
         chance = np.exp(score + sum(log_prob[0, v, w] for v, w in zip(path, said, strict=False)))
-        for n, at in itertools.product(range(1, order + 1), range(len(words))):
+        for n, at in itertools.product(range(1, order + 1), range(len(tokens))):
           here = [said[s:s + n] for s in range(len(said) - n + 1)]
-          wanted[n - 1, at] += chance * here.count(tuple(words[at:at + n])) * (at + n <= len(words))
+          wanted[n - 1, at] += chance * here.count(tuple(tokens[at:at + n])) * (at + n <= len(tokens))
   np.testing.assert_allclose(counts[:, 0], wanted, rtol=1e-4)
   np.testing.assert_allclose(totals[:, 0], every, rtol=1e-5)
   # A graph of a start and an end, and a blank row, say nothing.

@@ -9,7 +9,7 @@ ONES = tf.ones([100, 1_000])
 
 def dropped(seed, draws=1, rate=0.1, x=ONES):
   """Returns the last of several draws from one seed."""
-  noise = noise_lib.Noise(seed)
+  noise = noise_lib.Dropout(seed)
   return [noise.drop(x, rate).numpy() for _ in range(draws)][-1]
 
 
@@ -37,12 +37,12 @@ def test_draws_and_seeds_are_independent():
 
 def test_a_model_at_rest_is_left_alone():
   x = tf.constant([1.0, 2.0])
-  assert noise_lib.Noise(None).drop(x, 0.5) is x
-  assert noise_lib.Noise([1, 2]).drop(x, 0.0) is x
+  assert noise_lib.Dropout(None).drop(x, 0.5) is x
+  assert noise_lib.Dropout([1, 2]).drop(x, 0.0) is x
 
 
 def test_a_rate_of_zero_draws_nothing():
-  noise = noise_lib.Noise([1, 2])
+  noise = noise_lib.Dropout([1, 2])
   noise.drop(ONES, 0.0)
   np.testing.assert_array_equal(noise.drop(ONES, 0.1), dropped([1, 2]))
 
@@ -50,13 +50,13 @@ def test_a_rate_of_zero_draws_nothing():
 @pytest.mark.parametrize("shape", [[], [1], [3], [5, 1], [2, 3, 7]])
 @pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16])
 def test_keeps_shape_and_type(shape, dtype):
-  found = noise_lib.Noise([1, 2]).drop(tf.ones(shape, dtype), 0.5)
+  found = noise_lib.Dropout([1, 2]).drop(tf.ones(shape, dtype), 0.5)
   assert (found.shape, found.dtype) == (shape, dtype)
 
 
 @pytest.mark.parametrize("jit", [False, True])
 def test_compiled_drops_the_same_places(jit):
-  found = tf.function(lambda x: noise_lib.Noise([1, 2]).drop(x, 0.1), jit_compile=jit)(ONES)
+  found = tf.function(lambda x: noise_lib.Dropout([1, 2]).drop(x, 0.1), jit_compile=jit)(ONES)
   np.testing.assert_array_equal(found, dropped([1, 2]))
 
 
@@ -64,7 +64,7 @@ def test_gradient_flows_through_what_is_kept():
   x = tf.ones([50])
   with tf.GradientTape() as tape:
     tape.watch(x)
-    y = noise_lib.Noise([1, 2]).drop(x, 0.5)
+    y = noise_lib.Dropout([1, 2]).drop(x, 0.5)
   np.testing.assert_array_equal(tape.gradient(y, x), y)
 
 

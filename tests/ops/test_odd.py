@@ -7,14 +7,14 @@ import tensorflow as tf
 
 from tf_nar.decode import argmax
 from tf_nar.ops import odd
-from tf_nar.ops import words
+from tf_nar.ops import tokens as tokens_lib
 
 
-def problems(count, places, vocab, seed):
+def problems(count, positions, vocab, seed):
   """Logits that like the same word at every place, so that argmax repeats itself."""
   random = np.random.default_rng(seed)
   favourite = 2 * random.normal(size=[count, 1, vocab])
-  return tf.constant(favourite + random.normal(size=[count, places, vocab]), tf.float32)
+  return tf.constant(favourite + random.normal(size=[count, positions, vocab]), tf.float32)
 
 
 def log_softmax(logits):
@@ -27,9 +27,9 @@ def repeats(tokens):
 
 def best(log_prob, penalty):
   """The highest objective over all V**T sequences, for each problem [B, T, V]."""
-  _, places, vocab = log_prob.shape
-  every = np.array(list(itertools.product(range(vocab), repeat=places)))  # [V**T, T]
-  total = sum(log_prob[:, place, every[:, place]] for place in range(places))  # [B, V**T]
+  _, positions, vocab = log_prob.shape
+  every = np.array(list(itertools.product(range(vocab), repeat=positions)))  # [V**T, T]
+  total = sum(log_prob[:, position, every[:, position]] for position in range(positions))  # [B, V**T]
   return np.max(total - penalty * repeats(every), -1)
 
 
@@ -41,17 +41,17 @@ def said(log_prob, tokens):
   return np.take_along_axis(log_prob, tokens[..., None], -1)[..., 0].sum(-1)
 
 
-@pytest.mark.parametrize("places, vocab", [(5, 5), (4, 7), (2, 6), (1, 4), (6, 2)])
-def test_nothing_without_repeats_is_better(places, vocab):
-  logits = problems(400, places, vocab, seed=places)
-  tokens, score = tf.function(odd.odd)(logits, tf.fill([400], places))
+@pytest.mark.parametrize("positions, vocab", [(5, 5), (4, 7), (2, 6), (1, 4), (6, 2)])
+def test_nothing_without_repeats_is_better(positions, vocab):
+  logits = problems(400, positions, vocab, seed=positions)
+  tokens, score = tf.function(odd.odd)(logits, tf.fill([400], positions))
   log_prob = log_softmax(logits)
   assert not repeats(tokens.numpy()).any()
   assert_near(score, best(log_prob, 1e9))
   assert_near(score, said(log_prob, tokens.numpy()))
-  _, free = argmax.argmax(logits, tf.fill([400], places))
+  _, free = argmax.argmax(logits, tf.fill([400], positions))
   assert np.all(score <= free + 1e-5)
-  assert places == 1 or np.any(score < free - 0.1)  # The rule did bind.
+  assert positions == 1 or np.any(score < free - 0.1)  # The rule did bind.
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.3, 1.5])
@@ -125,18 +125,18 @@ def test_refuses_to_reward_repeats():
 
 def exempt(logits, lengths, free, **options):
   """`odd.among` where the words of `free`, bool [V], may be said twice in a row."""
-  word, log_prob = words.best(logits, odd.KEPT)
-  return odd.among(word, log_prob, lengths, free=tf.gather(free, word), **options)
+  token, log_prob = tokens_lib.best(logits, odd.KEPT)
+  return odd.among(token, log_prob, lengths, free=tf.gather(free, token), **options)
 
 
-@pytest.mark.parametrize("places, vocab", [(5, 5), (4, 7), (6, 3)])
+@pytest.mark.parametrize("positions, vocab", [(5, 5), (4, 7), (6, 3)])
 @pytest.mark.parametrize("penalty", [1e9, 0.7])
-def test_nothing_is_better_where_some_words_may_be_repeated(places, vocab, penalty):
-  logits, free = problems(400, places, vocab, seed=places), np.arange(vocab) % 2 == 1
-  tokens, score = tf.function(exempt)(logits, tf.fill([400], places), free, penalty=penalty)
+def test_nothing_is_better_where_some_words_may_be_repeated(positions, vocab, penalty):
+  logits, free = problems(400, positions, vocab, seed=positions), np.arange(vocab) % 2 == 1
+  tokens, score = tf.function(exempt)(logits, tf.fill([400], positions), free, penalty=penalty)
   log_prob, tokens = log_softmax(logits), tokens.numpy()
-  every = np.array(list(itertools.product(range(vocab), repeat=places)))  # [V**T, T]
-  total = sum(log_prob[:, place, every[:, place]] for place in range(places))
+  every = np.array(list(itertools.product(range(vocab), repeat=positions)))  # [V**T, T]
+  total = sum(log_prob[:, position, every[:, position]] for position in range(positions))
   dear = lambda rows: np.sum((rows[..., 1:] == rows[..., :-1]) & ~free[rows[..., 1:]], -1)
   assert_near(score - penalty * dear(tokens), np.max(total - penalty * dear(every), -1))
   assert_near(score, said(log_prob, tokens))

@@ -14,7 +14,7 @@ PHRASES = [[]] * 3 + [[50 + n] for n in range(25)] + [[80 + 2 * n, 81 + 2 * n] f
 def planted(count, seed=0, swapped=0.3):
   """Returns pairs, and the source word of each target word; neighbours sometimes change places."""
   draw = np.random.default_rng(seed)
-  pairs, places = [], []
+  pairs, positions = [], []
   for _ in range(count):
     source = draw.choice(len(PHRASES), draw.integers(3, 8), replace=False)
     order = list(range(len(source)))
@@ -24,8 +24,8 @@ def planted(count, seed=0, swapped=0.3):
     target = [(word, n) for n in order for word in PHRASES[source[n]]]
     if target:
       pairs.append(((source + 5).tolist(), [word for word, _ in target]))
-      places.append([n for _, n in target])
-  return pairs, places
+      positions.append([n for _, n in target])
+  return pairs, positions
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,9 @@ def lexicon():
 
 
 def test_planted_alignments_are_found(lexicon):
-  pairs, places = planted(200, seed=1)
+  pairs, positions = planted(200, seed=1)
   found = fast_align.align(pairs, lexicon)
-  right = [list(one) == other for one, other in zip(found, places, strict=True)]
+  right = [list(one) == other for one, other in zip(found, positions, strict=True)]
   assert np.mean(right) > 0.95  # Words that stand for nothing collect some of others.
 
 
@@ -78,13 +78,13 @@ def test_groups_change_nothing(monkeypatch):
   pairs = planted(60)[0]
   learn = lambda: fast_align.learn(pairs, WORDS, iterations=3)
   one, likelihoods = learn()
-  places = fast_align.align(pairs, one)
+  positions = fast_align.align(pairs, one)
   monkeypatch.setattr(fast_align, "CELLS", 100)
   many, others = learn()
   np.testing.assert_array_equal(one.keys, many.keys)
   np.testing.assert_allclose(one.prob, many.prob, atol=1e-12)
   np.testing.assert_allclose(likelihoods, others)
-  for some, same in zip(places, fast_align.align(pairs, one), strict=True):
+  for some, same in zip(positions, fast_align.align(pairs, one), strict=True):
     np.testing.assert_array_equal(some, same)
 
 

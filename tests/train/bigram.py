@@ -14,20 +14,20 @@ class Bigram(keras.Model):
 
   traits = family.Traits(lambda *_: family.Operations(0, 0))
 
-  def __init__(self, words=45, width=4, rate=0.3):
+  def __init__(self, tokens=45, width=4, rate=0.3):
     super().__init__(name="bigram")
     self.config = None
     keras.utils.set_random_seed(0)
-    self.table = self.add_weight(name="table", shape=(words, width))
-    self.speak = self.add_weight(name="speak", shape=(width, words))
+    self.table = self.add_weight(name="table", shape=(tokens, width))
+    self.speak = self.add_weight(name="speak", shape=(width, tokens))
     self.length = self.add_weight(name="length", shape=(), initializer="ones")
     self.rate, self.traced = rate, 0
     self.built = True
 
   def objective(self, batch, *, seed, training, step=0):
     self.traced += 1
-    noise = noise_lib.Noise(seed if training else None)
-    states = noise.drop(tf.gather(tf.convert_to_tensor(self.table), batch.src), self.rate)
+    dropout = noise_lib.Dropout(seed if training else None)
+    states = dropout.drop(tf.gather(tf.convert_to_tensor(self.table), batch.src), self.rate)
     logits = tf.einsum("btd,dv->btv", states, tf.convert_to_tensor(self.speak))
     weight = tf.cast(masking.valid(batch.tgt), tf.float32) * batch.weight[:, None]
     token = cross_entropy.cross_entropy(logits, batch.tgt, weight)

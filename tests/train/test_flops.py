@@ -63,8 +63,8 @@ def of_graph(family, rows, source):
       loss = types.loss(model.objective(batch, seed=tf.constant([0, 0]), training=True))
     return tape.gradient(loss, variables)
 
-  places = lambda length: tf.TensorSpec([rows, length], tf.int32)
-  return products(gradients.get_concrete_function(places(source), places(TARGET)).graph)
+  positions = lambda length: tf.TensorSpec([rows, length], tf.int32)
+  return products(gradients.get_concrete_function(positions(source), positions(TARGET)).graph)
 
 
 @pytest.mark.parametrize("family", sorted(models.FAMILIES))

@@ -281,10 +281,10 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(data, tmp_path, undisturbed
 
 def test_averages_are_validated_and_shipped(data, tmp_path):
   settings = dataclasses.replace(TRAIN, steps=4, validate_every=2, average=1, ema=0.5)
-  spoken, models = [], []
+  nonempty, models = [], []
 
   def measure():
-    spoken.append([v.numpy() for v in models[-1].variables])
+    nonempty.append([v.numpy() for v in models[-1].variables])
     return {"bleu": 1.0}, {}
 
   def make():
@@ -299,7 +299,7 @@ def test_averages_are_validated_and_shipped(data, tmp_path):
     decay = min(0.5, (1 + n) / (10 + n))
     mean = [decay * m + (1 - decay) * v.numpy() for m, v in zip(mean, then.variables, strict=True)]
     if n == 2:
-      for found, expected in zip(spoken[0], mean, strict=True):
+      for found, expected in zip(nonempty[0], mean, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5)
   for v, last, expected in zip(model.variables, weights[-1].variables, mean, strict=True):
     np.testing.assert_allclose(shipped[v.path], expected, rtol=1e-5)

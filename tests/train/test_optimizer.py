@@ -102,4 +102,4 @@ def test_only_norms_and_the_two_outer_biases_are_spared(name):
   spared, every = owners.spared(model), {v.path for v in model.variables}
   assert spared == {path for path in every if path.endswith(("gamma", "beta", "source_bias", "output_bias"))}
   assert {"encoder/norm/gamma", "embed/output_bias"} <= spared
-  assert "encoder/block_0/widen/bias" in every - spared
+  assert "encoder/block_0/ffn_in/bias" in every - spared

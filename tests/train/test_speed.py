@@ -31,7 +31,7 @@ def test_a_turn_counts_what_it_draws():
   batches = itertools.cycle([batch(2, 4, blank=1), batch(3, 2)])
   turn = speed.Training(bigram.Bigram(), TRAIN, batches).turn(3)
   assert [tuple(each.tgt.shape) for each in turn.batches] == [(2, 4), (3, 2), (2, 4)]
-  assert (turn.tokens, turn.places) == (6 + 6 + 6, 8 + 6 + 8)
+  assert (turn.tokens, turn.positions) == (6 + 6 + 6, 8 + 6 + 8)
   assert 0 <= turn.waited <= turn.seconds and turn.stepped == turn.seconds - turn.waited
 
 
@@ -95,7 +95,7 @@ def test_output_softmax_is_that_of_the_models():
 
 class Baseline:
   def turn(self, batches):
-    self.seen = batches
+    self.inputs = batches
     return 5.0
 
 
@@ -112,7 +112,7 @@ def test_a_round_compares(monkeypatch):
   measured._training.turn = lambda updates: turn
   monkeypatch.setattr(speed, "seconds", lambda fn: 0.5)
   found = measured.round(2)
-  assert baseline.seen is turn.batches
+  assert baseline.inputs is turn.batches
   assert found["target tokens/s"] == 12 / 10 and found["target words/s"] == 8 / 10
   assert (found["share of input"], found["share of step"], found["padding"]) == (0.6, 0.4, 0.25)
   assert found["share of output softmax"] == 0.5 * 2 / 10  # Two batches of the 8 places that were timed.

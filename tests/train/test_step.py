@@ -42,7 +42,7 @@ def assert_same_weights(one, other, **tolerance):
 
 
 def test_unequal_micro_batches_are_the_batch_they_make_up():
-  several, one = (bigram.Bigram(words=20, rate=0.0) for _ in range(2))
+  several, one = (bigram.Bigram(tokens=20, rate=0.0) for _ in range(2))
   gather, whole = updates(several, accumulate=3), updates(one)
   for step in range(3):
     batches = [make(rows, length, 10 * step + rows) for rows, length in ((2, 4), (5, 9), (1, 6))]
@@ -55,7 +55,7 @@ def test_unequal_micro_batches_are_the_batch_they_make_up():
 
 def test_micro_batches_drop_different_units():
   batch = make(4, 6, 0)
-  noisy = [bigram.Bigram(words=20), bigram.Bigram(words=20)]
+  noisy = [bigram.Bigram(tokens=20), bigram.Bigram(tokens=20)]
   updates(noisy[0], accumulate=2)([batch, batch], 0)
   updates(noisy[1])([batch], 0)  # The first of the two: of the same draw, twice it would be it.
   assert not np.allclose(noisy[0].table.numpy(), noisy[1].table.numpy(), rtol=1e-4)
@@ -63,7 +63,7 @@ def test_micro_batches_drop_different_units():
 
 @pytest.mark.parametrize("accumulate, traces", [(1, 1), (2, 2)])  # Two: counts, and gradients.
 def test_one_trace_for_all_lengths(accumulate, traces):
-  model = bigram.Bigram(words=20)
+  model = bigram.Bigram(tokens=20)
   update = updates(model, accumulate)
   for step, (rows, length) in enumerate([(2, 4), (3, 4), (2, 7), (8, 5)]):
     update([make(rows, length, step)] * accumulate, step)
@@ -73,8 +73,8 @@ def test_one_trace_for_all_lengths(accumulate, traces):
 def test_noise_is_of_the_runs_seed_and_the_step():
   losses = {}
   for seed, step in ((0, 1), (0, 2), (1, 1)):
-    losses[seed, step] = float(updates(bigram.Bigram(words=20), seed=seed)([make(4, 6, 0)], step)["loss"])
-  assert float(updates(bigram.Bigram(words=20), seed=0)([make(4, 6, 0)], 1)["loss"]) == losses[0, 1]
+    losses[seed, step] = float(updates(bigram.Bigram(tokens=20), seed=seed)([make(4, 6, 0)], step)["loss"])
+  assert float(updates(bigram.Bigram(tokens=20), seed=0)([make(4, 6, 0)], 1)["loss"]) == losses[0, 1]
   assert len(set(losses.values())) == 3
 
 

@@ -24,9 +24,9 @@ ROOT = pathlib.Path(__file__).parents[2]
 CLOSE = dict(rtol=1e-5, atol=1e-6)
 
 
-def trained(place, accumulate=1, steps=3, **train):
+def trained(position, accumulate=1, steps=3, **train):
   """Trains a model under a strategy on batches of 8 rows or, in `accumulate` micro-batches, on their parts."""
-  with place.scope():
+  with position.scope():
     model = bigram.Bigram(words=20)
     update = updates(model, accumulate, **train)
     whole = [make(8, 6, 10 * step) for step in range(steps)]
@@ -79,20 +79,20 @@ def test_rows_are_shared_out_and_blank_ones_fill_up():
     assert not joined[5:].any()
 
 
-def counts(place, update):
+def counts(position, update):
   """What each replica counts at draw 5."""
-  ask = tf.function(lambda: place.run(lambda: update._terms(make(4, 6, 0), tf.constant(5, tf.int64))[1]))
-  return np.concatenate(place.experimental_local_results(ask()))
+  ask = tf.function(lambda: position.run(lambda: update._terms(make(4, 6, 0), tf.constant(5, tf.int64))[1]))
+  return np.concatenate(position.experimental_local_results(ask()))
 
 
 def test_noise_can_be_drawn_again_and_differs_between_replicas(two):
   drawn = {}
-  for count, place in ((1, ALONE), (2, two)):
-    with place.scope():
+  for count, position in ((1, ALONE), (2, two)):
+    with position.scope():
       update = updates(bigram.Bigram(words=20), seed=7)
       update._model.objective = lambda batch, *, seed, training, step: {
         "token": SimpleNamespace(total=tf.constant(0.0), count=tf.random.stateless_uniform([], seed))}
-    drawn[count] = counts(place, update)
+    drawn[count] = counts(position, update)
   again = lambda draw: tf.random.stateless_uniform([], tf.random.fold_in([7, step_lib.NOISE], draw, alg="philox"))
   np.testing.assert_array_equal(drawn[1], [again(5)])
   np.testing.assert_array_equal(drawn[2], [again(10), again(11)])
@@ -132,7 +132,7 @@ def test_one_device_needs_no_strategy(monkeypatch):
   monkeypatch.delenv("TF_CONFIG", raising=False)
   assert strategy.build() is tf.distribute.get_strategy()
   assert strategy.is_chief()
-  assert strategy.anywhere(True) and not strategy.anywhere(False)
+  assert strategy.any_replica(True) and not strategy.any_replica(False)
 
 
 @pytest.mark.parametrize("tpu, connects", [("local", False), ("my-tpu", True), ("grpc://10.0.0.2:8470", True)])

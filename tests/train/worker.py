@@ -7,12 +7,12 @@ from tf_nar.train import strategy
 
 
 def main(out):
-  place = strategy.build()  # Before TensorFlow does anything.
+  position = strategy.build()  # Before TensorFlow does anything.
   from tests.train import test_strategy
 
-  model, _ = test_strategy.trained(place)
-  with place.scope():
-    chief, told = strategy.is_chief(), [strategy.anywhere(flag) for flag in (False, strategy.is_chief())]
+  model, _ = test_strategy.trained(position)
+  with position.scope():
+    chief, told = strategy.is_chief(), [strategy.any_replica(flag) for flag in (False, strategy.is_chief())]
   assert told == [False, True], told
   np.savez(out, chief=chief, **{v.name: v.numpy() for v in model.variables})
 

@@ -119,9 +119,9 @@ def measure():
   baseline = start_baseline(experiment, model)
   try:
     training = speed.Training(model, experiment.train, batches)
-    places = training.warm_up(UPDATES.value).batches[-1].tgt.shape.num_elements()
+    positions = training.warm_up(UPDATES.value).batches[-1].tgt.shape.num_elements()
     told["peak memory of training, GiB"] = round(speed.peak_memory(), 3)
-    bench = speed.Bench(training, experiment, places, baseline=baseline, decode=decode)
+    bench = speed.Bench(training, experiment, positions, baseline=baseline, decode=decode)
     bench.round(UPDATES.value)
     rounds = [bench.round(UPDATES.value) for _ in range(ROUNDS.value)]
   finally:

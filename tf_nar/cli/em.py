@@ -89,12 +89,12 @@ def alternate():
   tf.get_logger().setLevel("ERROR")
   workdir = WORKDIR.value
   # Models are trained by all devices; candidates and scores come from the first.
-  place = strategy.build(TPU.value)
-  if isinstance(place, tf.distribute.MultiWorkerMirroredStrategy):
+  where = strategy.build(TPU.value)
+  if isinstance(where, tf.distribute.MultiWorkerMirroredStrategy):
     raise ValueError("An alternation runs on one machine; unset TF_CONFIG. bin/train.py takes several.")
   alternation = config_lib.load(CONFIG.value, em_config.Alternation, SET.value, DATA_DIR.value)
   print(FLOW)
-  with place.scope():
+  with where.scope():
     rows = run_lib.run(alternation, DATA_DIR.value, workdir, tell=lambda text: print(text, flush=True))
   last, data = rows[-1]["round"], DATA_DIR.value or f"{workdir}/data"
   student = f"{workdir}/round_{last}/student"

@@ -91,12 +91,12 @@ def padding_waste(folder, train):
   kept = _kept(split.lengths, train.max_length)
   lengths = bucket_lengths(kept, train.buckets)
   inside = _inside(lengths, kept)
-  places = 0
+  positions = 0
   for length, pairs in inside.items():
     count = rows(length, train.tokens_per_batch)
-    places += math.ceil(pairs / count) * count * length
+    positions += math.ceil(pairs / count) * count * length
   total = lambda histogram: sum(length * pairs for length, pairs in histogram.items())
-  return 1 - split.target_tokens * total(kept) / total(split.lengths) / places
+  return 1 - split.target_tokens * total(kept) / total(split.lengths) / positions
 
 
 def check(folder, train, *, aligned=False):
@@ -182,7 +182,7 @@ def _batching(lengths, tokens_per_batch, aligned):
   ends = tf.constant(lengths, tf.int64)
   counts = tf.constant([rows(length, tokens_per_batch) for length in lengths], tf.int64)
 
-  def place(serialized):  # string [P] -> int64 [P], its bucket; past the last one if the pair is too long.
+  def assign(serialized):  # string [P] -> int64 [P], its bucket; past the last one if the pair is too long.
     src, tgt, _, _ = records.parse_batch(serialized)
     longer = tf.maximum(src.row_lengths(), tgt.row_lengths())
     return serialized, tf.searchsorted(ends, longer, out_type=tf.int64)
@@ -196,7 +196,7 @@ def _batching(lengths, tokens_per_batch, aligned):
 
   def batched(serialized):
     # Records travel serialized and are parsed twice, many at a time: one by one it takes three times as long.
-    placed = serialized.batch(_PARSED_TOGETHER).map(place, tf.data.AUTOTUNE).unbatch()
+    placed = serialized.batch(_PARSED_TOGETHER).map(assign, tf.data.AUTOTUNE).unbatch()
     return placed.filter(lambda _, bucket: bucket < len(lengths)).group_by_window(
         key_func=lambda _, bucket: bucket,
         reduce_func=lambda bucket, window: window.batch(counts[bucket]),

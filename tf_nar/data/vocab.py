@@ -48,13 +48,13 @@ class WordList:
                        f"it begins with {' '.join(self.tokens[:5])!r}. "
                        "For `token count` lines use data_prep/prepare.py --tokenizer=words.")
     self.has_mask = self.tokens[4:5] == [types.SPECIALS[types.MASK]]
-    ids = {token: place for place, token in enumerate(self.tokens)}
+    ids = {token: position for position, token in enumerate(self.tokens)}
     if len(ids) != len(self.tokens):
-      twice = next(token for place, token in enumerate(self.tokens) if ids[token] != place)
+      twice = next(token for position, token in enumerate(self.tokens) if ids[token] != position)
       raise ValueError(f"{WORDS_FILE} has the token {twice!r} twice; leave one.")
     reserved = types.SPECIALS[:5 if self.has_mask else 4]
     # A `<eos>` typed in a text is a word like others, and must not end the sentence.
-    self._ids = {token: place for token, place in ids.items() if token not in reserved}
+    self._ids = {token: position for token, position in ids.items() if token not in reserved}
     self._skipped = {types.PAD, types.BOS} | ({types.MASK} if self.has_mask else set())
     self._bpe = bpe(codes, set(self._ids)) if codes else None
     # Text for a list of parts and without merges is in parts itself: it is joined to be read and measured.

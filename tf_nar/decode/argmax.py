@@ -2,7 +2,7 @@
 import tensorflow as tf
 
 from tf_nar import types
-from tf_nar.ops import words
+from tf_nar.ops import tokens as tokens_lib
 
 
 def argmax(logits, lengths, *, forbid=()):
@@ -17,18 +17,18 @@ def argmax(logits, lengths, *, forbid=()):
     tokens: int32 [B, T], PAD past the length.
     score: float32 [B], Σ log p of what is said.
   """
-  return said(*best(logits, forbid=forbid), lengths)
+  return predictions(*best(logits, forbid=forbid), lengths)
 
 
-def said(word, log_prob, lengths):
+def predictions(token, log_prob, lengths):
   """Keeps of the best words and their log p, int32 and float32 [B, T], what is within `lengths`; see `argmax`."""
-  inside = tf.sequence_mask(lengths, tf.shape(word)[1])  # [B, T]
-  return tf.where(inside, word, types.PAD), tf.reduce_sum(tf.where(inside, log_prob, 0.0), -1)
+  inside = tf.sequence_mask(lengths, tf.shape(token)[1])  # [B, T]
+  return tf.where(inside, token, types.PAD), tf.reduce_sum(tf.where(inside, log_prob, 0.0), -1)
 
 
 def best(logits, *, forbid=()):
   """Returns the likeliest word of every place that is not in `forbid`, and its log p: int32, float32 [B, T]."""
-  return tuple(x[..., 0] for x in words.best(logits, 1, forbid))
+  return tuple(x[..., 0] for x in tokens_lib.best(logits, 1, forbid))
 
 
 def finish(tokens):

@@ -21,7 +21,7 @@ class _Hypotheses(NamedTuple):
   tokens: tf.Tensor  # int32 [B, K, T]: what the alive ones said.
   finished: tf.Tensor  # float32 [B, N]: scores, best first.
   sentences: tf.Tensor  # int32 [B, N, T]: the finished ones.
-  said: tf.Tensor  # int32 [B * K]: the previous token.
+  predictions: tf.Tensor  # int32 [B * K]: the previous token.
   state: Any
 
 
@@ -65,7 +65,7 @@ def beam_search(step, state, limit, *, beam, steps, alpha=0.6, nbest=1, forbid=(
   start = _start(state, limit, beam, steps, nbest)
 
   def body(t, old):
-    logits, state = step(old.said, t, old.state)
+    logits, state = step(old.predictions, t, old.state)
     closing = (t + 1 == limit) & (old.finished[:, 0] == _NEVER)  # [B]
     extensions = _extensions(old.alive, tf.cast(logits, tf.float32), closing, forbid)
     return t + 1, _advance(old._replace(state=state), extensions, t, limit, alpha)

@@ -23,13 +23,13 @@ _NEVER = -float("inf")
 class _Beam(NamedTuple):
   """The prefixes of each sentence, best first; K is their number, W the most words. One that is not there has -inf."""
 
-  words: tf.Tensor  # int32 [B, K, W]
+  tokens: tf.Tensor  # int32 [B, K, W]
   count: tf.Tensor  # int32 [B, K]
   blank: tf.Tensor  # float32 [B, K], log b
-  word: tf.Tensor  # float32 [B, K], log n
+  token: tf.Tensor  # float32 [B, K], log n
 
 
-def greedy(word, log_prob, places, *, longest):
+def greedy(token, log_prob, positions, *, longest):
   """Says what the likeliest path collapses to.
 
   Args:
@@ -40,9 +40,9 @@ def greedy(word, log_prob, places, *, longest):
   Returns:
     A `types.Translation` of one candidate; its score is log p of the path, a lower bound of that of the sentence.
   """
-  path, score = argmax.said(word, log_prob, places)
-  tokens = ctc.collapse(path, places)[:, None, :longest]
-  return _ended(tokens, tf.where(places > 0, score, _NEVER)[:, None])
+  path, score = argmax.predictions(token, log_prob, positions)
+  tokens = ctc.collapse(path, positions)[:, None, :longest]
+  return _ended(tokens, tf.where(positions > 0, score, _NEVER)[:, None])
 
 
 def reach(beam):
@@ -53,7 +53,7 @@ def reach(beam):
   return 2 * beam
 
 
-def prefix_beam(ids, best, log_prob, places, *, beam, nbest, longest, bonus=0.0):
+def prefix_beam(ids, best, log_prob, positions, *, beam, nbest, longest, bonus=0.0):
   """Finds the `nbest` likeliest sentences among those whose prefixes stay in the beam.
 
   Args:
@@ -77,20 +77,20 @@ def prefix_beam(ids, best, log_prob, places, *, beam, nbest, longest, bonus=0.0)
     raise ValueError(f"prefix_beam needs 1 <= nbest <= beam, got nbest={nbest}, beam={beam}; raise beam.")
   batch, width = tf.shape(ids)[0], tf.minimum(tf.shape(ids)[1], longest)
 
-  def place(t, old):
+  def position(t, old):
     last = _last(old)
     again, blank = tf.split(log_prob(t, tf.pad(last, [[0, 0], [0, 1]], constant_values=ctc.BLANK)), [beam, 1], 1)
     stays, grows = _next(old, last, again, blank, best[:, t], ids[:, t], bonus)
     new = _kept_best(old, stays, grows, ids[:, t])
-    inside = t < places
+    inside = t < positions
     choose = lambda new, old: tf.where(tf.reshape(inside, [-1] + [1] * (new.shape.rank - 1)), new, old)
     return t + 1, _Beam(*(choose(*pair) for pair in zip(new, old, strict=True)))
 
-  going = lambda t, _: t < tf.reduce_max(places)
-  _, found = tf.while_loop(going, place, (tf.constant(0), _start(batch, beam, width)))
-  score, order = tf.math.top_k(_both(found.blank, found.word), nbest)
-  tokens = tf.gather(found.words, order, batch_dims=1)
-  return _ended(tokens, tf.where(places[:, None] > 0, score, _NEVER))
+  going = lambda t, _: t < tf.reduce_max(positions)
+  _, found = tf.while_loop(going, position, (tf.constant(0), _start(batch, beam, width)))
+  score, order = tf.math.top_k(_both(found.blank, found.token), nbest)
+  tokens = tf.gather(found.tokens, order, batch_dims=1)
+  return _ended(tokens, tf.where(positions[:, None] > 0, score, _NEVER))
 
 
 def _start(batch, beam, width):
@@ -107,13 +107,13 @@ def _both(*logs):
 
 def _last(beam):
   """The last word of each prefix, int32 [B, K]; BLANK for the empty one, which no word repeats."""
-  last = tf.reduce_sum(tf.where(_at(beam, -1), beam.words, 0), -1)
+  last = tf.reduce_sum(tf.where(_at(beam, -1), beam.tokens, 0), -1)
   return tf.where(beam.count > 0, last, ctc.BLANK)
 
 
 def _at(beam, offset):
   """bool [B, K, W], the place `offset` from the end of each prefix; 0 is the next to fill."""
-  return tf.range(tf.shape(beam.words)[2]) == beam.count[..., None] + offset
+  return tf.range(tf.shape(beam.tokens)[2]) == beam.count[..., None] + offset
 
 
 def _next(old, last, again, blank, best, ids, bonus):
@@ -130,18 +130,18 @@ def _next(old, last, again, blank, best, ids, bonus):
     stays: (log b, log n), float32 [B, K], of the prefixes that were there.
     grows: log n of each with each best word behind it, float32 [B, K, kept]; -inf if that prefix was there.
   """
-  total = _both(old.blank, old.word)  # [B, K]
-  before = tf.where(_at(old, -1), types.PAD, old.words)  # Without the last word.
-  longer = tf.reduce_all(old.words[:, :, None] == before[:, None], -1) & (old.count > 0)[:, None]  # [B, K of, K is]
+  total = _both(old.blank, old.token)  # [B, K]
+  before = tf.where(_at(old, -1), types.PAD, old.tokens)  # Without the last word.
+  longer = tf.reduce_all(old.tokens[:, :, None] == before[:, None], -1) & (old.count > 0)[:, None]  # [B, K of, K is]
   repeats = last[:, :, None] == last[:, None]
   grown = tf.where(longer, tf.where(repeats, old.blank[..., None], total[..., None]) + again[:, None] + bonus, _NEVER)
-  word = tf.where(old.count > 0, old.word + again, _NEVER)
-  stays = total + blank, _both(word, tf.reduce_logsumexp(grown, 1))
+  token = tf.where(old.count > 0, old.token + again, _NEVER)
+  stays = total + blank, _both(token, tf.reduce_logsumexp(grown, 1))
 
   repeats = last[..., None] == ids[:, None]  # [B, K, kept]
   grows = tf.where(repeats, old.blank[..., None], total[..., None]) + best[:, None] + bonus
   there = tf.reduce_any(longer[..., None] & (last[..., None] == ids[:, None])[:, None], 2)
-  full = old.count == tf.shape(old.words)[2]
+  full = old.count == tf.shape(old.tokens)[2]
   return stays, tf.where(there | full[..., None], _NEVER, grows)
 
 
@@ -153,10 +153,10 @@ def _kept_best(old, stays, grows, ids):
   grew = which >= beam
   parent = tf.where(grew, (which - beam) // kept, which)
   take = lambda x: tf.gather(x, parent, batch_dims=1)
-  base = old._replace(words=take(old.words), count=take(old.count))
-  word = tf.gather(ids, tf.where(grew, (which - beam) % kept, 0), batch_dims=1)
+  base = old._replace(tokens=take(old.tokens), count=take(old.count))
+  token = tf.gather(ids, tf.where(grew, (which - beam) % kept, 0), batch_dims=1)
   return _Beam(
-    tf.where(grew[..., None] & _at(base, 0), word[..., None], base.words),
+    tf.where(grew[..., None] & _at(base, 0), token[..., None], base.tokens),
     base.count + tf.cast(grew, tf.int32),
     tf.where(grew, _NEVER, take(stays[0])),
     tf.where(grew, score, take(stays[1])))

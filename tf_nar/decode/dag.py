@@ -16,7 +16,7 @@ class Graph(NamedTuple):
   """What one pass says of B sentences. A sentence's paths go from vertex 0, which is silent, to its last, EOS."""
 
   links: tf.Tensor  # float32 [B, L, L]: log E, from and to, as `ops/dag.py` has them.
-  words: tf.Tensor  # int32 [B, L]: the best sayable word of each vertex; not read at the first and the last.
+  tokens: tf.Tensor  # int32 [B, L]: the best sayable word of each vertex; not read at the first and the last.
   log_prob: tf.Tensor  # float32 [B, L]: its log p.
   vertices: tf.Tensor  # int32 [B]: how many are real, at least 2; 0 for a blank row.
 
@@ -37,7 +37,7 @@ def walk(graph, longest, *, lookahead, collapse=True):
     A `Translation` of one candidate; its score is log p of path and words.
   """
   graph, end = _ended(graph)
-  steps = tf.minimum(longest, tf.shape(graph.words)[1] - 1)
+  steps = tf.minimum(longest, tf.shape(graph.tokens)[1] - 1)
   after = graph.links + graph.log_prob[:, None] * float(lookahead)
   following = tf.argmax(after, -1, tf.int32)  # [B, L]; the last vertex has none.
 
@@ -75,8 +75,8 @@ def viterbi(graph, longest, *, joint, penalty=1.0, candidates=1, collapse=True):
     A `Translation`; fewer lengths than N leave candidates empty.
   """
   graph, end = _ended(graph)
-  steps = tf.minimum(longest, tf.shape(graph.words)[1] - 1)
-  shape = tf.concat([[steps], tf.shape(graph.words)], 0)
+  steps = tf.minimum(longest, tf.shape(graph.tokens)[1] - 1)
+  shape = tf.concat([[steps], tf.shape(graph.tokens)], 0)
   gain = tf.broadcast_to(graph.log_prob * float(joint), shape)
   scores = dag.forward(graph.links, gain, tf.ones(shape[:2], tf.bool), tf.reduce_max)  # [T, B, L]
   # Nothing follows the last vertex, so at step T it holds the best of exactly T words.
@@ -93,14 +93,14 @@ def viterbi(graph, longest, *, joint, penalty=1.0, candidates=1, collapse=True):
 
 def _ended(graph):
   """The graph with EOS, sure, at each last vertex; and those vertices, int32 [B]."""
-  last = tf.one_hot(graph.vertices - 1, tf.shape(graph.words)[1], True, False)
-  words, log_prob = tf.where(last, types.EOS, graph.words), tf.where(last, 0.0, graph.log_prob)
-  return graph._replace(words=words, log_prob=log_prob), tf.maximum(graph.vertices - 1, 0)
+  last = tf.one_hot(graph.vertices - 1, tf.shape(graph.tokens)[1], True, False)
+  tokens, log_prob = tf.where(last, types.EOS, graph.tokens), tf.where(last, 0.0, graph.log_prob)
+  return graph._replace(tokens=tokens, log_prob=log_prob), tf.maximum(graph.vertices - 1, 0)
 
 
 def _said(graph, path, collapse):
   """Vertices int32 [B, N, T] -> tokens int32 [B, N, T + 1]."""
-  tokens = tf.gather(graph.words, path, batch_dims=1)
+  tokens = tf.gather(graph.tokens, path, batch_dims=1)
   tokens = tf.where(graph.vertices[:, None, None] > 0, tokens, types.PAD)
   return argmax.finish(_collapsed(tokens) if collapse else tokens)
 

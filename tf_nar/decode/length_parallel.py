@@ -48,12 +48,12 @@ def likeliest(length_logits, count):
   return 2 + tf.math.top_k(length_logits[:, 2:], count)[1]
 
 
-def spoken(lengths, src):
+def nonempty(lengths, src):
   """Returns the lengths, int32 [B, N], with 0 in the blank rows of src, int32 [B, S], which stay blank."""
   return tf.where(masking.valid(src)[:, :1], lengths, 0)
 
 
-def places(lengths, longest, src):
+def positions(lengths, longest, src):
   """Returns T, how many places hold targets of all `lengths`, int32 [B, N]; at least 1, for a scan needs one.
 
   A graph for sources of one shape has the `longest` for all: XLA compiles no shape that depends on what was said.

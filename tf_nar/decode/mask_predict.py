@@ -24,9 +24,9 @@ from tf_nar.ops import masking
 class State(NamedTuple):
   """What the passes hand on, of candidates in rows."""
 
-  said: tf.Tensor  # int32 [B*N, T]
+  predictions: tf.Tensor  # int32 [B*N, T]
   log_prob: tf.Tensor  # float32 [B*N, T], of each when it was said.
-  seen: tf.Tensor  # int32 [B*N, T], what the pass was given.
+  inputs: tf.Tensor  # int32 [B*N, T], what the pass was given.
 
 
 def mask_predict(predict, canvas, counts, rescore=None, *, rewrite=False, stop=False, alpha):
@@ -53,17 +53,17 @@ def mask_predict(predict, canvas, counts, rescore=None, *, rewrite=False, stop=F
 
   def one_pass(t, before):
     hidden = choice.lowest(before.log_prob, tf.gather(tf.constant(counts)[t], lengths), inside)
-    seen = tf.where(hidden, types.MASK, before.said)
-    word, sure = predict(seen)
+    inputs = tf.where(hidden, types.MASK, before.predictions)
+    token, sure = predict(inputs)
     written = inside if rewrite else hidden
-    return State(tf.where(written, word, before.said), tf.where(written, sure, before.log_prob), seen)
+    return State(tf.where(written, token, before.predictions), tf.where(written, sure, before.log_prob), inputs)
 
-  same = lambda before, after: tf.reduce_all(before.said == after.said, -1)
+  same = lambda before, after: tf.reduce_all(before.predictions == after.predictions, -1)
   found = refine.refine(
     one_pass, State(canvas, tf.zeros(tf.shape(canvas)), canvas), len(counts), done=same if stop else None, trace=True)
-  last, seen, said = found.state, found.trace.seen, found.trace.said  # The traces are [P, B*N, T].
+  last, inputs, predictions = found.state, found.trace.inputs, found.trace.predictions  # The traces are [P, B*N, T].
 
-  tokens = tf.reshape(argmax.finish(last.said), [shape[0], shape[1], shape[2] + 1])
+  tokens = tf.reshape(argmax.finish(last.predictions), [shape[0], shape[1], shape[2] + 1])
   if rescore is None:
     total = tf.reduce_sum(tf.where(inside, last.log_prob, 0.0), -1)
     score = tf.where(lengths > 0, total / tf.cast(lengths, tf.float32), -float("inf"))
@@ -71,9 +71,9 @@ def mask_predict(predict, canvas, counts, rescore=None, *, rewrite=False, stop=F
   else:
     score = length_parallel.rescored(tokens, rescore, alpha=alpha)
   score, order = tf.math.top_k(score, shape[1])  # [B, N]; of equals the first.
-  tokens, seen, said = (
-    tf.gather(x, order, batch_dims=1) for x in (tokens, _by_candidate(seen, shape), _by_candidate(said, shape)))
-  return types.Translation(tokens, score, found.passes + (rescore is not None)), types.Trace(seen, said)
+  inputs, predictions = (_by_candidate(steps, shape) for steps in (inputs, predictions))
+  tokens, inputs, predictions = (tf.gather(x, order, batch_dims=1) for x in (tokens, inputs, predictions))
+  return types.Translation(tokens, score, found.passes + (rescore is not None)), types.Trace(inputs, predictions)
 
 
 def masked(passes, longest, least=1):

@@ -42,10 +42,10 @@ class Alternation:
   data: Any = None  # A `toy.Config` for the built-in pair; None: a data folder is given.
 
   def __post_init__(self):
-    config.choice("rule", self.rule, ("hard", "soft"))
-    config.choice("stop", self.stop, ("none", "ncm", "bleu"))
-    config.at_least(1, self, "rounds", "nbest", "beam", "tokens_per_batch", "lengths", "sample")
-    config.at_least(0, self, "quality", "later_teacher_steps", "later_student_steps")
+    config.check_choice("rule", self.rule, ("hard", "soft"))
+    config.check_choice("stop", self.stop, ("none", "ncm", "bleu"))
+    config.check_at_least(1, self, "rounds", "nbest", "beam", "tokens_per_batch", "lengths", "sample")
+    config.check_at_least(0, self, "quality", "later_teacher_steps", "later_student_steps")
     for name in ("teacher", "student"):
       recipe.check(getattr(self, name))
       if getattr(self, f"later_{name}_steps") and getattr(self, name).phases:
@@ -58,11 +58,11 @@ class Alternation:
     students, teacher = recipe.trainings(self.student), recipe.trainings(self.teacher)[-1][1]
     for phase, student in students:
       self._check_student(student, teacher, self.student_from_teacher and phase.start == "warm_start")
-    places = [experiment.model.net.max_length for experiment in (teacher, students[-1][1])]
-    if places[0] < places[1]:
+    positions = [experiment.model.net.max_length for experiment in (teacher, students[-1][1])]
+    if positions[0] < positions[1]:
       raise ValueError(
-        f"The teacher takes {places[0]} tokens and the student {places[1]}, but the teacher ranks what the "
-        f"student says; set teacher.model.net.max_length={places[1]}.")
+        f"The teacher takes {positions[0]} tokens and the student {positions[1]}, but the teacher ranks what the "
+        f"student says; set teacher.model.net.max_length={positions[1]}.")
 
   def _check_student(self, student, teacher, from_teacher):
     """Refuses a student that cannot learn the texts of an alternation, or not start from this teacher's weights."""

@@ -85,9 +85,9 @@ class Stages:
 
   def _scored(self, score, run, shard, bar):
     """Returns log p of all candidates of a shard, which need not fit in memory."""
-    longest, places = run.experiment.model.net.max_length, self._alternation.tokens_per_batch
+    longest, positions = run.experiment.model.net.max_length, self._alternation.tokens_per_batch
     pairs = ((each.src, tokens) for each in records.read_candidates(shard) for tokens in each.tokens)
-    judge = lambda some: scored(score, some, longest, tokens_per_batch=places, progress=bar.advance)
+    judge = lambda some: scored(score, some, longest, tokens_per_batch=positions, progress=bar.advance)
     return np.fromiter(corpus.stream(judge, pairs), np.float32)
 
   def choose(self, candidates, scores, out):

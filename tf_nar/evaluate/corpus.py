@@ -95,8 +95,8 @@ def translate(model_translate, sources, *, tokens_per_batch, longest=None, progr
     ValueError: for a source above `longest`, or `tokens_per_batch` below 1.
   """
   found = [[NOTHING] for _ in sources]
-  spoken = [i for i, source in enumerate(sources) if any(token != types.EOS for token in source)]
-  for rows, shape in _groups(spoken, [len(sources[i]) for i in spoken], tokens_per_batch, longest):
+  nonempty = [i for i, source in enumerate(sources) if any(token != types.EOS for token in source)]
+  for rows, shape in _groups(nonempty, [len(sources[i]) for i in nonempty], tokens_per_batch, longest):
     answer = model_translate(_padded([sources[i] for i in rows], shape))
     tokens, scores = np.asarray(answer.tokens), np.asarray(answer.score)  # [B, N, T], [B, N]
     for row, i in enumerate(rows):
@@ -106,9 +106,9 @@ def translate(model_translate, sources, *, tokens_per_batch, longest=None, progr
     if progress:
       progress(len(rows))
   if progress:
-    progress(len(found) - len(spoken))
+    progress(len(found) - len(nonempty))
   if limit:
-    _warn_of_cuts([len(sources[i]) for i in spoken], [found[i] for i in spoken], limit, longest)
+    _warn_of_cuts([len(sources[i]) for i in nonempty], [found[i] for i in nonempty], limit, longest)
   return found
 
 

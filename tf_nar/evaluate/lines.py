@@ -32,10 +32,10 @@ def formatted(index, candidates, vocab, *, nbest=0, scores=False):
   With `nbest`: at most so many lines `index ||| text ||| score`, the index from 0. Otherwise one line, the
   best candidate's text (empty where there is none), with ` ||| score` behind it if `scores`.
   """
-  said = [(vocab.decode(tokens), f"{score:z.6f}") for tokens, score in candidates]
+  texts = [(vocab.decode(tokens), f"{score:z.6f}") for tokens, score in candidates]
   if nbest:
-    return [f"{index} ||| {words} ||| {score}" for words, score in said[:nbest]]
-  words, score = said[0] if said else ("", "-inf")
+    return [f"{index} ||| {words} ||| {score}" for words, score in texts[:nbest]]
+  words, score = texts[0] if texts else ("", "-inf")
   return [f"{words} ||| {score}" if scores else words]
 
 

@@ -24,10 +24,10 @@ def by(teacher, run, search):
   if teacher.vocab.sha256 != run.vocab.sha256:
     raise ValueError(f"{teacher.workdir} cannot rescore {run.workdir}: its vocabulary is another one; train "
                      "both on data folders with one vocabulary.")
-  places = [one.experiment.model.net.max_length for one in (teacher, run)]
-  if places[0] < places[1]:
-    raise ValueError(f"{teacher.workdir} cannot rescore {run.workdir}: it takes {places[0]} tokens, fewer "
-                     f"than {places[1]}; train it with net.max_length={places[1]}.")
+  positions = [one.experiment.model.net.max_length for one in (teacher, run)]
+  if positions[0] < positions[1]:
+    raise ValueError(f"{teacher.workdir} cannot rescore {run.workdir}: it takes {positions[0]} tokens, fewer "
+                     f"than {positions[1]}; train it with net.max_length={positions[1]}.")
   if not several(search):
     wide = vars(search.with_candidates(9)).items()
     options = [f"search.{name}={value}" for name, value in wide if value != getattr(search, name)]
@@ -41,7 +41,7 @@ def by(teacher, run, search):
 def repeated(score):
   """Returns what `by` does, of a `score` of pairs, int32 [B, S], int32 [B, T] -> float32 [B]: a source for each."""
   def score_candidates(src, tgt):
-    batch, count, places = tf.unstack(tf.shape(tgt))
-    flat = tf.reshape(tgt, [batch * count, places])
+    batch, count, positions = tf.unstack(tf.shape(tgt))
+    flat = tf.reshape(tgt, [batch * count, positions])
     return tf.reshape(score(tf.repeat(src, count, axis=0), flat), [batch, count])
   return score_candidates

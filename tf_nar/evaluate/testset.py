@@ -49,9 +49,9 @@ def measure(search, vocab, sources, references, *, tokens_per_batch, longest, pr
   meter = cost.Meter(search)
   meter.warm_up()
   ids = list(lines.encode(sources, vocab, longest))
-  said, hypotheses = _said(
+  predictions, hypotheses = _said(
     meter, vocab, ids, tokens_per_batch=tokens_per_batch, longest=longest, progress=progress, limit=limit)
-  rows = [*quality(hypotheses, said, references, vocab), *_cost(meter, len(sources), tokens_per_batch)]
+  rows = [*quality(hypotheses, predictions, references, vocab), *_cost(meter, len(sources), tokens_per_batch)]
   return Measured(hypotheses, rows)
 
 
@@ -63,21 +63,21 @@ def brief(search, vocab, ids, references, **options):
     ids: lists of ids with EOS.
     options: of `corpus.translate`.
   """
-  said, texts = _said(search, vocab, ids, **options)
+  predictions, texts = _said(search, vocab, ids, **options)
   plain = [vocab.plain(line) for line in references]
   value = bleu.bleu(texts, plain, tokenize=vocab.bleu_tokenize).value
-  return texts, {"bleu": value, "chrf": bleu.chrf(texts, plain).value, "repeats": repetition.repetition(said)}
+  return texts, {"bleu": value, "chrf": bleu.chrf(texts, plain).value, "repeats": repetition.repetition(predictions)}
 
 
 def _said(search, vocab, ids, **options):
   """Returns the best translation of each source, its ids without EOS and its text; nothing where there is none."""
   found = corpus.translate(search, ids, **options)
   words = lambda candidates: [token for token in candidates[0].tokens if token != types.EOS] if candidates else []
-  said = [words(candidates) for candidates in found]
-  return said, [vocab.decode(each) for each in said]
+  predictions = [words(candidates) for candidates in found]
+  return predictions, [vocab.decode(each) for each in predictions]
 
 
-def quality(hypotheses, said, references, vocab):
+def quality(hypotheses, predictions, references, vocab):
   """Yields the rows that say how good translations are.
 
   Args:
@@ -87,14 +87,14 @@ def quality(hypotheses, said, references, vocab):
     vocab: the vocabulary; its `tokenized` says of which kind the strings are.
   """
   kind = "tokenized" if vocab.tokenized else "detokenized"
-  once = [repetition.deduplicate(ids) for ids in said]
+  once = [repetition.deduplicate(ids) for ids in predictions]
   once_text = [vocab.decode(ids) for ids in once]
   plain, cut = [vocab.plain(line) for line in references], vocab.bleu_tokenize
   yield report.Row(f"bleu_{kind}", *bleu.bleu(hypotheses, plain, tokenize=cut))
   yield report.Row(f"chrf_{kind}", *bleu.chrf(hypotheses, plain))
   value, signature = bleu.bleu(once_text, plain, tokenize=cut)
   yield report.Row(f"bleu_{kind}_deduplicated", value, f"{signature}, adjacent equal model tokens said once")
-  for name, ids, text, when in (("", said, hypotheses, "after what the search itself merges"),
+  for name, ids, text, when in (("", predictions, hypotheses, "after what the search itself merges"),
                                 ("_deduplicated", once, once_text, "adjacent equal model tokens said once")):
     yield report.Row(f"repetition_tokens{name}", repetition.repetition(ids),
                      f"share of model tokens equal to the one before, {when}")
@@ -104,7 +104,7 @@ def quality(hypotheses, said, references, vocab):
     lengths = [[language.words(line, cut) for line in text] for text in (hypotheses, plain)]
     of = "words said by words of the references"
   else:
-    lengths = said, [vocab.encode(line) for line in references]
+    lengths = predictions, [vocab.encode(line) for line in references]
     of = "model tokens said by model tokens of the references, without EOS"
   if any(lengths[1]):
     yield report.Row("length_ratio", repetition.length_ratio(*lengths), of)

@@ -36,14 +36,15 @@ def tracer(run, search, teacher_score=None):
   def passes(source):
     if all(token == types.EOS for token in source):
       return []
-    seen, said = (steps[0, 0].numpy() for steps in trace(tf.constant([source]))[1])  # [P, T] of the best candidate.
+    # [P, T] each, of the best candidate.
+    inputs, predictions = (steps[0, 0].numpy() for steps in trace(tf.constant([source]))[1])
     spell = lambda tokens: run.vocab.spell(tokens[tokens != types.PAD])
-    return [(spell(one), spell(other)) for one, other in zip(seen, said, strict=True)]
+    return [(spell(one), spell(other)) for one, other in zip(inputs, predictions, strict=True)]
 
   return passes
 
 
 def formatted(index, passes):
   """Returns a line a pass: `index ||| pass ||| seen ||| said`, passes counted from 1."""
-  return [f"{index} ||| {number} ||| {' '.join(seen)} ||| {' '.join(said)}"
-          for number, (seen, said) in enumerate(passes, 1)]
+  return [f"{index} ||| {number} ||| {' '.join(inputs)} ||| {' '.join(predictions)}"
+          for number, (inputs, predictions) in enumerate(passes, 1)]

@@ -26,7 +26,7 @@ from tf_nar import runs
 from tf_nar import types
 from tf_nar.data import atomic
 from tf_nar.export import metadata
-from tf_nar.ops import words
+from tf_nar.ops import tokens as tokens_lib
 
 NEVER = -1e4  # Of a logit; float16 has it too.
 QUANTIZATIONS = "float32", "float16", "int16", "int8"
@@ -69,7 +69,7 @@ def export(workdir, out, *, overrides=(), quantization="float32"):
 
 def silence(model, unknown=False):
   """Gives what no translation has no share in p, in place: the model that CTranslate2 gets."""
-  forbid = words.forbidden(unknown)
+  forbid = tokens_lib.forbidden(unknown)
   bias = model.embed.bias
   bias.assign(tf.tensor_scatter_nd_update(bias.value, [[word] for word in forbid], [NEVER] * len(forbid)))
 
@@ -80,7 +80,8 @@ def tokens(vocab):
   UNK has none: whoever types it means it.
   """
   reserved = {types.PAD, types.EOS, types.BOS} | ({types.MASK} if vocab.has_mask else set())
-  return [f" {token}" if place in reserved else token for place, token in enumerate(vocab.spell(range(len(vocab))))]
+  tokens = vocab.spell(range(len(vocab)))
+  return [f" {token}" if number in reserved else token for number, token in enumerate(tokens)]
 
 
 def spec(run):
@@ -97,10 +98,10 @@ def spec(run):
   config.unk_token, config.eos_token, config.bos_token = (names[i] for i in (types.UNK, types.EOS, types.BOS))
   config.decoder_start_token, config.add_source_eos = config.bos_token, True
   config.layer_norm_epsilon = net.epsilon
-  places, table = model.embed.positions(net.max_length).numpy(), model.embed.table.numpy()
+  positions, table = model.embed.positions(net.max_length).numpy(), model.embed.table.numpy()
   made.encoder.embeddings[0].weight = made.decoder.embeddings.weight = made.decoder.projection.weight = table
-  made.encoder.position_encodings.encodings = places + model.source_bias.numpy()
-  made.decoder.position_encodings.encodings = places
+  made.encoder.position_encodings.encodings = positions + model.source_bias.numpy()
+  made.decoder.position_encodings.encodings = positions
   made.decoder.projection.bias = model.embed.bias.numpy()
   made.decoder.start_from_zero_embedding = not run.experiment.model.start_from_bos
   for theirs, ours in ((made.encoder, model.encoder), (made.decoder, model.decoder)):
@@ -122,9 +123,9 @@ def check(folder, run):
   ids = tf.ragged.constant([[*map(int, source), types.EOS] for source in sources], tf.int32).to_tensor(types.PAD)
   greedy = dataclasses.replace(run.experiment.search, beam=1, candidates=1, alpha=0.0)
   found = tf.function(run.model.translate)(ids, greedy)
-  said, ours = found.tokens[:, 0].numpy(), found.score[:, 0].numpy()
+  predictions, ours = found.tokens[:, 0].numpy(), found.score[:, 0].numpy()
   spell = lambda rows: [[names[word] for word in row if word not in (types.PAD, types.EOS)] for row in rows]
-  scored = _library().Translator(folder).score_batch(spell(sources), spell(said))
+  scored = _library().Translator(folder).score_batch(spell(sources), spell(predictions))
   theirs = [sum(each.log_probs) for each in scored]
   if not np.allclose(ours, theirs, rtol=0, atol=TOLERANCE):
     raise RuntimeError(f"CTranslate2 scores translations {theirs}, the run {ours.tolist()}: nothing was exported. "
@@ -132,13 +133,13 @@ def check(folder, run):
 
 
 def _block(layer, block):
-  attend, = block.attend_self  # Of a net of one shard.
+  attend, = block.self_attend  # Of a net of one shard.
   _linear(layer.self_attention.linear[0], attend.query_key_value)
   _linear(layer.self_attention.linear[1], attend.out)
-  _linear(layer.ffn.linear_0, block.widen[0])
-  _linear(layer.ffn.linear_1, block.narrow[0])
+  _linear(layer.ffn.linear_0, block.ffn_in[0])
+  _linear(layer.ffn.linear_1, block.ffn_out[0])
   branches = [layer.self_attention, layer.ffn]
-  for attend in block.attend_memory:
+  for attend in block.cross_attend:
     for theirs, ours in zip(layer.attention.linear, (attend.query, attend.key_value, attend.out), strict=True):
       _linear(theirs, ours)
     branches.insert(1, layer.attention)

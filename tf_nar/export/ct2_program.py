@@ -27,13 +27,13 @@ class Translator:
   def __call__(self, lines, **options):
     """Returns the translation of each line; options: of `translate_batch`, as beam_size. A blank line stays so."""
     cut = [self._cut(line) for line in lines]
-    spoken = [tokens for tokens in cut if tokens]
+    nonempty = [tokens for tokens in cut if tokens]
     search, longest = self.about["search"], self.about["max_length"]
-    source = max(map(len, spoken), default=0) + 1  # EOS is the 1.
+    source = max(map(len, nonempty), default=0) + 1  # EOS is the 1.
     limit = math.ceil(source * (search["length_ratio"] or 1)) + search["extra_length"]
     given = {"beam_size": search["beam"], "length_penalty": search["alpha"], "max_input_length": longest,
              "max_decoding_length": min(limit, longest), "min_decoding_length": 0}
-    found = iter(self.model.translate_batch(spoken, **given | options))
+    found = iter(self.model.translate_batch(nonempty, **given | options))
     return [self._join(next(found).hypotheses[0]) if tokens else "" for tokens in cut]
 
 

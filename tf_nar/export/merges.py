@@ -40,7 +40,7 @@ class Merges(tf.Module):
           f"{'.'.join(map(str, bpe.version))}. Learn the merges again with data_prep/prepare.py.")
     pairs = sorted(bpe.bpe_codes, key=bpe.bpe_codes.get)
     symbols = _symbols(pairs, ids)
-    number = {symbol: place for place, symbol in enumerate(symbols)}
+    number = {symbol: position for position, symbol in enumerate(symbols)}
     self._unknown = len(symbols)  # A character that nothing is known of.
     self._base = len(symbols) + 1
     self._numbers = table(symbols, range(len(symbols)), self._unknown)
@@ -122,10 +122,10 @@ def _cut(symbol, last, whole, known):
 
 def _apart(here):
   """bool [M] -> bool [M]: of places that follow each other, the first, third, fifth... (x x x -> xx x)."""
-  place = tf.range(tf.size(here))
+  position = tf.range(tf.size(here))
   starts = here & ~_before(here, False)
   run = tf.maximum(tf.cumsum(tf.cast(starts, tf.int32)) - 1, 0)
-  return here & ((place - tf.gather(tf.concat([place[starts], [0]], 0), run)) % 2 == 0)
+  return here & ((position - tf.gather(tf.concat([position[starts], [0]], 0), run)) % 2 == 0)
 
 
 def _next(x, after):

@@ -87,8 +87,8 @@ def _searches(words, search, longest):
     ids = _ids(words, source)
     found = _answer(search(_fitted(ids, longest)), ids)
     shape = tf.shape(found.score)
-    said = words.decode(tf.reshape(found.tokens, [shape[0] * shape[1], tf.shape(found.tokens)[2]]))
-    return {"translation": tf.reshape(said, shape), "score": found.score}
+    predictions = words.decode(tf.reshape(found.tokens, [shape[0] * shape[1], tf.shape(found.tokens)[2]]))
+    return {"translation": tf.reshape(predictions, shape), "score": found.score}
 
   return {"translate": translate, "translate_ids": translate_ids, "candidates": candidates}
 
@@ -114,12 +114,12 @@ def _tracer(words, trace, longest):
     ids = _ids(words, source)
     found, steps = trace(_fitted(ids, longest))
     found, rows = _answer(found, ids), tf.shape(ids)[0]
-    said = {"translation": words.decode(found.tokens[:, 0]), "score": found.score[:, 0]}
-    for name, tokens in (("saw", steps.seen), ("said", steps.said)):
-      best = tf.where(_spoken(ids)[..., None], tokens[:rows, 0], types.PAD)  # [B, R, T]
+    predictions = {"translation": words.decode(found.tokens[:, 0]), "score": found.score[:, 0]}
+    for name, tokens in (("saw", steps.inputs), ("said", steps.predictions)):
+      best = tf.where(_nonempty(ids)[..., None], tokens[:rows, 0], types.PAD)  # [B, R, T]
       shape = tf.shape(best)
-      said[name] = tf.reshape(words.spell(tf.reshape(best, [-1, shape[2]])), shape[:2])
-    return said
+      predictions[name] = tf.reshape(words.spell(tf.reshape(best, [-1, shape[2]])), shape[:2])
+    return predictions
 
   return trace_text
 
@@ -136,12 +136,12 @@ def _ids(words, texts):
 def _answer(found, ids):
   """Cuts a `Translation` of `_fitted(ids)` to the rows of ids; a blank row has one candidate, blank and sure."""
   rows = tf.shape(ids)[0]
-  tokens, score, spoken = found.tokens[:rows], found.score[:rows], _spoken(ids)  # [B, N, T], [B, N], [B, 1]
+  tokens, score, nonempty = found.tokens[:rows], found.score[:rows], _nonempty(ids)  # [B, N, T], [B, N], [B, 1]
   first = tf.range(tf.shape(score)[1]) == 0  # [N]
   blank = tf.where(first[:, None] & (tf.range(tf.shape(tokens)[2]) == 0), types.EOS, types.PAD)  # [N, T]
   return found._replace(
-    tokens=tf.where(spoken[..., None], tokens, blank),
-    score=tf.where(spoken, score, tf.where(first, 0.0, -float("inf"))))
+    tokens=tf.where(nonempty[..., None], tokens, blank),
+    score=tf.where(nonempty, score, tf.where(first, 0.0, -float("inf"))))
 
 
 def _fitted(ids, longest):
@@ -154,10 +154,10 @@ def _fitted(ids, longest):
   ids = tf.pad(ids, [[0, missing[0]], [0, missing[1]]], constant_values=types.PAD)
   is_last = tf.range(tf.shape(ids)[1]) == longest - 1
   ids = tf.where(is_last & (ids != types.PAD), types.EOS, ids)
-  return tf.where(_spoken(ids), ids, _only_end(ids))
+  return tf.where(_nonempty(ids), ids, _only_end(ids))
 
 
-def _spoken(ids):
+def _nonempty(ids):
   """int32 [B, S] -> bool [B, 1]: is there a word in it?"""
   return tf.reduce_any((ids != types.PAD) & (ids != types.EOS), 1, keepdims=True)
 

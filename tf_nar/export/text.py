@@ -32,7 +32,7 @@ class Words(tf.Module):
     self._tokens, self._skipped = np.array(vocab.tokens, object), _skipped(vocab)
     self._surfaces = np.array([vocab_lib.surface(token) for token in vocab.tokens], object)
     reserved = 5 if vocab.has_mask else 4  # In a text they are words like others: unknown.
-    ids = {token: place for place, token in enumerate(vocab.tokens) if place >= reserved}
+    ids = {token: position for position, token in enumerate(vocab.tokens) if position >= reserved}
     self._merges = merges.Merges(vocab.codes, ids) if vocab.codes else None
     self._ids = None if vocab.codes else merges.table(list(ids), ids.values(), types.UNK)
 

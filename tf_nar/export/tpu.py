@@ -39,7 +39,7 @@ class Epoch(NamedTuple):
   """What was seen of updates over all shapes, twice."""
 
   findings: list
-  said: dict  # Of the first update of all.
+  predictions: dict  # Of the first update of all.
   compiled: dict  # (rows, length) -> seconds: what the first update took more than the second.
 
 
@@ -69,9 +69,9 @@ def batch(shape, vocab, kind=types.Batch, seed=0):
   """
   draw, (rows, length) = np.random.default_rng(seed), shape
   sizes = draw.integers(length // 2 + 1, length, rows, endpoint=True) * (np.arange(rows) < rows - 1)
-  place = np.arange(length)
+  position = np.arange(length)
   words = draw.integers(len(types.SPECIALS), vocab, (2, rows, length))
-  ended = np.where(place == sizes[:, None] - 1, types.EOS, np.where(place < sizes[:, None], words, types.PAD))
+  ended = np.where(position == sizes[:, None] - 1, types.EOS, np.where(position < sizes[:, None], words, types.PAD))
   src, tgt = tf.constant(ended, tf.int32)
   made = types.Batch(src, tgt, tf.cast(sizes > 0, tf.float32))
   return types.Aligned(*made, tf.cast(src != types.PAD, tf.int32)) if kind is types.Aligned else made
@@ -151,10 +151,10 @@ def epoch(update, batches, accumulate, buckets):
     accumulate: micro-batches an update.
     buckets: how many shapes there should be.
   """
-  took, said = {}, []
+  took, predictions = {}, []
   for step, each in enumerate([*batches, *batches]):
     began = time.perf_counter()
-    said.append({name: float(value) for name, value in update([each] * accumulate, step).items()})
+    predictions.append({name: float(value) for name, value in update([each] * accumulate, step).items()})
     took.setdefault(tuple(each.src.shape), []).append(time.perf_counter() - began)
   wrong = []
   for name, (graph, _) in update.graphs(spec(tuple(batches[0].src.shape), type(batches[0]))).items():
@@ -162,14 +162,14 @@ def epoch(update, batches, accumulate, buckets):
     if traces != wanted:
       wrong.append(f"{name}: {traces} programs were compiled in an epoch of {buckets} buckets, wanted is {wanted}; "
                    "some batch has another shape, or an argument is a Python number")
-  return Epoch(wrong, said[0], {shape: max(0.0, times[0] - times[-1]) for shape, times in took.items()})
+  return Epoch(wrong, predictions[0], {shape: max(0.0, times[0] - times[-1]) for shape, times in took.items()})
 
 
-def differing(said, plain, dtype):
+def differing(predictions, plain, dtype):
   """Returns a line for each number that compiled and uncompiled updates say too differently; see `TOLERANCE`."""
   near = TOLERANCE[dtype]
-  return [f"{name} is {said[name]:.6g} compiled and {float(value):.6g} uncompiled, further apart than {near:g}"
-          for name, value in plain.items() if not np.isclose(said[name], float(value), rtol=near, atol=near)]
+  return [f"{name} is {predictions[name]:.6g} compiled and {float(value):.6g} uncompiled, further apart than {near:g}"
+          for name, value in plain.items() if not np.isclose(predictions[name], float(value), rtol=near, atol=near)]
 
 
 def weights(model):

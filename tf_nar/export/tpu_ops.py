@@ -72,12 +72,12 @@ def count(concrete):
   return sum(len(graph.get_operations()) for graph in _graphs(concrete.graph))
 
 
-def _graphs(graph, seen=None):
+def _graphs(graph, inputs=None):
   """Returns a graph and those of all functions that it may call."""
-  seen, found = set() if seen is None else seen, [graph]
+  inputs, found = set() if inputs is None else inputs, [graph]
   # Private: the public way, as_graph_def().library, forgets where an operator came from.
   for name, function in graph._functions.items():
-    if name not in seen:
-      seen.add(name)
-      found += _graphs(function.graph, seen)
+    if name not in inputs:
+      inputs.add(name)
+      found += _graphs(function.graph, inputs)
   return found

@@ -76,7 +76,8 @@ def answers(found, vocab):
   rows = [list(zip(*pair, strict=True)) if isinstance(pair[0], list) else [pair]
           for pair in zip(texts, found["score"], strict=True)]
   passes = zip(found.get("saw", [[]] * len(rows)), found.get("said", [[]] * len(rows)), strict=True)
-  return [row + [(text, 0.0) for text in (*saw, *said)] for row, (saw, said) in zip(rows, passes, strict=True)]
+  return [row + [(text, 0.0) for text in (*inputs, *predictions)]
+          for row, (inputs, predictions) in zip(rows, passes, strict=True)]
 
 
 def alike(ours, theirs, tolerance):
@@ -96,17 +97,17 @@ def encode(texts, vocab, longest):
   """Returns int32 [B, S]: the ids of texts, cut to `longest` places, with EOS."""
   rows = [[*vocab.encode(text)[:longest - 1], types.EOS] for text in texts]
   ids = np.full([len(rows), max(map(len, rows))], types.PAD, np.int32)
-  for row, place in zip(rows, ids, strict=True):
-    place[:len(row)] = row
+  for row, position in zip(rows, ids, strict=True):
+    position[:len(row)] = row
   return ids
 
 
 def live(run, search, ids):
   """Returns of each signature that translates [(text, score), ...] a sentence by the run; blank ones are sure."""
-  found, spoken = search(ids), (ids > types.EOS).any(1)
+  found, nonempty = search(ids), (ids > types.EOS).any(1)
   nothing = [("", 0.0)] + [("", -np.inf)] * (found.score.shape[1] - 1)
   rows = [[(run.vocab.decode(row), score) for row, score in zip(*pair, strict=True)] if has_words else nothing
-          for *pair, has_words in zip(found.tokens.numpy(), found.score.numpy().tolist(), spoken, strict=True)]
+          for *pair, has_words in zip(found.tokens.numpy(), found.score.numpy().tolist(), nonempty, strict=True)]
   return {"candidates": rows, **dict.fromkeys(("translate", "translate_ids"), [row[:1] for row in rows])}
 
 
@@ -115,8 +116,8 @@ def traced(run, trace, ids):
   steps = trace(ids)[1]
   best = live(run, lambda ids: trace(ids)[0], ids)["translate"]
   spell = lambda row: " ".join(run.vocab.spell(row[row != types.PAD]))
-  shown = [[(spell(row) * bool((source > types.EOS).any()), 0.0) for row in (*saw[0], *said[0])]
-           for source, saw, said in zip(ids, steps.seen.numpy(), steps.said.numpy(), strict=True)]
+  shown = [[(spell(row) * bool((source > types.EOS).any()), 0.0) for row in (*saw[0], *predictions[0])]
+           for source, saw, predictions in zip(ids, steps.inputs.numpy(), steps.predictions.numpy(), strict=True)]
   return [[*one, *passes] for one, passes in zip(best, shown, strict=True)]
 
 

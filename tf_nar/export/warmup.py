@@ -30,8 +30,8 @@ def texts(vocab, lengths):
 
   def text(length):
     ids = draw.integers(len(types.SPECIALS), len(vocab), length - 1)
-    said = (vocab.decode(ids[:count]) for count in range(length - 1, 0, -1))  # Other tokens may be read out of it.
-    return next((line for line in said if len(vocab.encode(line)) < length), "")
+    texts = (vocab.decode(ids[:count]) for count in range(length - 1, 0, -1))  # Other tokens may be read out of it.
+    return next((line for line in texts if len(vocab.encode(line)) < length), "")
 
   return [text(length) for length in lengths]
 

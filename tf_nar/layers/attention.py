@@ -9,7 +9,7 @@ import tensorflow as tf
 from tf_nar.layers import dense as dense_lib
 from tf_nar.ops import noise as noise_lib
 
-QUIET = noise_lib.Noise(None)
+NO_DROPOUT = noise_lib.Dropout(None)
 HIDDEN = 1e9  # What is taken from the score of a place that may not be seen.
 
 
@@ -50,11 +50,11 @@ class Attention(keras.layers.Layer):
     self.out.build((None, None, self.inner))
     self.built = True
 
-  def project(self, memory, noise=QUIET):
+  def project(self, memory, dropout=NO_DROPOUT):
     """Returns keys and values, each [B, H, S, d], of a memory [B, S, D]; only if `cross`."""
-    return self._heads(self.key_value(memory), tf.shape(memory)[0], 2, noise)
+    return self._heads(self.key_value(memory), tf.shape(memory)[0], 2, dropout)
 
-  def call(self, x, penalty, *, sentences, keys_values=None, noise=QUIET, cache=None, at=None):
+  def call(self, x, penalty, *, sentences, keys_values=None, dropout=NO_DROPOUT, cache=None, at=None):
     """Attends.
 
     Args:
@@ -71,31 +71,31 @@ class Attention(keras.layers.Layer):
     """
     if self.cross:
       key, value = keys_values
-      query, = self._heads(self.query(x), tf.shape(key)[0], 1, noise)
+      query, = self._heads(self.query(x), tf.shape(key)[0], 1, dropout)
     else:
-      query, key, value = self._heads(self.query_key_value(x), sentences, 3, noise)
+      query, key, value = self._heads(self.query_key_value(x), sentences, 3, dropout)
     if cache is not None:
       cache = key, value = _put(cache[0], key, at), _put(cache[1], value, at)
     scores = tf.matmul(query * (self.inner // self.heads) ** -0.5, key, transpose_b=True)  # [B, H, T, S]
     # Subtracted, not added: TensorFlow fuses a product and an addition into one kernel, which on a CPU, in
     # bfloat16, took four fifths of a forward pass.
-    weights = noise.drop(tf.nn.softmax(scores - penalty), self.rate)
-    return self.out(self._rows(tf.matmul(weights, value), noise)), cache
+    weights = dropout.drop(tf.nn.softmax(scores - penalty), self.rate)
+    return self.out(self._rows(tf.matmul(weights, value), dropout)), cache
 
   # Heads are cut by splits at rest, where a transposition of a few rows waits for threads longer than it takes, and by
   # transpositions in training, of thousands of rows.
 
-  def _heads(self, x, sentences, parts, noise):
+  def _heads(self, x, sentences, parts, dropout):
     """float [..., parts D] -> `parts` times [B, H, T, d]."""
-    if not noise.at_rest:
+    if not dropout.deterministic:
       shape = [sentences, -1, parts, self.heads, self.inner // self.heads]
       return tf.unstack(tf.transpose(tf.reshape(x, shape), [2, 0, 3, 1, 4]))
     slices = tf.split(tf.reshape(x, [sentences, -1, parts * self.inner]), parts * self.heads, -1)
     return [tf.stack(slices[i:i + self.heads], 1) for i in range(0, len(slices), self.heads)]
 
-  def _rows(self, x, noise):
+  def _rows(self, x, dropout):
     """float [B, H, T, d] -> [B T, inner]."""
-    x = tf.concat(tf.unstack(x, self.heads, 1), -1) if noise.at_rest else tf.transpose(x, [0, 2, 1, 3])
+    x = tf.concat(tf.unstack(x, self.heads, 1), -1) if dropout.deterministic else tf.transpose(x, [0, 2, 1, 3])
     return tf.reshape(x, [-1, self.inner])
 
 
@@ -103,6 +103,6 @@ def _put(cache, new, at):
   """Writes new [B, H, 1, d] at place `at` of cache [B, H, S, d]; a scatter, for it can write in place."""
   shape, width = tf.shape(cache), cache.shape[-1]
   rows = tf.range(shape[0] * shape[1])
-  places = tf.stack([rows, tf.fill(tf.shape(rows), at)], 1)
+  positions = tf.stack([rows, tf.fill(tf.shape(rows), at)], 1)
   flat = tf.reshape(cache, [-1, shape[2], width])
-  return tf.reshape(tf.tensor_scatter_nd_update(flat, places, tf.reshape(new, [-1, width])), shape)
+  return tf.reshape(tf.tensor_scatter_nd_update(flat, positions, tf.reshape(new, [-1, width])), shape)

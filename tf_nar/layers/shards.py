@@ -10,8 +10,8 @@ import re
 import numpy as np
 
 # The maps into a sub-layer, and of how many maps side by side each is; the others lead out of it.
-_INTO = {"query_key_value": 3, "key_value": 2, "query": 1, "widen": 1}
-_CUT = re.compile(r"(.*/)(attend_self|attend_memory|widen|narrow)((?:/\w+)?)/(kernel|bias)")
+_INTO = {"query_key_value": 3, "key_value": 2, "query": 1, "ffn_in": 1}
+_CUT = re.compile(r"(.*/)(self_attend|cross_attend|ffn_in|ffn_out)((?:/\w+)?)/(kernel|bias)")
 
 
 def names(name, count):

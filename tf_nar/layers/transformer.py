@@ -17,7 +17,7 @@ from tf_nar.layers import attention
 from tf_nar.layers import dense as dense_lib
 from tf_nar.layers import norm as norm_lib
 from tf_nar.layers import shards
-from tf_nar.layers.attention import QUIET
+from tf_nar.layers.attention import NO_DROPOUT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Config:
   dtype: str = "float32"  # Or "mixed_bfloat16"; to translate and not to train also "bfloat16", with such weights.
 
   def __post_init__(self):
-    core_config.at_least(1, self, "width", "ffn", "heads", "encoder_layers", "max_length", group="net.")
-    core_config.at_least(0, self, "vocab", "decoder_layers", group="net.")
+    core_config.check_at_least(1, self, "width", "ffn", "heads", "encoder_layers", "max_length", group="net.")
+    core_config.check_at_least(0, self, "vocab", "decoder_layers", group="net.")
     for name in ("dropout", "attention_dropout", "relu_dropout"):
       if not 0 <= getattr(self, name) < 1:
         raise ValueError(f"net.{name} is a share from 0 to below 1; got {getattr(self, name)}.")
@@ -71,7 +71,7 @@ class Context(NamedTuple):
   memory: Any  # Of `Block.project`; None: no cross-attention.
   memory_penalty: Any
   sentences: Any
-  noise: Any
+  dropout: Any
   cache: Any  # An entry of each shard.
   at: Any
   entered: Any  # float [N, D], what the stack's first block was given.
@@ -91,18 +91,18 @@ class Block(keras.layers.Layer):
     attend = lambda name, cross: [attention.Attention(
       config.width, config.heads, config.attention_dropout, cross, config.shards, name=each, dtype=config.dtype)
       for each in shards.names(name, config.shards)]
-    self.attend_self = attend("attend_self", False)
-    self.attend_memory = attend("attend_memory", True) if cross else []
+    self.self_attend = attend("self_attend", False)
+    self.cross_attend = attend("cross_attend", True) if cross else []
     dense = lambda units, name, **kw: [
       dense_lib.Dense(units, name=each, dtype=config.dtype, **kw) for each in shards.names(name, config.shards)]
-    self.widen = dense(config.ffn // config.shards, "widen", activation="relu")
-    self.narrow = dense(config.width, "narrow")
+    self.ffn_in = dense(config.ffn // config.shards, "ffn_in", activation="relu")
+    self.ffn_out = dense(config.width, "ffn_out")
     self.norms = [norm(config, f"norm_{i}") for i in range(len(self.branches(None)))]
 
   def build(self, shape):
-    for part in (*self.attend_self, *self.attend_memory, *self.widen, *self.norms):
+    for part in (*self.self_attend, *self.cross_attend, *self.ffn_in, *self.norms):
       part.build(shape)
-    for part in self.narrow:
+    for part in self.ffn_out:
       part.build((*shape[:-1], self.config.ffn // self.config.shards))
     self.built = True
 
@@ -114,44 +114,44 @@ class Block(keras.layers.Layer):
     attend = functools.partial(self._self_attend, context)
     look = functools.partial(self._cross_attend, context)
     think = functools.partial(self._feed_forward, context)
-    return [attend, look, think] if self.attend_memory else [attend, think]
+    return [attend, look, think] if self.cross_attend else [attend, think]
 
   def join(self, number, x, out):
     """Returns the input of sub-layer `number` and its output, after dropout, as one; the usual residual sum."""
     return x + out
 
-  def call(self, x, penalty, memory=None, memory_penalty=None, *, sentences, noise=QUIET, past=(None, None),
+  def call(self, x, penalty, memory=None, memory_penalty=None, *, sentences, dropout=NO_DROPOUT, past=(None, None),
            entered=None):
     """float [N, D] -> float [N, D] and the new cache of each shard.
 
     The arguments are the fields of `Context`; `past` is the cache and at which place it is written.
     """
-    context = Context(penalty, memory, memory_penalty, sentences, noise, *past, entered)
+    context = Context(penalty, memory, memory_penalty, sentences, dropout, *past, entered)
     kept = []  # Of each branch, what its shards keep.
     for number, (layer_norm, branch) in enumerate(zip(self.norms, self.branches(context), strict=True)):
       outs, caches = zip(*branch(layer_norm(x) if self.config.norm == "pre" else x), strict=True)
-      x = self.join(number, x, context.noise.drop(functools.reduce(operator.add, outs), self.config.dropout))
+      x = self.join(number, x, context.dropout.drop(functools.reduce(operator.add, outs), self.config.dropout))
       if self.config.norm == "post":
         x = layer_norm(x)
       kept.append(caches)
     return x, kept[0]
 
-  def project(self, memory, noise=QUIET):
+  def project(self, memory, dropout=NO_DROPOUT):
     """Returns the keys and values of each shard of a memory [B, S, D], to be made once a sentence."""
-    return [part.project(memory, noise) for part in self.attend_memory]
+    return [part.project(memory, dropout) for part in self.cross_attend]
 
   def _self_attend(self, context, y):
     cache = context.cache or [None] * self.config.shards
-    return [part(y, context.penalty, sentences=context.sentences, noise=context.noise, cache=own, at=context.at)
-            for part, own in zip(self.attend_self, cache, strict=True)]
+    return [part(y, context.penalty, sentences=context.sentences, dropout=context.dropout, cache=own, at=context.at)
+            for part, own in zip(self.self_attend, cache, strict=True)]
 
   def _cross_attend(self, context, y):
-    return [part(y, context.memory_penalty, sentences=context.sentences, keys_values=own, noise=context.noise)
-            for part, own in zip(self.attend_memory, context.memory, strict=True)]
+    return [part(y, context.memory_penalty, sentences=context.sentences, keys_values=own, dropout=context.dropout)
+            for part, own in zip(self.cross_attend, context.memory, strict=True)]
 
   def _feed_forward(self, context, y):
-    return [(narrow(context.noise.drop(widen(y), self.config.relu_dropout)), None)
-            for widen, narrow in zip(self.widen, self.narrow, strict=True)]
+    return [(ffn_out(context.dropout.drop(ffn_in(y), self.config.relu_dropout)), None)
+            for ffn_in, ffn_out in zip(self.ffn_in, self.ffn_out, strict=True)]
 
 
 class Stack(keras.layers.Layer):
@@ -170,15 +170,15 @@ class Stack(keras.layers.Layer):
     for part in (*self.blocks, self.norm):
       part.build(shape)
 
-  def call(self, x, mask, memory=None, memory_mask=None, noise=QUIET):
+  def call(self, x, mask, memory=None, memory_mask=None, dropout=NO_DROPOUT):
     """Runs over whole sequences; see `layers`.
 
     Returns:
       float [B, T, D].
     """
-    return self.layers(x, mask, memory, memory_mask, noise)[-1]
+    return self.layers(x, mask, memory, memory_mask, dropout)[-1]
 
-  def layers(self, x, mask, memory=None, memory_mask=None, noise=QUIET):
+  def layers(self, x, mask, memory=None, memory_mask=None, dropout=NO_DROPOUT):
     """Runs over whole sequences.
 
     Args:
@@ -192,21 +192,21 @@ class Stack(keras.layers.Layer):
       What stands after each block, a list of float [B, T, D]; the last is the stack's own.
     """
     plain = isinstance(memory, tf.Tensor) or (memory and isinstance(memory[0], tf.Tensor))
-    memory = self.project(memory, noise) if plain else memory
+    memory = self.project(memory, dropout) if plain else memory
     hidden = attention.penalty(mask, x.dtype)
     memory_hidden = None if memory is None else attention.penalty(memory_mask, x.dtype)
     shape = tf.shape(x)
-    entered = x = self._enter(tf.reshape(x, [-1, self.config.width]), noise)
+    entered = x = self._enter(tf.reshape(x, [-1, self.config.width]), dropout)
     states = [] if self.blocks else [x]
     for i, block in enumerate(self.blocks):
-      x, _ = block(x, hidden, memory and memory[i], memory_hidden, sentences=shape[0], noise=noise, entered=entered)
+      x, _ = block(x, hidden, memory and memory[i], memory_hidden, sentences=shape[0], dropout=dropout, entered=entered)
       states.append(x)
     return [tf.reshape(each, shape) for each in (*states[:-1], self._leave(states[-1]))]
 
-  def project(self, memory, noise=QUIET):
+  def project(self, memory, dropout=NO_DROPOUT):
     """Returns what every block's `project` makes of memory [B, S, D], or of one of its own, from a list."""
     own = [memory] * len(self.blocks) if isinstance(memory, tf.Tensor) else memory
-    return [block.project(each, noise) for block, each in zip(self.blocks, own, strict=True)]
+    return [block.project(each, dropout) for block, each in zip(self.blocks, own, strict=True)]
 
   def start_cache(self, rows, length):
     """Returns an empty cache for `rows` sequences: keys and values, float [rows, H, length, d] each, of each block's
@@ -222,18 +222,18 @@ class Stack(keras.layers.Layer):
     Returns:
       float [rows, 1, D] and the new cache.
     """
-    places = tf.range(tf.shape(cache[0][0][0])[2])
-    hidden = attention.penalty((places <= at)[None, None], x.dtype)
+    positions = tf.range(tf.shape(cache[0][0][0])[2])
+    hidden = attention.penalty((positions <= at)[None, None], x.dtype)
     memory_hidden = attention.penalty(memory_mask, x.dtype)
     shape, new, at = tf.shape(x), [], tf.convert_to_tensor(at)
-    entered = x = self._enter(tf.reshape(x, [-1, self.config.width]), QUIET)
+    entered = x = self._enter(tf.reshape(x, [-1, self.config.width]), NO_DROPOUT)
     for i, block in enumerate(self.blocks):
       x, kept = block(x, hidden, memory[i], memory_hidden, sentences=shape[0], past=(cache[i], at), entered=entered)
       new.append(kept)
     return tf.reshape(self._leave(x), shape), new
 
-  def _enter(self, x, noise):
-    x = noise.drop(x, self.config.dropout)
+  def _enter(self, x, dropout):
+    x = dropout.drop(x, self.config.dropout)
     return self.norm(x) if self.config.norm == "post" else x
 
   def _leave(self, x):

@@ -17,7 +17,7 @@ class Transitions(keras.layers.Layer):
     """Args: config: a `transformer.Config`; vertices: how many there are at most."""
     super().__init__(dtype="float32", **kw)  # Keras casts what comes in, too.
     self.config = config
-    self.places = self.add_weight(
+    self.positions = self.add_weight(
       name="places", shape=(vertices, config.width),
       initializer=keras.initializers.RandomNormal(stddev=config.width**-0.5))
     dense = lambda units, name: keras.layers.Dense(units, name=name, dtype="float32")
@@ -40,8 +40,8 @@ class Transitions(keras.layers.Layer):
       float32 [B, L, L], from and to; `dag.IMPOSSIBLE` unless both are real and the second is the later.
     """
     shape = tf.shape(states)
-    places = tf.broadcast_to(tf.convert_to_tensor(self.places)[:shape[1]], shape)
-    x = tf.concat([states, places], -1)
+    positions = tf.broadcast_to(tf.convert_to_tensor(self.positions)[:shape[1]], shape)
+    x = tf.concat([states, positions], -1)
     heads = tf.concat([shape[:2], [self.config.heads, self.config.width // self.config.heads]], 0)
     split = lambda y: tf.transpose(tf.reshape(y, heads), [0, 2, 1, 3])  # [B, H, L, d]
     gate = tf.transpose(tf.nn.log_softmax(self.gate(x)), [0, 2, 1])[..., None]  # [B, H, L, 1]

@@ -50,7 +50,7 @@ def tied_cross_entropy(states, table, bias, labels, weight, smoothing=0.0):
 
 def _swept(states, table, bias, labels, weight, smoothing):
   """`tied_cross_entropy` on [k ROWS, D]; differentiable by states, table and bias."""
-  width, words = table.shape[1], tf.cast(tf.shape(table)[0], tf.float32)
+  width, tokens = table.shape[1], tf.cast(tf.shape(table)[0], tf.float32)
 
   @tf.custom_gradient
   def total(states, table, bias):
@@ -70,7 +70,7 @@ def _swept(states, table, bias, labels, weight, smoothing):
     # What the smoothed target q takes away needs no [places, V] tensor: of all words the same, and more of the labels.
     hits, even = (1 - smoothing) * weight, smoothing * weight
     flat = tf.cast(states, tf.float32)
-    of_all = -tf.linalg.matvec(flat, even, transpose_a=True) / words  # [D + 1]
+    of_all = -tf.linalg.matvec(flat, even, transpose_a=True) / tokens  # [D + 1]
     start = tf.broadcast_to(of_all[:width], back.shape), tf.broadcast_to(of_all[width], back.shape[:1])
     gradients = tf.TensorArray(states.dtype, count, element_shape=[ROWS, width])
     _, loss, d_states, d_table, d_bias = tf.while_loop(
@@ -79,7 +79,7 @@ def _swept(states, table, bias, labels, weight, smoothing):
     d_table, d_bias = d_table[:table.shape[0]], d_bias[:table.shape[0]]
 
     right = tf.concat([tf.gather(table, labels), tf.gather(bias, labels)[:, None]], 1)  # [places, D + 1]
-    mean = tf.concat([columns.sums(table) / words, tf.reduce_mean(bias, keepdims=True)], 0)  # [D + 1]
+    mean = tf.concat([columns.sums(table) / tokens, tf.reduce_mean(bias, keepdims=True)], 0)  # [D + 1]
     loss -= tf.reduce_sum(hits * tf.reduce_sum(flat * right, -1) + even * tf.linalg.matvec(flat, mean))
     d_states -= hits[:, None] * right[:, :width] + even[:, None] * mean[:width]
     d_table = tf.tensor_scatter_nd_sub(d_table, labels[:, None], hits[:, None] * flat[:, :width])

@@ -15,20 +15,20 @@ from tf_nar.losses import emissions
 from tf_nar.ops import ctc
 
 
-def gains(states, table, bias, words):
+def gains(states, table, bias, tokens):
   """Returns g, float32 [B, P, T], for words int32 [B, T] and states float [B, P, D]."""
-  over = tf.gather(table, words) - table[ctc.BLANK]  # [B, T, D]
+  over = tf.gather(table, tokens) - table[ctc.BLANK]  # [B, T, D]
   gain = tf.einsum("bpd,btd->bpt", tf.cast(states, tf.float32), over)
-  return gain + (tf.gather(bias, words) - bias[ctc.BLANK])[:, None]
+  return gain + (tf.gather(bias, tokens) - bias[ctc.BLANK])[:, None]
 
 
-def lattice(states, table, bias, words, count, places):
+def lattice(states, table, bias, tokens, count, positions):
   """Returns the `ctc.Lattice` in which each word says its gain and the blank nothing."""
-  of_words = gains(states, table, bias, words)
-  return ctc.lattice(of_words, tf.zeros(tf.shape(of_words)[:2]), words, count, places)
+  of_words = gains(states, table, bias, tokens)
+  return ctc.lattice(of_words, tf.zeros(tf.shape(of_words)[:2]), tokens, count, positions)
 
 
-def tied_ctc(states, table, bias, *, words, count, places, weight):
+def tied_ctc(states, table, bias, *, tokens, count, positions, weight):
   """Returns Σ_b -weight_b log p(y_b | x_b), float32 []; impossible pairs give exactly 0, and no gradient.
 
   Args:
@@ -40,8 +40,8 @@ def tied_ctc(states, table, bias, *, words, count, places, weight):
     places: int32 [B], how many of the P places are real.
     weight: float32 [B].
   """
-  can = ctc.possible(words, count, places)
-  paths = lattice(states, table, bias, words, count, places)
+  can = ctc.possible(tokens, count, positions)
+  paths = lattice(states, table, bias, tokens, count, positions)
   # The logsumexp comes with log p of the blank. Where that is below exp(-85) the value is too low, the gradient is not.
   blanks = tf.fill(tf.shape(states)[:2], ctc.BLANK)
   weight = tf.where(can, weight, 0.0)
@@ -50,9 +50,9 @@ def tied_ctc(states, table, bias, *, words, count, places, weight):
   return empty - tf.reduce_sum(weight * tf.where(can, ctc.log_prob(paths), 0.0))
 
 
-def log_prob(states, table, bias, *, words, count, places):
+def log_prob(states, table, bias, *, tokens, count, positions):
   """Returns log p(y | x), float32 [B], -inf where y is impossible; args as of `tied_ctc`, not differentiable."""
-  labels = tf.pad(words, [[0, 0], [0, 1]], constant_values=ctc.BLANK)
+  labels = tf.pad(tokens, [[0, 0], [0, 1]], constant_values=ctc.BLANK)
   said = emissions.exact_log_probs(states, table, bias, labels)  # [B, P, T + 1]
-  found = ctc.log_prob(ctc.lattice(said[..., :-1], said[..., -1], words, count, places))
-  return tf.where(ctc.possible(words, count, places), found, -float("inf"))
+  found = ctc.log_prob(ctc.lattice(said[..., :-1], said[..., -1], tokens, count, positions))
+  return tf.where(ctc.possible(tokens, count, positions), found, -float("inf"))

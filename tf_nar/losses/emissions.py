@@ -10,7 +10,7 @@ import itertools
 import tensorflow as tf
 
 from tf_nar.losses import cross_entropy
-from tf_nar.ops import words
+from tf_nar.ops import tokens as tokens_lib
 
 LOGITS = 1 << 22  # How many exist at one time in a search: 16 MB, which a processor's cache and allocator keep at hand.
 ROUNDED = {tf.bfloat16: 2.0**-9, tf.float16: 2.0**-12, tf.float32: 2.0**-25}  # The most that rounding takes of 1.
@@ -38,7 +38,7 @@ def exact_log_probs(states, table, bias, labels):
   return over + label_log_probs(states, table, bias, likely)[..., None]
 
 
-def log_probs_at(states, table, bias, word, log_prob):
+def log_probs_at(states, table, bias, token, log_prob):
   """Returns a map of a place, int32 [], and words int32 [B, N], to their log p there, float32 [B, N].
 
   Args:
@@ -47,13 +47,13 @@ def log_probs_at(states, table, bias, word, log_prob):
     bias: float32 [V].
     word, log_prob: of each place a word and its log p, int32 and float32 [B, L], as `top_words` finds the best.
   """
-  rows = lambda words: _rows(table, words, states.dtype)
+  rows = lambda tokens: _rows(table, tokens, states.dtype)
   at = tf.cast(states, tf.float32)
-  sums = tf.einsum("bld,bld->bl", at, rows(word)) + tf.gather(bias, word) - log_prob
+  sums = tf.einsum("bld,bld->bl", at, rows(token)) + tf.gather(bias, token) - log_prob
 
-  def found(place, words):
-    logits = tf.einsum("bd,bnd->bn", at[:, place], rows(words)) + tf.gather(bias, words)
-    return logits - sums[:, place, None]
+  def found(position, tokens):
+    logits = tf.einsum("bd,bnd->bn", at[:, position], rows(tokens)) + tf.gather(bias, tokens)
+    return logits - sums[:, position, None]
 
   return found
 
@@ -65,9 +65,9 @@ def _gathered(states, table, bias, labels):
   return logits, tf.gather(labels, tf.argmax(logits, -1), batch_dims=1)
 
 
-def _rows(table, words, dtype):
+def _rows(table, tokens, dtype):
   """Returns the rows of `words`, float32, rounded as the products with all words round them."""
-  return tf.cast(tf.cast(tf.gather(table, words), dtype), tf.float32)
+  return tf.cast(tf.cast(tf.gather(table, tokens), dtype), tf.float32)
 
 
 def log_sums(states, table, bias, likely):
@@ -89,20 +89,20 @@ def likeliest(states, table, bias):
   """Returns the likeliest word of each place, int32 [...]: as `top_words`, without probabilities."""
   output = cross_entropy.with_bias(tf.convert_to_tensor(table), tf.convert_to_tensor(bias), states.dtype)
   found = tf.map_fn(
-    lambda chunk: words.likeliest(tf.matmul(chunk, output, transpose_b=True)),
+    lambda chunk: tokens_lib.likeliest(tf.matmul(chunk, output, transpose_b=True)),
     cross_entropy.with_one(_chunks(tf.stop_gradient(states), _few(states, LOGITS // table.shape[0]))),
     parallel_iterations=1, fn_output_signature=tf.int32)
   return _shaped(found, states)
 
 
-def top_words(states, table, bias, count, forbid=(), shards=1):
+def top_tokens(states, table, bias, count, forbid=(), shards=1):
   """Returns the likeliest words of each place, int32 [..., count], and their log p, float32; not differentiable.
 
   Args:
     states: float [..., D].
     table: float [V, D].
     bias: float32 [V].
-    count, forbid: as `words.best` takes them.
+    count, forbid: as `tokens_lib.best` takes them.
     shards: into how many the words are cut, to be looked through beside each other.
   """
   count = min(count, table.shape[0])
@@ -112,8 +112,8 @@ def top_words(states, table, bias, count, forbid=(), shards=1):
            for a, b in itertools.pairwise(ends)]
 
   def best(chunk):
-    found = [(first, words.best_and_log_sum(logits(chunk), count, never)) for first, logits, never in parts]
-    return words.best_of_shards([(first + word, *rest) for first, (word, *rest) in found], count)
+    found = [(first, tokens_lib.best_and_log_sum(logits(chunk), count, never)) for first, logits, never in parts]
+    return tokens_lib.best_of_shards([(first + token, *rest) for first, (token, *rest) in found], count)
 
   found = tf.map_fn(
     best, _chunks(tf.stop_gradient(states), _few(states, LOGITS // table.shape[0])),
@@ -136,7 +136,7 @@ def label_log_probs(states, table, bias, labels):
     rows, label = chunk
     logits = logits_of(rows)
     # From the same rounded logits, so that log p is 0 at most; the sum over words is softmax's.
-    at = lambda x, word: tf.gather(x, word, batch_dims=1)
+    at = lambda x, token: tf.gather(x, token, batch_dims=1)
     best = tf.argmax(logits, -1, tf.int32)
     return at(logits, label) - at(logits, best) + tf.math.log(at(tf.nn.softmax(logits), best))
 
@@ -209,8 +209,8 @@ def _log_sum(chunk, likely, output):
 
 def _few(states, most):
   """Returns how many places make a chunk: not more than there are, for one that is filled up costs as a full one."""
-  places = tf.reduce_prod(tf.shape(states)[:-1])
-  return tf.clip_by_value(places, 1, max(1, most))
+  positions = tf.reduce_prod(tf.shape(states)[:-1])
+  return tf.clip_by_value(positions, 1, max(1, most))
 
 
 def _chunks(states, rows):

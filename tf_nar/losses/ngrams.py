@@ -23,10 +23,10 @@ def check(order, score):
   """Refuses an order that is not to be learned, 0 is for the likelihood, and an unknown score."""
   if order and not 2 <= order <= 4:
     raise ValueError(f"model.ngrams is 0, for the likelihood, or from 2 to 4; got {order}.")
-  config.choice("model.ngram_score", score, SCORES)
+  config.check_choice("model.ngram_score", score, SCORES)
 
 
-def terms(tgt, counts, said, spoken, weight, order, score):
+def terms(tgt, counts, said, nonempty, weight, order, score):
   """Returns the term of a batch: `ngram`, 1 - score, a mean over the sentences that have n-grams.
 
   Args:
@@ -38,12 +38,12 @@ def terms(tgt, counts, said, spoken, weight, order, score):
     order: n.
     score: one of SCORES.
   """
-  words = tf.maximum(masking.lengths(tgt) - 1, 0)
-  matches, grams = ngrams.matches(tgt, counts, words, order)
+  tokens = tf.maximum(masking.lengths(tgt) - 1, 0)
+  matches, grams = ngrams.matches(tgt, counts, tokens, order)
   if score == "f1":
     agreement = tf.math.divide_no_nan(2.0 * matches, grams + said)
   else:
-    brevity = tf.exp(tf.minimum(0.0, 1.0 - tf.cast(words, tf.float32) / tf.maximum(spoken, LEAST)))
+    brevity = tf.exp(tf.minimum(0.0, 1.0 - tf.cast(tokens, tf.float32) / tf.maximum(nonempty, LEAST)))
     agreement = brevity * matches / tf.maximum(said, LEAST)
   there = weight * tf.cast(grams > 0, tf.float32)
   return {"ngram": types.Term(tf.reduce_sum(there * (1.0 - agreement)), tf.reduce_sum(there))}

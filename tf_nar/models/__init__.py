@@ -3,7 +3,7 @@ import dataclasses
 
 import numpy as np
 
-from tf_nar.layers import parallel
+from tf_nar.layers import encoder_decoder
 from tf_nar.layers import transformer
 from tf_nar.models import ar
 from tf_nar.models import cmlm
@@ -71,7 +71,7 @@ def build(name, config, vocab, within_words=None):
     raise ValueError(f"Two variables of {name} have the path {twice[0]!r}, by which a run keeps them; give the net "
                      "that holds one of them a name of its own.")
   for layer in model._flatten_layers():
-    if isinstance(layer, parallel.Net):
+    if isinstance(layer, encoder_decoder.EncoderDecoder):
       layer.within_words = within_words and np.array(within_words)
   return model
 

@@ -17,12 +17,12 @@ from tf_nar.decode import beam
 from tf_nar.decode import length_parallel
 from tf_nar.layers import embedding
 from tf_nar.layers import transformer
-from tf_nar.layers.attention import QUIET
+from tf_nar.layers.attention import NO_DROPOUT
 from tf_nar.losses import cross_entropy
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import operations
-from tf_nar.ops import words
+from tf_nar.ops import tokens as tokens_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Search:
   def __post_init__(self):
     if not 1 <= self.candidates <= self.beam:
       raise ValueError(f"search wants 1 <= candidates <= beam; got candidates={self.candidates}, beam={self.beam}.")
-    core_config.at_least(0, self, "extra_length", "length_ratio", group="search.")
+    core_config.check_at_least(0, self, "extra_length", "length_ratio", group="search.")
 
   def with_candidates(self, count):
     """Returns the search that says at least `count` candidates."""
@@ -78,28 +78,28 @@ class Model(keras.Model):
     self.decoder = transformer.Stack(net, net.decoder_layers, cross=True, name="decoder")
     self.built = True
 
-  def encode(self, src, noise=QUIET):
+  def encode(self, src, dropout=NO_DROPOUT):
     """int32 [B, S] -> float [B, S, D]."""
     x = self.embed.look_up(src) + self.embed.positions(tf.shape(src)[1])
     x += tf.cast(tf.convert_to_tensor(self.source_bias), x.dtype)
-    return self.encoder(x, masking.valid(src)[:, None], noise=noise)
+    return self.encoder(x, masking.valid(src)[:, None], dropout=dropout)
 
-  def states(self, src, tgt, noise=QUIET):
+  def states(self, src, tgt, dropout=NO_DROPOUT):
     """Returns decoder states float [B, T, D] at every target place, given the words before it.
 
     Of fewer sources than targets, each has as many, which follow each other.
     """
-    memory = self.encode(src, noise)
+    memory = self.encode(src, dropout)
     # Differs: the original searched from E[BOS]; here training and search both start from a zero vector.
     x = masking.shift_right(self.embed.look_up(tgt)) + self.embed.positions(tf.shape(tgt)[1])
-    return self.decoder(x, masking.causal(tf.shape(tgt)[1]), memory, masking.valid(src)[:, None], noise=noise)
+    return self.decoder(x, masking.causal(tf.shape(tgt)[1]), memory, masking.valid(src)[:, None], dropout=dropout)
 
   def objective(self, batch, *, seed, training, step=0):
     """Label-smoothed cross-entropy a target token.
 
     # Differs: the original reports it minus a constant of the smoothing; the gradient is the same.
     """
-    states = self.states(batch.src, batch.tgt, noise_lib.Noise(seed if training else None))
+    states = self.states(batch.src, batch.tgt, noise_lib.Dropout(seed if training else None))
     weight = tf.cast(masking.valid(batch.tgt), tf.float32) * batch.weight[:, None]
     total = cross_entropy.tied_cross_entropy(
       states, self.embed.table, self.embed.bias, batch.tgt, weight, self.config.smoothing)
@@ -124,21 +124,21 @@ class Model(keras.Model):
     """Beam search; `rescore`, as another teacher's score, puts the n best in another order."""
     sentences = tf.shape(src)[0]
     memory = self.decoder.project(self.encode(src))
-    seen = masking.valid(src)[:, None]
+    inputs = masking.valid(src)[:, None]
     longest = self.limit(search, tf.shape(src)[1])
     limit = tf.minimum(self.limit(search, masking.lengths(src)), longest)  # [B]
     limit = tf.where(masking.valid(src)[:, 0], limit, 0)
     start = self.embed.look_up([types.BOS]) * float(self.config.start_from_bos)  # [1, D]
-    places = self.embed.positions(longest)
+    positions = self.embed.positions(longest)
 
     def step(tokens, t, cache):
       x = self.embed.look_up(tokens[:, None])  # [B K, 1, D]
-      x = tf.where(t == 0, start, x) + places[t]
-      states, cache = self.decoder.step(x, t, cache, memory, seen)
+      x = tf.where(t == 0, start, x) + positions[t]
+      states, cache = self.decoder.step(x, t, cache, memory, inputs)
       return self.embed.logits(states[:, 0]), cache
 
     cache = self.decoder.start_cache(sentences * search.beam, longest)
     found = beam.beam_search(
       step, cache, limit, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.candidates,
-      forbid=words.forbidden(search.unknown))
+      forbid=tokens_lib.forbidden(search.unknown))
     return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)

@@ -4,7 +4,7 @@
 
   in the paper or its program                 here
   [mask]                                      `types.MASK`, a word of its own
-  LENGTH token before the source              `Net.encode`: a slot before the source
+  LENGTH token before the source              `EncoderDecoder.encode`: a slot before the source
   Mask-Predict, T iterations, l lengths       `decode/mask_predict.py`, `Search.passes`, `Search.candidates`
 
 # Differs: the program draws n from {1..N-1}, so that it never trains on the all-masked canvas that every search
@@ -22,13 +22,13 @@ from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import length_parallel
 from tf_nar.decode import mask_predict
-from tf_nar.layers import parallel
+from tf_nar.layers import encoder_decoder
 from tf_nar.layers import transformer
 from tf_nar.models import one_pass
 from tf_nar.ops import choice
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
-from tf_nar.ops import words
+from tf_nar.ops import tokens as tokens_lib
 
 _MASKS = 0  # Stream of a seed; dropout has those from 1.
 
@@ -76,7 +76,7 @@ class Model(keras.Model):
   def __init__(self, config):
     super().__init__(name="cmlm")
     self.config = config
-    self.net = parallel.Net(config.net, decoder_layers=config.net.decoder_layers, length=True)
+    self.net = encoder_decoder.EncoderDecoder(config.net, decoder_layers=config.net.decoder_layers, length=True)
     self.built = True
 
   def objective(self, batch, *, seed, training, step=0):
@@ -84,16 +84,16 @@ class Model(keras.Model):
 
     At rest all words are masked: it is the loss of a search's first pass.
     """
-    noise = noise_lib.Noise(seed if training else None)
+    dropout = noise_lib.Dropout(seed if training else None)
     hidden, lengths = masking.valid(batch.tgt), masking.lengths(batch.tgt)
     if training:
       hidden = choice.any_number(noise_lib.stream(seed, _MASKS), hidden)
-    memory = self.net.encode(batch.src, noise)
+    memory = self.net.encode(batch.src, dropout)
     canvas = self.net.canvas(tf.where(hidden, types.MASK, batch.tgt))
-    states = self.net.fill(canvas, lengths, memory, noise)
+    states = self.net.decode(canvas, lengths, memory, dropout)
     weight = tf.cast(hidden, tf.float32) * batch.weight[:, None]
     return types.Loss({
-      "token": self.net.word_term(states, batch.tgt, weight, smoothing=self.config.smoothing),
+      "token": self.net.token_term(states, batch.tgt, weight, smoothing=self.config.smoothing),
       "length": self.net.length_term(
         memory, lengths, batch.weight, smoothing=self.config.smoothing, scale=self.config.length_factor),
     })
@@ -113,16 +113,16 @@ class Model(keras.Model):
     """Returns what `translate` does, and its `types.Trace`."""
     memory = self.net.encode(src)
     lengths = length_parallel.likeliest(self.net.length_logits(memory), search.candidates)
-    lengths = length_parallel.spoken(lengths, src)
+    lengths = length_parallel.nonempty(lengths, src)
     longest = self.config.net.max_length
-    places = length_parallel.places(lengths, longest, src)
+    positions = length_parallel.positions(lengths, longest, src)
     memory = self.net.project(memory)
 
-    def predict(seen):  # [B N, T]: the rows of a sentence look at its one memory together.
-      states = self.net.fill(self.net.canvas(seen), masking.lengths(seen), memory)
-      return self.net.best_words(states, (*words.forbidden(search.unknown), types.MASK))
+    def predict(inputs):  # [B N, T]: the rows of a sentence look at its one memory together.
+      states = self.net.decode(self.net.canvas(inputs), masking.lengths(inputs), memory)
+      return self.net.best_tokens(states, (*tokens_lib.forbidden(search.unknown), types.MASK))
 
-    canvas = tf.where(tf.sequence_mask(lengths, places), types.MASK, types.PAD)
+    canvas = tf.where(tf.sequence_mask(lengths, positions), types.MASK, types.PAD)
     counts = mask_predict.masked(search.passes, longest, search.min_masked)
     return mask_predict.mask_predict(
       predict, canvas, counts, rescore, rewrite=search.repredict_all, stop=search.stop, alpha=search.alpha)

@@ -27,7 +27,7 @@ from tf_nar import types
 from tf_nar.decode import consensus
 from tf_nar.decode import ctc as search_lib
 from tf_nar.decode import length_parallel
-from tf_nar.layers import parallel
+from tf_nar.layers import encoder_decoder
 from tf_nar.layers import transformer
 from tf_nar.losses import ctc as loss_lib
 from tf_nar.losses import emissions
@@ -37,7 +37,7 @@ from tf_nar.ops import glancing
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import operations
-from tf_nar.ops import words
+from tf_nar.ops import tokens as tokens_lib
 
 RANKS = "beam", "consensus"
 _SHOWN = 0  # Which fold of the seed draws the shown places; `Noise` takes those from 1.
@@ -69,7 +69,7 @@ class Search:
   def __post_init__(self):
     if not 1 <= self.candidates <= self.beam:
       raise ValueError(f"search wants 1 <= candidates <= beam; got candidates={self.candidates}, beam={self.beam}.")
-    core_config.choice("search.rank", self.rank, RANKS)
+    core_config.check_choice("search.rank", self.rank, RANKS)
     if self.rank == "consensus" and self.candidates == 1:
       raise ValueError("search.rank=consensus ranks the n best of a beam, and the search says one; set search.beam=20 "
                        "search.candidates=9 too.")
@@ -104,7 +104,7 @@ class Model(keras.Model):
     super().__init__(name="ctc")
     self.config = config
     net = dataclasses.replace(config.net, max_length=config.upsample * config.net.max_length)
-    self.net = parallel.Net(net, decoder_layers=net.decoder_layers, length=False)
+    self.net = encoder_decoder.EncoderDecoder(net, decoder_layers=net.decoder_layers, length=False)
     self.built = True
 
   def upsampling(self, source, target):
@@ -112,7 +112,7 @@ class Model(keras.Model):
     repeats = sum(a == b for a, b in itertools.pairwise(target[:-1]))
     return -(-(len(target) - 1 + repeats) // source)
 
-  def places(self, src):
+  def positions(self, src):
     """int32 [B, S] -> int32 [B], how long each canvas is."""
     return self.config.upsample * masking.lengths(src)
 
@@ -124,46 +124,46 @@ class Model(keras.Model):
     states = tf.repeat(memory.states, self.config.upsample, axis=1)
     return states + self.net.embed.positions(tf.shape(states)[1])
 
-  def glance(self, canvas, memory, batch, *, ratio, noise, seed):
+  def glance(self, canvas, memory, batch, *, ratio, dropout, seed):
     """Returns the canvas with words of the best alignment, blanks too, at some of the places.
 
     # Differs: at the alignment's blanks the released GLAT+CTC shows the next word; Gu & Kong the blank, as here.
     """
-    places = self.places(batch.src)
+    positions = self.positions(batch.src)
     # A copy of the noise draws what the second pass will draw.
-    states = tf.stop_gradient(self.net.fill(canvas, places, memory, copy.copy(noise)))
+    states = tf.stop_gradient(self.net.decode(canvas, positions, memory, copy.copy(dropout)))
     embed = self.net.embed
-    paths = loss_lib.lattice(states, embed.table, embed.bias, **_spoken(batch.tgt), places=places)
+    paths = loss_lib.lattice(states, embed.table, embed.bias, **_labels(batch.tgt), positions=positions)
     aligned = ctc.best_path(paths, batch.tgt)
     shown = ctc.shown(seed, self.net.likeliest(states) != aligned, paths.inside, ratio)
     return tf.where(shown[..., None], self.net.canvas(aligned), canvas)
 
   def objective(self, batch, *, seed, training, step=0):
     """-log p(y | x) a target token, EOS counted; and the share of pairs that is left out, for it has too few places."""
-    noise = noise_lib.Noise(seed if training else None)
-    memory = self.net.encode(batch.src, noise)
-    canvas, places = self.canvas(memory), self.places(batch.src)
+    dropout = noise_lib.Dropout(seed if training else None)
+    memory = self.net.encode(batch.src, dropout)
+    canvas, positions = self.canvas(memory), self.positions(batch.src)
     glance = self.config.glance
     if training and self.config.ngrams:
-      return self.agreement(self.net.fill(canvas, places, memory, noise), places, batch)
+      return self.agreement(self.net.decode(canvas, positions, memory, dropout), positions, batch)
     if training and glance:
       seed = noise_lib.stream(seed, _SHOWN)
-      canvas = self.glance(canvas, memory, batch, ratio=glance.at(step), noise=noise, seed=seed)
-    states = self.net.fill(canvas, places, memory, noise)
-    embed, spoken = self.net.embed, _spoken(batch.tgt)
-    total = loss_lib.tied_ctc(states, embed.table, embed.bias, **spoken, places=places, weight=batch.weight)
+      canvas = self.glance(canvas, memory, batch, ratio=glance.at(step), dropout=dropout, seed=seed)
+    states = self.net.decode(canvas, positions, memory, dropout)
+    embed, labels = self.net.embed, _labels(batch.tgt)
+    total = loss_lib.tied_ctc(states, embed.table, embed.bias, **labels, positions=positions, weight=batch.weight)
     real = batch.weight * tf.cast(masking.valid(batch.tgt)[:, 0], tf.float32)
-    can = tf.where(ctc.possible(**spoken, places=places), real, 0.0)
+    can = tf.where(ctc.possible(**labels, positions=positions), real, 0.0)
     tokens = tf.reduce_sum(can * tf.cast(masking.lengths(batch.tgt), tf.float32))
     return types.Loss({
       "token": types.Term(total, tokens),
       "infeasible": types.Term(tf.reduce_sum(real - can), tf.reduce_sum(real), scale=0.0),
     })
 
-  def agreement(self, states, places, batch):
+  def agreement(self, states, positions, batch):
     """The loss of expected n-grams."""
     order = self.config.ngrams
-    counts, length = self.expected(states, batch.tgt, places, order, emissions.gathered_log_probs)
+    counts, length = self.expected(states, batch.tgt, positions, order, emissions.gathered_log_probs)
     total = tf.maximum(length - (order - 1), 0.0)
     return types.Loss(
       ngrams.terms(batch.tgt, counts[-1], total, length, batch.weight, order, self.config.ngram_score))
@@ -171,28 +171,29 @@ class Model(keras.Model):
   def score(self, src, tgt):
     """Returns log p(y | x), float32 [B]; -inf where the canvas has too few places for y."""
     embed = self.net.embed
-    return loss_lib.log_prob(self._states(src), embed.table, embed.bias, **_spoken(tgt), places=self.places(src))
+    return loss_lib.log_prob(
+      self._states(src), embed.table, embed.bias, **_labels(tgt), positions=self.positions(src))
 
   def translate(self, src, search, rescore=None):
     """One pass; `rescore` maps tokens int32 [B, N, T] to log p float32 [B, N] and ranks the n best."""
-    states, places, longest = self._states(src), self.places(src), self.config.net.max_length
-    forbid = (*words.forbidden(search.unknown), types.EOS)  # EOS is where the words end, and never a word.
+    states, positions, longest = self._states(src), self.positions(src), self.config.net.max_length
+    forbid = (*tokens_lib.forbidden(search.unknown), types.EOS)  # EOS is where the words end, and never a word.
     if search.beam == 1:
-      found = search_lib.greedy(*self.net.best_words(states, forbid), places, longest=longest)
+      found = search_lib.greedy(*self.net.best_tokens(states, forbid), positions, longest=longest)
     else:
-      ids, best = self.net.top_words(states, search_lib.reach(search.beam), (*forbid, ctc.BLANK))
+      ids, best = self.net.top_tokens(states, search_lib.reach(search.beam), (*forbid, ctc.BLANK))
       log_prob = emissions.log_probs_at(
         states, self.net.embed.table, self.net.embed.bias, ids[..., 0], best[..., 0])
       found = search_lib.prefix_beam(
-        ids, best, log_prob, places, beam=search.beam, nbest=search.candidates, longest=longest, bonus=search.bonus)
+        ids, best, log_prob, positions, beam=search.beam, nbest=search.candidates, longest=longest, bonus=search.bonus)
     if rescore is not None:
       return length_parallel.ranked(found, rescore, alpha=search.alpha)
     if search.rank == "consensus":
       return consensus.ranked(
-        found, lambda words: self.expected(states, words, places, consensus.ORDER, emissions.exact_log_probs))
+        found, lambda tokens: self.expected(states, tokens, positions, consensus.ORDER, emissions.exact_log_probs))
     return found
 
-  def expected(self, states, words, places, order, log_probs):
+  def expected(self, states, tokens, positions, order, log_probs):
     """Returns what `ops.ctc.expected` and `expected_length` do, of words int32 [B, T].
 
     Args:
@@ -200,16 +201,16 @@ class Model(keras.Model):
       words, order: as for `ops.ctc.expected`.
       log_probs: of `losses/emissions.py`, one to learn by or one to rank by.
     """
-    labels = tf.pad(words, [[0, 0], [0, 1]], constant_values=ctc.BLANK)
-    said = log_probs(states, self.net.embed.table, self.net.embed.bias, labels)
-    given = said[..., :-1], said[..., -1], words, places
+    labels = tf.pad(tokens, [[0, 0], [0, 1]], constant_values=ctc.BLANK)
+    predictions = log_probs(states, self.net.embed.table, self.net.embed.bias, labels)
+    given = predictions[..., :-1], predictions[..., -1], tokens, positions
     return ctc.expected(*given, order), ctc.expected_length(*given)
 
   def _states(self, src):
     memory = self.net.encode(src)
-    return self.net.fill(self.canvas(memory), self.places(src), memory)
+    return self.net.decode(self.canvas(memory), self.positions(src), memory)
 
 
-def _spoken(tgt):
+def _labels(tgt):
   """Targets as CTC takes them: int32 [B, T], and how many words are before EOS, int32 [B]."""
-  return dict(words=tgt, count=tf.maximum(masking.lengths(tgt) - 1, 0))
+  return dict(tokens=tgt, count=tf.maximum(masking.lengths(tgt) - 1, 0))

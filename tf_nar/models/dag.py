@@ -25,10 +25,10 @@ from tf_nar import types
 from tf_nar.decode import consensus
 from tf_nar.decode import dag as decode
 from tf_nar.decode import length_parallel
-from tf_nar.layers import parallel
+from tf_nar.layers import encoder_decoder
 from tf_nar.layers import transformer
 from tf_nar.layers import transitions
-from tf_nar.layers.attention import QUIET
+from tf_nar.layers.attention import NO_DROPOUT
 from tf_nar.losses import dag as loss
 from tf_nar.losses import emissions as emissions_lib
 from tf_nar.losses import ngrams
@@ -38,7 +38,7 @@ from tf_nar.ops import glancing
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import operations
-from tf_nar.ops import words
+from tf_nar.ops import tokens as tokens_lib
 
 ENCODER, DECODER, SHOWN = range(3)  # Streams of randomness.
 WALKS, METHODS = ("greedy", "lookahead"), ("greedy", "lookahead", "viterbi", "joint")
@@ -55,7 +55,7 @@ class Config:
   ngram_score: str = "precision"  # Of them: "precision" or "f1".
 
   def __post_init__(self):
-    core_config.choice("model.force", self.force, loss.FORCES)
+    core_config.check_choice("model.force", self.force, loss.FORCES)
     ngrams.check(self.ngrams, self.ngram_score)
     if self.upsample < 2:
       raise ValueError(f"model.upsample is at least 2, a start and an end for a source of EOS; got {self.upsample}.")
@@ -72,12 +72,12 @@ class Search:
   unknown: bool = False  # Whether a translation may have <unk>.
 
   def __post_init__(self):
-    core_config.choice("search.method", self.method, METHODS)
+    core_config.check_choice("search.method", self.method, METHODS)
     if self.candidates < 1 or (self.candidates > 1 and self.method in WALKS):
       raise ValueError(
         f"search.candidates is at least 1, and 1 for greedy and lookahead, which find one path; got "
         f"{self.candidates} with {self.method}; viterbi and joint find several.")
-    core_config.choice("search.rank", self.rank, RANKS)
+    core_config.check_choice("search.rank", self.rank, RANKS)
     if self.rank != "path" and self.candidates == 1:
       raise ValueError(
         f"search.rank={self.rank} ranks candidates, and the search says one; set search.candidates=9 too.")
@@ -115,7 +115,7 @@ class Model(keras.Model):
     self.config = config
     most = config.upsample * config.net.max_length
     net = dataclasses.replace(config.net, max_length=most)  # Source and canvas share the places.
-    self.net = parallel.Net(net, decoder_layers=config.net.decoder_layers, length=False)
+    self.net = encoder_decoder.EncoderDecoder(net, decoder_layers=config.net.decoder_layers, length=False)
     self.transitions = transitions.Transitions(config.net, most, name="transitions")
     self.built = True
 
@@ -130,9 +130,9 @@ class Model(keras.Model):
     given = tf.where(at == 0, types.BOS, tf.where(at == vertices[:, None] - 1, types.EOS, types.MASK))
     return tf.where(at < vertices[:, None], given, types.PAD), vertices
 
-  def graph(self, canvas, vertices, memory, noise=QUIET):
+  def graph(self, canvas, vertices, memory, dropout=NO_DROPOUT):
     """Returns the states float [B, L, D] of the vertices and log E float32 [B, L, L]."""
-    states = self.net.fill(self.net.canvas(canvas), vertices, memory, noise)
+    states = self.net.decode(self.net.canvas(canvas), vertices, memory, dropout)
     return states, self.transitions(states, vertices)
 
   def emissions(self, states, tgt):
@@ -154,20 +154,20 @@ class Model(keras.Model):
     states, links = map(tf.stop_gradient, graph)
     lengths = masking.lengths(tgt)
     path = dag.best_path(links, tf.stop_gradient(self.emissions(states, tgt)), vertices, lengths)  # [B, T]
-    said = self.net.likeliest(tf.gather(states, path, batch_dims=1))
+    predictions = self.net.likeliest(tf.gather(states, path, batch_dims=1))
     # Differs: BOS and EOS, which are sure here, are neither counted nor shown.
     there = masking.valid(tgt) & (tgt != types.EOS) & dag.feasible(vertices, lengths)[:, None]
-    wrong = tf.math.count_nonzero(there & (said != tgt), 1, dtype=tf.float32)
+    wrong = tf.math.count_nonzero(there & (predictions != tgt), 1, dtype=tf.float32)
     shown = choice.uniform(seed, tf.cast(wrong * share + 0.5, tf.int32), there)  # Rounded half up.
     return tf.one_hot(path, tf.shape(states)[1], True, False, axis=1) & shown[:, None]
 
   def objective(self, batch, *, seed, training, step=0):
     """-log p(y | x) a target word, with some words shown in training."""
     stream = lambda n: noise_lib.stream(seed, n) if training else None
-    memory = self.net.encode(batch.src, noise_lib.Noise(stream(ENCODER)))
+    memory = self.net.encode(batch.src, noise_lib.Dropout(stream(ENCODER)))
     canvas, vertices = self.canvas(batch.src)
     # A new `Noise` of the same seed: both passes drop the same units.
-    graph = lambda canvas: self.graph(canvas, vertices, memory, noise_lib.Noise(stream(DECODER)))
+    graph = lambda canvas: self.graph(canvas, vertices, memory, noise_lib.Dropout(stream(DECODER)))
     if training and self.config.ngrams:
       states, links = graph(canvas)
       order = self.config.ngrams
@@ -193,11 +193,12 @@ class Model(keras.Model):
   def marginals(self, graph, vertices, tgt):
     """Returns what `score` does of N targets a graph, int32 [B, N, T] -> float32 [B, N]."""
     (states, links), shape, lengths = graph, tf.shape(tgt), tf.reshape(masking.lengths(tgt), [-1])
-    said = self._said(states, tf.reshape(tgt, [shape[0], -1]))  # [B, L, N T]
-    said = tf.reshape(said, [shape[0], -1, shape[1], shape[2]])
-    said = tf.reshape(tf.transpose(said, [0, 2, 1, 3]), [shape[0] * shape[1], -1, shape[2]])  # [B N, L, T]
+    log_prob = self._said(states, tf.reshape(tgt, [shape[0], -1]))  # [B, L, N T]
+    log_prob = tf.reshape(log_prob, [shape[0], -1, shape[1], shape[2]])
+    log_prob = tf.transpose(log_prob, [0, 2, 1, 3])
+    log_prob = tf.reshape(log_prob, [shape[0] * shape[1], -1, shape[2]])  # [B N, L, T]
     links, vertices = (tf.repeat(x, shape[1], 0) for x in (links, vertices))
-    found = dag.log_likelihood(links, said, vertices, lengths)
+    found = dag.log_likelihood(links, log_prob, vertices, lengths)
     found = tf.where(dag.feasible(vertices, lengths) | (lengths == 0), found, -float("inf"))
     return tf.reshape(found, shape[:2])
 
@@ -205,7 +206,7 @@ class Model(keras.Model):
     """One pass, then a search on what it said; `rescore`, or the graph itself, ranks the candidates."""
     canvas, vertices = self.canvas(src)
     states, links = self.graph(canvas, vertices, self.net.encode(src))
-    best = self.net.best_words(states, (*words.forbidden(search.unknown), types.EOS, types.MASK))
+    best = self.net.best_tokens(states, (*tokens_lib.forbidden(search.unknown), types.EOS, types.MASK))
     graph, longest = decode.Graph(links, *best, vertices), self.config.net.max_length
     if search.method in WALKS:
       found = decode.walk(graph, longest, lookahead=search.method == "lookahead", collapse=search.collapse)
@@ -230,13 +231,13 @@ class Model(keras.Model):
     if search.rank == "consensus":
       states, links = graph
 
-      def expect(words):
-        counts, totals = dag.expected(links, self._said(states, words), vertices, consensus.ORDER)
+      def expect(tokens):
+        counts, totals = dag.expected(links, self._said(states, tokens), vertices, consensus.ORDER)
         return counts, totals[0]
 
       return consensus.ranked(found, expect)
     return found
 
-  def _said(self, states, words):
+  def _said(self, states, tokens):
     """Returns log p of words int32 [B, T] at each vertex, float32 [B, L, T], not to be learned by."""
-    return emissions_lib.exact_log_probs(states, self.net.embed.table, self.net.embed.bias, words)
+    return emissions_lib.exact_log_probs(states, self.net.embed.table, self.net.embed.bias, tokens)

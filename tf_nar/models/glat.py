@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from tf_nar import family
 from tf_nar import types
-from tf_nar.layers import parallel
+from tf_nar.layers import encoder_decoder
 from tf_nar.layers import transformer
 from tf_nar.models import one_pass
 from tf_nar.ops import glancing
@@ -60,7 +60,7 @@ class Model(keras.Model):
   def __init__(self, config):
     super().__init__(name="glat")
     self.config = config
-    self.net = parallel.Net(config.net, decoder_layers=config.net.decoder_layers, length=True)
+    self.net = encoder_decoder.EncoderDecoder(config.net, decoder_layers=config.net.decoder_layers, length=True)
     self.built = True
 
   def objective(self, batch, *, seed, training, step=0):
@@ -70,12 +70,12 @@ class Model(keras.Model):
     """
     inside, lengths = masking.valid(batch.tgt), masking.lengths(batch.tgt)
     stream = lambda n: noise_lib.stream(seed, n)
-    noise = lambda n: noise_lib.Noise(stream(n) if training else None)
-    memory = self.net.encode(batch.src, noise(_ENCODER))
+    dropout = lambda n: noise_lib.Dropout(stream(n) if training else None)
+    memory = self.net.encode(batch.src, dropout(_ENCODER))
 
     def states(shown):
       canvas = self.net.canvas(tf.where(shown, batch.tgt, types.PAD))
-      return self.net.fill(canvas, lengths, memory, noise(_DECODER))
+      return self.net.decode(canvas, lengths, memory, dropout(_DECODER))
 
     shown = tf.zeros_like(inside)
     if training and self.config.glance:
@@ -83,7 +83,7 @@ class Model(keras.Model):
       shown = glancing.shown(stream(_GLANCE), wrong, inside, self.config.glance.at(step))
     weight = tf.cast(inside & ~shown, tf.float32) * batch.weight[:, None]
     return types.Loss({
-      "token": self.net.word_term(states(shown), batch.tgt, weight, smoothing=self.config.smoothing),
+      "token": self.net.token_term(states(shown), batch.tgt, weight, smoothing=self.config.smoothing),
       "length": self.net.length_term(
         memory, lengths, batch.weight, smoothing=self.config.smoothing, scale=self.config.length_factor),
     })

@@ -3,9 +3,9 @@
   p(y, T | x) = p(T | x) prod_i p(y_i | x, T)        T counts EOS, and EOS is said as the last word.
 
   in the paper's program                      here
-  [LEN] slot: source shifted right by one     `Net.encode`: a zero vector before the source
-  position_prediction_weights                 `Net.length`
-  decoder input E[PAD] + P[i]                 `Net.blank`: nothing of the source, attention brings it
+  [LEN] slot: source shifted right by one     `EncoderDecoder.encode`: a zero vector before the source
+  position_prediction_weights                 `EncoderDecoder.length`
+  decoder input E[PAD] + P[i]                 `EncoderDecoder.blank`: nothing of the source, attention brings it
   num_decoder_layers + 1                      one block more than net.decoder_layers
 """
 import dataclasses
@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tf_nar import family
 from tf_nar import types
-from tf_nar.layers import parallel
+from tf_nar.layers import encoder_decoder
 from tf_nar.layers import transformer
 from tf_nar.models import one_pass
 from tf_nar.ops import masking
@@ -44,18 +44,18 @@ class Model(keras.Model):
   def __init__(self, config):
     super().__init__(name="nat_em")
     self.config = config
-    self.net = parallel.Net(config.net, decoder_layers=config.net.decoder_layers + 1, length=True)
+    self.net = encoder_decoder.EncoderDecoder(config.net, decoder_layers=config.net.decoder_layers + 1, length=True)
     self.built = True
 
   def objective(self, batch, *, seed, training, step=0):
     """Label-smoothed cross-entropy a target token, and 0.1 of that of the length a sentence."""
-    noise = noise_lib.Noise(seed if training else None)
-    memory = self.net.encode(batch.src, noise)
+    dropout = noise_lib.Dropout(seed if training else None)
+    memory = self.net.encode(batch.src, dropout)
     lengths = masking.lengths(batch.tgt)
-    states = one_pass.fill(self.net, memory, lengths, tf.shape(batch.tgt)[1], noise)
+    states = one_pass.decode(self.net, memory, lengths, tf.shape(batch.tgt)[1], dropout)
     weight = tf.cast(masking.valid(batch.tgt), tf.float32) * batch.weight[:, None]
     return types.Loss({
-      "token": self.net.word_term(states, batch.tgt, weight, smoothing=self.config.smoothing),
+      "token": self.net.token_term(states, batch.tgt, weight, smoothing=self.config.smoothing),
       "length": self.net.length_term(
         memory, lengths, batch.weight, smoothing=self.config.smoothing, scale=self.config.length_factor),
     })

@@ -25,7 +25,7 @@ from tf_nar import config as core_config
 from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import length_parallel
-from tf_nar.layers import parallel
+from tf_nar.layers import encoder_decoder
 from tf_nar.layers import transformer
 from tf_nar.losses import cross_entropy
 from tf_nar.models import one_pass
@@ -47,7 +47,7 @@ class Config:
   tau: float = 0.3  # Of the soft copy, how far a place looks.
 
   def __post_init__(self):
-    core_config.choice("model.copy", self.copy, COPIES)
+    core_config.check_choice("model.copy", self.copy, COPIES)
     if self.tau <= 0:
       raise ValueError(f"model.tau is above 0, the usual is 0.3; got {self.tau}.")
 
@@ -96,13 +96,14 @@ class Model(keras.Model):
   def __init__(self, config):
     super().__init__(name="nat_fertility")
     self.config, self.aligned = config, config.aligned
-    self.net = parallel.Net(config.net, decoder_layers=config.net.decoder_layers, length=not self.aligned)
+    self.net = encoder_decoder.EncoderDecoder(
+      config.net, decoder_layers=config.net.decoder_layers, length=not self.aligned)
     if self.aligned:
       self.fertility = keras.layers.Dense(CLASSES, name="fertility", dtype="float32")
       self.fertility.build((None, None, config.net.width))
     self.built = True
 
-  def canvas(self, src, lengths, places, fertility=None):
+  def canvas(self, src, lengths, positions, fertility=None):
     """Copies the embedded source, each token with its place, to the places of the target.
 
     Args:
@@ -116,12 +117,13 @@ class Model(keras.Model):
     """
     source, tokens = self.net.canvas(src), masking.lengths(src)
     if self.config.copy == "soft":
-      weights = copying.soft(tokens, lengths, tf.shape(src)[1], places, self.config.tau)
+      weights = copying.soft(tokens, lengths, tf.shape(src)[1], positions, self.config.tau)
       copies = tf.matmul(tf.cast(weights, source.dtype), source)
     else:
-      which = copying.by_fertility(fertility, places) if self.aligned else copying.uniform(tokens, lengths, places)
+      which = (copying.by_fertility(fertility, positions) if self.aligned
+               else copying.uniform(tokens, lengths, positions))
       copies = tf.gather(source, which, batch_dims=1)
-    return copies + self.net.embed.positions(places)
+    return copies + self.net.embed.positions(positions)
 
   def log_fertility(self, memory, src):
     """Returns log p(f_s | x), float32 [B, S, K]."""
@@ -132,13 +134,13 @@ class Model(keras.Model):
 
     `batch` is a `types.Aligned` if the copy is by fertility.
     """
-    noise = noise_lib.Noise(seed if training else None)
-    memory, lengths = self.net.encode(batch.src, noise), masking.lengths(batch.tgt)
+    dropout = noise_lib.Dropout(seed if training else None)
+    memory, lengths = self.net.encode(batch.src, dropout), masking.lengths(batch.tgt)
     fertility = batch.fertility if self.aligned else None
     canvas = self.canvas(batch.src, lengths, tf.shape(batch.tgt)[1], fertility)
-    states = self.net.fill(canvas, lengths, memory, noise)
+    states = self.net.decode(canvas, lengths, memory, dropout)
     weight = tf.cast(masking.valid(batch.tgt), tf.float32) * batch.weight[:, None]
-    token = self.net.word_term(states, batch.tgt, weight, smoothing=self.config.smoothing)
+    token = self.net.token_term(states, batch.tgt, weight, smoothing=self.config.smoothing)
     if not self.aligned:
       term = self.net.length_term(memory, lengths, batch.weight, scale=1.0)
       return types.Loss({"token": token, "length": term._replace(count=token.count)})
@@ -154,13 +156,13 @@ class Model(keras.Model):
     to T; -inf where none do.
     """
     memory, lengths = self.net.encode(src), masking.lengths(tgt)
-    places = tf.shape(tgt)[1]
+    positions = tf.shape(tgt)[1]
     fertility = None
     if self.aligned:
-      fertility, prior = fertility_lib.likeliest(self.log_fertility(memory, src), lengths, places)
+      fertility, prior = fertility_lib.likeliest(self.log_fertility(memory, src), lengths, positions)
     else:
       prior = self.net.length_log_prob(memory, lengths)
-    states = self.net.fill(self.canvas(src, lengths, places, fertility), lengths, memory)
+    states = self.net.decode(self.canvas(src, lengths, positions, fertility), lengths, memory)
     return prior + self.net.embed.log_prob(states, tgt)
 
   def translate(self, src, search, rescore=None):
@@ -171,12 +173,12 @@ class Model(keras.Model):
     """
     memory = self.net.encode(src)
     fertility, lengths, prior = self._candidates(src, memory, search)
-    places = length_parallel.places(lengths, self.config.net.max_length, src)
+    positions = length_parallel.positions(lengths, self.config.net.max_length, src)
     sources, memory = tf.repeat(src, search.candidates, axis=0), self.net.project(memory)
 
     def say(flat):  # [B N]: the rows of a sentence look at its one memory together.
-      states = self.net.fill(self.canvas(sources, flat, places, fertility), flat, memory)
-      tokens, score = one_pass.said(self.net, states, flat, search)
+      states = self.net.decode(self.canvas(sources, flat, positions, fertility), flat, memory)
+      tokens, score = one_pass.predictions(self.net, states, flat, search)
       return tokens, score + tf.reshape(prior, [-1])
 
     return length_parallel.length_parallel(say, lengths, rescore, alpha=search.alpha)
@@ -187,7 +189,7 @@ class Model(keras.Model):
     if not self.aligned:
       logits = self.net.length_logits(memory)
       lengths = length_parallel.candidates(logits, search.candidates, most)
-      lengths = length_parallel.spoken(lengths, src)
+      lengths = length_parallel.nonempty(lengths, src)
       return None, lengths, tf.gather(tf.nn.log_softmax(logits), lengths, batch_dims=1)
     log_prob = self.log_fertility(memory, src)
     found = fertility_lib.candidates(log_prob, search.candidates, [search.seed, 0], most)

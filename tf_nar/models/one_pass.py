@@ -11,11 +11,11 @@ from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import argmax
 from tf_nar.decode import length_parallel
-from tf_nar.layers.attention import QUIET
+from tf_nar.layers.attention import NO_DROPOUT
 from tf_nar.ops import masking
 from tf_nar.ops import odd
 from tf_nar.ops import operations as operations_lib
-from tf_nar.ops import words
+from tf_nar.ops import tokens as tokens_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,50 +44,50 @@ def operations(net, blocks, source, target):
   return family.Operations(learned + operations_lib.output(net, target), target)
 
 
-def fill(net, memory, lengths, places, noise=QUIET, *, hidden=types.PAD):
+def decode(net, memory, lengths, positions, dropout=NO_DROPOUT, *, hidden=types.PAD):
   """Says what stands at each of `places` places of targets of `lengths` [B]: states float [B, T, D].
 
   Args:
-    net: a `parallel.Net`.
-    memory: a `parallel.Memory`.
-    lengths, noise: as in `parallel.Net.fill`.
+    net: a `encoder_decoder.EncoderDecoder`.
+    memory: a `encoder_decoder.Memory`.
+    lengths, noise: as in `encoder_decoder.EncoderDecoder.decode`.
     places: T.
     hidden: the token that stands at every place.
   """
-  return net.fill(net.blank(tf.shape(lengths)[0], places, hidden), lengths, memory, noise)
+  return net.decode(net.mask_canvas(tf.shape(lengths)[0], positions, hidden), lengths, memory, dropout)
 
 
 def score(net, src, tgt, *, hidden=types.PAD):
   """Returns log p(T | x) + sum_i log p(y_i | x, T), float32 [B]."""
   memory, lengths = net.encode(src), masking.lengths(tgt)
-  states = fill(net, memory, lengths, tf.shape(tgt)[1], hidden=hidden)
+  states = decode(net, memory, lengths, tf.shape(tgt)[1], hidden=hidden)
   return net.length_log_prob(memory, lengths) + net.embed.log_prob(states, tgt)
 
 
-def translate(net, src, search, rescore=None, decode=None):
+def translate(net, src, search, rescore=None, decoder=None):
   """One pass for all length candidates at once.
 
   Args:
-    net: a `parallel.Net` with a length head.
+    net: a `encoder_decoder.EncoderDecoder` with a length head.
     src: int32 [B, S].
     search: a `Search`.
     rescore: maps tokens int32 [B, N, T] to log p float32 [B, N]; ranks the length candidates.
-    decode: maps a projected memory, lengths int32 [B N] and T to decoder states [B N, T, D]; None: `fill`'s.
+    decoder: maps a projected memory, lengths int32 [B N] and T to decoder states [B N, T, D]; None: `fill`'s.
   """
   memory = net.encode(src)
   lengths = length_parallel.candidates(net.length_logits(memory), search.candidates, net.config.max_length)
-  lengths = length_parallel.spoken(lengths, src)
-  places = length_parallel.places(lengths, net.config.max_length, src)
+  lengths = length_parallel.nonempty(lengths, src)
+  positions = length_parallel.positions(lengths, net.config.max_length, src)
   memory = net.project(memory)
-  states = decode or functools.partial(fill, net)
+  states = decoder or functools.partial(decode, net)
 
   def say(flat):  # [B N]: the rows of a sentence look at its one memory together.
-    return said(net, states(memory, flat, places), flat, search)
+    return predictions(net, states(memory, flat, positions), flat, search)
 
   return length_parallel.length_parallel(say, lengths, rescore, alpha=search.alpha)
 
 
-def said(net, states, lengths, search):
+def predictions(net, states, lengths, search):
   """Reads sentences off the states float [B, T, D] of targets of `lengths` [B]: by ODD, or the best word of each place.
 
   `search` has `odd`, `odd_within_words` and `unknown`, as `Search`.
@@ -97,9 +97,9 @@ def said(net, states, lengths, search):
   Returns:
     tokens int32 [B, T] and score float32 [B], as `odd.odd` does.
   """
-  forbid = words.forbidden(search.unknown)
+  forbid = tokens_lib.forbidden(search.unknown)
   if not search.odd:
-    return argmax.said(*net.best_words(states, forbid), lengths)
-  word, log_prob = net.top_words(states, odd.KEPT, forbid)
+    return argmax.predictions(*net.best_tokens(states, forbid), lengths)
+  token, log_prob = net.top_tokens(states, odd.KEPT, forbid)
   free = None if search.odd_within_words else net.within_words
-  return odd.among(word, log_prob, lengths, free=None if free is None else tf.gather(free, word))
+  return odd.among(token, log_prob, lengths, free=None if free is None else tf.gather(free, token))

@@ -58,8 +58,8 @@ def load(model, read):
 def _pairs(model, read):
   """Yields (our variable, its array) for every variable of the model."""
   parts = model if model.traits.autoregressive else model.net
-  yield parts.embed.words.embeddings, read("shared_embedding")
-  yield parts.embed.places, read("position_embeddings")
+  yield parts.embed.tokens.embeddings, read("shared_embedding")
+  yield parts.embed.position_table, read("position_embeddings")
   yield parts.embed.bias, read("output_bias")
   yield parts.source_bias, read("source_language_bias")
   if not model.traits.autoregressive:
@@ -72,8 +72,8 @@ def _pairs(model, read):
 
 
 def _block(block, scope, read):
-  parts = [("self_attention", part) for part in block.attend_self]  # One: a net of one shard.
-  parts += [("encdec_attention", part) for part in block.attend_memory]
+  parts = [("self_attention", part) for part in block.self_attend]  # One: a net of one shard.
+  parts += [("encdec_attention", part) for part in block.cross_attend]
   for name, part in parts:
     if part.cross:
       yield from _dense(part.query, scope, name, "q", read)
@@ -81,8 +81,8 @@ def _block(block, scope, read):
     else:
       yield from _dense(part.query_key_value, scope, name, "qkv", read)
     yield from _linear(part.out, f"{scope}/{name}/output_transform", read)
-  yield from _linear(block.widen[0], f"{scope}/feed_forward/input_layer", read)
-  yield from _linear(block.narrow[0], f"{scope}/feed_forward/output_layer", read)
+  yield from _linear(block.ffn_in[0], f"{scope}/feed_forward/input_layer", read)
+  yield from _linear(block.ffn_out[0], f"{scope}/feed_forward/output_layer", read)
   names = [name for name, _ in parts] + ["feed_forward"]
   for name, norm in zip(names, block.norms, strict=True):
     yield from _norm(norm, f"{scope}/{name}/LayerNorm", read)

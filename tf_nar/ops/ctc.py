@@ -33,7 +33,7 @@ class Lattice(NamedTuple):
   inside: tf.Tensor  # bool [B, P]: the real places.
 
 
-def lattice(of_words, of_blank, words, count, places):
+def lattice(of_words, of_blank, tokens, count, positions):
   """Returns the `Lattice` of sentences.
 
   Args:
@@ -46,10 +46,10 @@ def lattice(of_words, of_blank, words, count, places):
   blank = tf.broadcast_to(of_blank[..., None], tf.shape(of_words))
   said = tf.concat([_interleaved(blank, of_words), of_blank[..., None]], -1)
   states = tf.range(tf.shape(said)[2])
-  new = tf.cast(words != tf.pad(words, [[0, 0], [1, 0]], constant_values=BLANK)[:, :-1], tf.float32)  # [B, T]
+  new = tf.cast(tokens != tf.pad(tokens, [[0, 0], [1, 0]], constant_values=BLANK)[:, :-1], tf.float32)  # [B, T]
   jump = tf.pad(_interleaved(tf.zeros_like(new), new), [[0, 0], [0, 1]])
   ends = (states == 2 * count[:, None]) | (states == 2 * count[:, None] - 1)
-  return Lattice(said, (1 - jump) * _NEVER, ends, tf.sequence_mask(places, tf.shape(said)[1]))
+  return Lattice(said, (1 - jump) * _NEVER, ends, tf.sequence_mask(positions, tf.shape(said)[1]))
 
 
 def _interleaved(first, second):
@@ -58,11 +58,11 @@ def _interleaved(first, second):
   return tf.reshape(both, tf.concat([tf.shape(first)[:-1], [2 * tf.shape(first)[-1]]], 0))
 
 
-def possible(words, count, places):
+def possible(tokens, count, positions):
   """Returns bool [B]: are there places for all words, and for a blank in every pair of equal neighbours?"""
-  inside = tf.sequence_mask(count - 1, tf.shape(words)[1] - 1)
-  doubled = tf.reduce_sum(tf.cast((words[:, 1:] == words[:, :-1]) & inside, tf.int32), -1)
-  return count + doubled <= places
+  inside = tf.sequence_mask(count - 1, tf.shape(tokens)[1] - 1)
+  doubled = tf.reduce_sum(tf.cast((tokens[:, 1:] == tokens[:, :-1]) & inside, tf.int32), -1)
+  return count + doubled <= positions
 
 
 def log_prob(lattice):
@@ -89,7 +89,7 @@ def log_prob(lattice):
   return total(lattice.said)
 
 
-def best_path(lattice, words):
+def best_path(lattice, tokens):
   """Returns the likeliest path that collapses to the words (Viterbi): int32 [B, P], PAD past the places.
 
   Where the words are impossible, some path.
@@ -108,8 +108,8 @@ def best_path(lattice, words):
   back = lambda state, move: state - tf.gather(move, state, batch_dims=1)
   before = tf.scan(back, moves, last, reverse=True)  # [P, B]; at t the state of place t - 1
   states = tf.transpose(tf.concat([before[1:], last[None]], 0))  # [B, P]
-  word = tf.gather(words, tf.minimum(states // 2, tf.shape(words)[1] - 1), batch_dims=1)
-  return tf.where(lattice.inside, tf.where(states % 2 == 0, BLANK, word), types.PAD)
+  token = tf.gather(tokens, tf.minimum(states // 2, tf.shape(tokens)[1] - 1), batch_dims=1)
+  return tf.where(lattice.inside, tf.where(states % 2 == 0, BLANK, token), types.PAD)
 
 
 def shown(seed, wrong, among, ratio):
@@ -132,13 +132,13 @@ def shown(seed, wrong, among, ratio):
   return among & (noise.uniform(tf.shape(among), seed) < ratio * share)
 
 
-def collapse(path, places):
+def collapse(path, positions):
   """Merges repeats, drops blanks: int32 [B, P] -> int32 [B, P], words, then PAD."""
   new = path != tf.pad(path, [[0, 0], [1, 0]], constant_values=BLANK)[:, :-1]
-  return masking.packed(path, new & (path != BLANK) & tf.sequence_mask(places, tf.shape(path)[1]))
+  return masking.packed(path, new & (path != BLANK) & tf.sequence_mask(positions, tf.shape(path)[1]))
 
 
-def expected(of_words, of_blank, words, places, order):
+def expected(of_words, of_blank, tokens, positions, order):
   """Returns how often n-grams are expected in what the places say, float32 [n, B, T], all sentences of it weighed.
 
   A word begins where the place before does not say it. Of each n-gram and each k below n the scan knows how likely it
@@ -153,13 +153,13 @@ def expected(of_words, of_blank, words, places, order):
     Of the n-grams of 1 to `order` words that begin at each word; of those that reach past T, 0.
   """
   shifted = lambda x, n: tf.pad(x, [[0, 0]] * (x.shape.rank - 1) + [[0, n]])[..., n:]
-  inside = tf.sequence_mask(places, tf.shape(of_words)[1])
+  inside = tf.sequence_mask(positions, tf.shape(of_words)[1])
   prob = lambda x, at: tf.where(at, tf.exp(x), 0.0)
   said = tf.transpose(prob(of_words, inside[..., None]), [1, 0, 2])  # [P, B, T]
   blank = tf.transpose(prob(of_blank, inside))[..., None]  # [P, B, 1]
-  apart = [tf.cast(shifted(words, n) != shifted(words, n - 1), tf.float32) for n in range(1, order)]  # From the last.
+  apart = [tf.cast(shifted(tokens, n) != shifted(tokens, n - 1), tf.float32) for n in range(1, order)]  # From the last.
 
-  def place(carry, at):
+  def position(carry, at):
     (runs, gaps, found), (said, blank, before) = carry, at
     begin = said * (1.0 - before)
     new_runs, new_gaps, new_found = [], [], [found[0] + begin]
@@ -170,13 +170,13 @@ def expected(of_words, of_blank, words, places, order):
       new_found.append(found[n + 1] + begin)
     return tf.stack(new_runs), tf.stack(new_gaps), tf.stack(new_found)
 
-  none = lambda count: tf.zeros(tf.concat([[count], tf.shape(words)], 0))
+  none = lambda count: tf.zeros(tf.concat([[count], tf.shape(tokens)], 0))
   before = tf.pad(said, [[1, 0], [0, 0], [0, 0]])[:-1]
-  *_, found = tf.foldl(place, (said, blank, before), (none(order - 1), none(order - 1), none(order)))
+  *_, found = tf.foldl(position, (said, blank, before), (none(order - 1), none(order - 1), none(order)))
   return found
 
 
-def expected_length(of_words, of_blank, words, places):
+def expected_length(of_words, of_blank, tokens, positions):
   """Returns how many words are expected in what the places say, float32 [B]. Differentiable.
 
     Σ_t (1 - p_t(∅)) - Σ_t Σ_w p_t(w) p_{t-1}(w)        what the place before said too is no new word
@@ -185,10 +185,10 @@ def expected_length(of_words, of_blank, words, places):
     of_words, of_blank, words, places: as for `lattice`; other words than these are taken never to be said twice in
       a row.
   """
-  inside = tf.sequence_mask(places, tf.shape(of_words)[1])
-  at = tf.range(tf.shape(words)[1])
-  met = tf.reduce_any((words[:, :, None] == words[:, None]) & (at[:, None] > at), -1)  # [B, T]
-  first = (masking.valid(words) & ~met)[:, None]
+  inside = tf.sequence_mask(positions, tf.shape(of_words)[1])
+  at = tf.range(tf.shape(tokens)[1])
+  met = tf.reduce_any((tokens[:, :, None] == tokens[:, None]) & (at[:, None] > at), -1)  # [B, T]
+  first = (masking.valid(tokens) & ~met)[:, None]
   prob = tf.where(inside[..., None] & first, tf.exp(of_words), 0.0)
   new = tf.where(inside, 1.0 - tf.exp(of_blank), 0.0)
   return tf.reduce_sum(new, -1) - tf.reduce_sum(prob[:, 1:] * prob[:, :-1], [1, 2])

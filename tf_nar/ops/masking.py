@@ -16,8 +16,8 @@ def lengths(tokens):
 
 def causal(size):
   """Returns bool [1, size, size]: a place sees itself and what is before it."""
-  places = tf.range(size)
-  return (places[:, None] >= places)[None]
+  positions = tf.range(size)
+  return (positions[:, None] >= positions)[None]
 
 
 def shift_right(x):

@@ -5,7 +5,7 @@ import tensorflow as tf
 LEVELS = 256  # A place is dropped by one random byte, the cheapest draw there is.
 
 
-class Noise:
+class Dropout:
   """A numbered row of dropout masks grown from one seed.
 
   Layers draw in the order in which the model calls them, so a mask can be drawn again from
@@ -18,7 +18,7 @@ class Noise:
     self._draws = 0
 
   @property
-  def at_rest(self):
+  def deterministic(self):
     """Whether nothing is ever dropped."""
     return self._seed is None
 
@@ -28,7 +28,7 @@ class Noise:
     # Differs: the share is `rate` to the nearest 1/256.
     """
     below = round(rate * LEVELS)
-    if self.at_rest or not below:
+    if self.deterministic or not below:
       return x
     self._draws += 1
     seed = tf.random.fold_in(self._seed, self._draws, alg="philox")
@@ -62,5 +62,5 @@ def stream(seed, number):
 def _bytes(shape, seed):
   """Returns uint8 of `shape`, uniform: four of each random int32."""
   size = tf.reduce_prod(shape)
-  words = tf.random.stateless_uniform([(size + 3) // 4], seed, None, None, tf.int32, alg="philox")
-  return tf.reshape(tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size], shape)
+  tokens = tf.random.stateless_uniform([(size + 3) // 4], seed, None, None, tf.int32, alg="philox")
+  return tf.reshape(tf.reshape(tf.bitcast(tokens, tf.uint8), [-1])[:size], shape)

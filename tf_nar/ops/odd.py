@@ -7,7 +7,7 @@ The length T is kept, unlike in the usual collapsing of repeats, which shortens 
 import tensorflow as tf
 
 from tf_nar import types
-from tf_nar.ops import words
+from tf_nar.ops import tokens as tokens_lib
 
 # Three words a place are enough: its neighbours exclude at most two of them, so any other word can be
 # replaced by one of the three without loss. Two are not enough.
@@ -32,25 +32,25 @@ def odd(logits, lengths, *, penalty=1e9, forbid=()):
   Raises:
     ValueError: for a negative penalty, under which three words a place would not be enough.
   """
-  return among(*words.best(logits, KEPT, forbid), lengths, penalty=penalty)
+  return among(*tokens_lib.best(logits, KEPT, forbid), lengths, penalty=penalty)
 
 
-def among(word, log_prob, lengths, *, penalty=1e9, free=None):
+def among(token, log_prob, lengths, *, penalty=1e9, free=None):
   """Does what `odd` does, given the `KEPT` best words of every place: int32 and float32 [B, T, 3], best first.
 
   `free`, bool [B, T, 3], marks words that may be said twice in a row; None: none.
   """
   if penalty < 0:
     raise ValueError(f"odd needs penalty >= 0, got {penalty}; 0 is plain argmax.")
-  word, log_prob = tf.transpose(word, [1, 0, 2]), tf.transpose(log_prob, [1, 0, 2])  # [T, B, 3]: time first.
-  inside = tf.transpose(tf.sequence_mask(lengths, tf.shape(word)[0]))  # [T, B]
-  repeat = word[:-1, :, :, None] == word[1:, :, None, :]  # [T-1, B, 3 from, 3 to]
+  token, log_prob = tf.transpose(token, [1, 0, 2]), tf.transpose(log_prob, [1, 0, 2])  # [T, B, 3]: time first.
+  inside = tf.transpose(tf.sequence_mask(lengths, tf.shape(token)[0]))  # [T, B]
+  repeat = token[:-1, :, :, None] == token[1:, :, None, :]  # [T-1, B, 3 from, 3 to]
   if free is not None:
     repeat &= ~tf.transpose(free, [1, 0, 2])[1:, :, None, :]
   cost = tf.where(repeat, float(penalty), 0.0)
   cost = tf.pad(cost, [[1, 0], [0, 0], [0, 0], [0, 0]])  # Nothing is before the first.
   choice = _path(log_prob, cost, inside)[..., None]  # [T, B, 1]
-  said = tf.gather(word, choice, batch_dims=2)[..., 0]  # [T, B]
+  said = tf.gather(token, choice, batch_dims=2)[..., 0]  # [T, B]
   paid = tf.gather(log_prob, choice, batch_dims=2)[..., 0]
   return tf.transpose(tf.where(inside, said, types.PAD)), tf.reduce_sum(tf.where(inside, paid, 0.0), 0)
 
@@ -79,11 +79,11 @@ def _best_of_sums(a, b):
 
 def _products(times, x):
   """Returns x_0, x_0 x_1, x_0 x_1 x_2 ...: [T, ...] -> [T, ...]; each round has the products of twice as many."""
-  places = tf.range(tf.shape(x)[0])
+  positions = tf.range(tf.shape(x)[0])
 
   def double(span, x):
-    longer = times(tf.gather(x, tf.maximum(places - span, 0)), x)
-    begun = tf.reshape(places < span, [-1] + [1] * (x.shape.rank - 1))
+    longer = times(tf.gather(x, tf.maximum(positions - span, 0)), x)
+    begun = tf.reshape(positions < span, [-1] + [1] * (x.shape.rank - 1))
     return 2 * span, tf.where(begun, x, longer)
 
-  return tf.while_loop(lambda span, _: span < tf.size(places), double, (1, x))[1]
+  return tf.while_loop(lambda span, _: span < tf.size(positions), double, (1, x))[1]

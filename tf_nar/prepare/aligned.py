@@ -67,10 +67,10 @@ def _aligned(folder, lexicon, counts, bar):
   pairs = _pairs(folder)
   while window := list(itertools.islice(pairs, _WINDOW)):
     bare = [(pair.src[:-1], pair.tgt[:-1]) for pair in window]
-    spoken = [n for n, (source, target) in enumerate(bare) if source and target]
-    places = dict(zip(spoken, fast_align.align([bare[n] for n in spoken], lexicon), strict=True))
+    nonempty = [n for n, (source, target) in enumerate(bare) if source and target]
+    positions = dict(zip(nonempty, fast_align.align([bare[n] for n in nonempty], lexicon), strict=True))
     for n, pair in enumerate(window):
-      found = fast_align.fertility((pair.src, pair.tgt), places.get(n, []))
+      found = fast_align.fertility((pair.src, pair.tgt), positions.get(n, []))
       for each in found[:-1]:
         counts[each] = counts.get(each, 0) + 1
       yield pair._replace(fertility=found)

@@ -86,12 +86,12 @@ def align(pairs, lexicon):
     where = np.searchsorted(lexicon.keys, group.keys).clip(max=len(lexicon.keys) - 1)
     known = lexicon.keys[where] == group.keys
     best = (group.prior * np.where(known, lexicon.prob[where], 0.0).clip(_UNSEEN))[..., 1:].argmax(-1)
-    for row, places in zip(group.rows, best, strict=True):
-      found[row] = places[:len(pairs[row][1])]
+    for row, positions in zip(group.rows, best, strict=True):
+      found[row] = positions[:len(pairs[row][1])]
   return found
 
 
-def fertility(pair, places):
+def fertility(pair, positions):
   """Counts how many target tokens each source token has.
 
   Args:
@@ -104,7 +104,7 @@ def fertility(pair, places):
   source, target = pair
   if len(source) == 1:
     return (len(target),)
-  return *np.bincount(places, minlength=len(source) - 1).tolist(), 1
+  return *np.bincount(positions, minlength=len(source) - 1).tolist(), 1
 
 
 def _groups(pairs, lexicon, progress=None):

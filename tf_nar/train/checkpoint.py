@@ -111,7 +111,7 @@ class Checkpoints:
     for step in sorted(steps):
       parts = {"model": self._model} | ({"ema": self._ema} if self._ema else {})
       tf.train.Checkpoint(**parts).read(self._read_path(step)).expect_partial()
-      with self._ema.worn() if self._ema else contextlib.nullcontext():
+      with self._ema.swapped_in() if self._ema else contextlib.nullcontext():
         last = {v.path: v.numpy() for v in self._model.variables}
         for path in learned:
           total[path] += last[path]

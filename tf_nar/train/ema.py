@@ -26,7 +26,7 @@ class Ema(tf.Module):
       mean.assign(decay * mean + (1 - decay) * v.value)
 
   @contextlib.contextmanager
-  def worn(self):
+  def swapped_in(self):
     """Lets the model speak with the averages for a while."""
     own = [v.numpy() for v in self._variables]
     for v, mean in zip(self._variables, self.means, strict=True):

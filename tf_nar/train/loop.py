@@ -64,16 +64,16 @@ def run(model, experiment, batches, workdir, *, validate, profile_steps=()):
       monitor.advance()
       validating = step % train.validate_every == 0 or step == train.steps
       logging_now = validating or step % train.log_every == 0
-      told = strategy.anywhere(notice.given, ask=logging_now or step % ASK_EVERY == 0)
+      told = strategy.any_replica(notice.given, ask=logging_now or step % ASK_EVERY == 0)
       if logging_now or told:
         monitor.write(step, epoch=position.epoch, **window.close(saved))
       if validating:
-        with averages.worn() if averages else contextlib.nullcontext():
+        with averages.swapped_in() if averages else contextlib.nullcontext():
           numbers, texts = validate()
         monitor.write(step, texts, **{f"valid_{name}": value for name, value in numbers.items()})
       if validating or told:
         saved.save(step, position, _kept(monitor.rows, train, train.keep, best_by))
-        strategy.anywhere(False)  # All machines wait for the first to have written.
+        strategy.any_replica(False)  # All machines wait for the first to have written.
         window = Window(step)
       if told and step < train.steps:
         raise preemption.Preempted(f"Told to stop: saved after step {step}. The same command goes on.")

@@ -40,7 +40,7 @@ class Turn(NamedTuple):
     return sum(int(tf.math.count_nonzero(batch.tgt)) for batch in self.batches)
 
   @property
-  def places(self):
+  def positions(self):
     return sum(batch.tgt.shape.num_elements() for batch in self.batches)
 
 
@@ -108,29 +108,29 @@ def product(rows, inner, columns, dtype):
   return lambda: multiply(left, right), 2 * rows * inner * columns
 
 
-def ceilings(net, places):
+def ceilings(net, positions):
   """Returns {name: what `product` gives}: the largest products of an update, in both types.
 
   The output layer's is of as many places as the fused cross-entropy takes at a time.
   """
   shapes = {
-    "ffn": (places, net.width, net.ffn), "output": (min(places, cross_entropy.ROWS), net.width, net.vocab)}
+    "ffn": (positions, net.width, net.ffn), "output": (min(positions, cross_entropy.ROWS), net.width, net.vocab)}
   return {f"{dtype} {name} {' x '.join(map(str, shape))}": product(*shape, dtype)
           for dtype in ("bfloat16", "float32") for name, shape in shapes.items()}
 
 
-def output_softmax(net, smoothing, places):
+def output_softmax(net, smoothing, positions):
   """Returns a function: the output layer, its softmax and the loss of `places` places, and all gradients."""
   normal = lambda n, shape: tf.random.stateless_normal(shape, [n, 0], stddev=0.1, alg="philox")
-  states = tf.cast(normal(0, [places, net.width]), "float32" if net.dtype == "float32" else "bfloat16")
+  states = tf.cast(normal(0, [positions, net.width]), "float32" if net.dtype == "float32" else "bfloat16")
   given = states, normal(1, [net.vocab, net.width]), tf.zeros([net.vocab])
-  labels = tf.random.stateless_uniform([places], [2, 0], 0, net.vocab, tf.int32, alg="philox")
+  labels = tf.random.stateless_uniform([positions], [2, 0], 0, net.vocab, tf.int32, alg="philox")
 
   @tf.function
   def gradients(*given):
     with tf.GradientTape() as tape:
       tape.watch(given)
-      loss = cross_entropy.tied_cross_entropy(*given, labels, tf.ones([places]), smoothing)
+      loss = cross_entropy.tied_cross_entropy(*given, labels, tf.ones([positions]), smoothing)
     return tape.gradient(loss, given)
 
   gradients(*given)
@@ -140,7 +140,7 @@ def output_softmax(net, smoothing, places):
 class Bench:
   """Measures rounds of a warm `Training`."""
 
-  def __init__(self, training, experiment, places, *, baseline=None, decode=None):
+  def __init__(self, training, experiment, positions, *, baseline=None, decode=None):
     """Takes what to measure.
 
     Args:
@@ -152,10 +152,10 @@ class Bench:
     """
     self._training, self._experiment, self._baseline, self._decode = training, experiment, baseline, decode
     net = experiment.model.net
-    self._ceilings, self._places = ceilings(net, places), places
+    self._ceilings, self._places = ceilings(net, positions), positions
     self._traits = training.traits
     smoothing = experiment.model.smoothing if self._traits.smoothed else 0.0
-    self._softmax = output_softmax(net, smoothing, places)
+    self._softmax = output_softmax(net, smoothing, positions)
     self._dtype = "float32" if net.dtype == "float32" else "bfloat16"
 
   def round(self, updates):
@@ -164,7 +164,7 @@ class Bench:
     found = {
       "target tokens/s": turn.tokens / turn.seconds,
       "updates/s": updates / turn.seconds,
-      "padding": 1 - turn.tokens / turn.places,
+      "padding": 1 - turn.tokens / turn.positions,
       "share of input": turn.waited / turn.seconds,
       "share of step": turn.stepped / turn.seconds,
     }

@@ -68,7 +68,7 @@ def is_chief():
                                            and "chief" not in resolver.cluster_spec().jobs)
 
 
-def anywhere(flag, ask=True):
+def any_replica(flag, ask=True):
   """Returns whether `flag` is true on any machine. All machines must call this together, with the same `ask`.
 
   Args:

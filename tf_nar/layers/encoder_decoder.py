@@ -13,7 +13,7 @@ from tf_nar import types
 from tf_nar.layers import embedding
 from tf_nar.layers import lengths as lengths_lib
 from tf_nar.layers import transformer
-from tf_nar.layers.attention import QUIET
+from tf_nar.layers.attention import NO_DROPOUT
 from tf_nar.losses import cross_entropy
 from tf_nar.losses import emissions
 from tf_nar.ops import masking
@@ -22,11 +22,12 @@ from tf_nar.ops import masking
 class Memory(NamedTuple):
   """An encoded source."""
 
-  states: Any  # float [B, S, D], the [LEN] slot first if there is a length head; or what `Net.project` makes of it.
+  # float [B, S, D], the [LEN] slot first if there is a length head; or what `EncoderDecoder.project` makes of it.
+  states: Any
   mask: tf.Tensor  # bool [B, 1, S], where the decoder may look.
 
 
-class Net(keras.layers.Layer):
+class EncoderDecoder(keras.layers.Layer):
   """See the module. The length head reads a slot before the source, as in Sun & Yang (ICML 2020)."""
 
   no_decay = ("source_bias",)
@@ -60,19 +61,19 @@ class Net(keras.layers.Layer):
     self.decoder = transformer.Stack(config, decoder_layers, cross=True, block=block, name="decoder")
     self.built = True
 
-  def encode(self, src, noise=QUIET):
+  def encode(self, src, dropout=NO_DROPOUT):
     """int32 [B, S] -> `Memory`.
 
     # Differs: the original program let the last padded place fall off; a source of full length lost its EOS.
     """
     slot = int(self.length is not None)  # 1: the [LEN] slot, a zero vector before the source.
-    places = slot + tf.shape(src)[1]
-    x = tf.pad(self.embed.look_up(src), [[0, 0], [slot, 0], [0, 0]]) + self.embed.positions(places)
+    positions = slot + tf.shape(src)[1]
+    x = tf.pad(self.embed.look_up(src), [[0, 0], [slot, 0], [0, 0]]) + self.embed.positions(positions)
     x += tf.cast(tf.convert_to_tensor(self.source_bias), x.dtype)
     seen = tf.pad(masking.valid(src), [[0, 0], [slot, 0]], constant_values=True)[:, None]
-    states = self.encoder(x, seen, noise=noise)
+    states = self.encoder(x, seen, dropout=dropout)
     # With a slot the decoder sees it and the words, but not the source's EOS.
-    return Memory(states, tf.sequence_mask(masking.lengths(src), places)[:, None])
+    return Memory(states, tf.sequence_mask(masking.lengths(src), positions)[:, None])
 
   def project(self, memory):
     """Returns the `Memory` as keys and values of every block, to be made once a sentence."""
@@ -98,9 +99,9 @@ class Net(keras.layers.Layer):
     nats = cross_entropy.of_rows(self.length_logits(memory)[:, None], tf.where(known, lengths, 0)[:, None], one)
     return tf.where(known, -nats, -float("inf"))
 
-  def blank(self, rows, places, hidden=types.PAD):
+  def mask_canvas(self, rows, positions, hidden=types.PAD):
     """Returns the canvas of which nothing is known, the token `hidden` everywhere: float [rows, places, D]."""
-    return tf.tile(self.canvas(tf.fill([1, places], hidden)), [rows, 1, 1])
+    return tf.tile(self.canvas(tf.fill([1, positions], hidden)), [rows, 1, 1])
 
   def canvas(self, tokens, positions=None):
     """int32 [B, T] -> float [B, T, D]: the words, each at its place, or at `positions`, int32 [B, T]."""
@@ -108,7 +109,7 @@ class Net(keras.layers.Layer):
       return self.embed.look_up(tokens) + self.embed.positions(tf.shape(tokens)[1])
     return self.embed.look_up(tokens) + self.embed.at(positions, self.config.max_length + 1)
 
-  def fill(self, canvas, lengths, memory, noise=QUIET, mask=None):
+  def decode(self, canvas, lengths, memory, dropout=NO_DROPOUT, mask=None):
     """Says what stands at each place.
 
     Args:
@@ -123,9 +124,9 @@ class Net(keras.layers.Layer):
       states float [B, T, D].
     """
     seen = tf.sequence_mask(lengths, tf.shape(canvas)[1])[:, None] if mask is None else mask
-    return self.decoder(canvas, seen, memory.states, memory.mask, noise=noise)
+    return self.decoder(canvas, seen, memory.states, memory.mask, dropout=dropout)
 
-  def word_term(self, states, labels, weight, *, smoothing=0.0):
+  def token_term(self, states, labels, weight, *, smoothing=0.0):
     """Returns the `Term` of the words int32 [B, T] at states [B, T, D] under weights float32 [B, T]."""
     total = cross_entropy.tied_cross_entropy(
       states, self.embed.table, self.embed.bias, labels, weight, smoothing)
@@ -135,16 +136,16 @@ class Net(keras.layers.Layer):
     """float [..., D] -> float32 [..., V]."""
     return self.embed.logits(states)
 
-  def top_words(self, states, count, forbid=()):
+  def top_tokens(self, states, count, forbid=()):
     """float [B, T, D] -> the best words of each place and their log p, int32 and float32 [B, T, count].
 
     The logits of all places never exist at once.
     """
-    return emissions.top_words(states, self.embed.table, self.embed.bias, count, forbid, self.config.shards)
+    return emissions.top_tokens(states, self.embed.table, self.embed.bias, count, forbid, self.config.shards)
 
-  def best_words(self, states, forbid=()):
+  def best_tokens(self, states, forbid=()):
     """float [B, T, D] -> the best word of each place and its log p, int32 and float32 [B, T]."""
-    return tuple(x[..., 0] for x in self.top_words(states, 1, forbid))
+    return tuple(x[..., 0] for x in self.top_tokens(states, 1, forbid))
 
   def likeliest(self, states):
     """float [B, T, D] -> int32 [B, T], the best word of each place."""

@@ -29,27 +29,27 @@ def best_of_shards(shards, count):
   """Does what `best` does for a vocabulary in shards: what `best_and_log_sum` found in each, in order, words counted
   from the vocabulary's first.
   """
-  word, logit, log_sum = zip(*shards, strict=True)
+  token, logit, log_sum = zip(*shards, strict=True)
   if len(shards) == 1:
-    return word[0], logit[0] - log_sum[0][..., None]
-  word, logit = tf.concat(word, -1), tf.concat(logit, -1)
-  logit, order = tf.math.top_k(logit, min(count, word.shape[-1]))
+    return token[0], logit[0] - log_sum[0][..., None]
+  token, logit = tf.concat(token, -1), tf.concat(logit, -1)
+  logit, order = tf.math.top_k(logit, min(count, token.shape[-1]))
   log_prob = logit - tf.reduce_logsumexp(tf.stack(log_sum), 0)[..., None]
-  return tf.gather(word, order, batch_dims=word.shape.rank - 1), log_prob
+  return tf.gather(token, order, batch_dims=token.shape.rank - 1), log_prob
 
 
 def best_and_log_sum(logits, count, forbid=()):
   """Returns the words that `best` finds, their logits, and the logsumexp of all, float32 [...]."""
   logits = tf.cast(logits, tf.float32)
-  places, vocab = logits.shape.rank - 1, logits.shape[-1]
-  top, word = _top(logits, min(count + len(forbid), vocab))
+  positions, vocab = logits.shape.rank - 1, logits.shape[-1]
+  top, token = _top(logits, min(count + len(forbid), vocab))
   # By the share of the best: softmax is one kernel, a log-sum-exp is four sweeps over all words.
-  share = tf.gather(tf.nn.softmax(logits), word[..., :1], batch_dims=places)
+  share = tf.gather(tf.nn.softmax(logits), token[..., :1], batch_dims=positions)
   log_sum = (top[..., :1] - tf.math.log(share))[..., 0]
   for never in forbid:
-    top = tf.where(word == never, -float("inf"), top)
+    top = tf.where(token == never, -float("inf"), top)
   top, order = tf.math.top_k(top, min(count, vocab))
-  return tf.gather(word, order, batch_dims=places), top, log_sum
+  return tf.gather(token, order, batch_dims=positions), top, log_sum
 
 
 def likeliest(logits):
@@ -59,14 +59,14 @@ def likeliest(logits):
 
 def _top(logits, count):
   """tf.math.top_k for many words, several times as fast: the best k are in the k runs of words whose best are best."""
-  places, vocab = logits.shape.rank - 1, logits.shape[-1]
+  positions, vocab = logits.shape.rank - 1, logits.shape[-1]
   runs = vocab // _RUN
   if runs <= count:
     return tf.math.top_k(logits, count)
   shape = tf.shape(logits)[:-1]
   whole = tf.reshape(logits[..., :runs * _RUN], tf.concat([shape, [runs, _RUN]], 0))
   run = tf.sort(tf.math.top_k(tf.reduce_max(whole, -1), count)[1])  # Sorted, so that of equals the first is found.
-  seen = tf.reshape(tf.gather(whole, run, batch_dims=places), tf.concat([shape, [count * _RUN]], 0))
+  seen = tf.reshape(tf.gather(whole, run, batch_dims=positions), tf.concat([shape, [count * _RUN]], 0))
   top, at = tf.math.top_k(tf.concat([seen, logits[..., runs * _RUN:]], -1), count)  # What is left over is a run too.
   run = tf.concat([run, tf.fill(tf.concat([shape, [1]], 0), runs)], -1)
-  return top, tf.gather(run, at // _RUN, batch_dims=places) * _RUN + at % _RUN
+  return top, tf.gather(run, at // _RUN, batch_dims=positions) * _RUN + at % _RUN

@@ -3,7 +3,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_nar import types
-from tf_nar.layers import parallel
+from tf_nar.layers import encoder_decoder
 from tf_nar.layers import transformer
 from tf_nar.losses import cross_entropy
 
@@ -12,7 +12,7 @@ def net():
   keras.utils.set_random_seed(0)
   config = transformer.Config(
     vocab=9, width=8, ffn=12, heads=2, max_length=6, encoder_layers=1, decoder_layers=1)
-  return parallel.Net(config, decoder_layers=1, length=True)
+  return encoder_decoder.EncoderDecoder(config, decoder_layers=1, length=True)
 
 
 def test_likeliest_is_the_argmax_of_all_logits():
@@ -27,5 +27,5 @@ def test_likeliest_is_the_argmax_of_all_logits():
 def test_a_blank_canvas_is_one_token_everywhere():
   one = net()
   for token in (types.PAD, types.MASK):
-    np.testing.assert_array_equal(one.blank(2, 5, token), one.canvas(tf.fill([2, 5], token)))
-  np.testing.assert_array_equal(one.blank(2, 5), one.blank(2, 5, types.PAD))
+    np.testing.assert_array_equal(one.mask_canvas(2, 5, token), one.canvas(tf.fill([2, 5], token)))
+  np.testing.assert_array_equal(one.mask_canvas(2, 5), one.mask_canvas(2, 5, types.PAD))
