@@ -89,9 +89,9 @@ def alternate():
   tf.get_logger().setLevel("ERROR")
   workdir = WORKDIR.value
   # Models are trained by all devices; candidates and scores come from the first.
-  where = strategy.build(TPU.value)
-  if isinstance(where, tf.distribute.MultiWorkerMirroredStrategy):
+  if strategy.machines() > 1:  # Before there is a strategy, which would wait for the other machines.
     raise ValueError("An alternation runs on one machine; unset TF_CONFIG. bin/train.py takes several.")
+  where = strategy.build(TPU.value)
   alternation = config_lib.load(CONFIG.value, em_config.Alternation, SET.value, DATA_DIR.value)
   print(FLOW)
   with where.scope():

@@ -16,7 +16,8 @@ COLUMNS = {  # Heading -> the measure, or the first of several that there is.
   "selected": ("ncm_selected",),
   "kept 1st": ("kept_first",),
   "teacher": ("teacher_bleu",),
-  "argmax": ("student_argmax_bleu", "student_bleu"),
+  "student": ("student_bleu",),
+  "argmax": ("student_argmax_bleu",),
   "ODD": ("student_odd_bleu",),
   "rescored": ("student_rescored_bleu",),
   "repeats": ("student_argmax_repeats", "student_repeats"),
@@ -84,7 +85,7 @@ def scalars(row, workdir):
 
 def plot(rows, workdir):
   """Draws em.png: NCM and translations by round. Returns whether matplotlib is there to do it."""
-  bleus = ("teacher", "argmax", "ODD", "rescored")
+  bleus = ("teacher", "student", "argmax", "ODD", "rescored")
   try:
     with plots.drawing(os.path.join(workdir, PLOT), columns=2, size=(9, 3.5)) as (left, right):
       for axis, names in ((left, ("NCM raw", "distilled", "selected")), (right, bleus)):

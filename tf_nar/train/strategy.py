@@ -21,7 +21,7 @@ def build(tpu=""):
   Raises:
     ValueError: if TF_CONFIG cannot be read, or asks for several machines beside `tpu`; if the TPU cannot be reached.
   """
-  workers = _workers()
+  workers = machines()
   if tpu and workers > 1:
     raise ValueError("Both --tpu and a TF_CONFIG with several workers; a TPU needs no TF_CONFIG, unset it.")
   if tpu:
@@ -33,7 +33,7 @@ def build(tpu=""):
   return tf.distribute.get_strategy()
 
 
-def _workers():
+def machines():
   """Returns how many machines TF_CONFIG names; 1 without it."""
   text = os.environ.get("TF_CONFIG", "")
   try:
