@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from tf_nar import configfile
+
 PROGRAM = pathlib.Path(__file__).parents[2] / "bin/check_tpu.py"
 CONFIG = """
 from tf_nar import config
@@ -66,3 +68,21 @@ def test_a_tiny_experiment_passes_and_a_broken_one_does_not(tmp_path):
   failed = call(f"--config={path}", "--vocab=20", "--quick", "--nocompile")
   assert failed.returncode == 1 and "FAIL  translate" in failed.stdout
   assert any(line.startswith("nat_em: translate 16 x 4: PrintV2 ") for line in failed.stderr.splitlines())
+
+
+SMALL = [f"--set={text}" for text in (
+  "model.net.width=16", "model.net.ffn=32", "model.net.heads=2", "model.net.encoder_layers=1",
+  "model.net.decoder_layers=1", "model.net.max_length=12", "train.max_length=12", "train.buckets=1",
+  "train.tokens_per_batch=64")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(name for name in configfile.named() if not name.startswith(("em_", "best"))))
+@pytest.mark.parametrize("program, flags", [
+  ("check_tpu", ["--quick", "--nocompile"]),
+  ("bench_train", ["--length=8", "--rounds=1", "--updates=1"]),
+])
+def test_every_config_is_taken(program, flags, name):
+  command = [sys.executable, PROGRAM.with_name(f"{program}.py"), f"--config={name}", "--vocab=50", *flags, *SMALL]
+  done = subprocess.run(command, capture_output=True, text=True, check=False)
+  assert done.returncode == 0, done.stderr
