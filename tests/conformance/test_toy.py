@@ -124,7 +124,7 @@ def test_two_variables_of_one_path_are_refused_by_name(monkeypatch):
       self.again = self.add_weight(name="mean", shape=(), trainable=False)
 
   monkeypatch.setattr(toy, "Model", Twice)
-  with pytest.raises(ValueError, match=r"Two variables of toy have the path '\w*/?mean', by which a run keeps them"):
+  with pytest.raises(ValueError, match=r"Two variables of toy have the path '\w*/?mean', by which a run saves them"):
     models.build("toy", toy.Config(families.NET), len(families.VOCAB))
 
 

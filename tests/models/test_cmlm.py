@@ -108,10 +108,10 @@ def test_a_rescorer_ranks_the_candidates(model):
 
 @pytest.mark.parametrize("change, got", [(dict(passes=0), "0 and 5"), (dict(candidates=0), "10 and 0")])
 def test_search_refuses(change, got):
-  with pytest.raises(ValueError, match=f"search.passes and search.candidates are at least 1; got {got}"):
+  with pytest.raises(ValueError, match=f"search.passes and search.candidates must be at least 1; got {got}"):
     cmlm.Search(**change)
 
 
 def test_search_refuses_another_schedule():
-  with pytest.raises(ValueError, match="search.min_masked is 1, as the paper's program counts, or 0, as fair.*got 2"):
+  with pytest.raises(ValueError, match="search.min_masked must be 1, as in the paper's program, or 0, as in .*got 2"):
     cmlm.Search(min_masked=2)

@@ -187,12 +187,12 @@ def test_the_canvas_has_a_place_for_every_copy(model):
 
 
 @pytest.mark.parametrize("make, message", [
-  (lambda: ctc.Config(upsample=0), r"upsample is at least 1, the usual is 2 or 3; got 0\."),
-  (lambda: ctc.Search(candidates=2), r"search wants 1 <= candidates <= beam; got candidates=2, beam=1\."),
+  (lambda: ctc.Config(upsample=0), r"model\.upsample must be at least 1, usually 2 or 3; got 0\."),
+  (lambda: ctc.Search(candidates=2), r"search needs 1 <= candidates <= beam; got candidates=2, beam=1\."),
   (lambda: dataclasses.replace(WIDE, candidates=0), r"got candidates=0, beam=64\."),
-  (lambda: ctc.Search(beam=2, rank="consensus"), r"search.rank=consensus ranks the n best .* search.candidates=9 too"),
+  (lambda: ctc.Search(beam=2, rank="consensus"), r"search.rank=consensus needs the n best .* search.candidates=9 too"),
   (lambda: ctc.Search(rank="best"), r"search.rank is one of beam, consensus; got 'best'"),
-  (lambda: ctc.Search(bonus=0.5), r"bonus=0\.5 is a beam's, and the likeliest path has none; set search\.beam=20"),
+  (lambda: ctc.Search(bonus=0.5), r"search\.bonus needs a beam search; got bonus=0\.5 .*; set search\.beam=20"),
 ])
 def test_refuses(make, message):
   with pytest.raises(ValueError, match=message):

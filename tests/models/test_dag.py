@@ -180,16 +180,16 @@ def test_ranks_by_the_sum_over_all_paths(model):
   wanted = np.stack(scores, 1) / ((5 + lengths) / 6) ** 0.7
   np.testing.assert_allclose(found.score, wanted, rtol=1e-5)
   np.testing.assert_array_equal(found.score, -np.sort(-found.score, 1))
-  assert np.any(found.score != plain.score)  # Which are of the best path.
+  assert np.any(found.score != plain.score)  # Those are scores of the best path.
 
 
 @pytest.mark.parametrize("make, message", [
-  (lambda: dag.Config(upsample=1), r"model.upsample is at least 2, .*; got 1\."),
+  (lambda: dag.Config(upsample=1), r"model.upsample must be at least 2, .*; got 1\."),
   (lambda: dag.Search("beam"), r"search.method is one of greedy, lookahead, viterbi, joint; got 'beam'\."),
-  (lambda: dag.Search("joint", candidates=0), r"search.candidates is at least 1, .* got 0 with joint"),
-  (lambda: dag.Search("joint", rank="paths"), r"search.rank=paths ranks candidates, .* set search.candidates=9 too"),
+  (lambda: dag.Search("joint", candidates=0), r"search.candidates must be at least 1, .* got 0 with joint"),
+  (lambda: dag.Search("joint", rank="paths"), r"rank=paths needs several candidates; .* set search.candidates=9 too"),
   (lambda: dag.Search("joint", rank="best"), r"search.rank is one of path, paths, consensus; got 'best'"),
-  (lambda: dag.Search(penalty=1.4), r"search.penalty is of viterbi and joint; lookahead scores no lengths, got 1.4"),
+  (lambda: dag.Search(penalty=1.4), r"search.penalty needs viterbi or joint, as lookahead .* got 1.4; set"),
   (lambda: dag.Search(candidates=2), r"1 for greedy and lookahead.* got 2 with lookahead; viterbi and joint find"),
 ])
 def test_refuses(make, message):

@@ -152,8 +152,8 @@ def test_seeds_draw_other_fertilities(model):
 
 @pytest.mark.parametrize("make, message", [
   (lambda: nat_fertility.Config(copy="hard"), "model.copy is one of fertility, uniform, soft; got 'hard'"),
-  (lambda: nat_fertility.Config(tau=0.0), "model.tau is above 0, the usual is 0.3; got 0.0"),
-  (lambda: nat_fertility.Search(candidates=0), "search.candidates is at least 1, which is the likeliest .*; got 0"),
+  (lambda: nat_fertility.Config(tau=0.0), "model.tau must be above 0, usually 0.3; got 0.0"),
+  (lambda: nat_fertility.Search(candidates=0), "search.candidates must be at least 1, for the most probable .*; got 0"),
 ])
 def test_refuses(make, message):
   with pytest.raises(ValueError, match=message):
