@@ -181,7 +181,7 @@ def test_sizes_may_be_unknown_when_traced():
 
 
 def test_refuses_no_pass():
-  with pytest.raises(ValueError, match=r"masked needs passes >= 1, got 0; 1 says all words at once"):
+  with pytest.raises(ValueError, match=r"masked needs passes >= 1, got 0; 1 predicts all tokens at once"):
     mask_predict.masked(0, 3)
 
 
