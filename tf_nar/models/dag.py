@@ -227,7 +227,7 @@ class Model(keras.Model):
 
       path        in the order of the search, by the best path of each
       paths       by log p(y | x), the sum over all paths, divided by the length penalty
-      consensus   by their expected agreement with the graph's translations, see `decode/consensus.py`
+      consensus   by their agreement with the n-grams that the graph is expected to produce, see `decode/consensus.py`
     """
     if search.rank == "paths":
       own = lambda tokens: self.marginals(graph, vertices, tokens)
