@@ -102,7 +102,7 @@ def test_at_rest_the_loss_is_the_likelihood(name):
 
 @pytest.mark.parametrize("made", [ctc.Config, dag.Config])
 def test_refuses_other_orders(made):
-  with pytest.raises(ValueError, match=r"model.ngrams is 0, for the likelihood, or from 2 to 4; got 1\."):
+  with pytest.raises(ValueError, match=r"model.ngrams must be 0, for the likelihood, or from 2 to 4; got 1\."):
     made(ngrams=1)
 
 
