@@ -94,11 +94,11 @@ def test_glance_shows_a_share_of_what_is_wrong_on_the_best_path(model, share):
     wrong = sum(said[row, path[row, t]] != token for t, token in enumerate(tokens))
     assert shown[row].sum() == int(wrong * share + 0.5)
     for vertex, t in np.argwhere(shown[row]):
-      assert t < len(tokens) and vertex == path[row, t]  # EOS is never shown.
+      assert t < len(tokens) and vertex == path[row, t]  # EOS is never revealed.
 
 
 def test_a_shown_vertex_says_its_word_for_no_gain_and_no_gradient(model, monkeypatch):
-  """The loss of a training step, made by hand from the canvas that it must have used."""
+  """The loss of a training step, recomputed from the canvas that it must have used."""
   seed = tf.constant([3, 4])
   canvas, vertices = model.canvas(SRC)
   given = []
@@ -111,7 +111,7 @@ def test_a_shown_vertex_says_its_word_for_no_gain_and_no_gradient(model, monkeyp
   told = (second != canvas).numpy()
   assert told.any()
   dropout = lambda: dag.noise_lib.Dropout(tf.random.fold_in(seed, dag.DECODER, alg="philox"))
-  states, links = model.graph(canvas, vertices, memory, dropout())  # The pass that was glanced at.
+  states, links = model.graph(canvas, vertices, memory, dropout())  # The first pass of glancing.
   path = paths.best_path(links, model.emissions(states, TGT), vertices, masking.lengths(TGT)).numpy()
   states, links = model.graph(second, vertices, memory, dropout())
   log_prob = model.emissions(states, TGT).numpy()
