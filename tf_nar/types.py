@@ -29,8 +29,7 @@ class Aligned(NamedTuple):
   src: tf.Tensor
   tgt: tf.Tensor
   weight: tf.Tensor
-  # int32 [B, S]: the number of target tokens aligned to each source token. They sum to T; EOS is aligned to EOS.
-  fertility: tf.Tensor
+  fertility: tf.Tensor  # int32 [B, S]: target tokens aligned to each source token; their sum is T. EOS has EOS.
 
 
 class Translation(NamedTuple):

@@ -21,8 +21,8 @@ from tf_nar.ops import tokens as tokens_lib
 @dataclasses.dataclass(frozen=True)
 class Search:
   odd: bool = True  # Optimal de-duplicated decoding: no token twice in a row; False: the best token at each position.
-  # Whether `odd` applies within a word too, as in the paper; then 1000, with its repeated tokens, cannot be output.
-  odd_within_words: bool = False
+  odd_within_words: bool = False  # Whether `odd` applies within words too, as in the paper; then 1000 cannot
+  # be output, as it has repeated tokens.
   candidates: int = 1  # N consecutive lengths around the most probable one are decoded in parallel.
   alpha: float = 0.6  # Exponent of the length penalty in ranking, as in the teacher's beam search.
   unknown: bool = False  # Whether a translation may contain <unk>.
