@@ -159,7 +159,7 @@ def test_shards_are_not_trained_but_loaded(tmp_path, finished):
 def test_a_vocabulary_that_lost_a_word(tmp_path, untrained):
   runs.save_weights(weights(untrained.model), str(tmp_path))
   vocab_lib.WordList(VOCAB.tokens[:-1]).save(str(tmp_path))
-  with pytest.raises(ValueError, match="The model has net.vocab=20 words, the data 19"):
+  with pytest.raises(ValueError, match="The model has net.vocab=20 tokens, the data 19"):
     runs.load(str(tmp_path))
 
 

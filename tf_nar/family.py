@@ -1,13 +1,16 @@
-"""What a model family is: the contract between a paper's model and the house.
+"""The interface of a model family: what the toolkit requires of a model.
 
-A family is a module of `models/` and one line in `models.FAMILIES`. It has four names:
+A family is a module of `models/` and one line in `models.FAMILIES`. The module defines four names:
 
-  Config   a frozen dataclass of what is learned. Its nets are `transformer.Config`s anywhere in it, whose vocabulary is
-           filled in from the data; `net` is the one whose length and type bound what the model reads.
-  Search   a frozen dataclass of how it is asked, which may be other than in training. `with_candidates(n)` returns the
-           search that finds at least n candidates.
-  Model    a Keras model that satisfies `Model` below, made of a `Config`. Nobody inherits from anything else.
-  TRAITS   one `Traits` literal: all that the house may ask of a family beyond that. It never guesses.
+  Config   a frozen dataclass of the model's settings. It may contain any number of `transformer.Config`s, whose
+           vocabulary size is filled in from the data; the lengths and the dtype of the one named `net` apply to the
+           model's inputs.
+  Search   a frozen dataclass of the decoding settings, which may differ from those used in training.
+           `with_candidates(n)` returns a search that finds at least n candidates.
+  Model    a Keras model, made from a `Config`, that satisfies the protocol `Model` below. It inherits from
+           `keras.Model` alone.
+  TRAITS   one `Traits` literal. It states everything else that the toolkit needs to know about a family, so that
+           nothing is inferred.
 """
 from typing import Any, Callable, NamedTuple, Protocol
 
@@ -17,62 +20,72 @@ OPTIONAL = ("trace", "score_candidates", "limit", "upsampling", "absorb", "initi
 
 
 class Operations(NamedTuple):
-  """Multiply-adds for one pair, and positions of the output layer, which is read for all V tokens at each."""
+  """Multiply-adds for one sentence pair, and the number of positions at which the output layer computes V logits."""
 
-  learned: int  # Of the passes that have a gradient.
-  positions: int  # Read by the output layer with a gradient; in `learned`.
-  glanced: int = 0  # Of passes forward alone, as the one that says what to show.
-  glanced_positions: int = 0
+  learned: int  # Multiply-adds of the passes that have a gradient.
+  positions: int  # Positions of the output layer in those passes; their multiply-adds are included in `learned`.
+  glanced: int = 0  # Multiply-adds of forward-only passes, such as the first pass of glancing training.
+  glanced_positions: int = 0  # Positions of the output layer in the forward-only passes.
 
 
 class Traits(NamedTuple):
-  """What the house may ask of a family; one literal in each family's module."""
+  """Properties of a family; each family's module has one such literal."""
 
-  operations: Callable[[Any, int, int], Operations]  # Of (Config, source positions, target positions).
-  offers: frozenset = frozenset()  # Which of `OPTIONAL` its model has.
-  batch: Callable[[Any], type] = lambda config: types.Batch  # What `objective` takes; or `types.Aligned`.
-  autoregressive: bool = False  # Whether it can be a teacher: a beam, an exact log p, token by token.
-  needs_mask: bool = False  # Whether a vocabulary without `<mask>` will not do.
-  one_pass: bool = False  # Whether a translation is what an update learns, forward: one decoder pass, and no more.
-  side_by_side: bool = False  # Whether a search decodes its candidates side by side, so that they share the memory.
-  best_by: str = "bleu"  # The validation number that selects, stops and averages; "-token": the less the better.
+  operations: Callable[[Any, int, int], Operations]  # Maps (Config, source positions, target positions) to the cost.
+  offers: frozenset = frozenset()  # The methods of `OPTIONAL` that its model has.
+  batch: Callable[[Any], type] = lambda config: types.Batch  # The type that `objective` takes; or `types.Aligned`.
+  autoregressive: bool = False  # Whether it can be a teacher: it has a beam search and an exact log p(y | x).
+  needs_mask: bool = False  # Whether the vocabulary must have the token `<mask>`.
+  one_pass: bool = False  # Whether translating costs the forward part of one update: a single decoder pass.
+  side_by_side: bool = False  # Whether candidates are decoded in parallel, so that they share the encoder's memory.
+  best_by: str = "bleu"  # Metric of model selection, early stopping and averaging; "-token": lower is better.
   smoothed: bool = False  # Whether `Config.smoothing` smooths the labels of term "token".
-  readings: tuple = ()  # (name, changes of `Search`) that EM's report tells apart, as argmax and ODD.
-  shared: tuple = ("embed/tokens/", "encoder/")  # Paths that a warm start from another family must fill.
-  frozen: str = ""  # The part of the model that another run fills and no gradient moves; "": none.
+  readings: tuple = ()  # (name, changes of `Search`): decodings that EM's report compares, as argmax and ODD.
+  shared: tuple = ("embed/tokens/", "encoder/")  # Paths of weights that a warm start from another family must fill.
+  frozen: str = ""  # The part of the model that comes from another run and is not trained; "": none.
 
 
 class Model(Protocol):
-  """What every family's model has. Shapes are those of `types.py`; `seed` is int32 [2] and all randomness."""
+  """The interface of every family's model.
+
+  Shapes are those of `types.py`. `seed`, int32 [2], is the only source of randomness.
+  """
 
   config: Any
-  traits: Traits  # The module's, as a class attribute.
+  traits: Traits  # `TRAITS` of the module, as a class attribute.
 
   def objective(self, batch, *, seed, training, step) -> types.Loss:
-    """Returns terms and statistics. Term "token" is the mean in nats a target token of what one pass learns.
+    """Returns terms and statistics. Term "token" is the mean loss of one pass in nats per target token.
 
     Args:
-      batch: of the type that `Traits.batch` says.
-      training: False: dropout off, nothing shown, `seed` unused.
-      step: int64 [], updates done before, for what is scheduled; 0 where none is given.
+      batch: of the type that `Traits.batch` returns.
+      training: False: dropout is off, no target tokens are revealed to the decoder, and `seed` is unused.
+      step: int64 [], the number of updates done before, for scheduled quantities; 0 where none is given.
     """
 
   def translate(self, src, search, rescore=None) -> types.Translation:
-    """Translates int32 [B, S]; `rescore` maps tokens int32 [B, N, T] to log p float32 [B, N] and ranks them."""
-
-  def score(self, src, tgt):
-    """Returns log p(tgt | src), float32 [B], EOS counted, no smoothing, dropout off; or a documented bound of it.
-
-    It is -inf for a target that the model cannot say.
+    """Translates src int32 [B, S]; if given, `rescore` maps tokens int32 [B, N, T] to the log p float32 [B, N] that
+    ranks the candidates.
     """
 
-  # Optional, as `Traits.offers` says:
+  def score(self, src, tgt):
+    """Returns log p(tgt | src), float32 [B], EOS included, without smoothing or dropout; or a documented bound of it.
+
+    It is -inf for a target that the model cannot produce.
+    """
+
+  # Optional methods, listed in `Traits.offers`:
   #
-  # trace(src, search, rescore=None) -> (Translation, Trace)      what each pass was given and made
-  # score_candidates(src, tgt)       -> float32 [B, N]            as `score`, a source read once; tgt int32 [B, N, T]
-  # limit(search, source)            -> int32                     the most tokens that a search says, of source tokens
-  # upsampling(source, target)       -> int                       the least `Config.upsample` with room for target ids
-  # absorb(statistics)                                            the only writer of what no gradient moves, once an
-  #                                                               update; sums over replicas and micro-batches
-  # initialise(batch, *, seed)                                    once, on the first batch, before averages are made and
-  #                                                               never on resume; on all replicas alike
+  # trace(src, search, rescore=None) -> (Translation, Trace)      inputs and predictions of each decoder pass
+  # score_candidates(src, tgt)       -> float32 [B, N]            like `score`, with tgt int32 [B, N, T]; each source is
+  #                                                               encoded once
+  # limit(search, source)            -> int32                     the longest translation, in tokens, that a search
+  #                                                               returns for a source of so many tokens
+  # upsampling(source, target)       -> int                       the least `Config.upsample` with room for the target
+  #                                                               ids, for a source of so many tokens
+  # absorb(statistics)                                            updates variables that have no gradient; called once
+  #                                                               per update with the sums over replicas and
+  #                                                               micro-batches; nothing else may write them
+  # initialise(batch, *, seed)                                    data-dependent initialisation; called once, on the
+  #                                                               first batch, before averages are made and never on
+  #                                                               resume; all replicas get the same values

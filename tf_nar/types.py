@@ -1,10 +1,11 @@
-"""The values that cross module borders, and the ids that every vocabulary reserves.
+"""The types that modules exchange, and the token ids that every vocabulary reserves.
 
-Shapes are spelled in these letters, everywhere:
-  B  sentences (rows of a batch; blank rows, all PAD, may fill it up)
-  S  source tokens        T  target tokens
+Shapes use these letters everywhere:
+  B  sentences of a batch, which may be filled up with padding rows, all PAD
+  S  source length        T  target length, both in tokens
   N  candidates of one sentence, best first
-  V  words                D  features            H  heads
+  V  vocabulary size      D  features            H  attention heads
+  R  rows of a flattened batch, such as the B·T positions of all its sentences
 """
 from typing import NamedTuple
 
@@ -15,42 +16,42 @@ SPECIALS = ("<pad>", "<eos>", "<unk>", "<bos>", "<mask>")
 
 
 class Batch(NamedTuple):
-  """Sentence pairs. A blank row (all PAD, weight 0) counts nowhere."""
+  """Sentence pairs. A padding row (all PAD, weight 0) contributes to no loss and no count."""
 
-  src: tf.Tensor  # int32 [B, S]: words, EOS, then PAD.
-  tgt: tf.Tensor  # int32 [B, T]: words, EOS, then PAD.
-  weight: tf.Tensor  # float32 [B]: how much the sentence counts; 1 for plain text.
+  src: tf.Tensor  # int32 [B, S]: tokens, EOS, then PAD.
+  tgt: tf.Tensor  # int32 [B, T]: tokens, EOS, then PAD.
+  weight: tf.Tensor  # float32 [B]: the weight of each pair in the loss; 1 for plain text.
 
 
 class Aligned(NamedTuple):
-  """A `Batch` of aligned pairs, for a family that is `aligned`: how often each source token is translated."""
+  """A `Batch` with fertilities from a word aligner, for families whose `Traits.batch` returns this type."""
 
   src: tf.Tensor
   tgt: tf.Tensor
   weight: tf.Tensor
-  fertility: tf.Tensor  # int32 [B, S]: target tokens of each source token, all of them together; EOS has EOS.
+  fertility: tf.Tensor  # int32 [B, S]: target tokens aligned to each source token; their sum is T. EOS has EOS.
 
 
 class Translation(NamedTuple):
-  """N candidates a sentence. A candidate that is not there is all PAD with score -inf."""
+  """N candidates per sentence. A missing candidate is all PAD and has score -inf."""
 
-  tokens: tf.Tensor  # int32 [B, N, T]: words, EOS, then PAD.
-  score: tf.Tensor  # float32 [B, N]: what the search ranked by, higher is better.
-  passes: tf.Tensor  # int32 []: decoder passes spent, the unit of NAR cost; a teacher's that ranks counts.
+  tokens: tf.Tensor  # int32 [B, N, T]: tokens, EOS, then PAD.
+  score: tf.Tensor  # float32 [B, N]: the score that candidates are ranked by; higher is better.
+  passes: tf.Tensor  # int32 []: number of decoder passes, the unit of NAR cost; a rescoring teacher's pass counts.
 
 
 class Trace(NamedTuple):
-  """What each of P decoder passes was given and what it made of it, candidates in the order of the `Translation`."""
+  """Inputs and predictions of each of P decoder passes, with candidates in the order of the `Translation`."""
 
-  inputs: tf.Tensor  # int32 [B, N, P, T]: words, and MASK where the pass is to say one; PAD past the length.
-  predictions: tf.Tensor  # int32 [B, N, P, T]: words. The last is the translation, not yet cut at its first EOS.
+  inputs: tf.Tensor  # int32 [B, N, P, T]: tokens, MASK at the positions to predict, and PAD past the length.
+  predictions: tf.Tensor  # int32 [B, N, P, T]: the last pass holds the translation, not yet cut at its first EOS.
 
 
 class Term(NamedTuple):
-  """One term of a loss: it contributes scale * total / count.
+  """One term of a loss, which contributes scale * total / count.
 
-  Totals and counts are added over micro-batches and replicas before the division, so one core and
-  eight descend the same loss.
+  Totals and counts are summed over micro-batches and replicas before the division, so that the loss does not depend
+  on the number of replicas.
   """
 
   total: tf.Tensor  # float32 [], differentiable.
@@ -59,13 +60,13 @@ class Term(NamedTuple):
 
 
 class Loss(NamedTuple):
-  """What an objective returns."""
+  """The result of a model's `objective`."""
 
   terms: dict  # Name -> `Term`.
-  statistics: dict = {}  # Name -> float32 tensor, a sum over the batch; see `family.Model`.
+  statistics: dict = {}  # Name -> float32 tensor, summed over the batch; see `absorb` in `family.Model`.
 
 
 def loss(terms):
-  """Returns the scalar that a dict of `Term`, or a `Loss`, stands for."""
+  """Returns the scalar loss, the sum of scale * total / count, of a dict of `Term` or of a `Loss`."""
   terms = terms.terms if isinstance(terms, Loss) else terms
   return tf.add_n([term.scale * tf.math.divide_no_nan(term.total, term.count) for term in terms.values()])

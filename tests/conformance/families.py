@@ -22,11 +22,11 @@ from tf_nar.ops import masking
 
 VOCAB = vocab_lib.WordList([*types.SPECIALS, *(f"w{n}" for n in range(15))])
 NET = transformer.Config(width=16, ffn=32, heads=2, encoder_layers=1, decoder_layers=1, max_length=12)
-STILL = dict(dropout=0.0, attention_dropout=0.0, relu_dropout=0.0)  # For `net`: no noise.
+STILL = dict(dropout=0.0, attention_dropout=0.0, relu_dropout=0.0)  # For `net`: no dropout.
 
 
 class Tiny(NamedTuple):
-  """A family in small: its config, and a search that gives several candidates."""
+  """A tiny instance of a family: its config, and a search with several candidates."""
 
   config: Any
   search: Any
@@ -36,7 +36,7 @@ MISSING = "Add a tiny {} to TINY in tests/conformance/families.py; docs/adding.m
 TINY = {
   "ar": Tiny(ar.Config(NET), ar.Search(beam=3, candidates=3, extra_length=4)),
   "cmlm": Tiny(cmlm.Config(NET), cmlm.Search(passes=3, candidates=3)),
-  # Four places a token: every target of these tests fits on the canvas of every source.
+  # Four positions per token: every target of these tests fits on the canvas of every source.
   "ctc": Tiny(ctc.Config(NET, upsample=4, glance=glancing.Glance(updates=200)),
               ctc.Search(beam=4, candidates=3, rank="consensus")),
   "dag": Tiny(dag.Config(NET, upsample=4), dag.Search("joint", candidates=3, rank="consensus")),
@@ -47,7 +47,7 @@ TINY = {
 
 
 def build(name, seed=0, **net):
-  """Returns a tiny model whose every weight matters: those that start at zero are moved away from it."""
+  """Returns a tiny model in which every weight has an effect: those initialised to zero are changed."""
   keras.utils.set_random_seed(seed)
   assert name in TINY, MISSING.format(name)
   config = TINY[name].config
@@ -66,7 +66,7 @@ def padded(sentences, length):
 
 
 def sentences(count, longest, seed=0):
-  """Returns `count` lists of 1 to `longest` words, no word twice in a row."""
+  """Returns `count` lists of 1 to `longest` tokens, without repeats."""
   draw = np.random.default_rng(seed)
   steps = lambda length: [draw.integers(15), *draw.integers(1, 15, length - 1)]
   tokens = lambda length: np.cumsum(steps(length)) % 15 + len(types.SPECIALS)

@@ -1,4 +1,4 @@
-"""What every model family must do, whoever wrote it."""
+"""What every model family must do."""
 import dataclasses
 import functools
 import inspect
@@ -31,7 +31,7 @@ MEMO = functools.lru_cache(maxsize=None)
 
 @MEMO
 def tiny(name):
-  """The one model of a family that tests share; none changes it."""
+  """The model of a family that all tests share and none changes."""
   return families.build(name)
 
 
@@ -85,11 +85,11 @@ def test_the_traits_are_what_the_model_has(name):
 
 
 def test_a_mask_that_it_reads_is_declared(name):
-  # A vocabulary whose id 4 is a plain token will not do for a family that gives it another meaning.
+  # A family that uses id 4 as MASK or blank cannot have a vocabulary in which it is an ordinary token.
   model = tiny(name)
   source = inspect.getsource(models.family(name))
   assert model.traits.needs_mask == ("types.MASK" in source or "ctc.BLANK" in source), (
-    f"{name}: TRAITS.needs_mask is to say whether the family reads or writes types.MASK.")
+    f"{name}: TRAITS.needs_mask must be True if and only if the family uses types.MASK.")
 
 
 def test_operations_grow_with_what_is_read(name):
@@ -185,7 +185,7 @@ def _by_term(values):
 
 
 def test_blank_rows_never_spoil_a_gradient(name):
-  # A nan in a row that counts nowhere still spoils the sum: 0 * nan is nan.
+  # A nan in a row of weight 0 would still make the sum nan, as 0 * nan is nan.
   model = tiny(name)
   rows = types.Batch(*(tf.pad(field, [[0, 2]] + [[0, 0]] * (field.shape.rank - 1)) for field in BATCH))
   with tf.GradientTape() as tape:
@@ -227,7 +227,7 @@ def test_compiled_equals_eager(name):
   np.testing.assert_allclose(score(BATCH.src, BATCH.tgt), model.score(BATCH.src, BATCH.tgt), **CLOSE)
   found, eager = translate(BATCH.src), model.translate(BATCH.src, families.TINY[name].search)
   search = families.TINY[name].search
-  static = tf.function(lambda src: model.translate(src, search))(BATCH.src)  # For this shape, as XLA compiles.
+  static = tf.function(lambda src: model.translate(src, search))(BATCH.src)  # For one fixed shape, as XLA needs.
   for row in range(BATCH.src.shape[0]):
     for graph in (found, static):
       assert_same_translation(nonempty(graph, row), nonempty(eager, row))
@@ -238,7 +238,7 @@ def test_exported_equals_live(name, tmp_path):
   model, search, out = tiny(name), families.TINY[name].search, str(tmp_path / "out")
   run = runs.Run(config.Experiment(name, model.config, search), model, families.VOCAB, str(tmp_path))
   trace = tracing.searcher(model, search) if "trace" in model.traits.offers else None
-  # Another process compares all that the SavedModel has with what the run says, or this raises.
+  # Another process compares the SavedModel's results with those of the run, and raises if they differ.
   saved_model.export(run, corpus.searcher(model, search), out, trace=trace)
   assert os.listdir(tmp_path) == ["out"] and tf.saved_model.contains_saved_model(out)
 
@@ -278,7 +278,7 @@ def test_saved_and_loaded_says_the_same(name, tmp_path):
 
 
 def test_two_replicas_make_the_step_of_their_parts(name, two):
-  # Each with its own noise, glances and masks; counts and gradients summed before anything is done with them.
+  # Each has its own dropout, glancing and masks; counts and gradients are summed before they are used.
   recipe, step = config.Optimizer(learning_rate=1e-2, warmup=1), 3
   with two.scope():
     model = families.build(name)

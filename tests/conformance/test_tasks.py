@@ -1,6 +1,6 @@
-"""Small languages with one right translation: every family learns to say sentences that it never saw, in one pass.
+"""Small languages with one right translation: every family learns to translate unseen sentences, in one pass.
 
-The first word of a source tells what becomes of the others, which are all different: copied, turned round or sorted.
+The first token of a source selects the task for the others, which are all different: copy, reverse or sort them.
 """
 import numpy as np
 import pytest
@@ -18,11 +18,11 @@ WORDS = range(8, 20)
 SIZES = dict(width=64, ffn=128, heads=4, encoder_layers=2, decoder_layers=2)
 UPDATES = 600
 RECIPE = config.Optimizer(learning_rate=3e-3, warmup=100, cooldown=300)
-SEARCHES = {"cmlm": cmlm.Search(passes=1, candidates=1)}  # The others need no more than one pass as they are.
+SEARCHES = {"cmlm": cmlm.Search(passes=1, candidates=1)}  # The other families make one pass by default.
 
 
 def pairs(count, draw):
-  """Returns `count` pairs of ids, of 2 to 5 words after the task."""
+  """Returns `count` pairs of ids, of 2 to 5 tokens after that of the task."""
   tasks = draw.choice(list(TASKS), count)
   tokens = [draw.permutation(WORDS)[:draw.integers(2, 6)].tolist() for _ in tasks]
   sources = [[task, *line] for task, line in zip(tasks, tokens, strict=True)]

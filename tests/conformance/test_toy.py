@@ -1,4 +1,4 @@
-"""A new family is one file: conformance passes at once, and state that no gradient moves goes all the ways it must."""
+"""A new family is one file: it passes the conformance tests, and its state without gradient is trained and saved."""
 import dataclasses
 import pathlib
 
@@ -19,7 +19,7 @@ from tf_nar.data import pipeline
 from tf_nar.train import optimizer
 from tf_nar.train import step as step_lib
 
-# All that conformance asks of a family, in the words of its tests; those of minutes are of the real families.
+# The conformance tests of a family, but for those that take minutes.
 ASKED = [value for name, value in vars(conformance).items() if name.startswith("test_")
          and name not in ("test_exported_equals_live", "test_two_replicas_make_the_step_of_their_parts",
                           "test_saved_and_loaded_says_the_same", "test_learns_eight_sentences_by_heart")]
@@ -124,7 +124,7 @@ def test_two_variables_of_one_path_are_refused_by_name(monkeypatch):
       self.again = self.add_weight(name="mean", shape=(), trainable=False)
 
   monkeypatch.setattr(toy, "Model", Twice)
-  with pytest.raises(ValueError, match=r"Two variables of toy have the path '\w*/?mean', by which a run keeps them"):
+  with pytest.raises(ValueError, match=r"Two variables of toy have the path '\w*/?mean', by which a run saves them"):
     models.build("toy", toy.Config(families.NET), len(families.VOCAB))
 
 

@@ -1,7 +1,7 @@
-"""The whole of a new family, as docs/adding.md says it, but for a line in `FAMILIES`, one in `families.TINY`, a config.
+"""A complete new family as in docs/adding.md, except for a line in `FAMILIES`, one in `families.TINY`, and a config.
 
-It is `nat_em` with a memory of its own: a running mean of what the encoder gives, which no gradient moves and every
-decoder position sees.
+It is `nat_em` with an additional state: a running mean of the source embeddings, which has no gradient and is added at
+every decoder position.
 """
 import dataclasses
 
@@ -31,7 +31,7 @@ TRAITS = family.Traits(
 
 
 class Model(keras.Model):
-  """See the module."""
+  """See the module docstring."""
 
   traits = TRAITS
 
@@ -49,7 +49,7 @@ class Model(keras.Model):
     return self.net.decode(canvas + tf.cast(tf.convert_to_tensor(self.mean), canvas.dtype), lengths, memory, dropout)
 
   def objective(self, batch, *, seed, training, step=0):
-    """Cross-entropy a target token and of the length; the statistics are sums over source tokens."""
+    """Cross-entropy per target token, and that of the length; the statistics are sums over source tokens."""
     dropout = noise_lib.Dropout(seed if training else None)
     memory, lengths = self.net.encode(batch.src, dropout), masking.lengths(batch.tgt)
     states = self.states(memory, lengths, tf.shape(batch.tgt)[1], dropout)
@@ -67,7 +67,7 @@ class Model(keras.Model):
     self.updates.assign_add(1)
 
   def initialise(self, batch, *, seed):
-    """Begins with the mean of the first batch."""
+    """Initialises the mean with that of the first batch."""
     real = tf.cast(masking.valid(batch.src), tf.float32)
     self.mean.assign(tf.einsum("bs,bsd->d", real, self.net.embed.look_up(batch.src)) / tf.reduce_sum(real))
 
@@ -78,7 +78,7 @@ class Model(keras.Model):
     return self.net.length_log_prob(memory, lengths) + self.net.embed.log_prob(states, tgt)
 
   def translate(self, src, search, rescore=None):
-    """One pass for all length candidates at once."""
+    """Decodes all length candidates in one pass."""
     return one_pass.translate(
       self.net, src, search, rescore,
       decoder=lambda memory, lengths, positions: self.states(memory, lengths, positions, noise_lib.Dropout(None)))

@@ -1,4 +1,4 @@
-"""The likeliest word of every place, and the end of a sentence."""
+"""Argmax decoding, and the end of a sentence."""
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -51,7 +51,7 @@ def test_best_has_the_log_p_of_each_place():
 @pytest.mark.parametrize("said, kept", [
     ([7, 8, types.EOS, 9, types.EOS, 6], [7, 8, types.EOS, 0, 0, 0, 0]),
     ([types.EOS, 8, 9, 0, 0, 0], [types.EOS, 0, 0, 0, 0, 0, 0]),
-    ([7, 8, 9, 0, 0, 0], [7, 8, 9, types.EOS, 0, 0, 0]),  # None within the length.
+    ([7, 8, 9, 0, 0, 0], [7, 8, 9, types.EOS, 0, 0, 0]),  # No EOS within the length.
     ([7, 8, 9, 9, 8, 7], [7, 8, 9, 9, 8, 7, types.EOS]),
     ([0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0]),
 ])

@@ -1,4 +1,4 @@
-"""Beam search against exhaustive search, against a plain reference, and on stories with a known end."""
+"""Beam search against exhaustive search, against a simple reference, and on small models with a known result."""
 import itertools
 
 import numpy as np
@@ -9,7 +9,7 @@ from tf_nar import types
 from tf_nar.decode import beam
 
 EOS, BOS = types.EOS, types.BOS
-VOCAB, WORDS = 8, (2, 5, 6, 7)  # PAD, BOS and MASK are never said.
+VOCAB, WORDS = 8, (2, 5, 6, 7)  # PAD, BOS and MASK are never predicted.
 
 
 def tables(batch, seed, end=0.0):
@@ -21,8 +21,8 @@ def tables(batch, seed, end=0.0):
 
 
 def search(table, limit, *, beam_size, steps=5, **options):
-  """Searches a model whose memory of the word before the last is in its state only."""
-  table = tf.repeat(table, beam_size, 0)  # [B*K, V, V, V]
+  """Searches a model that has the token before the last in its state only."""
+  table = tf.repeat(table, beam_size, 0)  # [B·K, V, V, V]
 
   def step(said, t, state):
     before, history = state
@@ -50,7 +50,7 @@ def every_sentence(table, limit, alpha):
 
 
 def plain_beam(table, limit, size, alpha):
-  """The same search for one sentence with lists, and without early stop."""
+  """The same search for one sentence, with lists and without early stopping."""
   alive, finished = [(0.0, ())], []
   for t in range(1, limit + 1):
     closing = t == limit and not finished
@@ -63,7 +63,7 @@ def plain_beam(table, limit, size, alpha):
 
 
 def sentences(found, row):
-  """The candidates of one sentence that are there, PAD stripped."""
+  """The candidates of one sentence, without missing ones and PAD."""
   for tokens, score in zip(found.tokens[row].numpy(), found.score[row].numpy(), strict=True):
     if score > -np.inf:
       yield float(score), tuple(tokens[tokens != types.PAD].tolist())
@@ -81,7 +81,7 @@ def assert_same(ours, theirs):
 def test_a_wide_beam_is_exhaustive(alpha):
   table, limits = tables(3, seed=1), [4, 2, 3]
   exact = [every_sentence(one, limit, alpha) for one, limit in zip(table.numpy(), limits, strict=True)]
-  size = 160  # Twice this are all extensions of the 64 sentences of three words.
+  size = 160  # Twice this are all extensions of the 64 sentences of three tokens.
   found = search(table, limits, beam_size=size, nbest=size, alpha=alpha)
   best = search(table, limits, beam_size=size, nbest=1, alpha=alpha)
   assert len(exact[0]) == 85
@@ -116,7 +116,7 @@ def test_no_sentence_is_found_twice():
 
 
 def test_batch_mates_change_nothing():
-  # A sentence that ends at once, one that goes on to a far limit, a blank row and one with a near limit.
+  # A sentence that ends at once, one that goes on to a far limit, a padding row and one with a near limit.
   table = tf.concat([tables(1, seed=7, end=20.0), tables(3, seed=8, end=-3.0)], 0)
   limits = [5, 5, 0, 3]
   together = search(table, limits, beam_size=3, nbest=3)
@@ -129,7 +129,7 @@ def test_batch_mates_change_nothing():
 
 
 def story(next_words, limit=6, **options):
-  """Searches a sentence of a model told as {said so far: {word: probability}}; the rest is PAD's, never said."""
+  """Searches a model given as {prefix: {token: probability}}; the rest is that of PAD, which is forbidden."""
   width = 6
   options = {"beam": 1, "alpha": 0.0, "steps": width, "forbid": (types.PAD,), **options}
   seen = []
@@ -163,7 +163,7 @@ def test_a_beam_of_two_leaves_the_garden_path():
 
 
 def test_a_beam_of_one_is_greedy():
-  # EOS is out of the question until the model is sure of it, as a finished sentence rivals the alive one.
+  # EOS has almost no probability until it has nearly all, since a finished sentence competes with the active one.
   table = tables(6, seed=9, end=-100.0).numpy()
   table[:, :, 7, :] = np.where(np.arange(VOCAB) == EOS, 0.0, -100.0)
   found = search(tf.constant(table), [5] * 6, beam_size=1, alpha=0.0)
@@ -179,18 +179,18 @@ def test_the_first_token_is_bos():
 
 
 def test_the_search_stops_when_nothing_can_win():
-  # EOS is said with 0.45. What is alive could reach 0.55, but after the next word only 0.44.
+  # EOS has 0.45. The active hypothesis could reach 0.55, but after the next token only 0.44.
   tokens = {(): {5: 0.55, EOS: 0.45}, (5,): {6: 0.8}, (5, 6): {7: 1.0}, (5, 6, 7): {EOS: 1.0}}
   found, seen = story(tokens, beam=2)
   assert len(seen) == found.passes == 2
-  found, seen = story(tokens, beam=2, nbest=2)  # The second best must be waited for.
+  found, seen = story(tokens, beam=2, nbest=2)  # The search goes on for the second best.
   assert len(seen) == found.passes == 4
 
 
 @pytest.mark.parametrize("alpha, p, said", [
     (0.0, 0.30, [EOS]),
-    (2.0, 0.30, [5, 6, 7, EOS]),  # The next length would not make up for the worse log p; the last one does.
-    (-1.0, 0.53, [5, EOS]),  # The last length would be hopeless; the next one is not.
+    (2.0, 0.30, [5, 6, 7, EOS]),  # Only the last length's penalty makes up for the lower log p.
+    (-1.0, 0.53, [5, EOS]),  # It wins with the next length's penalty, not with the last one's.
 ])
 def test_the_search_goes_on_while_anything_can_win(alpha, p, said):
   long = said if len(said) > 1 else [5, 6, 7, EOS]

@@ -1,4 +1,4 @@
-"""Consensus against sacreBLEU, by hand, and by planted answers."""
+"""Consensus against sacreBLEU, against a reference, and on cases with a known answer."""
 import numpy as np
 import pytest
 import sacrebleu
@@ -16,7 +16,7 @@ def grams(tokens, order):
 
 
 def expected(candidates, texts, width):
-  """Counts of the candidates' n-grams in weighted texts [(weight, words)], by hand."""
+  """Counts of the candidates' n-grams in weighted texts [(weight, words)], by a simple reference."""
   counts = np.zeros((consensus.ORDER, 1, len(candidates), width), np.float32)
   for order in range(consensus.ORDER):
     for n, tokens in enumerate(candidates):
@@ -36,15 +36,15 @@ def test_of_one_sure_sentence_it_is_bleu():
   text = lambda ids: " ".join(map(str, ids))
   for score, ids in zip(found[:-2], HYPOTHESES[:-2], strict=True):
     bleu = metric.sentence_score(text(ids), [text(REFERENCE)]).score
-    if bleu:  # An order without a match makes it 0 there, very little here.
+    if bleu:  # An order without a match makes BLEU 0 there, and very small here.
       np.testing.assert_allclose(np.exp(score), bleu / 100, rtol=1e-4)
     else:
       assert np.exp(score) < 0.01
-  assert found[-1] == -np.inf  # It is not there.
+  assert found[-1] == -np.inf  # A missing candidate.
 
 
 def test_agreement_goes_before_what_is_likeliest():
-  """The likeliest of four has one half against it in every place; another shares most with all."""
+  """At every position half of the probability disagrees with the best of four; another has more in common with all."""
   said = [[5, 6, 7, 8, 9, 10], [11, 12, 13, 14, 15, 16], [11, 12, 13, 14, 15, 17], [11, 12, 13, 14, 18, 16]]
   weights = [0.3, 0.25, 0.23, 0.22]
   found = consensus.scores(tokens(said, 8), expected(said, list(zip(weights, said, strict=True)), 8))
@@ -52,7 +52,7 @@ def test_agreement_goes_before_what_is_likeliest():
 
 
 def test_the_expected_length_says_how_long():
-  """What is shorter than expected pays for it; what is longer says what is not expected."""
+  """A shorter candidate gets a brevity penalty; a longer one has n-grams that are not expected."""
   said = [[5, 6, 7, 8, 9, 10][:length] for length in (3, 4, 5, 6)]
   texts = [(0.1, said[0]), (0.1, said[1]), (0.7, said[2]), (0.1, said[3])]
   assert int(tf.argmax(consensus.scores(tokens(said, 8), expected(said, texts, 8))[0])) == 2

@@ -1,4 +1,4 @@
-"""Greedy and prefix beam search under CTC, against all paths one by one and on planted answers."""
+"""Greedy and prefix beam search under CTC, against an enumeration of paths and on cases with a known answer."""
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -27,7 +27,7 @@ def greedy(logits, positions, longest=9):
 
 
 def said(found, row):
-  """[(words, score)] of one sentence; each ends with EOS, and none where there is none."""
+  """[(words, score)] of one sentence, each ended by EOS, without missing candidates."""
   for tokens, score in zip(found.tokens[row].numpy(), found.score[row].numpy(), strict=True):
     tokens = tokens[tokens != types.PAD].tolist()
     assert bool(tokens) == (score > -np.inf)
@@ -47,7 +47,7 @@ def assert_same(ours, theirs):
 
 
 def planted(*path):
-  """Logits that are sure of a path."""
+  """Logits that give one path nearly all probability."""
   return 9.0 * np.eye(alignments.VOCAB, dtype=np.float32)[None, path]
 
 
@@ -59,7 +59,7 @@ def test_a_wide_beam_is_exhaustive():
 
 
 def test_the_best_path_need_not_say_the_best_sentence():
-  # Blank, blank is the likeliest path, with 0.36; word 5 has 0.64 in three.
+  # Blank, blank is the most probable path, with 0.36; token 5 has 0.64 in three paths.
   logits = np.full([1, 2, alignments.VOCAB], -99.0, np.float32)
   logits[..., [BLANK, 5]] = np.log([0.6, 0.4])
   assert_same(said(greedy(logits, [2]), 0), [((), np.log(0.36))])
@@ -150,7 +150,7 @@ def test_padding_batch_mates_and_blank_rows_change_nothing(run):
 
 def test_what_is_not_there_is_blank():
   found = beam(alignments.logits(1, 1, seed=3), [1], beam=9, nbest=9)
-  assert len(list(said(found, 0))) == 4 and np.sum(found.score == -np.inf) == 5  # Three words, and none.
+  assert len(list(said(found, 0))) == 4 and np.sum(found.score == -np.inf) == 5  # Three tokens, and the empty sentence.
 
 
 @pytest.mark.parametrize("run", [greedy, beam])

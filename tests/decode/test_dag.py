@@ -19,7 +19,7 @@ def graph(seed=0, vertices=VERTICES, positions=POSITIONS):
   allowed = (at[:, None] < at) & (at < np.array(vertices)[:, None, None])
   scores = np.where(allowed, 2 * draw.normal(size=(rows, positions, positions)), dag.IMPOSSIBLE)
   links = tf.where(allowed, tf.nn.log_softmax(tf.constant(scores, tf.float32)), dag.IMPOSSIBLE)
-  tokens = np.tile(types.MASK + 1 + at, [rows, 1])  # Every vertex has a word of its own.
+  tokens = np.tile(types.MASK + 1 + at, [rows, 1])  # Every vertex has another token.
   return decode.Graph(
     links, tf.constant(tokens, tf.int32), tf.constant(-draw.exponential(size=(rows, positions)), tf.float32),
     tf.constant(vertices, tf.int32))
@@ -66,7 +66,7 @@ def test_viterbi_finds_the_best_path_of_every_length(joint, penalty):
 
 
 def greedily(graph, row, lookahead):
-  """One step after the other, by the definition."""
+  """Step by step, by the definition."""
   at, path, end = 0, [], int(graph.vertices[row]) - 1
   while True:
     token = lambda j: 0.0 if j == end else float(graph.log_prob[row, j])

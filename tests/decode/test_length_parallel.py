@@ -1,4 +1,4 @@
-"""Several lengths at once: which are tried, and which wins."""
+"""Several lengths at once: which are decoded, and which is ranked first."""
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,7 +12,7 @@ EOS = types.EOS
 @pytest.mark.parametrize("likeliest, count, longest, expected", [
     (20, 9, 128, [16, 17, 18, 19, 20, 21, 22, 23, 24]),
     (20, 4, 128, [18, 19, 20, 21]),
-    (3, 9, 128, [2, 3, 4, 5, 6, 7, 8, 9, 10]),  # One word and EOS is the least.
+    (3, 9, 128, [2, 3, 4, 5, 6, 7, 8, 9, 10]),  # The least length is one token and EOS.
     (20, 5, 21, [18, 19, 20, 21, 21]),
     (20, 1, 128, [20]),
     (0, 1, 128, [2]),
@@ -49,14 +49,14 @@ def test_likeliest_refuses(count):
 
 
 def ramble(lengths):
-  """Says 5, 5, ..., EOS in the length asked for; a word costs one nat."""
+  """Returns 5, 5, ..., EOS of the requested length, at one nat per token."""
   position = tf.range(6)
   tokens = tf.where(position < lengths[:, None] - 1, 5, tf.where(position == lengths[:, None] - 1, EOS, types.PAD))
   return tokens, -tf.cast(lengths, tf.float32)
 
 
 def test_the_teacher_chooses_the_length():
-  # The model itself would be brief; the teacher knows three words are right for one and two for the other.
+  # The model prefers short sentences; the teacher prefers three tokens for one source and two for the other.
   def teacher(tokens):
     nonempty = tf.math.count_nonzero(tokens == 5, -1)
     return -tf.cast(tf.abs(nonempty - [[3], [2]]), tf.float32) - 1.0
@@ -65,7 +65,7 @@ def test_the_teacher_chooses_the_length():
   found = length_parallel.length_parallel(ramble, lengths, teacher, alpha=0.0)
   assert found.tokens.numpy().tolist() == [
       [[5, 5, 5, EOS, 0, 0, 0], [5, 5, EOS, 0, 0, 0, 0], [5, EOS, 0, 0, 0, 0, 0]],
-      [[5, 5, EOS, 0, 0, 0, 0], [5, EOS, 0, 0, 0, 0, 0], [5, 5, 5, EOS, 0, 0, 0]],  # Of equals the first.
+      [[5, 5, EOS, 0, 0, 0, 0], [5, EOS, 0, 0, 0, 0, 0], [5, 5, 5, EOS, 0, 0, 0]],  # Ties keep their order.
   ]
   assert found.score.numpy().tolist() == [[-1, -2, -3], [-1, -2, -2]]
   alone = length_parallel.length_parallel(ramble, lengths, None, alpha=0.0)
@@ -74,7 +74,7 @@ def test_the_teacher_chooses_the_length():
 
 
 def test_the_penalty_counts_the_end():
-  # log p -2 in 2 tokens against -2.3 in 4: the longer wins once the penalty is felt.
+  # log p -2 in 2 tokens against -2.3 in 4: the longer wins with a large enough penalty.
   teacher = lambda tokens: tf.where(tokens[..., 1] == EOS, -2.0, -2.3)
   rank = lambda alpha: length_parallel.length_parallel(ramble, tf.constant([[2, 4]]), teacher, alpha=alpha)
   np.testing.assert_allclose(rank(0.0).score, [[-2.0, -2.3]])
@@ -83,7 +83,7 @@ def test_the_penalty_counts_the_end():
 
 
 def test_an_early_end_is_no_bargain():
-  # Both lengths say the same sentence, so they rank equal, however many places were asked for.
+  # Both lengths give the same sentence, so they have the same score, whatever length was requested.
   def fill(lengths):
     return tf.tile([[5, EOS, 6, 7, EOS]], [tf.size(lengths), 1]), tf.zeros_like(lengths, tf.float32)
 
@@ -94,7 +94,7 @@ def test_an_early_end_is_no_bargain():
     return tf.fill(tokens.shape[:2], -3.0)
 
   found = length_parallel.length_parallel(fill, tf.constant([[2, 5]]), teacher, alpha=1.0)
-  assert seen == [[[[5, EOS]] * 2]]  # And no places where none has a word.
+  assert seen == [[[[5, EOS]] * 2]]  # Positions without any token are cut off.
   np.testing.assert_allclose(found.score, [[-3 / (7 / 6)] * 2], rtol=1e-6)
 
 

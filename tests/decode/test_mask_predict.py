@@ -1,4 +1,4 @@
-"""Mask-Predict against scripted models, whose every call is looked at."""
+"""Mask-Predict with scripted models, whose every call is checked."""
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -22,7 +22,8 @@ def best(logits):
 
 
 def scripted(*passes):
-  """Returns a model that at pass t says passes[t], [(word, p)] of each place, the rest of p being PAD's; its calls."""
+  """Returns a model that at pass t predicts passes[t], [(token, p)] per position, PAD having the rest; and its calls.
+  """
   calls = []
 
   def predict(seen):
@@ -76,7 +77,7 @@ def test_the_least_sure_are_said_again():
 
 
 def test_a_word_keeps_the_score_of_the_pass_that_said_it():
-  # Two, then one are said again; the least sure of the third pass is the one that the second said with 0.2.
+  # Two tokens, then one are predicted again; the third pass masks the one that the second predicted with 0.2.
   found, _, calls = run([FIRST, SECOND, THIRD])
   assert calls[1:] == [[5, MASK, 7, MASK], [5, MASK, 7, EOS]]
   assert found.tokens.numpy().tolist() == [[[5, 7, 7, EOS, PAD]]]
@@ -92,7 +93,7 @@ def test_rewriting_replaces_every_word_and_score():
 
 
 def test_the_end_is_a_word_like_others():
-  # The first pass ends too soon, doubts it and mends it; where it does not, the sentence is cut.
+  # The first pass ends too early, and a later pass corrects it; where it does not, the sentence is cut.
   early = [(5, 0.9), (EOS, 0.3), (7, 0.8), (EOS, 0.6)]
   assert run([early, SECOND])[0].tokens.numpy().tolist() == [[[5, 9, 7, EOS, PAD]]]
   assert run([early])[0].tokens.numpy().tolist() == [[[5, EOS, PAD, PAD, PAD]]]
@@ -139,7 +140,7 @@ POSITIONS = 2 * tf.random.stateless_normal([9, VOCAB], [8, 8])
 
 
 def neighbours(seen):
-  """The best words where logits hang on the place, the word there and both neighbours, of which PAD is one."""
+  """The best tokens where logits depend on the position, the token there and both neighbours, which may be PAD."""
   around = tf.pad(seen, [[0, 0], [1, 1]])
   near = sum(tf.gather(WEIGHTS[i], around[:, i:i + tf.shape(seen)[1]]) for i in range(3))
   return best(near + POSITIONS[:tf.shape(seen)[1]])
@@ -160,7 +161,7 @@ def test_batch_mates_and_blank_rows_change_nothing(rewrite):
     np.testing.assert_allclose(alone.score[0], together.score[row], rtol=1e-5)
     np.testing.assert_array_equal(alone_trace.predictions[0], trace.predictions[row, ..., :width - 1])
   assert not together.tokens[2].numpy().any() and np.isneginf(together.score[2]).all()
-  assert np.any(trace.predictions[:, :, 0] != trace.predictions[:, :, -1])  # The passes did change something.
+  assert np.any(trace.predictions[:, :, 0] != trace.predictions[:, :, -1])  # The passes change predictions.
 
 
 @pytest.mark.parametrize("jit", [False, True])
@@ -181,7 +182,7 @@ def test_sizes_may_be_unknown_when_traced():
 
 
 def test_refuses_no_pass():
-  with pytest.raises(ValueError, match=r"masked needs passes >= 1, got 0; 1 says all words at once"):
+  with pytest.raises(ValueError, match=r"masked needs passes >= 1, got 0; 1 predicts all tokens at once"):
     mask_predict.masked(0, 3)
 
 

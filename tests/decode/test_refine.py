@@ -9,8 +9,8 @@ from tf_nar.decode import refine
 
 
 class State(NamedTuple):
-  left: tf.Tensor  # int32 [R], passes that the row still changes in.
-  seen: tf.Tensor  # float32 [R, 2], Σ of the numbers of the passes that it had.
+  left: tf.Tensor  # int32 [R], passes in which the row will still change.
+  seen: tf.Tensor  # float32 [R, 2], the sum of the numbers of the row's passes.
 
 
 def step(t, state):

@@ -24,7 +24,7 @@ def attend(layer, x, *a, **kw):
 
 
 def by_hand(layer, x, mask):
-  """Self-attention of one sentence [T, D], a head and a place at a time."""
+  """Self-attention of one sentence [T, D], one head and one position at a time."""
   query, key, value = np.split(x @ layer.query_key_value.kernel.numpy(), 3, -1)
   seen, wide = np.zeros_like(x), WIDTH // HEADS
   for head in range(HEADS):
@@ -66,7 +66,7 @@ def test_hidden_memory_has_no_influence():
 @pytest.mark.parametrize("parts", [1, 2, 3])
 def test_maps_side_by_side_start_as_if_alone(parts):
   kernel = attention.glorot(parts)((100, parts * 100)).numpy()
-  limit = (6 / 200) ** 0.5  # Glorot's for one map of 100 x 100.
+  limit = (6 / 200) ** 0.5  # Glorot's for one projection of 100 x 100.
   assert 0.99 * limit < abs(kernel).max() <= limit
 
 

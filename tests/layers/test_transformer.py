@@ -47,7 +47,7 @@ def test_norm_stands_where_the_layout_says():
   mean = lambda **net: tf.reduce_mean(decoder(**net)(10.0 * x, masking.causal(5), memory, seen), -1)
   np.testing.assert_allclose(mean(norm="post"), np.zeros([2, 5]), atol=1e-5)
   np.testing.assert_allclose(mean(norm="pre"), np.zeros([2, 5]), atol=1e-5)
-  # Norms inside the branches see no scale, so with x large each adds the same to it, however large.
+  # Norms inside the branches remove the scale of x, so each branch adds the same to a large x, whatever its scale.
   pre = decoder(norm="pre")
   rows = tf.reshape(x, [-1, 8])
   run = lambda x: pre.blocks[0](x, tf.zeros([1, 1, 5, 5]), pre.project(memory)[0], tf.zeros([1]), sentences=2)[0] - x
@@ -85,13 +85,13 @@ def test_sine_places_are_no_weights():
 
 
 @pytest.mark.parametrize("change, message", [
-  (dict(norm="middle"), "net.norm is post or pre .* got middle, learned"),
+  (dict(norm="middle"), "net.norm must be post or pre, .* got middle, learned"),
   (dict(positions="rotary"), "positions learned or sine; got post, rotary"),
-  (dict(shards=3), r"net.shards is a divisor of net.heads \(2\) and net.ffn \(12\); got 3"),
+  (dict(shards=3), r"net.shards must divide net.heads \(2\) and net.ffn \(12\); got 3"),
   (dict(heads=0), "net.heads is at least 1; got 0"),
   (dict(decoder_layers=-1), "net.decoder_layers is at least 0; got -1"),
-  (dict(dropout=1.0), "net.dropout is a share from 0 to below 1; got 1.0"),
-  (dict(dtype="float16"), "net.dtype is float32, mixed_bfloat16 or bfloat16; got 'float16'"),
+  (dict(dropout=1.0), "net.dropout must be at least 0 and below 1; got 1.0"),
+  (dict(dtype="float16"), "net.dtype must be float32, mixed_bfloat16 or bfloat16; got 'float16'"),
 ])
 def test_config_refuses(change, message):
   with pytest.raises(ValueError, match=message):

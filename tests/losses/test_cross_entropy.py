@@ -14,7 +14,7 @@ def small_chunks(monkeypatch):
 
 
 def parts(positions, dtype=tf.float32, width=WIDTH, tokens=WORDS):
-  """Returns (states, table, bias), labels and weight; every third place does not count."""
+  """Returns (states, table, bias), labels and weight; every third position does not count."""
   draw = np.random.default_rng(positions)
   normal = lambda *shape: draw.normal(size=shape).astype(np.float32)
   weight = draw.uniform(0.5, 2.0, positions) * (np.arange(positions) % 3 > 0)
@@ -131,9 +131,9 @@ def test_of_rows_adds_up_log_probabilities():
 
 
 def optimum(sentences):
-  """The least mean -log p of equally frequent sentences of one source, length and each place's logits being free."""
+  """The least mean -log p of equally frequent sentences of one source, with free logits of length and positions."""
   of_length = tf.Variable(tf.zeros([1, 4]))
-  of_word = tf.Variable(tf.zeros([4, 3, 5]))  # After the length: of 0 to 3 words.
+  of_word = tf.Variable(tf.zeros([4, 3, 5]))  # Given the length, 0 to 3 tokens.
   lengths = tf.constant([len(one) for one in sentences])
   tokens = tf.ragged.constant(sentences).to_tensor(shape=[None, 3])
   there = tf.sequence_mask(lengths, 3, tf.float32)

@@ -1,4 +1,4 @@
-"""The fused loss against the plain one, the definition, and what CTC can and cannot learn."""
+"""The fused loss against the definition, and what CTC can and cannot learn."""
 import itertools
 
 import numpy as np
@@ -12,7 +12,7 @@ from tf_nar.losses import ctc as loss_lib
 from tf_nar.ops import ctc
 
 WIDTH, POSITIONS = 3, 4
-# The third has too few places, the fourth no words, the fifth is blank.
+# The third has too few positions, the fourth no tokens, the fifth is a padding row.
 WORDS = tf.constant([[2, 5, 1, 0], [6, 6, 5, 1], [5, 5, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]])
 COUNT, REAL = tf.constant([2, 3, 2, 0, 0]), tf.constant([4, 4, 2, 3, 0])
 WEIGHT = tf.constant([1.0, 0.5, 2.0, 1.5, 1.0])
@@ -86,7 +86,7 @@ def test_impossible_pairs_give_exactly_nothing():
   assert not any(np.any(x) for x in with_gradients(lambda *parts: fused(*parts, weight=only), parts()))
   states = with_gradients(fused, parts())[1].numpy()
   assert not states[2].any() and states[[0, 1, 3]].any((1, 2)).all()
-  assert not states[3, 3:].any() and not states[4].any()  # Past the places.
+  assert not states[3, 3:].any() and not states[4].any()  # Past the positions.
 
 
 def test_log_prob_is_that_of_all_logits():
@@ -110,7 +110,7 @@ def test_xla_says_the_same(dtype):
 
 
 def test_logits_never_exist_at_once():
-  states = tf.repeat(parts()[0], 4, 0)  # 80 places.
+  states = tf.repeat(parts()[0], 4, 0)  # 80 positions.
   given = {name: tf.repeat(value, 4, 0) for name, value in GIVEN.items()}
   run = tf.function(
     lambda *learned: with_gradients(
@@ -121,7 +121,7 @@ def test_logits_never_exist_at_once():
 
 
 def optimum(sentences, positions):
-  """The least mean -log p of equally frequent sentences of one source, each place's logits being free."""
+  """The least mean -log p of equally frequent sentences of one source, with free logits at each position."""
   tokens = tf.constant([[*tokens] + [types.PAD] * (3 - len(tokens)) for tokens in sentences])
   given = tokens, tf.constant([len(one) for one in sentences]), tf.fill([len(sentences)], positions)
   logits = tf.Variable(alignments.logits(1, positions, seed=3, scale=0.3))
@@ -140,9 +140,9 @@ def optimum(sentences, positions):
 
 @pytest.mark.parametrize("positions", [3, 4, 5])
 @pytest.mark.parametrize("sentences, excess", [
-  ([(2, 5, 6), (5, 6)], 0.0),  # A shift: a blank takes the place of the word that is left out.
+  ([(2, 5, 6), (5, 6)], 0.0),  # A shift: a blank stands for the missing token.
   ([(2, 5), (5, 2)], np.log(2)),  # Another order.
-  ([(2, 5), (6, 3)], np.log(2)),  # Other words.
+  ([(2, 5), (6, 3)], np.log(2)),  # Other tokens.
   ([(2, 5), (6, 3), (2, 3)], 0.174),
 ])
 def test_what_alignments_can_and_cannot_explain(sentences, excess, positions):

@@ -11,7 +11,7 @@ POSITIONS, WORDS = 6, 4
 
 
 def parts():
-  """Graphs of 6, 6, 3 and 0 vertices; the targets' words are 3, 4, 4 (no path) and 0 (a blank row)."""
+  """Graphs of 6, 6, 3 and 0 vertices; the targets have 3, 4, 4 (no path) and 0 tokens (a padding row)."""
   vertices, lengths = tf.constant([6, 6, 3, 0]), tf.constant([3, 4, 4, 0])
   at = tf.range(POSITIONS)
   allowed = (at[:, None] < at) & (at < vertices[:, None])[:, None]
@@ -47,7 +47,7 @@ def test_nothing_but_targets_without_a_path_costs_nothing():
 
 @pytest.mark.parametrize("force", loss.FORCES)
 def test_what_is_shown_is_forced_and_not_learned(force):
-  """Of the first graph's target, two words and an EOS that is sure, word 1 is shown at vertex 3."""
+  """The first graph's target is two tokens and an EOS of probability 1; token 1 is revealed at vertex 3."""
   links, emissions, *_ = [part[:1] for part in parts()]
   shown = np.zeros([1, POSITIONS, WORDS], bool)
   shown[0, 3, 1] = True
@@ -62,7 +62,7 @@ def test_what_is_shown_is_forced_and_not_learned(force):
   for one, other in itertools.combinations(range(1, POSITIONS - 1), 2):
     of_path = edge[0, one] + edge[one, other] + edge[other, POSITIONS - 1] + said[one, 0]
     if force == "path" and other == 3:
-      log_probs.append(of_path)  # A shown word is sure.
-    elif force == "vertex" and one != 3:  # Which says word 1 only.
+      log_probs.append(of_path)  # A revealed token has probability 1.
+    elif force == "vertex" and one != 3:  # Vertex 3 emits token 1 only.
       log_probs.append(of_path + said[other, 1])
   np.testing.assert_allclose(found[0], np.logaddexp.reduce(log_probs), rtol=1e-5)

@@ -1,4 +1,4 @@
-"""Log-probabilities of some words against those of all."""
+"""Log probabilities of selected tokens against those of the whole vocabulary."""
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -52,7 +52,7 @@ def test_log_probs_and_gradients_are_those_of_all_words():
 
 def test_exact_log_probs_do_not_round_the_sum():
   assert_alike([emissions.exact_log_probs(*parts(), LABELS)], [plain(*parts())], rtol=1e-5)
-  # Of all words of a place, what they are of is one.
+  # The probabilities of all tokens at a position sum to one.
   states, table, bias = parts(tf.bfloat16)
   every = tf.tile(tf.range(WORDS)[None], [ROWS, 1])
   total = lambda function: tf.reduce_sum(tf.exp(function(states, table, bias, every)), -1)
@@ -91,7 +91,7 @@ def test_compiled_says_the_same():
   (tf.float32, np.nan, 4)])
 def test_the_way_back_leaves_out_places_that_do_not_count(dtype, tail, swept, monkeypatch):
   weight = np.full([ROWS, POSITIONS], tail, np.float32)
-  weight[0, 1], weight[1, 2], weight[2, 3] = 1.0, -2.0, 3.0  # Three of 15 places, and four make a chunk.
+  weight[0, 1], weight[1, 2], weight[2, 3] = 1.0, -2.0, 3.0  # Three of 15 positions, in chunks of four.
   states, table, bias = parts(dtype)
 
   def gradients(sums):

@@ -13,13 +13,13 @@ from tf_nar.layers import transformer
 from tf_nar.models import ar
 
 WORDS = 6  # PAD, EOS, UNK, BOS, MASK and one more.
-SPOKEN = (types.UNK, types.MASK, 5)  # What a search may say, besides EOS.
-NEVER = -1e4  # A bias that forbids a word.
+SPOKEN = (types.UNK, types.MASK, 5)  # The tokens that a search may predict, besides EOS.
+NEVER = -1e4  # A bias that gives a token probability 0.
 
 
 @pytest.fixture(scope="module")
 def model():
-  """A model that gives PAD and BOS no probability, so that the sentences without them have all of it."""
+  """A model that gives PAD and BOS probability 0, so that the sentences without them sum to 1."""
   keras.utils.set_random_seed(0)
   net = transformer.Config(width=8, ffn=16, heads=2, encoder_layers=1, decoder_layers=1, max_length=5)
   model = models.build("ar", ar.Config(net), WORDS)
@@ -36,7 +36,7 @@ def forbid(model, *tokens, bias=NEVER):
 
 
 def all_sentences(longest):
-  """All that end in EOS, as lists, and all of `longest` words that have not ended."""
+  """All sentences that end in EOS, as lists, and all of `longest` tokens that have no EOS."""
   ended = [[*s, types.EOS] for n in range(longest) for s in itertools.product(SPOKEN, repeat=n)]
   return ended, [list(s) for s in itertools.product(SPOKEN, repeat=longest)]
 
@@ -57,7 +57,7 @@ def test_all_sentences_together_are_certain(model):
 
 
 def test_score_adds_a_word_at_a_time(model):
-  # p(y_t | y_<t) from the states of the prefix alone: nothing of the word itself or later ones is seen.
+  # p(y_t | y_<t) from the states of the prefix alone, which do not depend on y_t or later tokens.
   tokens, total = [4, 2, 5, types.EOS], 0.0
   for t, token in enumerate(tokens):
     logits = model.embed.logits(model.states(SRC, tf.constant([tokens[:t] + [types.MASK]])))
@@ -77,7 +77,7 @@ def test_wide_beam_finds_every_sentence_in_order(model):
   ended, _ = all_sentences(3)
   scores = score(model, SRC, ended, 3)
   best = np.argsort(-scores)
-  # Three source tokens, so a limit of three target tokens. Nine alive ones have 36 extensions, twice the beam.
+  # Three source tokens, so a limit of three target tokens. Nine active hypotheses have 36 extensions, twice the beam.
   found = model.translate(SRC, ar.Search(beam=18, candidates=len(ended), alpha=0.0, extra_length=0, unknown=True))
   said = [tokens[tokens != types.PAD].tolist() for tokens in found.tokens[0].numpy()]
   assert said == [ended[i] for i in best]

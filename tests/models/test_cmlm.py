@@ -1,4 +1,4 @@
-"""What the masked language model sees, what it pays for, and how it says its passes."""
+"""The masked language model: its inputs, its loss, and the passes of its search."""
 import itertools
 
 import keras
@@ -23,7 +23,7 @@ def model():
 
 @pytest.fixture
 def watched(model, monkeypatch):
-  """The model, and lists of the tokens of every canvas and the weights of every loss of words."""
+  """The model, and lists of the tokens of every canvas and the weights of every token loss."""
   tokens, weights = [], []
   canvas, token_term = model.net.canvas, model.net.token_term
   monkeypatch.setattr(model.net, "canvas", lambda x: tokens.append(x.numpy()) or canvas(x))
@@ -41,7 +41,7 @@ def test_only_masked_words_are_paid_for(watched):
   np.testing.assert_array_equal(paid, hidden * BATCH.weight.numpy()[:, None])
   np.testing.assert_allclose(terms["token"].count, paid.sum(), rtol=1e-6)
   assert hidden.any(1).all() and hidden[tgt == types.EOS].any() and not hidden[tgt == types.EOS].all()
-  assert (hidden.sum(1) == np.count_nonzero(tgt, 1)).any()  # A row of nothing but masks.
+  assert (hidden.sum(1) == np.count_nonzero(tgt, 1)).any()  # A row with all tokens masked.
 
 
 def test_masks_come_from_the_seed(watched):
@@ -70,7 +70,7 @@ def test_all_sentences_of_a_length_have_the_lengths_probability(length):
   model = models.build("cmlm", cmlm.Config(net), 6)
   src = families.padded([[5]], 3)
   memory = model.net.encode(src)
-  # PAD ends a sentence, so no sentence has one in it.
+  # No sentence contains PAD, which marks its end.
   model.net.embed.bias.assign(tf.one_hot(types.PAD, 6) * -1e4)
   sentences = np.array(list(itertools.product(range(1, 6), repeat=length)), np.int32)
   scores = model.score(tf.repeat(src, len(sentences), 0), sentences)
@@ -108,10 +108,10 @@ def test_a_rescorer_ranks_the_candidates(model):
 
 @pytest.mark.parametrize("change, got", [(dict(passes=0), "0 and 5"), (dict(candidates=0), "10 and 0")])
 def test_search_refuses(change, got):
-  with pytest.raises(ValueError, match=f"search.passes and search.candidates are at least 1; got {got}"):
+  with pytest.raises(ValueError, match=f"search.passes and search.candidates must be at least 1; got {got}"):
     cmlm.Search(**change)
 
 
 def test_search_refuses_another_schedule():
-  with pytest.raises(ValueError, match="search.min_masked is 1, as the paper's program counts, or 0, as fair.*got 2"):
+  with pytest.raises(ValueError, match="search.min_masked must be 1, as in the paper's program, or 0, as in .*got 2"):
     cmlm.Search(min_masked=2)

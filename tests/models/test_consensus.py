@@ -1,4 +1,4 @@
-"""Candidates ranked by consensus, against all sentences that a model can say, one by one."""
+"""Candidates ranked by consensus, against an enumeration of all sentences of nonzero probability."""
 import dataclasses
 import itertools
 
@@ -14,7 +14,7 @@ from tf_nar.models import ctc
 from tf_nar.models import dag
 
 SPOKEN = 5, 6, 7
-SRC = tf.constant([[types.EOS]])  # Four places or vertices: four words, or two.
+SRC = tf.constant([[types.EOS]])  # Four positions or vertices: at most four tokens, or two.
 SEARCHES = [("ctc", ctc.Search(beam=64, candidates=9, rank="consensus"), 4),
             ("dag", dag.Search("joint", candidates=3, rank="consensus", collapse=False), 2)]
 

@@ -15,7 +15,7 @@ from tf_nar.models import ctc
 from tf_nar.ops import glancing
 
 VOCAB, SPOKEN = 6, (types.UNK, 5)
-SRC = families.padded([[4, 5], [4]], 4)  # Two places a token: 6 and 4.
+SRC = families.padded([[4, 5], [4]], 4)  # Two positions per token: 6 and 4.
 TGT = families.padded([[5, 5, 2], [2]], 4)
 NET = transformer.Config(width=8, ffn=16, heads=2, encoder_layers=1, decoder_layers=1, max_length=6)
 OFF = glancing.Glance(start=0.0, end=0.0)
@@ -23,7 +23,7 @@ WIDE = ctc.Search(beam=64, candidates=3)
 
 
 def build(**config):
-  """A model that says only two words and the blank."""
+  """A model that gives only two tokens and the blank a nonzero probability."""
   keras.utils.set_random_seed(0)
   model = models.build("ctc", ctc.Config(NET, **config), VOCAB)
   draw = np.random.default_rng(0)
@@ -53,7 +53,7 @@ def test_all_sentences_together_are_certain(model):
   for row, positions in enumerate((6, 4)):
     found = scores(model, SRC[row:row + 1], every_sentence(positions))
     np.testing.assert_allclose(np.exp(found).sum(), 1.0, rtol=1e-4)
-  assert np.isneginf(scores(model, SRC[1:], [(5,) * 3, (2, 5, 2, 5, 2)])).all()  # Too few places.
+  assert np.isneginf(scores(model, SRC[1:], [(5,) * 3, (2, 5, 2, 5, 2)])).all()  # Too few positions.
 
 
 def test_search_finds_the_likeliest_sentences(model):
@@ -92,7 +92,7 @@ def test_loss_is_of_what_is_scored(model):
 
 
 def test_impossible_pairs_are_left_out_and_counted(model):
-  tgt = families.padded([[5, 5, 2], [5, 5, 5]], 4)  # Four places take no word three times.
+  tgt = families.padded([[5, 5, 2], [5, 5, 5]], 4)  # Four positions have no room for a token three times.
   value = lambda batch: model.objective(batch, seed=None, training=False).terms
   with tf.GradientTape(persistent=True) as tape:
     both = value(types.Batch(SRC, tgt, tf.constant([1.0, 2.0])))
@@ -117,14 +117,14 @@ def with_gradients(model, seed=(3, 4), step=0, training=True):
 
 
 def shows(**fields):
-  """The model, glancing from 1 to 0 in ten updates unless told otherwise."""
+  """The model, by default with glancing from 1 to 0 in ten updates."""
   return build(glance=glancing.Glance(**(dict(start=1.0, end=0.0, updates=10) | fields)))
 
 
 def test_what_is_shown_falls_by_updates(model):
   plain, shown = with_gradients(model), shows()
   assert float(with_gradients(shown)[0]) != float(plain[0])
-  # Nothing is shown any more: the first pass has left neither noise nor gradient behind.
+  # Nothing is revealed any more: the first pass changed neither the dropout masks nor the gradient.
   for ours, theirs in zip(with_gradients(shown, step=tf.constant(10, tf.int64)), plain, strict=True):
     np.testing.assert_array_equal(ours, theirs)
 
@@ -135,7 +135,7 @@ def test_nothing_is_shown_at_rest(model):
 
 
 def spied(model, monkeypatch, step):
-  """Returns what every pass of one objective was given and made: [(canvas, states)]."""
+  """Returns inputs and outputs of every decoder pass of one objective: [(canvas, states)]."""
   fill, seen = model.net.decode, []
 
   def spy(canvas, *given):
@@ -150,7 +150,7 @@ def spied(model, monkeypatch, step):
 def test_both_passes_drop_the_same_units(monkeypatch):
   model = shows()
   fill, memory = model.net.decode, model.net.encode(SRC)
-  first, second = spied(model, monkeypatch, step=10)  # Nothing is shown: the passes differ in nothing.
+  first, second = spied(model, monkeypatch, step=10)  # Nothing is revealed: both passes are equal.
   for one, other in zip(first, second, strict=True):
     np.testing.assert_array_equal(one, other)
   assert not np.allclose(first[1], fill(tf.constant(first[0]), model.positions(SRC), memory), atol=0.01)
@@ -158,7 +158,7 @@ def test_both_passes_drop_the_same_units(monkeypatch):
 
 def test_shown_are_words_of_an_alignment_of_the_target(monkeypatch):
   model = shows()
-  # It says what no alignment holds, so every real place is wrong, and at a ratio of one shown.
+  # BOS is in no alignment, so that every position is wrong and, at a ratio of one, revealed.
   monkeypatch.setattr(model.net, "likeliest", lambda states: tf.fill(tf.shape(states)[:2], types.BOS))
   (before, _), (after, _) = spied(model, monkeypatch, step=0)
   embed = model.net.embed
@@ -187,12 +187,12 @@ def test_the_canvas_has_a_place_for_every_copy(model):
 
 
 @pytest.mark.parametrize("make, message", [
-  (lambda: ctc.Config(upsample=0), r"upsample is at least 1, the usual is 2 or 3; got 0\."),
-  (lambda: ctc.Search(candidates=2), r"search wants 1 <= candidates <= beam; got candidates=2, beam=1\."),
+  (lambda: ctc.Config(upsample=0), r"model\.upsample must be at least 1, usually 2 or 3; got 0\."),
+  (lambda: ctc.Search(candidates=2), r"search needs 1 <= candidates <= beam; got candidates=2, beam=1\."),
   (lambda: dataclasses.replace(WIDE, candidates=0), r"got candidates=0, beam=64\."),
-  (lambda: ctc.Search(beam=2, rank="consensus"), r"search.rank=consensus ranks the n best .* search.candidates=9 too"),
+  (lambda: ctc.Search(beam=2, rank="consensus"), r"search.rank=consensus needs the n best .* search.candidates=9 too"),
   (lambda: ctc.Search(rank="best"), r"search.rank is one of beam, consensus; got 'best'"),
-  (lambda: ctc.Search(bonus=0.5), r"bonus=0\.5 is a beam's, and the likeliest path has none; set search\.beam=20"),
+  (lambda: ctc.Search(bonus=0.5), r"search\.bonus needs a beam search; got bonus=0\.5 .*; set search\.beam=20"),
 ])
 def test_refuses(make, message):
   with pytest.raises(ValueError, match=message):

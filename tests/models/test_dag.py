@@ -94,11 +94,11 @@ def test_glance_shows_a_share_of_what_is_wrong_on_the_best_path(model, share):
     wrong = sum(said[row, path[row, t]] != token for t, token in enumerate(tokens))
     assert shown[row].sum() == int(wrong * share + 0.5)
     for vertex, t in np.argwhere(shown[row]):
-      assert t < len(tokens) and vertex == path[row, t]  # EOS is never shown.
+      assert t < len(tokens) and vertex == path[row, t]  # EOS is never revealed.
 
 
 def test_a_shown_vertex_says_its_word_for_no_gain_and_no_gradient(model, monkeypatch):
-  """The loss of a training step, made by hand from the canvas that it must have used."""
+  """The loss of a training step, recomputed from the canvas that it must have used."""
   seed = tf.constant([3, 4])
   canvas, vertices = model.canvas(SRC)
   given = []
@@ -111,7 +111,7 @@ def test_a_shown_vertex_says_its_word_for_no_gain_and_no_gradient(model, monkeyp
   told = (second != canvas).numpy()
   assert told.any()
   dropout = lambda: dag.noise_lib.Dropout(tf.random.fold_in(seed, dag.DECODER, alg="philox"))
-  states, links = model.graph(canvas, vertices, memory, dropout())  # The pass that was glanced at.
+  states, links = model.graph(canvas, vertices, memory, dropout())  # The first pass of glancing.
   path = paths.best_path(links, model.emissions(states, TGT), vertices, masking.lengths(TGT)).numpy()
   states, links = model.graph(second, vertices, memory, dropout())
   log_prob = model.emissions(states, TGT).numpy()
@@ -180,16 +180,16 @@ def test_ranks_by_the_sum_over_all_paths(model):
   wanted = np.stack(scores, 1) / ((5 + lengths) / 6) ** 0.7
   np.testing.assert_allclose(found.score, wanted, rtol=1e-5)
   np.testing.assert_array_equal(found.score, -np.sort(-found.score, 1))
-  assert np.any(found.score != plain.score)  # Which are of the best path.
+  assert np.any(found.score != plain.score)  # Those are scores of the best path.
 
 
 @pytest.mark.parametrize("make, message", [
-  (lambda: dag.Config(upsample=1), r"model.upsample is at least 2, .*; got 1\."),
+  (lambda: dag.Config(upsample=1), r"model.upsample must be at least 2, .*; got 1\."),
   (lambda: dag.Search("beam"), r"search.method is one of greedy, lookahead, viterbi, joint; got 'beam'\."),
-  (lambda: dag.Search("joint", candidates=0), r"search.candidates is at least 1, .* got 0 with joint"),
-  (lambda: dag.Search("joint", rank="paths"), r"search.rank=paths ranks candidates, .* set search.candidates=9 too"),
+  (lambda: dag.Search("joint", candidates=0), r"search.candidates must be at least 1, .* got 0 with joint"),
+  (lambda: dag.Search("joint", rank="paths"), r"rank=paths needs several candidates; .* set search.candidates=9 too"),
   (lambda: dag.Search("joint", rank="best"), r"search.rank is one of path, paths, consensus; got 'best'"),
-  (lambda: dag.Search(penalty=1.4), r"search.penalty is of viterbi and joint; lookahead scores no lengths, got 1.4"),
+  (lambda: dag.Search(penalty=1.4), r"search.penalty needs viterbi or joint, as lookahead .* got 1.4; set"),
   (lambda: dag.Search(candidates=2), r"1 for greedy and lookahead.* got 2 with lookahead; viterbi and joint find"),
 ])
 def test_refuses(make, message):

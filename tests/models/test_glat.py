@@ -1,4 +1,4 @@
-"""What the second pass is shown, what it pays for, and that both passes drop the same units."""
+"""The second pass of glancing: which tokens it reveals, its loss, and that both passes drop the same units."""
 import dataclasses
 
 import numpy as np
@@ -15,7 +15,7 @@ NOISY = dict(dropout=0.5, attention_dropout=0.5, relu_dropout=0.5)
 
 
 class Watched:
-  """A model with a ratio of its own, the tokens and states of its passes, and the weights of its losses of words."""
+  """A model with a given ratio, the tokens and states of its passes, and the weights of its token losses."""
 
   def __init__(self, monkeypatch, *glance):
     self.model = families.build("glat", **NOISY)
@@ -55,7 +55,7 @@ def test_as_many_words_are_shown_as_the_distance_says(monkeypatch, ratio):
 
 
 def test_both_passes_drop_the_same_units(monkeypatch):
-  watched = Watched(monkeypatch, 1e-6, 1e-6)  # Of so few wrong words none is shown.
+  watched = Watched(monkeypatch, 1e-6, 1e-6)  # With so small a ratio nothing is revealed.
   watched.objective()
   first, second = watched.states
   np.testing.assert_array_equal(first, second)

@@ -14,14 +14,14 @@ from tf_nar.models import nat_em
 from tf_nar.models import one_pass
 
 WORDS = 6
-SPOKEN = (types.UNK, types.MASK, 5)  # What the model says by itself.
+SPOKEN = (types.UNK, types.MASK, 5)  # The tokens that the model predicts, besides an appended EOS.
 SRC = families.padded([[4, 5], [4]], 4)
 PLAIN = nat_em.Search(odd=False, candidates=1, alpha=0.0)
 
 
 @pytest.fixture(scope="module")
 def model():
-  """A model that says neither PAD nor BOS nor, by itself, EOS: no sentence is shorter than its length."""
+  """A model that never predicts PAD, BOS or EOS, so that no sentence is shorter than its length."""
   keras.utils.set_random_seed(0)
   net = transformer.Config(width=8, ffn=16, heads=2, encoder_layers=1, decoder_layers=1, max_length=6)
   model = models.build("nat_em", nat_em.Config(net), WORDS)
@@ -46,7 +46,7 @@ def test_all_sentences_of_a_length_have_the_lengths_probability(model, length):
 
 
 def without_end(tokens):
-  """What was said at the places of the length; the EOS after it was not the model's."""
+  """The tokens predicted at the positions of the length, without the EOS that is appended."""
   return np.where(tokens == types.EOS, types.PAD, tokens)
 
 
@@ -87,9 +87,9 @@ def test_a_rescorer_ranks_the_candidates(model):
 def test_decoder_does_not_see_the_sources_eos(model):
   memory, lengths = model.net.encode(SRC), tf.constant([3, 3])
   said = lambda states: one_pass.decode(model.net, memory._replace(states=states), lengths, 3)
-  spoiled = tf.tensor_scatter_nd_add(memory.states, [[0, 3], [1, 2]], tf.fill([2, 8], 9.0))  # EOS, one on by the slot.
+  spoiled = tf.tensor_scatter_nd_add(memory.states, [[0, 3], [1, 2]], tf.fill([2, 8], 9.0))  # EOS, shifted by the slot.
   np.testing.assert_array_equal(said(memory.states), said(spoiled))
-  slot = tf.tensor_scatter_nd_add(memory.states, [[0, 0]], tf.fill([1, 8], 9.0) * tf.range(8.0))  # That it sees.
+  slot = tf.tensor_scatter_nd_add(memory.states, [[0, 0]], tf.fill([1, 8], 9.0) * tf.range(8.0))  # Attended to.
   assert not np.allclose(said(memory.states)[0], said(slot)[0])
 
 

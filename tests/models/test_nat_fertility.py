@@ -21,7 +21,7 @@ PLAIN = nat_fertility.Search(candidates=1, alpha=0.0, unknown=True)
 
 
 def build(net=NET, **config):
-  """A model that says only two words, so that no sentence is shorter than its canvas."""
+  """A model that predicts only two tokens, so that no sentence is shorter than its canvas."""
   keras.utils.set_random_seed(0)
   model = models.build("nat_fertility", nat_fertility.Config(net, **config), VOCAB)
   draw = np.random.default_rng(0)
@@ -30,7 +30,7 @@ def build(net=NET, **config):
   bias = model.net.embed.bias.numpy()
   bias[[types.PAD, types.BOS, types.MASK, types.EOS]] = -1e4, -1e4, -1e4, -20.0
   model.net.embed.bias.assign(bias)
-  if model.aligned:  # Short sentences, so that the bounds of a canvas bind nothing.
+  if model.aligned:  # Short sentences, so that the bounds of the canvas have no effect.
     model.fertility.bias.assign(tf.where(tf.range(nat_fertility.CLASSES) < 3, 0.0, -20.0))
   return model
 
@@ -41,7 +41,7 @@ def model():
 
 
 def word_log_probs(model, src, lengths, fertility=None):
-  """log p of every word at every place, float32 [B, T, V]."""
+  """log p of every token at every position, float32 [B, T, V]."""
   canvas = model.canvas(src, lengths, int(tf.reduce_max(lengths)), fertility)
   return tf.nn.log_softmax(model.net.logits(model.net.decode(canvas, lengths, model.net.encode(src)))).numpy()
 
@@ -76,7 +76,7 @@ def test_a_fertility_above_the_last_class_is_learned_as_the_last(model):
 
 
 def test_score_is_below_the_sum_over_all_fertilities(model):
-  src, tgt = SRC[1:, :2], TGT[1:, :2]  # A word and EOS, into a word and EOS.
+  src, tgt = SRC[1:, :2], TGT[1:, :2]  # One token and EOS, on both sides.
   score = model.score(src, tgt).numpy()[0]
   table = model.log_fertility(model.net.encode(src), src).numpy()[0]
   ways = {}
@@ -107,7 +107,7 @@ def test_other_copies_have_an_exact_likelihood(copy):
   total = terms["token"].total + terms["length"].total
   np.testing.assert_allclose(total, -np.sum(weight * model.score(SRC, TGT)), rtol=1e-5)
   found = model.translate(SRC, nat_fertility.Search(candidates=3))
-  lengths = np.count_nonzero(found.tokens, 2) - 1  # EOS is not the model's.
+  lengths = np.count_nonzero(found.tokens, 2) - 1  # EOS is appended.
   assert sorted(lengths[0].tolist()) == list(range(min(lengths[0]), min(lengths[0]) + 3))
   assert int(found.passes) == 1
 
@@ -130,7 +130,7 @@ def test_noisy_parallel_decoding_keeps_what_the_teacher_likes(model):
   count = lambda found: np.count_nonzero(found.tokens, 2)
   own, long, short = (model.translate(SRC, search, rescore) for rescore in (None, likes(1.0), likes(-1.0)))
   assert (count(long) == -np.sort(-count(own), 1)).all() and (count(short) == np.sort(count(own), 1)).all()
-  assert (count(long)[:, 0] > count(short)[:, 0]).all()  # They do differ.
+  assert (count(long)[:, 0] > count(short)[:, 0]).all()  # The penalty has an effect.
   first = model.translate(SRC, PLAIN)
   said = lambda found, row: {tuple(tokens[tokens != types.PAD]) for tokens in found.tokens[row].numpy()}
   assert all(said(first, row) <= said(own, row) for row in range(2))  # The argmax is among them.
@@ -139,7 +139,7 @@ def test_noisy_parallel_decoding_keeps_what_the_teacher_likes(model):
 
 def test_a_planted_sentence_is_picked(model):
   search = dataclasses.replace(PLAIN, candidates=12)
-  wanted = model.translate(SRC, search).tokens[:, -1]  # What the model itself likes least.
+  wanted = model.translate(SRC, search).tokens[:, -1]  # The model's lowest-ranked candidate.
   picks = lambda tokens: tf.where(tf.reduce_all(tokens == wanted[:, None], -1), -1.0, -2.0)
   np.testing.assert_array_equal(model.translate(SRC, search, picks).tokens[:, 0], wanted)
 
@@ -152,8 +152,8 @@ def test_seeds_draw_other_fertilities(model):
 
 @pytest.mark.parametrize("make, message", [
   (lambda: nat_fertility.Config(copy="hard"), "model.copy is one of fertility, uniform, soft; got 'hard'"),
-  (lambda: nat_fertility.Config(tau=0.0), "model.tau is above 0, the usual is 0.3; got 0.0"),
-  (lambda: nat_fertility.Search(candidates=0), "search.candidates is at least 1, which is the likeliest .*; got 0"),
+  (lambda: nat_fertility.Config(tau=0.0), "model.tau must be above 0, usually 0.3; got 0.0"),
+  (lambda: nat_fertility.Search(candidates=0), "search.candidates must be at least 1, for the most probable .*; got 0"),
 ])
 def test_refuses(make, message):
   with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""Fine-tuning by expected n-grams: the loss against all sentences one by one, and what it teaches."""
+"""Fine-tuning by expected n-grams: the loss against an enumeration of sentences, and its effect in training."""
 import dataclasses
 import itertools
 
@@ -25,7 +25,7 @@ def tuned(name, score):
 
 
 def test_the_loss_is_one_minus_the_score():
-  target, said = [5, 6, 5, 6, 7], {(5, 6): 3.0, (6, 5): 0.5, (8, 9): 1.5}  # Counts of what a model says: 5 bigrams.
+  target, said = [5, 6, 5, 6, 7], {(5, 6): 3.0, (6, 5): 0.5, (8, 9): 1.5}  # Expected counts: 5 bigrams.
   pairs = list(itertools.pairwise(target))
   counts = [[said.get(pair, 0.0) for pair in pairs] + [0.0, 0.0]] * 2
   tgt = families.padded([target, [5]], 6)
@@ -35,7 +35,7 @@ def test_the_loss_is_one_minus_the_score():
     weight = tf.constant([2.0, 1.0])
     given = tf.constant(counts), tf.constant([5.0, 1.0]), tf.constant([nonempty, 2.0])
     term = ngrams.terms(tgt, *given, weight, 2, score)
-    assert float(term["ngram"].count) == 2  # A sentence of one word has no bigram.
+    assert float(term["ngram"].count) == 2  # A sentence of one token has no bigram.
     return float(term["ngram"].total)
 
   assert loss("f1", 4.0) == pytest.approx(2 * (1 - 2 * matches / (4 + 5)))
@@ -47,7 +47,7 @@ def test_the_loss_is_one_minus_the_score():
 def test_of_a_graph_it_is_that_of_all_its_sentences(score):
   model = families.build("dag")
   model.config = dataclasses.replace(model.config, ngrams=2, ngram_score=score)
-  target, src = [6, 7], tf.constant([[types.EOS]])  # Four vertices: two that speak.
+  target, src = [6, 7], tf.constant([[types.EOS]])  # Four vertices, of which two emit tokens.
   every = [tokens for n in (0, 1, 2) for tokens in itertools.product(range(1, len(families.VOCAB)), repeat=n)]
   every = [tokens for tokens in every if types.EOS not in tokens]
   padded = families.padded(every, 3)
@@ -102,7 +102,7 @@ def test_at_rest_the_loss_is_the_likelihood(name):
 
 @pytest.mark.parametrize("made", [ctc.Config, dag.Config])
 def test_refuses_other_orders(made):
-  with pytest.raises(ValueError, match=r"model.ngrams is 0, for the likelihood, or from 2 to 4; got 1\."):
+  with pytest.raises(ValueError, match=r"model.ngrams must be 0, for the likelihood, or from 2 to 4; got 1\."):
     made(ngrams=1)
 
 

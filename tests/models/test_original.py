@@ -58,7 +58,7 @@ def test_teacher_encodes_scores_and_loses_alike(numbers, pairs):
 
 
 def entropy(smoothing, tokens):
-  """What the original takes off its loss."""
+  """The constant that the original subtracts from its loss."""
   return -((1 - smoothing) * np.log(1 - smoothing) + smoothing * np.log(smoothing / (tokens - 1)))
 
 
@@ -66,7 +66,7 @@ def test_teacher_finds_the_same_beams(numbers, pairs):
   model = make("ar", numbers, start_from_bos=True)
   lengths, extra = numbers["source_length"], 8
   for i, length in enumerate(lengths):
-    # The original let every sentence run as long as the longest source of the batch allows.
+    # The original gives every sentence the limit of the longest source of the batch.
     search = ar.Search(beam=5, nbest=5, alpha=0.6, extra_length=int(max(lengths) + extra - length))
     found = model.translate(pairs.src[i:i + 1, :length], search)
     ours = np.where(found.tokens[0] == types.PAD, types.EOS, found.tokens[0])
@@ -110,7 +110,7 @@ def test_five_calls_of_the_train_op(numbers, pairs, every):
   for call in range(1, 6):
     loss, gradients = gradient(model, pairs)
     losses.append(float(loss) - entropy(0.1, 44))
-    if call % every == 0:  # The same batch each time: its mean gradient is its gradient.
+    if call % every == 0:  # The batch is the same each time, so that the mean gradient is its gradient.
       adam.apply(gradients)
   np.testing.assert_allclose(losses, numbers[f"ar_losses_5steps_lr0.1_warm4_f{every}"], **CLOSE)
   after = {k.split("Trasnformer/")[1]: numbers[k] for k in numbers.files if k.startswith(f"ar_after5_f{every}/")}

@@ -1,10 +1,10 @@
-"""One source with two equally good translations that share no word: what each kind of model can do is known.
+"""One source with two equally good translations without a common token, where each kind of model's optimum is known.
 
   y is "7 8" or "9 10", each with p = 1/2        H(y | x) = ln 2
 
-A model that says both words at once, not knowing of each other, pays at least ln 2 for each: 2 ln 2, and no training
-goes below. One that says them in turns is always wholly in one mode. What CTC and graphs can do is tested of free
-logits, beside their losses.
+A model that predicts both tokens independently has a loss of at least ln 2 for each, together 2 ln 2, whatever the
+training. One that predicts them in turn is always wholly in one mode. What CTC and graphs can fit is tested with free
+logits in the tests of their losses.
 """
 import dataclasses
 
@@ -46,7 +46,7 @@ def nats(model, tgt=TGT):
 def test_one_pass_cannot_go_below_the_closed_form():
   model = trained("glat", copies=1, steps=150, glance=glancing.OFF)
   assert BEST - 1e-4 < nats(model) < BEST + 0.01
-  # Both words of a place are as likely, so that half of what is drawn is in no mode.
+  # Both tokens of a position are equally likely, so that half of the samples mix the modes.
   logits = model.net.logits(model.net.decode(model.net.mask_canvas(2, 3), tf.constant([3, 3]), model.net.encode(SRC)))
   p = tf.gather(tf.nn.softmax(logits), TGT, batch_dims=2).numpy()
   np.testing.assert_allclose(p[:, :2], 0.5, atol=0.05)
@@ -54,7 +54,7 @@ def test_one_pass_cannot_go_below_the_closed_form():
 
 
 def test_one_pass_learns_one_mode():
-  tgt = tf.repeat(TGT[:1], 2, 0)  # What a teacher with a mind of its own says.
+  tgt = tf.repeat(TGT[:1], 2, 0)  # Translations of a teacher that has one mode.
   model = trained("glat", copies=1, steps=150, tgt=tgt, glance=glancing.OFF)
   assert nats(model, tgt) < 0.01
   assert model.translate(SRC, glat.Search(odd=False)).tokens[0, 0].numpy().tolist() == TGT[0].numpy().tolist() + [0]
@@ -73,7 +73,7 @@ def test_mask_predict_stays_in_one_mode(masked, passes):
 
 def test_the_words_of_the_first_pass_do_not_know_of_each_other(masked):
   assert BEST - 1e-4 < nats(masked) < BEST + 0.2
-  # But given one word, the other is sure.
+  # But given one token, the other has probability 1.
   memory, lengths = masked.net.encode(SRC), tf.constant([3, 3])
   for shown, other in ((0, 1), (1, 0)):
     seen = tf.where(tf.range(3) == shown, TGT, types.MASK)

@@ -1,4 +1,4 @@
-"""What CTC means, by the paths one by one: the brute force that its programmes are tested against."""
+"""CTC by enumeration of all paths: the reference for its dynamic programmes."""
 import itertools
 import math
 
@@ -6,11 +6,11 @@ import numpy as np
 
 from tf_nar.ops import ctc
 
-VOCAB, WORDS = 7, (2, 5, 6)  # What is said besides the blank; the rest is PAD, EOS and BOS.
+VOCAB, WORDS = 7, (2, 5, 6)  # The labels besides the blank; the rest is PAD, EOS and BOS.
 
 
 def logits(count, positions, seed, scale=1.5):
-  """Returns float32 [count, places, VOCAB]."""
+  """Returns float32 [count, positions, VOCAB]."""
   return np.random.default_rng(seed).normal(size=[count, positions, VOCAB], scale=scale).astype(np.float32)
 
 
@@ -20,7 +20,7 @@ def log_softmax(logits):
 
 
 def collapsed(path):
-  """Repeats merged, then blanks dropped."""
+  """Merges repeats, then removes blanks."""
   return tuple(token for token, _ in itertools.groupby(path) if token != ctc.BLANK)
 
 
@@ -31,7 +31,7 @@ def paths(log_prob):
 
 
 def sentences(log_prob):
-  """Returns {sentence: log p} of all sentences that log_prob [P, V] can say."""
+  """Returns {sentence: log p} of all sentences with a path under log_prob [P, V]."""
   found = {}
   for path, total in paths(log_prob):
     found.setdefault(collapsed(path), []).append(math.exp(total))
@@ -39,7 +39,7 @@ def sentences(log_prob):
 
 
 def best_paths(log_prob):
-  """Returns {sentence: (log p, path)} of the likeliest path of each."""
+  """Returns {sentence: (log p, path)} of the most probable path of each."""
   found = {}
   for path, total in paths(log_prob):
     found[collapsed(path)] = max(found.get(collapsed(path), (-math.inf, ())), (total, path))

@@ -1,4 +1,4 @@
-"""Choosing places: the lowest against sorting, random ones against their chances."""
+"""Selection of positions: the lowest against sorting, random ones against their probabilities."""
 import collections
 
 import numpy as np
@@ -19,7 +19,7 @@ def test_the_lowest_are_those_of_sorting(jit):
   among, counts = draw.random([60, 7]) < 0.6, draw.integers(0, 9, 60).astype(np.int32)
   found = tf.function(choice.lowest, jit_compile=jit)(values, counts, among).numpy()
   for row in range(60):
-    order = sorted(np.flatnonzero(among[row]), key=lambda i: values[row, i])  # Stable: of equals the first.
+    order = sorted(np.flatnonzero(among[row]), key=lambda i: values[row, i])  # Stable: ties go to the first.
     assert np.flatnonzero(found[row]).tolist() == sorted(order[:counts[row]])
 
 
@@ -44,7 +44,7 @@ def test_any_number_is_uniform_from_one_to_all(length):
   sizes = np.bincount(found.sum(1), minlength=length + 1)
   assert sizes[0] == 0 and len(sizes) == length + 1
   np.testing.assert_allclose(sizes[1:], 6_000 / length, atol=6 * np.sqrt(6_000 / length))
-  np.testing.assert_allclose(found[:, :length].mean(0), (length + 1) / 2 / length, atol=0.04)  # No place is preferred.
+  np.testing.assert_allclose(found[:, :length].mean(0), (length + 1) / 2 / length, atol=0.04)  # No bias.
 
 
 def test_rows_differ_and_a_blank_one_has_none():

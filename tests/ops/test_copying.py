@@ -1,4 +1,4 @@
-"""Copies against loops over places and tokens."""
+"""Copies against loops over positions and tokens."""
 import math
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""CTC against all paths one by one."""
+"""CTC against an enumeration of all paths."""
 import itertools
 
 import numpy as np
@@ -9,9 +9,9 @@ from tests.ops import alignments
 from tf_nar import types
 from tf_nar.ops import ctc
 
-POSITIONS, LONGEST = 4, 5  # One word more than places: some sentences are impossible.
+POSITIONS, LONGEST = 4, 5  # One token more than positions: some sentences have probability 0.
 EVERY = [tokens for n in range(LONGEST + 1) for tokens in itertools.product(alignments.WORDS, repeat=n)]
-FAR = -1e8  # What an impossible sentence is below.
+FAR = -1e8  # Upper bound of log p for a sentence of probability 0.
 
 
 def padded(sentences, width=LONGEST):
@@ -117,7 +117,7 @@ def test_no_places_say_nothing():
 
 def test_a_long_canvas_stays_exact():
   log_prob = tf.fill([200, alignments.VOCAB], -np.log(2.0))
-  total = float(ctc.log_prob(lattice(log_prob, [(5,)]))[0])  # A run of words: 200 * 201 / 2 of them.
+  total = float(ctc.log_prob(lattice(log_prob, [(5,)]))[0])  # One run of the token, of which there are 200 * 201 / 2.
   np.testing.assert_allclose(total, np.log(200 * 201 / 2) - 200 * np.log(2), rtol=1e-5)
 
 
@@ -181,7 +181,7 @@ def test_expected_ngrams_and_length_are_those_of_all_paths():
       wanted[n - 1, at] += np.exp(score) * here.count(tuple(tokens[0, at:at + n])) * (at + n <= 4)
   np.testing.assert_allclose(found[:, 0], wanted, rtol=1e-4, atol=1e-7)
   assert not np.any(found[:, 1])
-  every = np.array([[*alignments.WORDS, alignments.WORDS[0]]] * rows)  # A word that is given twice counts once.
+  every = np.array([[*alignments.WORDS, alignments.WORDS[0]]] * rows)  # A token that is given twice counts once.
   length = ctc.expected_length(tf.constant(log_prob[..., every[0]], tf.float32), of[1], tf.constant(every),
                                tf.constant(positions))
   np.testing.assert_allclose(length, [long, 0], rtol=1e-4)

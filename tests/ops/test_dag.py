@@ -8,13 +8,13 @@ import tensorflow as tf
 from tf_nar.ops import dag
 
 NEVER = dag.IMPOSSIBLE
-CASES = [(7, 4), (7, 6), (5, 1), (4, 3), (6, 2), (2, 1), (3, 3), (4, 7), (0, 0)]  # Vertices, words; 3 have no path.
+CASES = [(7, 4), (7, 6), (5, 1), (4, 3), (6, 2), (2, 1), (3, 3), (4, 7), (0, 0)]  # Vertices, tokens; 3 have no path.
 VERTICES, LENGTHS = (tf.constant(column, tf.int32) for column in zip(*CASES, strict=True))
 WITHOUT = [row for row, (vertices, length) in enumerate(CASES) if not 0 < length < vertices]
 
 
 def problem(vertices=VERTICES, tokens=7, positions=7, seed=0):
-  """Random log E [B, L, L] over the real vertices, and log-probabilities of words [B, L, T]."""
+  """Random log E [B, L, L] over the real vertices, and log probabilities of tokens [B, L, T]."""
   draw = np.random.default_rng(seed)
   rows = len(vertices)
   at = np.arange(positions)
@@ -132,7 +132,7 @@ def test_all_sentences_of_all_lengths_add_up_to_one():
 
 
 def test_a_long_sentence_does_not_underflow():
-  # Steps of even chances run to the end of the graph at once, and the words have to hold them back.
+  # Uniform transitions reach the end of the graph at once; only the emissions keep paths in its middle.
   positions, length = 300, 200
   at = np.arange(positions)
   links = np.where(at[:, None] < at, -np.log(np.maximum(positions - 1 - at, 1))[:, None], NEVER)
@@ -140,8 +140,8 @@ def test_a_long_sentence_does_not_underflow():
   given = tf.constant(links[None], tf.float32), tf.constant(emissions[None], tf.float32)
   value, d_links, d_emissions = value_and_gradients(*given, tf.constant([positions]), tf.constant([length]))
   assert np.isfinite(value).all()
-  np.testing.assert_allclose(np.sum(d_links), length, rtol=1e-3)  # As many steps as words,
-  np.testing.assert_allclose(np.sum(d_emissions, 1)[0, :-1], 1.0, rtol=1e-3)  # each of which is at one vertex.
+  np.testing.assert_allclose(np.sum(d_links), length, rtol=1e-3)  # As many transitions as tokens,
+  np.testing.assert_allclose(np.sum(d_emissions, 1)[0, :-1], 1.0, rtol=1e-3)  # and each token at one vertex.
 
 
 def test_xla_says_the_same():
@@ -155,9 +155,9 @@ def test_xla_says_the_same():
 
 
 def excess(targets, inner, restarts, updates=400):
-  """Nats above the entropy of equally likely targets (lists of words) that free logits reach, of each restart.
+  """Nats above the entropy of equally likely targets (lists of tokens) that free logits reach in each restart.
 
-  One source, no net: Adam on one graph a restart, with `inner` vertices between the first and the last.
+  One source and no model: Adam on one graph per restart, with `inner` vertices between the first and the last.
   """
   positions, tokens, length = inner + 2, 5, max(map(len, targets)) + 1
   tgt = np.zeros([len(targets), length], int)
@@ -190,7 +190,7 @@ def excess(targets, inner, restarts, updates=400):
 
 
 @pytest.mark.parametrize("targets, inner, least", [
-  ([[1, 2], [3, 4]], 2, np.log(2)),  # No more than cross-entropy gets: each place says either of two words.
+  ([[1, 2], [3, 4]], 2, np.log(2)),  # No better than cross-entropy: each position has two tokens.
   ([[1, 2], [2, 1]], 2, np.log(2)),
   ([[1, 2], [3, 4], [1, 4]], 2, 0.174),
   *[(targets, inner, 0.0) for inner in (4, 6) for targets in (
@@ -222,5 +222,5 @@ def test_expected_ngrams_are_those_of_all_paths_and_words():
           wanted[n - 1, at] += chance * here.count(tuple(tokens[at:at + n])) * (at + n <= len(tokens))
   np.testing.assert_allclose(counts[:, 0], wanted, rtol=1e-4)
   np.testing.assert_allclose(totals[:, 0], every, rtol=1e-5)
-  # A graph of a start and an end, and a blank row, say nothing.
+  # A graph of only two vertices, and a padding row, have no tokens.
   assert not np.any(counts[:, 1:]) and not np.any(totals[:, 1:])

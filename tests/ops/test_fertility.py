@@ -62,7 +62,7 @@ def test_candidates_are_the_likeliest_and_draws_of_the_distribution():
   assert not found.transpose(0, 2, 1)[SRC.numpy() == types.PAD].any()
   shares = (found[:, 1:, :, None] == np.arange(CLASSES)).mean(1)
   np.testing.assert_allclose(shares, np.exp(table), atol=0.03)
-  # Neighbours are drawn apart: all pairs of fertilities of a row's first two tokens.
+  # Neighbours are drawn independently: all pairs of fertilities of a row's first two tokens.
   both = np.mean((found[2, 1:, 0] == found[2, 0, 0]) & (found[2, 1:, 1] == found[2, 0, 1]))
   np.testing.assert_allclose(both, np.exp(table[2, :2]).max(-1).prod(), atol=0.03)
 
@@ -72,7 +72,7 @@ def test_draws_are_of_the_seed_and_of_nothing_else():
   draws = lambda table, seed=(1, 2): fertility.candidates(table, 9, list(seed), 8).numpy()
   np.testing.assert_array_equal(draws(table), draws(table))
   assert (draws(table) != draws(table, (1, 3))).any()
-  np.testing.assert_array_equal(draws(table[1:2, :2])[0], draws(table)[1, :, :2])  # Alone, and less padded.
+  np.testing.assert_array_equal(draws(table[1:2, :2])[0], draws(table)[1, :, :2])  # Alone, with less padding.
   assert fertility.candidates(table, 1, [1, 2], 8).shape == (4, 1, 4)
 
 

@@ -19,7 +19,7 @@ def test_the_ratio_falls_in_a_straight_line_and_then_stays(step, expected):
   (dict(updates=0), "0.5, 0.3 and 0"),
 ])
 def test_a_ratio_is_a_share(wrong, got):
-  with pytest.raises(ValueError, match=f"glance wants start and end from 0 to 1 and updates of at least 1; got {got}"):
+  with pytest.raises(ValueError, match=f"glance needs start and end from 0 to 1 and updates of at least 1; got {got}"):
     glancing.Glance(**wrong)
 
 

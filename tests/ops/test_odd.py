@@ -11,7 +11,7 @@ from tf_nar.ops import tokens as tokens_lib
 
 
 def problems(count, positions, vocab, seed):
-  """Logits that like the same word at every place, so that argmax repeats itself."""
+  """Logits that prefer the same token at every position, so that argmax has repeats."""
   random = np.random.default_rng(seed)
   favourite = 2 * random.normal(size=[count, 1, vocab])
   return tf.constant(favourite + random.normal(size=[count, positions, vocab]), tf.float32)
@@ -51,7 +51,7 @@ def test_nothing_without_repeats_is_better(positions, vocab):
   assert_near(score, said(log_prob, tokens.numpy()))
   _, free = argmax.argmax(logits, tf.fill([400], positions))
   assert np.all(score <= free + 1e-5)
-  assert positions == 1 or np.any(score < free - 0.1)  # The rule did bind.
+  assert positions == 1 or np.any(score < free - 0.1)  # The constraint has an effect.
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.3, 1.5])
@@ -60,7 +60,7 @@ def test_a_small_penalty_only_discourages(penalty):
   tokens, score = tf.function(lambda x, n: odd.odd(x, n, penalty=penalty))(logits, tf.fill([400], 5))
   doubled, log_prob = repeats(tokens.numpy()), log_softmax(logits)
   assert doubled.any()
-  assert_near(score, said(log_prob, tokens.numpy()))  # Penalties are not in it.
+  assert_near(score, said(log_prob, tokens.numpy()))  # Without penalties.
   assert_near(score - penalty * doubled, best(log_prob, penalty))
 
 
@@ -71,7 +71,7 @@ def test_no_penalty_is_argmax():
 
 
 def test_the_third_word_is_needed():
-  # Both neighbours insist, each on one of the two best words of the middle.
+  # Each neighbour strongly prefers one of the two best tokens of the middle.
   p = np.array([[0.90, 0.04, 0.03, 0.03], [0.50, 0.40, 0.09, 0.01], [0.04, 0.90, 0.03, 0.03]])
   tokens, score = odd.odd(tf.math.log(p)[None], tf.constant([3]))
   assert tokens.numpy().tolist() == [[0, 2, 1]]
@@ -113,7 +113,7 @@ def test_forbidden_words_are_not_said_and_change_no_probability():
 
 
 def test_a_rule_that_nothing_can_keep_is_broken_as_seldom_as_possible():
-  # One word is left, so it is said over and over rather than a forbidden one.
+  # One token is allowed, so that it is repeated rather than a forbidden one predicted.
   tokens, score = odd.odd(problems(3, 4, 3, seed=7), tf.fill([3], 4), forbid=(0, 1))
   assert np.all(tokens == 2) and np.all(np.isfinite(score))
 
@@ -124,7 +124,7 @@ def test_refuses_to_reward_repeats():
 
 
 def exempt(logits, lengths, free, **options):
-  """`odd.among` where the words of `free`, bool [V], may be said twice in a row."""
+  """`odd.among` where the tokens of `free`, bool [V], may be repeated."""
   token, log_prob = tokens_lib.best(logits, odd.KEPT)
   return odd.among(token, log_prob, lengths, free=tf.gather(free, token), **options)
 
@@ -150,7 +150,7 @@ def test_words_that_may_all_be_repeated_are_the_best_of_each_place():
 
 
 def test_only_the_exempt_are_repeated():
-  p = np.tile([[0.6, 0.3, 0.06, 0.04]], [4, 1])  # Word 0 at every place.
+  p = np.tile([[0.6, 0.3, 0.06, 0.04]], [4, 1])  # Token 0 is best at every position.
   logits, lengths = tf.math.log(p)[None], tf.constant([4])
   assert exempt(logits, lengths, np.array([True, False, False, False]))[0].numpy().tolist() == [[0, 0, 0, 0]]
   once = exempt(logits, lengths, np.array([False, True, True, True]))[0].numpy()[0]

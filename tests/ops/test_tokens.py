@@ -1,4 +1,4 @@
-"""The likeliest words, found by runs, against sorting all of them."""
+"""The best tokens, searched by runs, against sorting the whole vocabulary."""
 import itertools
 
 import numpy as np
@@ -9,14 +9,14 @@ from tf_nar.ops import tokens as tokens_lib
 
 
 def expected(logits, count, forbid):
-  """Words and log p in order; a stable sort, so that of equals the first stands before."""
+  """Tokens and log p in order; a stable sort, so that ties go to the lower id."""
   log_prob = tf.nn.log_softmax(logits).numpy()
   log_prob[..., list(forbid)] = -np.inf
   token = np.argsort(-log_prob, -1, kind="stable")[..., :count]
   return token, np.take_along_axis(log_prob, token, -1)
 
 
-# More and fewer words than there are runs for; a whole number of runs, and some left over.
+# Counts above and below the number of runs; V a multiple of a run, and not.
 @pytest.mark.parametrize("vocab", [2, 7, 128, 1280, 1300, 2000])
 @pytest.mark.parametrize("count, forbid", [(1, ()), (3, (0, 3)), (3, ())])
 def test_the_best_are_found(vocab, count, forbid):
@@ -32,7 +32,7 @@ def test_the_best_are_found(vocab, count, forbid):
 
 @pytest.mark.parametrize("ends", [(0, 1, 7), (0, 5, 6, 300), (0, 640, 1300)])
 def test_the_best_of_shards_are_found(ends):
-  logits = np.random.default_rng(0).integers(-3, 4, [2, 5, ends[-1]]).astype(np.float32)  # With equals.
+  logits = np.random.default_rng(0).integers(-3, 4, [2, 5, ends[-1]]).astype(np.float32)  # With ties.
   logits[0, 0, 0] = 9
   found = []
   for first, end in itertools.pairwise(ends):

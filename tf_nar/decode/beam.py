@@ -2,8 +2,8 @@
 
   score(y) = log p(y | x) / ((5 + |y|) / 6)^alpha,   |y| counts EOS
 
-Alive and finished hypotheses are kept apart: a step looks at the 2·beam best extensions, of which at most
-`beam` end, so `beam` always live on.
+Active and finished hypotheses are kept separately. Each step takes the 2·beam best extensions, of which at most `beam`
+end with EOS, so that at least `beam` remain active.
 """
 from typing import Any, NamedTuple
 
@@ -15,14 +15,14 @@ _NEVER = -float("inf")
 
 
 class _Hypotheses(NamedTuple):
-  """What the loop carries. K is the beam; a score of -inf marks a place that holds nothing."""
+  """The state of the search loop. K is the beam size; a score of -inf marks an empty entry."""
 
-  alive: tf.Tensor  # float32 [B, K]: log p, best first. A sentence that is done has none alive.
-  tokens: tf.Tensor  # int32 [B, K, T]: what the alive ones said.
-  finished: tf.Tensor  # float32 [B, N]: scores, best first.
-  sentences: tf.Tensor  # int32 [B, N, T]: the finished ones.
-  predictions: tf.Tensor  # int32 [B * K]: the previous token.
-  state: Any
+  alive: tf.Tensor  # float32 [B, K]: log p of the active hypotheses, best first; all -inf once a sentence is done.
+  tokens: tf.Tensor  # int32 [B, K, T]: their tokens.
+  finished: tf.Tensor  # float32 [B, N]: scores of the finished hypotheses, best first.
+  sentences: tf.Tensor  # int32 [B, N, T]: their tokens.
+  predictions: tf.Tensor  # int32 [B·K]: the previous token of each active hypothesis.
+  state: Any  # That of `step`, such as a key/value cache.
 
 
 def length_penalty(length, alpha):
@@ -31,31 +31,32 @@ def length_penalty(length, alpha):
 
 
 def beam_search(step, state, limit, *, beam, steps, alpha=0.6, nbest=1, forbid=()):
-  """Finds the `nbest` best translations among those that a beam reaches.
+  """Finds the `nbest` best translations by beam search.
 
-  A sentence is searched until its `nbest`-th finished hypothesis cannot be beaten by any alive one, or until
-  its own limit; the loop ends when every sentence is done. If nothing is finished when a sentence's limit
-  comes, its alive hypotheses are closed there: their last token is EOS, scored as the model scores it. So
-  every sentence with a limit has a translation, though of the `nbest` some may be missing.
+  The search for a sentence ends when no active hypothesis can score better than its `nbest`-th finished one, or at the
+  sentence's own limit; the loop ends when all sentences are done. If a sentence has no finished hypothesis at its
+  limit, its active hypotheses are ended there with EOS as the last token, at the model's log p of EOS. So every
+  sentence with a limit has a translation, but fewer than `nbest` candidates may be found.
 
-  # Differs: the original program gives all sentences the largest limit of the batch, so batch-mates change
-  results, and none to a sentence with nothing finished. The same limit for all reproduces the rest.
+  # Differs: the original program uses the largest limit of the batch for all sentences, so that results depend on the
+  batch, and returns nothing for a sentence without a finished hypothesis. With one limit for all sentences the rest is
+  reproduced.
 
   Args:
-    step: maps (previous tokens int32 [B*K], t int32 [] from 0, state) to (logits float [B*K, V], state).
-      Hypothesis k of sentence b is row b*K + k. At t = 0 the previous token is BOS.
-    state: a nest of tensors [B*K, ...] of fixed shapes, as a key/value cache written at t. The search gathers
-      its rows as hypotheses survive; what never changes, as the encoder's memory, `step` closes over.
-    limit: int32 [B], the most tokens of each sentence, EOS included; 0 for a blank row. Above `steps`,
-      `steps` counts.
-    beam: K, how many hypotheses live.
-    steps: T, the width of the result, at least 1; a tensor int32 [] unless XLA compiles.
+    step: maps (previous tokens int32 [B·K], t int32 [] from 0, state) to (logits float [B·K, V], state).
+      Hypothesis k of sentence b is row b·K + k. At t = 0 the previous token is BOS.
+    state: a nest of tensors [B·K, ...] of fixed shapes, such as a key/value cache written at t. The search reorders its
+      rows with the hypotheses. Constant tensors, such as the encoder's memory, belong in the closure of `step`.
+    limit: int32 [B], the greatest length of each translation in tokens, EOS included; 0 for a padding row. A limit
+      above `steps` counts as `steps`.
+    beam: K, the number of active hypotheses.
+    steps: T, the length of the result, at least 1; an int32 [] tensor unless compiled by XLA.
     alpha: the exponent of the length penalty; 0 ranks by log p.
-    nbest: N, how many candidates to return, up to `beam`.
-    forbid: ids that are never said. The probabilities of the others stay what they were.
+    nbest: N, the number of candidates to return, at most `beam`.
+    forbid: ids that are never predicted. The probabilities of the other tokens are not renormalised.
 
   Returns:
-    A `Translation`; `passes` counts the calls of `step`.
+    A `Translation`; `passes` is the number of calls of `step`.
 
   Raises:
     ValueError: for beam, nbest or steps out of range.
@@ -81,11 +82,11 @@ def _check(beam, steps, nbest):
   if not 1 <= nbest <= beam:
     raise ValueError(f"beam_search needs 1 <= nbest <= beam, got nbest={nbest}, beam={beam}; raise beam.")
   if isinstance(steps, int) and steps < 1:
-    raise ValueError(f"beam_search needs steps >= 1, got {steps}; it is the width T of the result.")
+    raise ValueError(f"beam_search needs steps >= 1, got {steps}; it is the length T of the result.")
 
 
 def _start(state, limit, beam, steps, nbest):
-  """One empty hypothesis a sentence, for K equal ones would stay equal."""
+  """Returns one empty hypothesis per sentence; K equal ones would remain equal."""
   batch = tf.shape(limit)[0]
   blank = lambda count: tf.fill([batch, count, steps], types.PAD)
   alive = tf.where((tf.range(beam) == 0) & (limit > 0)[:, None], 0.0, _NEVER)  # [B, K]
@@ -94,14 +95,14 @@ def _start(state, limit, beam, steps, nbest):
 
 
 def _advance(old, extensions, t, limit, alpha):
-  """The hypotheses one token later; `old.state` is already that of the step that gave the `extensions`."""
+  """Returns the hypotheses after one token more; `old.state` already is the state after the current step."""
   beam = old.alive.shape[1]
   total, parent, token = extensions  # [B, 2K] each
   here = tf.range(tf.shape(old.tokens)[2]) == t  # [T]
   tokens = tf.where(here, token[..., None], tf.gather(old.tokens, parent, batch_dims=1))  # [B, 2K, T]
   ends = token == types.EOS
 
-  # The older ones come first, so they win a tie.
+  # Older hypotheses come first, so that they win ties.
   score = tf.where(ends, total / length_penalty(t + 1, alpha), _NEVER)
   finished, which = tf.math.top_k(tf.concat([old.finished, score], 1), old.finished.shape[1])  # [B, N]
   sentences = tf.gather(tf.concat([old.sentences, tokens], 1), which, batch_dims=1)  # [B, N, T]
@@ -109,7 +110,8 @@ def _advance(old, extensions, t, limit, alpha):
 
   alive, which = tf.math.top_k(tf.where(ends, _NEVER, total), beam)  # [B, K]
   parent, token, tokens = (tf.gather(x, which, batch_dims=1) for x in (parent, token, tokens))
-  # log p only falls. A penalty that grows with length favours the longest, one that shrinks, the next.
+  # The best score that an active hypothesis can still reach: log p only decreases, so the bound is at the limit if the
+  # penalty grows with the length, and at the next step if it shrinks.
   hope = alive[:, 0] / length_penalty(limit if alpha >= 0 else t + 2, alpha)  # [B]
   done = (t + 1 >= limit) | (finished[:, -1] >= hope)
   alive = tf.where(done[:, None], _NEVER, alive)
@@ -117,14 +119,14 @@ def _advance(old, extensions, t, limit, alpha):
 
 
 def _extensions(alive, logits, closing, forbid):
-  """The 2K best extensions of each sentence: log p, which hypothesis each extends, by which token; [B, 2K].
+  """Returns the 2K best extensions of each sentence: log p, extended hypothesis and new token, each [B, 2K].
 
-  Where `closing`, only those by EOS.
+  Where `closing`, the new token is EOS.
   """
   batch, beam, vocab = tf.shape(alive)[0], alive.shape[1], logits.shape[-1]
-  kept = min(2 * beam + len(forbid), vocab)  # Of one hypothesis no more can be among the best 2K of all.
+  kept = min(2 * beam + len(forbid), vocab)  # No more extensions of one hypothesis can be among the best 2K of all.
   top, token = tf.math.top_k(logits, kept)  # [B*K, kept]
-  # Normalised by the best word's share: no log p of V words is ever made.
+  # Normalised by means of the best token's probability, so that log p is not computed for all V tokens.
   share = tf.gather(tf.nn.softmax(logits), token[:, :1], batch_dims=1)  # [B*K, 1]
   whole = top[:, :1] - tf.math.log(share)
   for never in forbid:
@@ -140,9 +142,9 @@ def _extensions(alive, logits, closing, forbid):
 
 
 def _reorder(state, parent):
-  """Gathers the rows of every tensor of `state` so that each hypothesis has that of the one it extends."""
+  """Gathers the rows of every tensor of `state` so that each hypothesis has those of its parent."""
   batch, beam = tf.unstack(tf.shape(parent))
   if parent.shape[1] == 1:
-    return state  # Each is its own parent.
+    return state  # With a beam of 1 each hypothesis is its own parent.
   rows = tf.reshape(tf.range(batch)[:, None] * beam + parent, [-1])  # [B * K]
   return tf.nest.map_structure(lambda x: tf.ensure_shape(tf.gather(x, rows), x.shape), state)

@@ -1,11 +1,11 @@
-"""The consensus of several candidates: the one that agrees most with all that the model may say.
+"""Consensus decoding: the candidate that agrees best with the n-grams and the length that the model expects.
 
   argmax_y  BLEU(y; E[c], E[T])        DeNero, Chiang & Knight, "Fast Consensus Decoding over Translation Forests", 2009
 
-The likeliest sentence is often too short, and a penalty of length that mends it must be chosen for each text. Here the
-model itself says how long a sentence is: y is compared, as BLEU does, with how often each of its n-grams is expected in
-a translation, and with the expected length. Expectations are exact, over all paths of a graph (`ops.dag.expected`) or
-of CTC (`ops.ctc.expected`), not of a list of candidates.
+The most probable translation is often too short, and a length penalty that corrects this must be tuned for each text.
+Here the length follows from the model: as in BLEU, the n-grams of y are compared with their expected counts E[c] in a
+translation, and its length with the expected length E[T]. The expectations are exact, over all paths of a graph
+(`ops.dag.expected`) or of CTC (`ops.ctc.expected`), and not over a list of candidates.
 
 # Differs: n-grams are of tokens and not of whole words.
 """
@@ -18,23 +18,23 @@ from tf_nar.ops import masking
 from tf_nar.ops import ngrams
 
 ORDER = 4  # The longest n-grams of BLEU.
-_LEAST = 1e-9  # Of an expected count, whose logarithm is taken.
+_LEAST = 1e-9  # Lower bound of precisions, for their logarithm, and of lengths, which are divisors.
 
 
 class Expected(NamedTuple):
-  """What a model expects of its translations; of candidates int32 [B, N, T] with EOS."""
+  """Expectations under the model, for the n-grams of candidates int32 [B, N, T] with EOS."""
 
-  counts: tf.Tensor  # float32 [ORDER, B, N, T]: how often the n-gram that begins there occurs; not read past the end.
-  length: tf.Tensor  # float32 [B]: tokens, without EOS.
+  counts: tf.Tensor  # float32 [ORDER, B, N, T]: count of the n-gram that begins at each token; not read past the end.
+  length: tf.Tensor  # float32 [B]: number of tokens without EOS.
 
 
 def ranked(found, expect):
-  """Returns a `Translation` whose candidates are put in order by what they have in common with what is expected.
+  """Returns a `Translation` with the candidates ranked by their agreement with the expectations.
 
   Args:
-    found: a `Translation` of N candidates a sentence.
-    expect: maps the candidates' tokens, int32 [B, N T], one behind the other, to counts float32 [ORDER, B, N T], of the
-      n-grams that begin at each, and the expected length float32 [B].
+    found: a `Translation` of N candidates per sentence.
+    expect: maps the concatenated candidates, int32 [B, N·T], to the expected counts, float32 [ORDER, B, N·T], of the
+      n-grams that begin at each token, and to the expected length, float32 [B].
   """
   tokens = length_parallel.trimmed(found.tokens)
   counts, length = expect(tf.reshape(tokens, [tf.shape(tokens)[0], -1]))
@@ -43,12 +43,13 @@ def ranked(found, expect):
 
 
 def scores(tokens, expected):
-  """Returns log BLEU of each candidate against what is expected, float32 [B, N]; -inf for one that is not there.
+  """Returns log BLEU of each candidate against the expectations, float32 [B, N]; -inf for a missing candidate.
 
-  Of a candidate of fewer than n tokens the mean is over the n-grams that it has. What says nothing agrees with nothing.
+  If a candidate has fewer than ORDER tokens, the mean is over the orders of which it has n-grams. The brevity penalty
+  makes the score of an empty candidate very low.
 
   Args:
-    tokens: int32 [B, N, T]: words, EOS, then PAD.
+    tokens: int32 [B, N, T]: tokens, EOS, then PAD.
     expected: an `Expected`.
   """
   lengths = masking.lengths(tokens)  # [B, N]

@@ -1,13 +1,14 @@
 """Search under CTC: the best path, or the best sentences by prefix beam search.
 
-A sentence is the sum over its paths, so the best path need not collapse to the best sentence. The beam (Graves &
-Jaitly, ICML 2014; Hannun et al., arXiv:1408.2873) keeps prefixes of sentences, and of each the probability of all
-paths so far that collapse to it, apart by their last place:
+The probability of a sentence is a sum over paths, so that the best path need not collapse to the best sentence. Prefix
+beam search (Graves & Jaitly, ICML 2014; Hannun et al., arXiv:1408.2873) keeps prefixes of sentences. For each it has
+the probability of all paths so far that collapse to it, separately by the last symbol of the path:
 
-  b(y)   blank      b(y) <- (b(y) + n(y)) p(∅)
-  n(y)   a word     n(y) <- n(y) p(y_end) + grown(y)      grown(yw) = (b(y) + [w ≠ y_end] n(y)) p(w) e^bonus
+  b(y)   a blank    b(y) <- (b(y) + n(y)) p(∅)
+  n(y)   a token    n(y) <- n(y) p(y_end) + grown(y)      grown(yw) = (b(y) + [w ≠ y_end] n(y)) p(w) e^bonus
 
-The bonus of a word, as in both papers, is 0 for the likeliest sentence; above, for longer ones.
+As in both papers, there is a bonus per token: 0 searches for the most probable sentence, a positive bonus favours
+longer ones.
 """
 from typing import NamedTuple
 
@@ -21,24 +22,24 @@ _NEVER = -float("inf")
 
 
 class _Beam(NamedTuple):
-  """The prefixes of each sentence, best first; K is their number, W the most words. One that is not there has -inf."""
+  """The K prefixes of each sentence, best first, of at most W tokens. A missing prefix has log probability -inf."""
 
   tokens: tf.Tensor  # int32 [B, K, W]
-  count: tf.Tensor  # int32 [B, K]
+  count: tf.Tensor  # int32 [B, K], tokens of each prefix
   blank: tf.Tensor  # float32 [B, K], log b
   token: tf.Tensor  # float32 [B, K], log n
 
 
 def greedy(token, log_prob, positions, *, longest):
-  """Says what the likeliest path collapses to.
+  """Collapses the most probable path.
 
   Args:
-    word, log_prob: the best word of each place and its log p, int32 and float32 [B, P].
-    places: int32 [B], how many of the P places are real; 0 for a blank row.
-    longest: the most words; what comes after them is cut.
+    token, log_prob: the best token at each position and its log p, int32 and float32 [B, P].
+    positions: int32 [B], the number of positions of each canvas, at most P; 0 for a padding row.
+    longest: the greatest number of tokens; longer sentences are cut.
 
   Returns:
-    A `types.Translation` of one candidate; its score is log p of the path, a lower bound of that of the sentence.
+    A `types.Translation` of one candidate; its score is log p of the path, a lower bound of log p of the sentence.
   """
   path, score = argmax.predictions(token, log_prob, positions)
   tokens = ctc.collapse(path, positions)[:, None, :longest]
@@ -46,29 +47,31 @@ def greedy(token, log_prob, positions, *, longest):
 
 
 def reach(beam):
-  """How many of the likeliest words of a place a beam may need.
+  """Returns how many of the best tokens at a position suffice for an exact step of a beam of size K.
 
-  Of the best 2K at most K - 1 make a prefix that lives already and one repeats the last: K are left.
+  For each prefix, at most K - 1 of the best 2K tokens lead to a prefix that is in the beam already, and one repeats the
+  last token; K are left.
   """
   return 2 * beam
 
 
 def prefix_beam(ids, best, log_prob, positions, *, beam, nbest, longest, bonus=0.0):
-  """Finds the `nbest` likeliest sentences among those whose prefixes stay in the beam.
+  """Finds the `nbest` best sentences by prefix beam search.
 
   Args:
-    ids, best: of each place the likeliest words that may be said, `reach(beam)` of them or all that there are, without
-      the blank, and their log p, int32 and float32 [B, P, kept].
-    log_prob: maps a place, int32 [], and words, the blank too, int32 [B, N], to their log p there, float32 [B, N].
-    places: int32 [B], how many of the P places are real; 0 for a blank row.
-    beam: K, how many prefixes live.
-    nbest: N, how many candidates to return, up to `beam`.
-    longest: the most words of a sentence.
-    bonus: what each word adds to a sentence's log p, in nats.
+    ids, best: the best allowed tokens at each position, without the blank, and their log p: int32 and float32
+      [B, P, kept]; `kept` is `reach(beam)`, or the number of all allowed tokens if that is smaller.
+    log_prob: maps a position, int32 [], and tokens, which may include the blank, int32 [B, N], to their log p at that
+      position, float32 [B, N].
+    positions: int32 [B], the number of positions of each canvas, at most P; 0 for a padding row.
+    beam: K, the number of prefixes.
+    nbest: N, the number of candidates to return, at most `beam`.
+    longest: the greatest number of tokens of a sentence.
+    bonus: added to a sentence's score for each token, in nats.
 
   Returns:
-    A `types.Translation`. A score is the bonus of all words, and log of the sum over all paths that stayed in the
-    beam: log p(y | x), or less where prefixes of y were dropped on the way.
+    A `types.Translation`. The score is the bonus of all tokens plus the log of the sum over all paths that stayed in
+    the beam: log p(y | x), or less where prefixes of y were dropped on the way.
 
   Raises:
     ValueError: for `nbest` out of range.
@@ -94,7 +97,7 @@ def prefix_beam(ids, best, log_prob, positions, *, beam, nbest, longest, bonus=0
 
 
 def _start(batch, beam, width):
-  """The empty prefix, once, as if a blank had been said."""
+  """Returns the empty prefix, once, as after a blank."""
   never = tf.fill([batch, beam], _NEVER)
   return _Beam(
     tf.fill([batch, beam, width], types.PAD), tf.zeros([batch, beam], tf.int32),
@@ -106,32 +109,34 @@ def _both(*logs):
 
 
 def _last(beam):
-  """The last word of each prefix, int32 [B, K]; BLANK for the empty one, which no word repeats."""
+  """Returns the last token of each prefix, int32 [B, K]; BLANK for the empty prefix, which no token repeats."""
   last = tf.reduce_sum(tf.where(_at(beam, -1), beam.tokens, 0), -1)
   return tf.where(beam.count > 0, last, ctc.BLANK)
 
 
 def _at(beam, offset):
-  """bool [B, K, W], the place `offset` from the end of each prefix; 0 is the next to fill."""
+  """Returns bool [B, K, W], True at the index `offset` from the end of each prefix; 0 is the next free one."""
   return tf.range(tf.shape(beam.tokens)[2]) == beam.count[..., None] + offset
 
 
 def _next(old, last, again, blank, best, ids, bonus):
-  """The log probabilities one place on.
+  """Returns the log probabilities after one more position.
 
   Args:
-    last: int32 [B, K], the last words.
-    again: float32 [B, K], log p of them.
+    old: the `_Beam` before it.
+    last: int32 [B, K], the last token of each prefix.
+    again: float32 [B, K], its log p at this position.
     blank: float32 [B, 1], log p of the blank.
-    best, ids: log p and ids of the best words, [B, kept].
-    bonus: of each word.
+    best, ids: log p and ids of the best tokens, [B, kept].
+    bonus: per token, in nats.
 
   Returns:
-    stays: (log b, log n), float32 [B, K], of the prefixes that were there.
-    grows: log n of each with each best word behind it, float32 [B, K, kept]; -inf if that prefix was there.
+    stays: (log b, log n), float32 [B, K], of the prefixes in the beam.
+    grows: log n of each prefix extended by each of the best tokens, float32 [B, K, kept]; -inf if the beam has that
+      extended prefix already, which `stays` then includes.
   """
   total = _both(old.blank, old.token)  # [B, K]
-  before = tf.where(_at(old, -1), types.PAD, old.tokens)  # Without the last word.
+  before = tf.where(_at(old, -1), types.PAD, old.tokens)  # Without the last token.
   longer = tf.reduce_all(old.tokens[:, :, None] == before[:, None], -1) & (old.count > 0)[:, None]  # [B, K of, K is]
   repeats = last[:, :, None] == last[:, None]
   grown = tf.where(longer, tf.where(repeats, old.blank[..., None], total[..., None]) + again[:, None] + bonus, _NEVER)
@@ -146,7 +151,7 @@ def _next(old, last, again, blank, best, ids, bonus):
 
 
 def _kept_best(old, stays, grows, ids):
-  """The best K of the prefixes that stay and those that grow by a word."""
+  """Returns the best K of the unchanged prefixes and those extended by a token."""
   beam, kept = grows.shape[1:]
   candidates = tf.concat([_both(*stays), tf.reshape(grows, [-1, beam * kept])], 1)
   score, which = tf.math.top_k(candidates, beam)
@@ -163,7 +168,7 @@ def _kept_best(old, stays, grows, ids):
 
 
 def _ended(tokens, score):
-  """A `Translation` by one decoder pass: EOS behind the words [B, N, W], nothing where there is no sentence."""
+  """Returns a `Translation` by one decoder pass: tokens [B, N, W] and EOS, or all PAD for a missing candidate."""
   there = (score > _NEVER)[..., None]
   count = tf.math.count_nonzero(tokens, -1, keepdims=True, dtype=tf.int32)
   tokens = tf.pad(tokens, [[0, 0], [0, 0], [0, 1]])

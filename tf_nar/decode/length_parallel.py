@@ -1,7 +1,7 @@
-"""Length-parallel decoding: several lengths are filled at once and the best translation wins.
+"""Length-parallel decoding: candidates of several lengths are decoded at once, and the best one is chosen.
 
-Gu et al. (arXiv:1711.02281) and Wei et al. (arXiv:1906.02041) rank by an autoregressive teacher, which scores
-all candidates in parallel.
+Gu et al. (arXiv:1711.02281) and Wei et al. (arXiv:1906.02041) rank the candidates with an autoregressive teacher, which
+scores them all in parallel.
 """
 import tensorflow as tf
 
@@ -12,35 +12,35 @@ from tf_nar.ops import masking
 
 
 def candidates(length_logits, count, longest):
-  """Returns int32 [B, count]: consecutive lengths around the likeliest one.
+  """Returns int32 [B, count]: consecutive lengths around the most probable one.
 
   Args:
-    length_logits: float [B, L]; class n stands for the length n, EOS included.
-    count: how many lengths, at least 1. An odd number has the likeliest in its middle.
-    longest: the largest length to try. At the borders lengths repeat, for the shapes stay fixed.
+    length_logits: float [B, L]; class n is the length n, EOS included.
+    count: number of lengths, at least 1. With an odd number the most probable length is in the middle.
+    longest: the greatest length. Lengths are clipped to it and so may repeat, which keeps the shape fixed.
 
   Raises:
     ValueError: if `count` or `longest` is below 1.
   """
   if count < 1:
-    raise ValueError(f"candidates needs count >= 1, got {count}; 1 tries the likeliest length alone.")
+    raise ValueError(f"candidates needs count >= 1, got {count}; 1 decodes the likeliest length alone.")
   if isinstance(longest, int) and longest < 1:
     raise ValueError(f"candidates needs longest >= 1, got {longest}; it counts EOS.")
-  # Differs: the original replaces a length above 128 by the source's, a limit of its buffers.
+  # Differs: the original replaces a length above 128, a limit of its buffers, by the source length.
   likeliest = tf.argmax(length_logits, -1, tf.int32)  # [B]
-  base = tf.maximum(likeliest - count // 2, 2)  # One word and EOS.
+  base = tf.maximum(likeliest - count // 2, 2)  # One token and EOS.
   return tf.clip_by_value(base[:, None] + tf.range(count), 1, longest)
 
 
 def likeliest(length_logits, count):
-  """Returns int32 [B, count]: the likeliest lengths from 2, one word and EOS, best first; no two are equal.
+  """Returns int32 [B, count]: the most probable lengths of at least 2 (one token and EOS), best first, all different.
 
   Args:
-    length_logits: float [B, L]; class n stands for the length n, EOS included.
-    count: how many lengths.
+    length_logits: float [B, L]; class n is the length n, EOS included.
+    count: number of lengths.
 
   Raises:
-    ValueError: if there are not so many.
+    ValueError: if `count` is below 1 or there are fewer lengths.
   """
   if not 1 <= count <= length_logits.shape[1] - 2:
     raise ValueError(f"likeliest needs a count of lengths from 1 to {length_logits.shape[1] - 2}, got {count}; "
@@ -49,14 +49,14 @@ def likeliest(length_logits, count):
 
 
 def nonempty(lengths, src):
-  """Returns the lengths, int32 [B, N], with 0 in the blank rows of src, int32 [B, S], which stay blank."""
+  """Returns the lengths, int32 [B, N], with 0 for the padding rows of src, int32 [B, S], so that they stay empty."""
   return tf.where(masking.valid(src)[:, :1], lengths, 0)
 
 
 def positions(lengths, longest, src):
-  """Returns T, how many places hold targets of all `lengths`, int32 [B, N]; at least 1, for a scan needs one.
+  """Returns T, the greatest of `lengths`, int32 [B, N], and at least 1, since a scan needs one position.
 
-  A graph for sources of one shape has the `longest` for all: XLA compiles no shape that depends on what was said.
+  In a graph for sources of one fixed shape T is `longest`, since XLA cannot compile shapes that depend on predictions.
   """
   if src.shape.is_fully_defined() and not tf.executing_eagerly():
     return longest
@@ -64,19 +64,19 @@ def positions(lengths, longest, src):
 
 
 def length_parallel(fill, lengths, rescore=None, *, alpha):
-  """Fills all lengths in one call and ranks what comes by score / ((5 + T) / 6)^alpha.
+  """Decodes all lengths in one call and ranks the candidates by score / ((5 + T) / 6)^alpha.
 
   Args:
-    fill: maps lengths int32 [B*N] to (tokens int32 [B*N, T], score float32 [B*N]); candidate n of sentence
-      b is row b*N + n. Tokens are cut at their first EOS here, or get one.
+    fill: the decoder; maps lengths int32 [B·N] to (tokens int32 [B·N, T], score float32 [B·N]). Candidate n of sentence
+      b is row b·N + n. Tokens are then cut at their first EOS, or EOS is appended.
     lengths: int32 [B, N], EOS included.
     rescore: maps tokens int32 [B, N, T] to log p float32 [B, N], as an autoregressive teacher does; None
       ranks by the score of `fill`.
     alpha: the exponent of the length penalty; 0 ranks by log p.
 
   Returns:
-    A `Translation` of T + 1 places, best candidate first, of equals the first. `passes` is 1, for the call of
-    `fill`, or 2 with a teacher's.
+    A `Translation` of T + 1 positions, best candidate first; ties keep their order. `passes` is 1, for the call of
+    `fill`, or 2 if a teacher rescores.
   """
   batch, count = tf.unstack(tf.shape(lengths))
   tokens, score = fill(tf.reshape(lengths, [-1]))
@@ -84,21 +84,21 @@ def length_parallel(fill, lengths, rescore=None, *, alpha):
   tokens = tf.reshape(tokens, [batch, count, tf.shape(tokens)[1]])
   if rescore is not None:
     return ranked(types.Translation(tokens, None, tf.constant(1)), rescore, alpha=alpha)
-  score = tf.reshape(score, [batch, count])  # Of all places, those after EOS too.
+  score = tf.reshape(score, [batch, count])  # Over all positions, including those after EOS.
   score = tf.where(lengths > 0, score / beam.length_penalty(lengths, alpha), -float("inf"))
   return ordered(tokens, score, tf.constant(1))
 
 
 def ranked(found, rescore, *, alpha, passes=1):
-  """Returns a `Translation` whose candidates `rescored` has put in order, by so many more passes: a teacher's one."""
+  """Returns a `Translation` with the candidates ranked by `rescored`; `passes` are added, 1 for a teacher's."""
   score = rescored(trimmed(found.tokens), rescore, alpha=alpha)
   return ordered(found.tokens, score, found.passes + passes)
 
 
 def trimmed(tokens):
-  """Leaves out the last places, where no candidate of int32 [B, N, T] has a word, for whoever ranks reads every place.
+  """Removes the last positions of int32 [B, N, T] if no candidate has a token there, which saves time in rescoring.
 
-  A graph for sources of one shape keeps them: see `places`.
+  A graph for sources of one fixed shape keeps them: see `positions`.
   """
   if tokens.shape.is_fully_defined() and not tf.executing_eagerly():
     return tokens
@@ -108,8 +108,8 @@ def trimmed(tokens):
 def rescored(tokens, rescore, *, alpha):
   """Returns log p / ((5 + T) / 6)^alpha under `rescore` of candidates int32 [B, N, T], float32 [B, N].
 
-  # Differs: the original takes for T the length asked for, and scores the places after EOS too. Cut, they have
-  # no log p to pay, and an early EOS would be a bargain.
+  # Differs: the original takes the requested length for T, and scores the positions after EOS too. Here these are cut
+  # and add no log p, so that the requested length for T would favour candidates with an early EOS.
   """
   lengths = masking.lengths(tokens)  # [B, N]
   score = rescore(tokens) / beam.length_penalty(lengths, alpha)
@@ -117,6 +117,6 @@ def rescored(tokens, rescore, *, alpha):
 
 
 def ordered(tokens, score, passes):
-  """Returns the `Translation` of candidates int32 [B, N, T] with the greatest score, float32 [B, N], first."""
-  score, order = tf.math.top_k(score, tf.shape(score)[1])  # [B, N]; of equals the first.
+  """Returns the `Translation` of candidates int32 [B, N, T], sorted by falling score, float32 [B, N]."""
+  score, order = tf.math.top_k(score, tf.shape(score)[1])  # [B, N]; ties keep their order.
   return types.Translation(tf.gather(tokens, order, batch_dims=1), score, passes)

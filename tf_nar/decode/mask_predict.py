@@ -1,12 +1,13 @@
-"""Mask-Predict (Ghazvininejad et al., EMNLP 2019, arXiv:1904.09324): say all words, then doubt the least sure ones.
+"""Mask-Predict decoding (Ghazvininejad et al., EMNLP 2019, arXiv:1904.09324).
 
-Pass t = 0, ..., T - 1 of a target of N words masks the n_t least likely ones and says them again, seeing the rest:
+The first pass predicts all tokens. Pass t = 0, ..., T - 1 of a target of N tokens masks the n_t tokens with the lowest
+log p and predicts them again, given the others:
 
   n_0 = N,   n_t = max(1, floor(N (1 - t / T)))
 
-fairseq's program counts without the max, so that its last passes may say nothing again.
-The log p of a word stays that of the pass that said it. `rewrite` is the variant of Huang et al. (CMLMC, ICLR 2022):
-each pass replaces all words and their log p, those it saw too; its model was trained to say them.
+fairseq's program omits the max, so that its last passes may predict nothing. The log p of a token is that of the pass
+that predicted it. `rewrite` is the variant of Huang et al. (CMLMC, ICLR 2022): each pass replaces all tokens and their
+log p, also those that were not masked, which its model is trained to predict.
 """
 from typing import NamedTuple
 
@@ -22,31 +23,31 @@ from tf_nar.ops import masking
 
 
 class State(NamedTuple):
-  """What the passes hand on, of candidates in rows."""
+  """The state between passes, one row per candidate."""
 
-  predictions: tf.Tensor  # int32 [B*N, T]
-  log_prob: tf.Tensor  # float32 [B*N, T], of each when it was said.
-  inputs: tf.Tensor  # int32 [B*N, T], what the pass was given.
+  predictions: tf.Tensor  # int32 [B·N, T]
+  log_prob: tf.Tensor  # float32 [B·N, T], the log p of each token in the pass that predicted it.
+  inputs: tf.Tensor  # int32 [B·N, T], the input of the pass.
 
 
 def mask_predict(predict, canvas, counts, rescore=None, *, rewrite=False, stop=False, alpha):
-  """Fills the candidates of all sentences together, in as many passes as there are `counts`, and ranks them.
+  """Decodes the candidates of all sentences together, in one pass for each row of `counts`, and ranks them.
 
-  # Differs: the paper's program, as this, ranks by the mean of all N places; what is after the first EOS is cut
-  off here, by which it may be rescored.
+  # Differs: like the paper's program, this ranks by the mean log p over all positions of a candidate; but here the
+  tokens after the first EOS are cut off, so that a teacher can rescore the result.
 
   Args:
-    predict: maps what is seen, int32 [B*N, T], MASK at the places to say and PAD past the length, to the best
-      word of each place and its log p, int32 and float32 [B*N, T]; candidate n of sentence b is row b*N + n.
-    canvas: int32 [B, N, T], MASK in the length of each candidate, PAD past it; all PAD is a blank row.
-    counts: int32 [P, longest + 1], as `masked` gives them: how many words of a candidate each pass says.
-    rescore: maps tokens int32 [B, N, T + 1] to log p float32 [B, N]; None ranks by the mean log p of a word.
-    rewrite: see the module.
-    stop: whether a candidate is done once a pass changes nothing in it, and the passes end when all are.
+    predict: maps the decoder's input, int32 [B·N, T], MASK at the positions to predict and PAD past the length, to the
+      best token at each position and its log p, int32 and float32 [B·N, T]; candidate n of sentence b is row b·N + n.
+    canvas: int32 [B, N, T], MASK within the length of each candidate, PAD past it; all PAD for a padding row.
+    counts: int32 [P, longest + 1], as returned by `masked`: how many tokens of a candidate each pass predicts.
+    rescore: maps tokens int32 [B, N, T + 1] to log p float32 [B, N]; None ranks by the mean log p per token.
+    rewrite: see the module docstring.
+    stop: whether a candidate is finished once a pass does not change it; the passes end when all candidates are.
     alpha: the exponent of the length penalty of `rescore`.
 
   Returns:
-    A `Translation` of T + 1 places, and its `Trace`.
+    A `Translation` of T + 1 positions, and its `Trace`.
   """
   shape, canvas = tf.shape(canvas), tf.reshape(canvas, [-1, tf.shape(canvas)[2]])
   inside, lengths = masking.valid(canvas), masking.lengths(canvas)
@@ -61,7 +62,7 @@ def mask_predict(predict, canvas, counts, rescore=None, *, rewrite=False, stop=F
   same = lambda before, after: tf.reduce_all(before.predictions == after.predictions, -1)
   found = refine.refine(
     one_pass, State(canvas, tf.zeros(tf.shape(canvas)), canvas), len(counts), done=same if stop else None, trace=True)
-  last, inputs, predictions = found.state, found.trace.inputs, found.trace.predictions  # The traces are [P, B*N, T].
+  last, inputs, predictions = found.state, found.trace.inputs, found.trace.predictions  # The traces are [P, B·N, T].
 
   tokens = tf.reshape(argmax.finish(last.predictions), [shape[0], shape[1], shape[2] + 1])
   if rescore is None:
@@ -70,27 +71,28 @@ def mask_predict(predict, canvas, counts, rescore=None, *, rewrite=False, stop=F
     score = tf.reshape(score, shape[:2])
   else:
     score = length_parallel.rescored(tokens, rescore, alpha=alpha)
-  score, order = tf.math.top_k(score, shape[1])  # [B, N]; of equals the first.
+  score, order = tf.math.top_k(score, shape[1])  # [B, N]; ties keep their order.
   inputs, predictions = (_by_candidate(steps, shape) for steps in (inputs, predictions))
   tokens, inputs, predictions = (tf.gather(x, order, batch_dims=1) for x in (tokens, inputs, predictions))
   return types.Translation(tokens, score, found.passes + (rescore is not None)), types.Trace(inputs, predictions)
 
 
 def masked(passes, longest, least=1):
-  """Returns n_t above, how many words each pass says, of N words: int32 [T, longest + 1].
+  """Returns a table of n_t, the number of tokens that pass t predicts for a target of N tokens: int32 [T, longest + 1].
 
-  No pass says fewer than `least`: 1 as the paper's program, 0 as fairseq's.
-  In the float64 of the paper's program, which counts: floor(10 (1 - 8 / 10)) is 1 in it. A TPU has none, hence a table.
+  No pass predicts fewer than `least` tokens: 1 as in the paper's program, 0 as in fairseq's.
+  It is computed in float64 as in the paper's program, since rounding matters: floor(10 (1 - 8 / 10)) is 1 there. TPUs
+  have no float64, hence a table.
 
   Raises:
     ValueError: for no pass.
   """
   if passes < 1:
-    raise ValueError(f"masked needs passes >= 1, got {passes}; 1 says all words at once.")
+    raise ValueError(f"masked needs passes >= 1, got {passes}; 1 predicts all tokens at once.")
   share = 1 - np.arange(passes) / passes
   return np.maximum(np.floor(share[:, None] * np.arange(longest + 1)), least).astype(np.int32)
 
 
 def _by_candidate(steps, shape):
-  """[P, B*N, T] -> [B, N, P, T]."""
+  """[P, B·N, T] -> [B, N, P, T]."""
   return tf.reshape(tf.transpose(steps, [1, 0, 2]), [shape[0], shape[1], -1, shape[2]])

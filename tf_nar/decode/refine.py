@@ -1,9 +1,9 @@
-"""The loop of every search that improves a translation in several passes: tokens, scores, latents, whatever they are.
+"""The loop of iterative refinement, for any state: tokens, scores or latents.
 
   s_0 given,   s_{t+1} = step(t, s_t)   for t = 0, ..., passes - 1
 
-A row that is done is frozen: it keeps its state, and a batch-mate that goes on changes nothing in it. The loop ends
-when every row is done, and a pass is counted as long as any row goes on.
+A row that is finished keeps its state while other rows of the batch go on. The loop ends when all rows are finished,
+and a pass counts as long as any row needs it.
 """
 from typing import Any, NamedTuple
 
@@ -11,32 +11,32 @@ import tensorflow as tf
 
 
 class Refined(NamedTuple):
-  """What a loop came to."""
+  """The result of `refine`."""
 
-  state: Any  # That after the last pass.
-  passes: tf.Tensor  # int32 [], how often `step` was called.
-  trace: Any  # The states after each pass, every tensor [P, ...]; None unless asked for.
+  state: Any  # The state after the last pass.
+  passes: tf.Tensor  # int32 [], the number of calls of `step`.
+  trace: Any  # The states after each pass, every tensor [P, ...]; None unless requested.
 
 
 def refine(step, state, passes, *, done=None, trace=False):
   """Runs the loop.
 
   Args:
-    step: maps t int32 [] and a state to the next state, of equal shapes.
-    state: a NamedTuple of tensors [R, ...], a row each sentence or candidate.
-    passes: how often `step` is called at most, an int of at least 1.
+    step: maps t int32 [] and a state to the next state, of the same shapes.
+    state: a NamedTuple of tensors [R, ...], with a row for each sentence or candidate.
+    passes: P, the greatest number of calls of `step`, an int of at least 1.
     done: maps the states before and after a pass to bool [R], True where a row needs no further pass; None: every row
-      has all passes.
-    trace: whether to keep all states; those of passes that nobody needed any more are the last ones.
+      gets all passes.
+    trace: whether to return the states of all P passes; the last state is repeated for passes that were not needed.
 
   Returns:
     A `Refined`.
 
   Raises:
-    ValueError: for no pass.
+    ValueError: if `passes` is below 1.
   """
   if passes < 1:
-    raise ValueError(f"refine needs passes >= 1, got {passes}.")
+    raise ValueError(f"refine needs passes >= 1, got {passes}; 1 calls `step` once.")
   rows = tf.shape(state[0])[0]
   kept = [tf.TensorArray(tensor.dtype, passes, element_shape=tensor.shape) for tensor in state] if trace else []
 
@@ -55,12 +55,12 @@ def refine(step, state, passes, *, done=None, trace=False):
 
 
 def _frozen(before, after, over):
-  """Returns the state in which rows that are `over`, bool [R], stay as they were."""
+  """Returns the new state, in which rows that are `over`, bool [R], keep the old one."""
   keep = lambda old, new: tf.where(tf.reshape(over, [-1] + [1] * (new.shape.rank - 1)), old, new)
   return type(after)(*map(keep, before, after))
 
 
 def _filled(array, count, passes):
-  """Stacks the states of `count` passes, the last one again for those that were not made."""
+  """Stacks the states of `count` passes, and repeats the last one up to `passes`."""
   made = tf.minimum(tf.range(passes), count - 1)
   return array.gather(made)

@@ -1,7 +1,8 @@
-"""Multi-head attention with a boolean mask, for every pattern of who sees whom (Vaswani et al., 2017, §3.2).
+"""Multi-head attention with an arbitrary boolean mask (Vaswani et al., 2017, §3.2).
 
-keras.layers.MultiHeadAttention is not used: its dropout noise is state of the layer, ours is an argument;
-and one product makes queries, keys and values here, which is what a small model's step is spent on.
+keras.layers.MultiHeadAttention is not used for two reasons. It keeps the random state of dropout in the layer, which
+is an argument here. And here queries, keys and values come from one matrix product, which saves a good part of a small
+model's step time.
 """
 import keras
 import tensorflow as tf
@@ -10,25 +11,29 @@ from tf_nar.layers import dense as dense_lib
 from tf_nar.ops import noise as noise_lib
 
 NO_DROPOUT = noise_lib.Dropout(None)
-HIDDEN = 1e9  # What is taken from the score of a place that may not be seen.
+HIDDEN = 1e9  # Subtracted from the attention score of a masked position.
 
 
 def glorot(parts=1):
-  """Glorot-uniform for `parts` square maps held side by side in one kernel."""
+  """Returns a Glorot-uniform initialiser for `parts` square projections stored side by side in one kernel."""
   return keras.initializers.VarianceScaling((1 + parts) / 2, "fan_avg", "uniform")
 
 
 def penalty(mask, dtype):
-  """Turns a boolean mask [B, T, S] (True: may attend) into what attention subtracts, [B, 1, T, S]."""
+  """Turns a boolean mask [B, T, S] (True: may attend) into what is subtracted from the scores, [B, 1, T, S]."""
   return tf.cast(tf.where(mask, 0.0, HIDDEN), dtype)[:, None]
 
 
 class Attention(keras.layers.Layer):
-  """Queries of one sequence over keys and values of another, or of the same."""
+  """Self-attention, or cross-attention if `cross`."""
 
   def __init__(self, width, heads, dropout=0.0, cross=False, shards=1, **kw):
-    """Args: cross: whether the memory is another sequence than the query; shards: this has one of so many shares of
-    the heads, and the whole is the sum over such layers.
+    """Args:
+      width: D, the number of features.
+      heads: H, of all shards together.
+      dropout: rate of dropout on the attention weights.
+      cross: whether keys and values come from another sequence, the memory.
+      shards: this layer has heads / shards of the heads; the full output is the sum over all shards.
     """
     super().__init__(**kw)
     if width % heads:
@@ -51,23 +56,24 @@ class Attention(keras.layers.Layer):
     self.built = True
 
   def project(self, memory, dropout=NO_DROPOUT):
-    """Returns keys and values, each [B, H, S, d], of a memory [B, S, D]; only if `cross`."""
+    """Returns keys and values, each [B, H, S, d] with d = D / H, of a memory [B, S, D]; only if `cross`."""
     return self._heads(self.key_value(memory), tf.shape(memory)[0], 2, dropout)
 
   def call(self, x, penalty, *, sentences, keys_values=None, dropout=NO_DROPOUT, cache=None, at=None):
-    """Attends.
+    """Computes attention.
 
     Args:
-      x: float [N, D], the places of all sentences, one sentence's after the other's.
-      penalty: [B or 1, 1, T or 1, S], taken from the scores.
-      sentences: B, of how many sentences these are.
-      keys_values: `project(memory)` if `cross`; of K B rows and B sentences in the memory, a sentence's K rows follow
-        each other and look at it together, as if they were one.
-      noise: where dropout comes from.
-      cache: keys and values of earlier places, float [B, H, S, d] each; `x` is the place `at` alone.
+      x: float [B·T, D], the positions of all sentences, one sentence after the other.
+      penalty: [B or 1, 1, T or 1, S], subtracted from the scores.
+      sentences: B, the number of sentences in `x`.
+      keys_values: `project(memory)` if `cross`. If `x` has K·B rows for a memory of B sentences, the K rows of a
+        sentence follow each other and are treated as one long sequence of queries over its memory.
+      dropout: a `noise.Dropout`.
+      cache: keys and values of earlier positions, float [B, H, S, d] each; `x` is then position `at` alone.
+      at: int32 [], the position in the cache to write.
 
     Returns:
-      float [N, D], and the cache with this place in it, None if there was none.
+      float [B·T, D], and the cache with this position in it, or None if there was none.
     """
     if self.cross:
       key, value = keys_values
@@ -77,16 +83,16 @@ class Attention(keras.layers.Layer):
     if cache is not None:
       cache = key, value = _put(cache[0], key, at), _put(cache[1], value, at)
     scores = tf.matmul(query * (self.inner // self.heads) ** -0.5, key, transpose_b=True)  # [B, H, T, S]
-    # Subtracted, not added: TensorFlow fuses a product and an addition into one kernel, which on a CPU, in
-    # bfloat16, took four fifths of a forward pass.
+    # The penalty is subtracted, not added: TensorFlow fuses a matrix product and an addition into one kernel, which
+    # took four fifths of a forward pass on a CPU in bfloat16.
     weights = dropout.drop(tf.nn.softmax(scores - penalty), self.rate)
     return self.out(self._rows(tf.matmul(weights, value), dropout)), cache
 
-  # Heads are cut by splits at rest, where a transposition of a few rows waits for threads longer than it takes, and by
-  # transpositions in training, of thousands of rows.
+  # Heads are separated by splits when dropout is off and by a transposition in training. In translation there are few
+  # rows, and a transposition spends longer waiting for threads than working; in training there are thousands.
 
   def _heads(self, x, sentences, parts, dropout):
-    """float [..., parts D] -> `parts` times [B, H, T, d]."""
+    """float [..., parts·D] -> `parts` tensors [B, H, T, d]."""
     if not dropout.deterministic:
       shape = [sentences, -1, parts, self.heads, self.inner // self.heads]
       return tf.unstack(tf.transpose(tf.reshape(x, shape), [2, 0, 3, 1, 4]))
@@ -94,13 +100,13 @@ class Attention(keras.layers.Layer):
     return [tf.stack(slices[i:i + self.heads], 1) for i in range(0, len(slices), self.heads)]
 
   def _rows(self, x, dropout):
-    """float [B, H, T, d] -> [B T, inner]."""
+    """float [B, H, T, d] -> [B·T, inner]."""
     x = tf.concat(tf.unstack(x, self.heads, 1), -1) if dropout.deterministic else tf.transpose(x, [0, 2, 1, 3])
     return tf.reshape(x, [-1, self.inner])
 
 
 def _put(cache, new, at):
-  """Writes new [B, H, 1, d] at place `at` of cache [B, H, S, d]; a scatter, for it can write in place."""
+  """Writes new [B, H, 1, d] at position `at` of cache [B, H, S, d], by a scatter, which can update in place."""
   shape, width = tf.shape(cache), cache.shape[-1]
   rows = tf.range(shape[0] * shape[1])
   positions = tf.stack([rows, tf.fill(tf.shape(rows), at)], 1)

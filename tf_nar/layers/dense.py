@@ -1,7 +1,6 @@
-"""A map of features as one product of two matrices, bias and ReLU with it: TensorFlow makes one kernel of the three.
+"""A dense layer as one matrix product with bias and ReLU, which TensorFlow fuses into a single kernel.
 
-keras.layers.Dense multiplies by tf.tensordot, which hides from TensorFlow that the bias follows, and which costs a
-dozen small operators for shapes.
+keras.layers.Dense uses tf.tensordot, which prevents the fusion with the bias and adds a dozen small shape operators.
 """
 import keras
 import tensorflow as tf

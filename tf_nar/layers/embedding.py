@@ -1,4 +1,7 @@
-"""Words and places: one table each for source, target and output (the original program's, and sine positions)."""
+"""Token and position embeddings, shared by source, target and output layer.
+
+They are those of the original program, with sine positions as an option.
+"""
 import keras
 import keras_nlp
 import tensorflow as tf
@@ -8,7 +11,7 @@ from tf_nar.ops import masking
 
 
 class Embedding(keras.layers.Layer):
-  """Words and places, one table each for source, target and output: sqrt(D) E[x] + sqrt(D) P[i]."""
+  """One token table E and one position table P for source, target and output layer: sqrt(D) E[x] + sqrt(D) P[i]."""
 
   no_decay = ("output_bias",)
 
@@ -31,20 +34,20 @@ class Embedding(keras.layers.Layer):
 
   @property
   def table(self):
-    """float [V, D], the output layer's weights as well."""
+    """float [V, D], the token embeddings, which are also the weights of the output layer."""
     return tf.convert_to_tensor(self.tokens.embeddings)
 
   def look_up(self, tokens):
-    """int32 [B, T] -> float [B, T, D], scaled."""
+    """int32 [B, T] -> float [B, T, D], the token embeddings scaled by sqrt(D)."""
     tokens = tf.gather(self.table, tokens)
     return tf.cast(tokens * self.config.width**0.5, self.compute_dtype)
 
   def at(self, positions, longest):
-    """Returns what stands for int32 [B, T] positions below `longest`, float [B, T, D]."""
+    """Returns the embeddings of positions int32 [B, T], all below `longest`: float [B, T, D]."""
     return tf.gather(self.positions(longest), positions)
 
   def positions(self, length):
-    """Returns float [length, D]: sqrt(D) P, or sines and cosines as they are."""
+    """Returns the embeddings of the first `length` positions, float [length, D]: sqrt(D) P, or unscaled sinusoids."""
     if self.config.positions == "learned":
       positions = tf.convert_to_tensor(self.position_table)[:length] * self.config.width**0.5
     else:
@@ -57,6 +60,6 @@ class Embedding(keras.layers.Layer):
     return tf.cast(tf.einsum("...d,vd->...v", states, tokens), tf.float32) + tf.convert_to_tensor(self.bias)
 
   def log_prob(self, states, labels):
-    """Returns Σ log p of the words int32 [B, T], PAD left out, at states [B, T, D]: float32 [B]; no gradient."""
+    """Returns Σ log p of the tokens int32 [B, T] without PAD, given states [B, T, D]: float32 [B]; no gradient."""
     each = emissions.label_log_probs(states, self.table, tf.convert_to_tensor(self.bias), labels)
     return tf.reduce_sum(tf.where(masking.valid(labels), each, 0.0), -1)

@@ -1,7 +1,7 @@
-"""The net that the one-pass families hold: an encoder, a decoder that sees a whole canvas, perhaps a length head.
+"""The encoder-decoder of the non-autoregressive families: encoder, bidirectional decoder, optional length head.
 
-A canvas is what the decoder is given, one vector a target place: blanks, masks, copies of the source, words that
-are shown. What is read from the states that come out is the family's own matter.
+The decoder's input is called a canvas: one vector per target position, which may be a PAD or MASK embedding, a copy of
+a source state, or the embedding of a revealed target token. How the decoder states are used is up to each family.
 """
 import contextlib
 from typing import Any, NamedTuple
@@ -22,24 +22,24 @@ from tf_nar.ops import masking
 class Memory(NamedTuple):
   """An encoded source."""
 
-  # float [B, S, D], the [LEN] slot first if there is a length head; or what `EncoderDecoder.project` makes of it.
+  # float [B, S, D], the [LEN] slot first if there is a length head; or the result of `EncoderDecoder.project`.
   states: Any
-  mask: tf.Tensor  # bool [B, 1, S], where the decoder may look.
+  mask: tf.Tensor  # bool [B, 1, S], True at the positions that cross-attention may attend to.
 
 
 class EncoderDecoder(keras.layers.Layer):
-  """See the module. The length head reads a slot before the source, as in Sun & Yang (ICML 2020)."""
+  """See the module docstring. The length head reads a slot before the source, as in Sun & Yang (ICML 2020)."""
 
   no_decay = ("source_bias",)
 
   def __init__(self, config, *, decoder_layers, length, block=transformer.Block, name=""):
     """Args:
       config: a `transformer.Config`.
-      decoder_layers: blocks of the decoder.
-      length: the length head: True for classes of absolute length, which read a slot before the source; "offset" for
-        classes of the difference to the source's length, which read the mean of its states; False for none.
-      block: of the decoder; see `transformer.Stack`.
-      name: of the holder of a model's second net and every further one; its weights' paths begin with it.
+      decoder_layers: number of decoder blocks.
+      length: the length head. True: classes of absolute length, predicted from a slot before the source; "offset":
+        classes of the difference to the source length, predicted from the mean of the encoder states; False: none.
+      block: class of the decoder's blocks; see `transformer.Stack`.
+      name: a prefix for the paths of the weights, which every encoder-decoder of a model but the first must have.
     """
     with keras.name_scope(name) if name else contextlib.nullcontext():
       super().__init__(name="net", dtype=config.dtype)
@@ -47,7 +47,8 @@ class EncoderDecoder(keras.layers.Layer):
 
   def _make(self, config, decoder_layers, length, block):
     self.config = config
-    self.within_words = None  # bool [V]: tokens of which two in a row stand within a word; None: nobody said.
+    # bool [V]: True for tokens of which two in a row are parts of one word (between spaces); None: not known.
+    self.within_words = None
     self.embed = embedding.Embedding(config, name="embed")
     self.source_bias = self.add_weight(name="source_bias", shape=(config.width,), initializer="zeros")
     self.length = self.offsets = None
@@ -64,7 +65,7 @@ class EncoderDecoder(keras.layers.Layer):
   def encode(self, src, dropout=NO_DROPOUT):
     """int32 [B, S] -> `Memory`.
 
-    # Differs: the original program let the last padded place fall off; a source of full length lost its EOS.
+    # Differs: the original program dropped the last padded position, so that a source of full length lost its EOS.
     """
     slot = int(self.length is not None)  # 1: the [LEN] slot, a zero vector before the source.
     positions = slot + tf.shape(src)[1]
@@ -72,22 +73,22 @@ class EncoderDecoder(keras.layers.Layer):
     x += tf.cast(tf.convert_to_tensor(self.source_bias), x.dtype)
     seen = tf.pad(masking.valid(src), [[0, 0], [slot, 0]], constant_values=True)[:, None]
     states = self.encoder(x, seen, dropout=dropout)
-    # With a slot the decoder sees it and the words, but not the source's EOS.
+    # With a slot, the decoder attends to the slot and the tokens but not to the source's EOS.
     return Memory(states, tf.sequence_mask(masking.lengths(src), positions)[:, None])
 
   def project(self, memory):
-    """Returns the `Memory` as keys and values of every block, to be made once a sentence."""
+    """Returns the `Memory` with the keys and values of every block as states, to be computed once per sentence."""
     return memory._replace(states=self.decoder.project(memory.states))
 
   def length_logits(self, memory):
-    """`Memory` with plain states -> float32 [B, max_length + 1]: the class is the target's length, EOS included."""
+    """`Memory` with unprojected states -> float32 [B, max_length + 1]; class n is a target of length n with EOS."""
     if self.offsets is not None:
       return self.offsets(memory.states, memory.mask[:, 0])
     slot = tf.cast(memory.states[:, 0], tf.float32)
     return tf.matmul(slot, tf.convert_to_tensor(self.length), transpose_b=True)
 
   def length_term(self, memory, lengths, weight, *, scale, smoothing=0.0):
-    """Returns the `Term` of the lengths int32 [B] under weights float32 [B]; blank rows count nowhere."""
+    """Returns the `Term` of the length loss, for lengths int32 [B] and weights float32 [B], without padding rows."""
     weight = weight * tf.cast(lengths > 0, tf.float32)
     total = cross_entropy.cross_entropy(self.length_logits(memory), lengths, weight, smoothing)
     return types.Term(total, tf.reduce_sum(weight), scale)
@@ -100,34 +101,35 @@ class EncoderDecoder(keras.layers.Layer):
     return tf.where(known, -nats, -float("inf"))
 
   def mask_canvas(self, rows, positions, hidden=types.PAD):
-    """Returns the canvas of which nothing is known, the token `hidden` everywhere: float [rows, places, D]."""
+    """Returns a canvas with the token `hidden` at every position, as before decoding: float [rows, positions, D]."""
     return tf.tile(self.canvas(tf.fill([1, positions], hidden)), [rows, 1, 1])
 
   def canvas(self, tokens, positions=None):
-    """int32 [B, T] -> float [B, T, D]: the words, each at its place, or at `positions`, int32 [B, T]."""
+    """int32 [B, T] -> float [B, T, D]: embedded tokens, at positions 0 to T - 1 or at `positions`, int32 [B, T]."""
     if positions is None:
       return self.embed.look_up(tokens) + self.embed.positions(tf.shape(tokens)[1])
     return self.embed.look_up(tokens) + self.embed.at(positions, self.config.max_length + 1)
 
   def decode(self, canvas, lengths, memory, dropout=NO_DROPOUT, mask=None):
-    """Says what stands at each place.
+    """Runs the decoder over a canvas.
 
     Args:
       canvas: float [B, T, D].
-      lengths: int32 [B], how many places of each row are real.
-      memory: a `Memory` of B sentences, or of B / K whose K rows follow each other.
-      noise: where dropout comes from.
-      mask: bool [B, T, T], True where a position may attend to another; None: to all real ones. So two streams, blocks
-        and canvases that do not see themselves are data. A position that may attend to none has no defined state.
+      lengths: int32 [B], the number of positions of each row that are not padding.
+      memory: a `Memory` of B sentences, or of B / K sentences with K consecutive rows each.
+      dropout: a `noise.Dropout`.
+      mask: bool [B, T, T], True where a position may attend to another; None: to all that are not padding. Two-stream
+        attention, blockwise attention and positions that do not attend to themselves can be expressed by it. A
+        position that may attend to none has no defined state.
 
     Returns:
-      states float [B, T, D].
+      The decoder states, float [B, T, D].
     """
     seen = tf.sequence_mask(lengths, tf.shape(canvas)[1])[:, None] if mask is None else mask
     return self.decoder(canvas, seen, memory.states, memory.mask, dropout=dropout)
 
   def token_term(self, states, labels, weight, *, smoothing=0.0):
-    """Returns the `Term` of the words int32 [B, T] at states [B, T, D] under weights float32 [B, T]."""
+    """Returns the `Term` of the token loss, for labels int32 [B, T], states [B, T, D] and weights float32 [B, T]."""
     total = cross_entropy.tied_cross_entropy(
       states, self.embed.table, self.embed.bias, labels, weight, smoothing)
     return types.Term(total, tf.reduce_sum(weight))
@@ -137,16 +139,16 @@ class EncoderDecoder(keras.layers.Layer):
     return self.embed.logits(states)
 
   def top_tokens(self, states, count, forbid=()):
-    """float [B, T, D] -> the best words of each place and their log p, int32 and float32 [B, T, count].
+    """float [B, T, D] -> the best tokens at each position and their log p, int32 and float32 [B, T, count].
 
-    The logits of all places never exist at once.
+    Logits are computed in chunks, never for all positions at once.
     """
     return emissions.top_tokens(states, self.embed.table, self.embed.bias, count, forbid, self.config.shards)
 
   def best_tokens(self, states, forbid=()):
-    """float [B, T, D] -> the best word of each place and its log p, int32 and float32 [B, T]."""
+    """float [B, T, D] -> the best token at each position and its log p, int32 and float32 [B, T]."""
     return tuple(x[..., 0] for x in self.top_tokens(states, 1, forbid))
 
   def likeliest(self, states):
-    """float [B, T, D] -> int32 [B, T], the best word of each place."""
+    """float [B, T, D] -> int32 [B, T], the best token at each position."""
     return emissions.likeliest(states, self.embed.table, self.embed.bias)

@@ -1,19 +1,19 @@
-"""A length head by offset: how much longer the target is than its source.
+"""A length head that predicts the difference between target and source length.
 
 As in Lee et al. (EMNLP 2018) and Shu et al. (AAAI 2020):
 
   p(T | x) = softmax(W mean(states of the real positions) + b)[T - S + K]        K = `REACH`
 
-Lengths beyond the reach have probability 0. The mean leaves padding out, so that a sentence does not depend on its
-batch.
+Lengths with |T - S| > K have probability 0. The mean excludes padding, so that a sentence's prediction does not depend
+on its batch.
 """
 import keras
 import tensorflow as tf
 
 from tf_nar.layers import dense
 
-REACH = 64  # The greatest difference, either way.
-NEVER = -1e9  # The logit of a length that there is no class for.
+REACH = 64  # K, the greatest |T - S| that has a class.
+NEVER = -1e9  # The logit of a length without a class.
 
 
 class Offsets(keras.layers.Layer):
@@ -31,14 +31,14 @@ class Offsets(keras.layers.Layer):
     self.built = True
 
   def call(self, states, mask):
-    """Reads an encoded source.
+    """Predicts the target length from an encoded source.
 
     Args:
       states: float [B, S, D].
-      mask: bool [B, S], True at real positions; their number is the source's length, EOS included.
+      mask: bool [B, S], True at positions that are not padding; their number is the source length, EOS included.
 
     Returns:
-      float32 [B, max_length + 1], logits of the target's length, EOS included.
+      float32 [B, max_length + 1], logits of the target length, EOS included.
     """
     there = tf.cast(mask, tf.float32)
     count = tf.reduce_sum(there, 1)  # [B]

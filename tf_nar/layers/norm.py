@@ -1,5 +1,7 @@
-"""Layer normalisation in float32 with a gradient of its own: half the passes over the activations that
-differentiating it operation by operation takes, and those passes are what a small model's step is spent on.
+"""Layer normalisation in float32 with a hand-written gradient.
+
+The gradient makes half as many passes over the activations as automatic differentiation would, and those passes
+dominate the step time of a small model.
 """
 import keras
 import tensorflow as tf
@@ -8,20 +10,21 @@ from tf_nar.ops import columns
 
 
 class LayerNorm(keras.layers.LayerNormalization):
-  """keras.layers.LayerNormalization over the last axis of rows; the weights and their names are Keras's."""
+  """keras.layers.LayerNormalization over the last axis of [R, D]; the weights and their names are Keras's."""
 
   no_decay = ("gamma", "beta")
 
   def call(self, x):
-    """float [N, D] -> the same shape and type."""
+    """float [R, D] -> the same shape and type."""
     gain, shift = (tf.convert_to_tensor(w) for w in (self.gamma, self.beta))
     return tf.cast(layer_norm(tf.cast(x, tf.float32), gain, shift, self.epsilon), x.dtype)
 
 
 def layer_norm(x, gain, shift, epsilon):
-  """Returns gain n + shift with n = (x - mean(x)) / sqrt(var(x) + epsilon); float32 [N, D]; gain, shift [D].
+  """Returns y = gain n + shift with n = (x - mean(x)) / sqrt(var(x) + epsilon); x, y float32 [R, D]; gain, shift [D].
 
-  With u the gradient by y and v = gain u, the gradient by x is (v - mean(v) - n mean(n v)) / sqrt(var + epsilon).
+  With u the gradient with respect to y and v = gain u, the gradient with respect to x is
+  (v - mean(v) - n mean(n v)) / sqrt(var + epsilon).
   """
 
   @tf.custom_gradient

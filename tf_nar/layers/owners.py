@@ -1,10 +1,10 @@
-"""What a variable's owner, the layer that made it, says of it."""
+"""Properties of variables that are declared by the layer that owns them."""
 
 
 def spared(model):
-  """Returns the paths of the variables that weight decay leaves alone.
+  """Returns the paths of the variables that are excluded from weight decay.
 
-  A layer says so in `no_decay`, the names of variables of its own: no rule about paths could know.
+  A layer's class lists the names of such variables in `no_decay`, since a path alone does not tell.
   """
   paths = set()
   for layer in model._flatten_layers():

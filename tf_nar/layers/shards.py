@@ -1,26 +1,30 @@
-"""Sub-layers cut into shards, as Megatron-LM cuts them for several devices (Shoeybi et al., arXiv:1909.08053), here for
-several cores that translate one sentence: a product of few rows is too small to be shared out by itself.
+"""Tensor parallelism over CPU cores: sub-layers are split into shards as in Megatron-LM (Shoeybi et al.,
+arXiv:1909.08053).
+
+Megatron-LM splits them over devices. Here several cores translate one sentence, whose matrix products have too few
+rows for TensorFlow to parallelise each of them well.
 
   attention(x) = sum over shards of heads           FFN(x) = sum over shards of the inner units
 
-The maps into a sub-layer are cut by columns, that out of it by rows; its bias is the first shard's.
+Input projections are split by columns and output projections by rows; the first shard has the output bias, and that
+of the others is 0.
 """
 import re
 
 import numpy as np
 
-# The maps into a sub-layer, and of how many maps side by side each is; the others lead out of it.
+# The input projections, each with the number of projections stored side by side in it; all others are output ones.
 _INTO = {"query_key_value": 3, "key_value": 2, "query": 1, "ffn_in": 1}
 _CUT = re.compile(r"(.*/)(self_attend|cross_attend|ffn_in|ffn_out)((?:/\w+)?)/(kernel|bias)")
 
 
 def names(name, count):
-  """Returns the names of the shards of a layer; one alone keeps its own."""
+  """Returns the names of the shards of a layer; a single shard keeps the layer's name."""
   return [name] if count == 1 else [f"{name}_{shard}" for shard in range(count)]
 
 
 def cut(weights, count):
-  """Returns {path: array} of a net of `count` shards, given that of the net of one."""
+  """Converts the weights {path: array} of a model with one shard to those of a model with `count` shards."""
   if count == 1:
     return weights
   found = {}

@@ -1,8 +1,8 @@
-"""The Transformer of the original program, and the usual variations on it (norm first, sine positions).
+"""The Transformer of the original program, with pre-norm and sine positions as options.
 
-Layouts:
-  post   x <- LN(x + dropout(f(x)))              after embeddings: dropout, LN
-  pre    x <- x + dropout(f(LN(x))), LN at the end
+`Config.norm` selects the layout of a sub-layer f:
+  post   x <- LN(x + dropout(f(x)))              after the embeddings: dropout, then LN
+  pre    x <- x + dropout(f(LN(x)))              after the embeddings: dropout; a final LN at the end of the stack
 """
 import dataclasses
 import functools
@@ -24,35 +24,36 @@ from tf_nar.layers.attention import NO_DROPOUT
 class Config:
   """Sizes and layout of an encoder-decoder; `configs/` has small, base, large and tiny."""
 
-  vocab: int = 0  # 0: as many as the data's vocabulary has.
-  width: int = 512  # Features of a state.
-  ffn: int = 2048  # Features inside a feed-forward sub-layer.
-  heads: int = 8  # Of attention; the width is shared out among them.
-  encoder_layers: int = 6  # Blocks.
-  decoder_layers: int = 6  # Blocks.
-  dropout: float = 0.1  # After embeddings and every sub-layer.
-  attention_dropout: float = 0.1  # Of the weights of attention.
-  relu_dropout: float = 0.1  # Inside a feed-forward sub-layer.
-  max_length: int = 256  # The longest source or target, EOS included.
-  positions: str = "learned"  # "learned" or "sine".
-  norm: str = "post"  # Layer normalisation after each sub-layer, "post", or before it, "pre".
-  epsilon: float = 1e-12  # Of layer normalisation; the original program's.
-  shards: int = 1  # Into so many every sub-layer is cut, which run beside each other; to translate, not to train.
-  dtype: str = "float32"  # Or "mixed_bfloat16"; to translate and not to train also "bfloat16", with such weights.
+  vocab: int = 0  # V, the vocabulary size; 0: that of the data.
+  width: int = 512  # D, the model dimension.
+  ffn: int = 2048  # Inner dimension of the feed-forward sub-layers.
+  heads: int = 8  # H, the number of attention heads; each has width / heads features.
+  encoder_layers: int = 6  # Number of encoder blocks.
+  decoder_layers: int = 6  # Number of decoder blocks.
+  dropout: float = 0.1  # Dropout rate after the embeddings and after every sub-layer.
+  attention_dropout: float = 0.1  # Dropout rate of the attention weights.
+  relu_dropout: float = 0.1  # Dropout rate inside a feed-forward sub-layer, after its ReLU.
+  max_length: int = 256  # The longest source or target in tokens, EOS included.
+  positions: str = "learned"  # Position embeddings: "learned" or "sine".
+  norm: str = "post"  # Layer normalisation: "post", after each sub-layer, or "pre", before it.
+  epsilon: float = 1e-12  # Epsilon of layer normalisation; the original program's.
+  shards: int = 1  # Shards of every sub-layer, computed in parallel on several cores; for translation only.
+  dtype: str = "float32"  # Or "mixed_bfloat16"; for translation only also "bfloat16", with bfloat16 weights.
 
   def __post_init__(self):
     core_config.check_at_least(1, self, "width", "ffn", "heads", "encoder_layers", "max_length", group="net.")
     core_config.check_at_least(0, self, "vocab", "decoder_layers", group="net.")
     for name in ("dropout", "attention_dropout", "relu_dropout"):
       if not 0 <= getattr(self, name) < 1:
-        raise ValueError(f"net.{name} is a share from 0 to below 1; got {getattr(self, name)}.")
+        raise ValueError(f"net.{name} must be at least 0 and below 1; got {getattr(self, name)}.")
     if self.norm not in ("post", "pre") or self.positions not in ("learned", "sine"):
-      raise ValueError(f"net.norm is post or pre and net.positions learned or sine; got {self.norm}, {self.positions}.")
+      raise ValueError(
+        f"net.norm must be post or pre, and net.positions learned or sine; got {self.norm}, {self.positions}.")
     if self.shards < 1 or self.heads % self.shards or self.ffn % self.shards:
-      raise ValueError(f"net.shards is a divisor of net.heads ({self.heads}) and net.ffn ({self.ffn}); "
+      raise ValueError(f"net.shards must divide net.heads ({self.heads}) and net.ffn ({self.ffn}); "
                        f"got {self.shards}.")
     if self.dtype not in ("float32", "mixed_bfloat16", "bfloat16"):
-      raise ValueError(f"net.dtype is float32, mixed_bfloat16 or bfloat16; got {self.dtype!r}.")
+      raise ValueError(f"net.dtype must be float32, mixed_bfloat16 or bfloat16; got {self.dtype!r}.")
 
 
 # The original program's three sizes (its configs/transformer_*.json), and one for small corpora.
@@ -65,24 +66,24 @@ TINY = Config(
 
 
 class Context(NamedTuple):
-  """What the sub-layers of a block may ask for beside their input; see `Attention.call`."""
+  """Inputs of a block's sub-layers other than the states; see `Attention.call`."""
 
   penalty: Any  # Of self-attention.
-  memory: Any  # Of `Block.project`; None: no cross-attention.
-  memory_penalty: Any
+  memory: Any  # The result of `Block.project`; None: no cross-attention.
+  memory_penalty: Any  # Of cross-attention.
   sentences: Any
   dropout: Any
-  cache: Any  # An entry of each shard.
+  cache: Any  # One entry per shard.
   at: Any
-  entered: Any  # float [N, D], what the stack's first block was given.
+  entered: Any  # float [B·T, D], the input of the stack's first block.
 
 
 class Block(keras.layers.Layer):
-  """Self-attention, attention to a memory if `cross`, feed-forward; each in a residual branch.
+  """Self-attention, cross-attention if `cross`, and feed-forward sub-layer, each in a residual branch.
 
-  Each is a list of `net.shards` layers whose outputs are added: none waits for another, so each core takes one. A paper
-  whose blocks have other sub-layers, or join them otherwise, extends this class where it needs it, by `branches` and
-  `join`, and gives it to `Stack`.
+  Each sub-layer is a list of `net.shards` layers whose outputs are summed. They do not depend on each other, so that
+  several cores can compute them in parallel. For blocks with other sub-layers or another residual connection, extend
+  this class, override `branches` and `join`, and pass it to `Stack`.
   """
 
   def __init__(self, config, cross, **kw):
@@ -107,9 +108,9 @@ class Block(keras.layers.Layer):
     self.built = True
 
   def branches(self, context):
-    """Returns the sub-layers in order: functions of float [N, D] to (output, what is kept) of each shard.
+    """Returns the sub-layers in order: functions that map float [B·T, D] to one pair (output, cache) per shard.
 
-    The first keeps the cache of self-attention.
+    The cache of the first, self-attention, is what `call` returns.
     """
     attend = functools.partial(self._self_attend, context)
     look = functools.partial(self._cross_attend, context)
@@ -117,17 +118,17 @@ class Block(keras.layers.Layer):
     return [attend, look, think] if self.cross_attend else [attend, think]
 
   def join(self, number, x, out):
-    """Returns the input of sub-layer `number` and its output, after dropout, as one; the usual residual sum."""
+    """Combines the input x of sub-layer `number` with its output after dropout; by default the residual sum."""
     return x + out
 
   def call(self, x, penalty, memory=None, memory_penalty=None, *, sentences, dropout=NO_DROPOUT, past=(None, None),
            entered=None):
-    """float [N, D] -> float [N, D] and the new cache of each shard.
+    """float [B·T, D] -> float [B·T, D] and the new cache of each shard.
 
-    The arguments are the fields of `Context`; `past` is the cache and at which place it is written.
+    The arguments are the fields of `Context`; `past` is the cache and the position to write in it.
     """
     context = Context(penalty, memory, memory_penalty, sentences, dropout, *past, entered)
-    kept = []  # Of each branch, what its shards keep.
+    kept = []  # Of each branch, the caches of its shards.
     for number, (layer_norm, branch) in enumerate(zip(self.norms, self.branches(context), strict=True)):
       outs, caches = zip(*branch(layer_norm(x) if self.config.norm == "pre" else x), strict=True)
       x = self.join(number, x, context.dropout.drop(functools.reduce(operator.add, outs), self.config.dropout))
@@ -137,7 +138,7 @@ class Block(keras.layers.Layer):
     return x, kept[0]
 
   def project(self, memory, dropout=NO_DROPOUT):
-    """Returns the keys and values of each shard of a memory [B, S, D], to be made once a sentence."""
+    """Returns each shard's keys and values of a memory [B, S, D], to be computed once per sentence."""
     return [part.project(memory, dropout) for part in self.cross_attend]
 
   def _self_attend(self, context, y):
@@ -155,7 +156,7 @@ class Block(keras.layers.Layer):
 
 
 class Stack(keras.layers.Layer):
-  """Blocks over embedded places: an encoder, or a decoder if `cross`."""
+  """A stack of blocks over embedded tokens: an encoder, or a decoder if `cross`."""
 
   def __init__(self, config, depth, cross=False, block=Block, **kw):
     """Args: block: `Block`, or a class that extends it."""
@@ -166,7 +167,7 @@ class Stack(keras.layers.Layer):
     self.build((None, None, config.width))
 
   def build(self, shape):
-    # Here and not in __init__, so that paths begin with this stack's name: a run finds its weights by path.
+    # Here and not in __init__, so that the weights' paths, by which a run loads them, begin with this stack's name.
     for part in (*self.blocks, self.norm):
       part.build(shape)
 
@@ -183,13 +184,13 @@ class Stack(keras.layers.Layer):
 
     Args:
       x: float [B, T, D], embedded.
-      mask: bool [B or 1, T or 1, T], True where a place may be seen.
-      memory: float [B, S, D] if `cross`, or a list of one for each block, or what `project` made of either.
+      mask: bool [B or 1, T or 1, T], True where a position may be attended to.
+      memory: float [B, S, D] if `cross`, or a list of one for each block, or the result of `project` for either.
       memory_mask: bool [B, 1, S].
-      noise: where dropout comes from.
+      dropout: a `noise.Dropout`.
 
     Returns:
-      What stands after each block, a list of float [B, T, D]; the last is the stack's own.
+      The output of each block, a list of float [B, T, D]; the last one is the stack's output.
     """
     plain = isinstance(memory, tf.Tensor) or (memory and isinstance(memory[0], tf.Tensor))
     memory = self.project(memory, dropout) if plain else memory
@@ -204,20 +205,20 @@ class Stack(keras.layers.Layer):
     return [tf.reshape(each, shape) for each in (*states[:-1], self._leave(states[-1]))]
 
   def project(self, memory, dropout=NO_DROPOUT):
-    """Returns what every block's `project` makes of memory [B, S, D], or of one of its own, from a list."""
+    """Returns the result of every block's `project` for one memory [B, S, D], or for a list of one per block."""
     own = [memory] * len(self.blocks) if isinstance(memory, tf.Tensor) else memory
     return [block.project(each, dropout) for block, each in zip(self.blocks, own, strict=True)]
 
   def start_cache(self, rows, length):
-    """Returns an empty cache for `rows` sequences: keys and values, float [rows, H, length, d] each, of each block's
-    shards.
+    """Returns an empty cache for `rows` sequences: for every shard of every block, keys and values, float
+    [rows, H, length, d] each.
     """
     net = self.config
     shape = [rows, net.heads // net.shards, length, net.width // net.heads]
     return [((tf.zeros(shape, self.compute_dtype),) * 2,) * net.shards for _ in self.blocks]
 
   def step(self, x, at, cache, memory, memory_mask):
-    """Runs over one new place: x [rows, 1, D] at place `at`, seeing the places before it.
+    """Runs over one new position: x [rows, 1, D] at position `at`, which attends to itself and those before it.
 
     Returns:
       float [rows, 1, D] and the new cache.
@@ -241,6 +242,6 @@ class Stack(keras.layers.Layer):
 
 
 def norm(config, name):
-  """Its two weights are float32 in every case; they are few."""
+  """Returns a layer normalisation, whose two small weights are float32 even where all others are bfloat16."""
   dtype = "mixed_bfloat16" if config.dtype == "bfloat16" else config.dtype
   return norm_lib.LayerNorm(epsilon=config.epsilon, name=name, dtype=dtype)

@@ -1,8 +1,9 @@
-"""Who follows whom among the vertices of a DA-Transformer (Huang et al., ICML 2022).
+"""The transition probabilities between the vertices of a DA-Transformer (Huang et al., ICML 2022).
 
   E[i, j] = Σ_h gate_ih softmax_j(q_ih k_jh / sqrt(d)),   j > i        heads h of size d
 
-q, k and gate read a vertex's state and its place, an embedding of this layer's own, as in the released program.
+q, k and gate are computed from a vertex's state and its position embedding, which belongs to this layer, as in the
+released program.
 """
 import keras
 import tensorflow as tf
@@ -11,11 +12,11 @@ from tf_nar.ops import dag
 
 
 class Transitions(keras.layers.Layer):
-  """See the module; all in float32, whatever the net is in."""
+  """See the module docstring. Computed in float32, whatever the dtype of the encoder-decoder."""
 
   def __init__(self, config, vertices, **kw):
-    """Args: config: a `transformer.Config`; vertices: how many there are at most."""
-    super().__init__(dtype="float32", **kw)  # Keras casts what comes in, too.
+    """Args: config: a `transformer.Config`; vertices: their greatest number."""
+    super().__init__(dtype="float32", **kw)  # Keras casts the inputs, too.
     self.config = config
     self.positions = self.add_weight(
       name="places", shape=(vertices, config.width),
@@ -34,10 +35,10 @@ class Transitions(keras.layers.Layer):
 
     Args:
       states: float [B, L, D].
-      vertices: int32 [B], how many of each row are real.
+      vertices: int32 [B], the number of vertices of each sentence; the rest of the L are padding.
 
     Returns:
-      float32 [B, L, L], from and to; `dag.IMPOSSIBLE` unless both are real and the second is the later.
+      float32 [B, L, L], log E[from, to]; `dag.IMPOSSIBLE` where `to` is padding or not after `from`.
     """
     shape = tf.shape(states)
     positions = tf.broadcast_to(tf.convert_to_tensor(self.positions)[:shape[1]], shape)
@@ -47,13 +48,13 @@ class Transitions(keras.layers.Layer):
     gate = tf.transpose(tf.nn.log_softmax(self.gate(x)), [0, 2, 1])[..., None]  # [B, H, L, 1]
     at = tf.range(shape[1])
     allowed = (at[:, None] < at) & (at < vertices[:, None])[:, None]  # [B, L, L]
-    # Recomputed on the way back, or every head would keep several [L, L] tensors a sentence.
+    # Recomputed in the backward pass; else every head would keep several [L, L] tensors per sentence.
     mixed = tf.recompute_grad(lambda *heads: _mixed(*heads, allowed))
     return mixed(split(self.query(x)), split(self.key(x)), gate)
 
 
 def _mixed(query, key, gate, allowed):
-  """Heads are normalised first and mixed then, so every row is a distribution."""
+  """Normalises each head and then mixes the heads, so that every row is a distribution."""
   scores = tf.matmul(query * query.shape[-1] ** -0.5, key, transpose_b=True)  # [B, H, L, L]
   log_prob = tf.nn.log_softmax(tf.where(allowed[:, None], scores, dag.IMPOSSIBLE))
   return tf.where(allowed, tf.reduce_logsumexp(log_prob + gate, 1), dag.IMPOSSIBLE)

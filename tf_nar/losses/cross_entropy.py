@@ -1,18 +1,18 @@
-"""Label-smoothed cross-entropy, over logits or fused with the output layer that makes them.
+"""Label-smoothed cross-entropy, of given logits or fused with the output layer.
 
-Smoothing e spreads evenly over all V words, the right one included: q = (1 - e) onehot + e / V.
-With z the logits and y the label the loss of one place is
+Label smoothing e is uniform over all V tokens, the label included: q = (1 - e) onehot + e / V.
+With logits z and label y the loss of one position is
 
-  logsumexp(z) - (1 - e) z_y - e mean(z)        and its gradient by z is        softmax(z) - q.
+  logsumexp(z) - (1 - e) z_y - e mean(z)        with the gradient        softmax(z) - q        with respect to z.
 """
 import tensorflow as tf
 
 from tf_nar.ops import columns
 
-ROWS = 1_024  # Places whose logits exist at one time; at 10k words and bfloat16 that is 20 MB.
-LEAST = 1e-37  # For what is divided by, or a logarithm: near the smallest number of float32.
-NEVER = -1e9  # The logit of a word that is not there.
-WIDE = 64  # The words are filled up to a multiple: on a CPU a product to 9,713 words takes 1.7 times that to 9,728.
+ROWS = 1_024  # Positions per chunk, whose logits exist at one time; with V = 10k and bfloat16 they take 20 MB.
+LEAST = 1e-37  # Lower bound of probabilities before a logarithm: near the smallest number of float32.
+NEVER = -1e9  # The logit of the tokens that pad the vocabulary.
+WIDE = 64  # V is padded to a multiple: on a CPU a matrix product with V = 9,713 takes 1.7 times that with V = 9,728.
 
 
 def cross_entropy(logits, labels, weight, smoothing=0.0):
@@ -25,40 +25,40 @@ def cross_entropy(logits, labels, weight, smoothing=0.0):
 
 
 def tied_cross_entropy(states, table, bias, labels, weight, smoothing=0.0):
-  """Returns the weighted sum of the losses of logits = states table^T + bias, without keeping logits.
+  """Returns the weighted sum of the losses of logits = states table^T + bias, without storing the logits.
 
-  The gradients are made in the same sweep as the loss, `ROWS` places at a time, so memory does not
-  grow with places x words. The products run in the type of `states`; sums over words are float32.
+  The gradients are computed together with the loss, `ROWS` positions at a time, so that no tensor of shape
+  [positions, V] is needed. The matrix products run in the dtype of `states`; sums over the vocabulary are float32.
 
   Args:
     states: float [..., D].
-    table: float32 [V, D], the word embeddings.
+    table: float32 [V, D], the token embeddings.
     bias: float32 [V].
     labels: int32 [...].
-    weight: float32 [...], 0 where a place does not count.
+    weight: float32 [...], 0 at positions that do not count.
     smoothing: e above.
   """
   width = states.shape[-1]
   states = tf.reshape(states, [-1, width])
   labels, weight = tf.reshape(labels, [-1]), tf.reshape(weight, [-1])
-  blank = -tf.shape(labels)[0] % ROWS  # Fill up the last chunk.
+  blank = -tf.shape(labels)[0] % ROWS  # Rows that pad the last chunk.
   states = tf.pad(states, [[0, blank], [0, 0]])
   labels, weight = tf.pad(labels, [[0, blank]]), tf.pad(weight, [[0, blank]])
-  table, bias = tf.convert_to_tensor(table), tf.convert_to_tensor(bias)  # Not variables: see tf.custom_gradient.
+  table, bias = tf.convert_to_tensor(table), tf.convert_to_tensor(bias)  # tf.custom_gradient takes no variables.
   return _swept(states, table, bias, labels, weight, smoothing)
 
 
 def _swept(states, table, bias, labels, weight, smoothing):
-  """`tied_cross_entropy` on [k ROWS, D]; differentiable by states, table and bias."""
+  """`tied_cross_entropy` of states [k·ROWS, D]; differentiable with respect to states, table and bias."""
   width, tokens = table.shape[1], tf.cast(tf.shape(table)[0], tf.float32)
 
   @tf.custom_gradient
   def total(states, table, bias):
     # The bias is the weight of a feature that is always one.
-    output, states = with_bias(table, bias, states.dtype), with_one(states)  # [V', D + 1], [places, D + 1]
+    output, states = with_bias(table, bias, states.dtype), with_one(states)  # [V', D + 1], [positions, D + 1]
     back = output[:, :-1]
 
-    # An index, unlike a slice from a computed place, has a shape that XLA knows.
+    # Chunks are indexed, since a slice with a computed start has a shape that XLA does not know.
     chunks = [tf.reshape(x, [-1, ROWS, *x.shape[1:]]) for x in (states, labels, weight)]
     count = tf.shape(chunks[0])[0]
 
@@ -67,7 +67,7 @@ def _swept(states, table, bias, labels, weight, smoothing):
       chunk = _chunk(of_states, output, back, of_labels, of_weight)
       return i + 1, loss + chunk[0], d_states.write(i, chunk[1]), d_table + chunk[2], d_bias + chunk[3]
 
-    # What the smoothed target q takes away needs no [places, V] tensor: of all words the same, and more of the labels.
+    # The part of the gradient from q needs no [positions, V] tensor: it is the same for all tokens but the labels.
     hits, even = (1 - smoothing) * weight, smoothing * weight
     flat = tf.cast(states, tf.float32)
     of_all = -tf.linalg.matvec(flat, even, transpose_a=True) / tokens  # [D + 1]
@@ -78,7 +78,7 @@ def _swept(states, table, bias, labels, weight, smoothing):
     d_states = tf.cast(tf.reshape(d_states.stack(), [-1, width]), tf.float32)
     d_table, d_bias = d_table[:table.shape[0]], d_bias[:table.shape[0]]
 
-    right = tf.concat([tf.gather(table, labels), tf.gather(bias, labels)[:, None]], 1)  # [places, D + 1]
+    right = tf.concat([tf.gather(table, labels), tf.gather(bias, labels)[:, None]], 1)  # [positions, D + 1]
     mean = tf.concat([columns.sums(table) / tokens, tf.reduce_mean(bias, keepdims=True)], 0)  # [D + 1]
     loss -= tf.reduce_sum(hits * tf.reduce_sum(flat * right, -1) + even * tf.linalg.matvec(flat, mean))
     d_states -= hits[:, None] * right[:, :width] + even[:, None] * mean[:width]
@@ -94,9 +94,9 @@ def _swept(states, table, bias, labels, weight, smoothing):
 
 
 def with_bias(table, bias, dtype):
-  """Returns the output layer [V', D + 1] for states with a feature that is always one, whose weight is the bias.
+  """Returns the output layer [V', D + 1] for states with an additional feature of one, whose weight is the bias.
 
-  V' is V, filled up to a multiple of `WIDE` with words of no probability.
+  V' is V padded to a multiple of `WIDE` with tokens of probability 0.
   """
   more = -table.shape[0] % WIDE
   table, bias = tf.pad(table, [[0, more], [0, 0]]), tf.pad(bias, [[0, more]], constant_values=NEVER)
@@ -104,15 +104,16 @@ def with_bias(table, bias, dtype):
 
 
 def with_one(states):
-  """float [..., D] -> float [..., D + 1]."""
+  """Appends a feature that is one: float [..., D] -> float [..., D + 1]."""
   return tf.concat([states, tf.ones_like(states[..., :1])], -1)
 
 
 def _chunk(states, output, back, labels, weight):
-  """The logsumexp part of one chunk: its weighted sum, and the gradients by states, table and bias."""
+  """Returns the weighted sum of logsumexp(z) over one chunk, and its gradients with respect to states, table and bias.
+  """
   logits = tf.matmul(states, output, transpose_b=True)  # [ROWS, V']
   prob = tf.nn.softmax(logits)
-  # logsumexp = z_y - log p_y, from the numbers at hand; no second sweep over the words.
+  # logsumexp = z_y - log p_y, which needs no second pass over the vocabulary.
   at = lambda x: tf.cast(tf.gather(x, labels, batch_dims=1), tf.float32)
   log_sum = at(logits) - tf.math.log(tf.maximum(at(prob), LEAST))
   d_states = weight[:, None] * tf.cast(tf.matmul(prob, back), tf.float32)
@@ -121,8 +122,12 @@ def _chunk(states, output, back, labels, weight):
 
 
 def by_output(prob, weight, states):
-  """Returns the gradients by table and bias, float32 [V', D] and [V'], of places with softmax `prob` [R, V'] under
-  `weight` float32 [R] and states [R, D + 1].
+  """Returns the gradients of Σ weight logsumexp with respect to table and bias, float32 [V', D] and [V'].
+
+  Args:
+    prob: [R, V'], the softmax at each position.
+    weight: float32 [R].
+    states: [R, D + 1].
   """
   scaled = tf.cast(weight[:, None] * tf.cast(states[:, :-1], tf.float32), states.dtype)
   d_table = tf.matmul(prob, scaled, transpose_a=True)

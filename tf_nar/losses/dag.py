@@ -1,4 +1,4 @@
-"""The loss of a graph of vertices: -log of the sum over all paths that say the target (ops/dag.py)."""
+"""The loss of a DA-Transformer: -log of the sum over all paths that produce the target (ops/dag.py)."""
 import tensorflow as tf
 
 from tf_nar import types
@@ -8,18 +8,18 @@ FORCES = "vertex", "path"
 
 
 def forced(emissions, shown, force):
-  """Returns the emissions of a graph whose canvas shows some words: what is shown is not to be learned.
+  """Returns the emissions of a graph in which some target tokens are revealed, so that these are not learned.
 
-    "vertex"   a vertex that is shown its word says no other; paths may pass it by. The program's first release.
-    "path"     a word that is shown is said by its vertex alone, so all paths go through it. The program since.
+    "vertex"   a vertex with a revealed token emits no other, but paths may bypass it: the program's first release
+    "path"     a revealed token is emitted by its vertex alone, so that all paths visit it: the program since then
 
   Args:
-    emissions: float32 [B, L, T], log p of each target word at each vertex.
-    shown: bool [B, L, T], at most one word a vertex and one vertex a word.
+    emissions: float32 [B, L, T], log p of each target token at each vertex.
+    shown: bool [B, L, T], True for revealed tokens; at most one token per vertex and one vertex per token.
     force: one of FORCES.
 
   Returns:
-    float32 [B, L, T]; those shown have no gradient.
+    float32 [B, L, T]; the emissions of revealed tokens have no gradient.
   """
   if force == "path":
     return tf.where(shown, 0.0, tf.where(tf.reduce_any(shown, 1, keepdims=True), dag.IMPOSSIBLE, emissions))
@@ -30,16 +30,17 @@ def forced(emissions, shown, force):
 def terms(links, emissions, vertices, lengths, weight):
   """Returns the terms of a batch.
 
-  # Differs: the released program divides by a sentence's words first, then by sentences; here a word is a word.
+  # Differs: the released program takes the mean over the tokens of each sentence, then over sentences; here the mean is
+  over all tokens.
 
   Args:
     links, emissions, vertices: see `ops/dag.py`.
-    lengths: int32 [B], target words with EOS; 0 for a blank row.
+    lengths: int32 [B], target tokens with EOS; 0 for a padding row.
     weight: float32 [B].
 
   Returns:
-    `token`, nats a target word; a target longer than its graph has no path and is left out.
-    `infeasible`, the share of sentences so left out, of scale 0.
+    `token`, in nats per target token; a target longer than its graph has no path and is left out.
+    `infeasible`, the share of sentences left out, with scale 0.
   """
   there = weight * tf.cast(lengths > 0, tf.float32)
   counted = there * tf.cast(dag.feasible(vertices, lengths), tf.float32)

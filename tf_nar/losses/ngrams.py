@@ -1,12 +1,13 @@
-"""The loss of expected n-grams: how far all that a model may say is from the target, however its words are aligned.
+"""The loss of expected n-grams, which compares the model's translations with the target whatever the alignment.
 
   f1          2 m / (Σ_g C_y(g) + Σ_g E[C(g)])                       m = Σ_g min(C_y(g), E[C(g)])
-  precision   m / Σ_g E[C(g)] times min(1, exp(1 - T / E[T']))       g: n-grams; T: words; both without EOS
+  precision   m / Σ_g E[C(g)] times min(1, exp(1 - T / E[T']))       g: n-grams; T: tokens; both without EOS
 
-The loss is 1 - score. F1 is of CTC: Shao & Feng, "Non-Monotonic Latent Alignments for CTC-Based Non-Autoregressive
-Machine Translation", NeurIPS 2022. Precision with a penalty of brevity is of graphs: Ma et al., "Fuzzy Alignments in
-Directed Acyclic Graph for Non-Autoregressive Machine Translation", ICLR 2023. Both fine-tune with bigrams what has
-learned the likelihood. E[C(g)] and E[T']: `ops.ctc.expected`, `ops.dag.expected`.
+The loss is 1 - score. F1 was proposed for CTC: Shao & Feng, "Non-Monotonic Latent Alignments for CTC-Based
+Non-Autoregressive Machine Translation", NeurIPS 2022. Precision with a brevity penalty was proposed for the
+DA-Transformer: Ma et al., "Fuzzy Alignments in Directed Acyclic Graph for Non-Autoregressive Machine Translation", ICLR
+2023. Both fine-tune models trained by likelihood, with bigrams. E[C(g)] and E[T'] come from `ops.ctc.expected` and
+`ops.dag.expected`.
 """
 import tensorflow as tf
 
@@ -16,13 +17,13 @@ from tf_nar.ops import masking
 from tf_nar.ops import ngrams
 
 SCORES = "f1", "precision"
-LEAST = 1e-2  # Words and n-grams that are divided by: who says less has a score near 0 either way.
+LEAST = 1e-2  # Lower bound of the divisors, expected tokens and n-grams; with fewer the score is near 0 anyway.
 
 
 def check(order, score):
-  """Refuses an order that is not to be learned, 0 is for the likelihood, and an unknown score."""
+  """Raises ValueError for an order that is neither 0, for the likelihood, nor from 2 to 4, or for an unknown score."""
   if order and not 2 <= order <= 4:
-    raise ValueError(f"model.ngrams is 0, for the likelihood, or from 2 to 4; got {order}.")
+    raise ValueError(f"model.ngrams must be 0, for the likelihood, or from 2 to 4; got {order}.")
   config.check_choice("model.ngram_score", score, SCORES)
 
 
@@ -31,9 +32,9 @@ def terms(tgt, counts, said, nonempty, weight, order, score):
 
   Args:
     tgt: int32 [B, T].
-    counts: float32 [B, T], how often the n-gram that begins at each target word is expected.
-    said: float32 [B], how many n-grams are expected in all.
-    spoken: float32 [B], how many words.
+    counts: float32 [B, T], the expected count of the n-gram that begins at each target token.
+    said: float32 [B], the expected number of all n-grams.
+    nonempty: float32 [B], the expected number of tokens.
     weight: float32 [B].
     order: n.
     score: one of SCORES.

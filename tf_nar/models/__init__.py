@@ -1,4 +1,4 @@
-"""Every model family, by the name that a config and a run use for it."""
+"""The model families, by the names that configs and runs use."""
 import dataclasses
 
 import numpy as np
@@ -37,10 +37,10 @@ def traits(name):
 
 
 def check(experiment):
-  """Refuses an experiment whose model or search is of another family than it names.
+  """Checks that an experiment's model and search belong to the family that it names.
 
   Raises:
-    ValueError: for that, or an unknown family.
+    ValueError: if one does not, or if the family is unknown.
   """
   module = family(experiment.family)
   for part, kind in (("model", module.Config), ("search", module.Search)):
@@ -59,17 +59,17 @@ def build(name, config, vocab, within_words=None):
   Args:
     name: a key of `FAMILIES`.
     config: that family's `Config`; the `vocab` of its nets may be 0.
-    vocab: tokens of the data's vocabulary.
-    within_words: of each of them whether two in a row stand within a word, list of bool; None: not known.
+    vocab: V, the size of the data's vocabulary.
+    within_words: list of V bools, True for tokens of which two in a row are parts of one word; None: not known.
 
   Raises:
-    ValueError: for an unknown family, a config made for another vocabulary, or two variables of one path.
+    ValueError: for an unknown family, a config made for another vocabulary size, or two variables with one path.
   """
   model = family(name).Model(filled(config, vocab))
   paths = [variable.path for variable in model.variables]
   if twice := sorted({path for path in paths if paths.count(path) > 1}):
-    raise ValueError(f"Two variables of {name} have the path {twice[0]!r}, by which a run keeps them; give the net "
-                     "that holds one of them a name of its own.")
+    raise ValueError(f"Two variables of {name} have the path {twice[0]!r}, by which a run saves them; give the layer "
+                     "that owns one of them a name of its own.")
   for layer in model._flatten_layers():
     if isinstance(layer, encoder_decoder.EncoderDecoder):
       layer.within_words = within_words and np.array(within_words)
@@ -77,15 +77,15 @@ def build(name, config, vocab, within_words=None):
 
 
 def filled(config, vocab):
-  """Returns a tree of dataclasses with the tokens of a vocabulary filled in, in every `transformer.Config`.
+  """Returns a tree of dataclasses with the vocabulary size set in every `transformer.Config`.
 
   Raises:
-    ValueError: for a net made for another vocabulary.
+    ValueError: for a `transformer.Config` with another vocabulary size.
   """
   if isinstance(config, transformer.Config):
     if config.vocab not in (0, vocab):
       raise ValueError(
-        f"The model has net.vocab={config.vocab} words, the data {vocab}; "
+        f"The model has net.vocab={config.vocab} tokens, the data {vocab}; "
         "leave net.vocab at 0, or use the data folder that the model was made for.")
     return dataclasses.replace(config, vocab=vocab)
   if not dataclasses.is_dataclass(config):

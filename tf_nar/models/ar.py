@@ -1,9 +1,10 @@
 """The autoregressive Transformer of Sun & Yang (ICML 2020): teacher, rescorer and baseline.
 
-  p(y | x) = prod_t p(y_t | y_<t, x), EOS the last word.
+  p(y | x) = prod_t p(y_t | y_<t, x)        EOS is the last token
 
-The original's AR model (one table for source, target and output; learned places; norms after the
-residual and on the embeddings; a bias on source embeddings) at the defaults of `transformer.Config`.
+With the defaults of `transformer.Config` it is the AR model of the original program: one embedding table for source,
+target and output layer; learned positions; layer normalisation after the residual sum and on the embeddings; a bias
+on the source embeddings.
 """
 import dataclasses
 
@@ -28,26 +29,26 @@ from tf_nar.ops import tokens as tokens_lib
 @dataclasses.dataclass(frozen=True)
 class Config:
   net: transformer.Config = transformer.Config()
-  smoothing: float = 0.1  # Of the words' distribution.
-  start_from_bos: bool = False  # Search from E[BOS], as the original did though it trained from a zero vector.
+  smoothing: float = 0.1  # Label smoothing of the token loss.
+  start_from_bos: bool = False  # Search from E[BOS], as the original did, though it trained from a zero vector.
 
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-  beam: int = 5  # Hypotheses that live.
-  candidates: int = 1  # The best of them that are kept.
-  alpha: float = 0.6  # GNMT length penalty ((5 + T) / 6)^alpha.
-  extra_length: int = 20  # A target may have so many tokens more than `length_ratio` times its source.
+  beam: int = 5  # Beam size: the number of hypotheses that are extended.
+  candidates: int = 1  # N, the number of best hypotheses to return.
+  alpha: float = 0.6  # Exponent of the GNMT length penalty ((5 + T) / 6)^alpha.
+  extra_length: int = 20  # A target has at most `length_ratio` times its source's tokens plus this number.
   length_ratio: float = 0.0  # 0: that of the training text, at least 1.
-  unknown: bool = False  # Whether a translation may have <unk>.
+  unknown: bool = False  # Whether a translation may contain <unk>.
 
   def __post_init__(self):
     if not 1 <= self.candidates <= self.beam:
-      raise ValueError(f"search wants 1 <= candidates <= beam; got candidates={self.candidates}, beam={self.beam}.")
+      raise ValueError(f"search needs 1 <= candidates <= beam; got candidates={self.candidates}, beam={self.beam}.")
     core_config.check_at_least(0, self, "extra_length", "length_ratio", group="search.")
 
   def with_candidates(self, count):
-    """Returns the search that says at least `count` candidates."""
+    """Returns the search that finds at least `count` candidates."""
     return dataclasses.replace(self, beam=max(self.beam, count), candidates=max(self.candidates, count))
 
 
@@ -63,7 +64,7 @@ TRAITS = family.Traits(
 
 
 class Model(keras.Model):
-  """See the module. Encoder and decoder are parts; the contract of a family is the three public methods."""
+  """See the module docstring. The interface of a family is `objective`, `score` and `translate`."""
 
   traits = TRAITS
   no_decay = ("source_bias",)
@@ -85,9 +86,9 @@ class Model(keras.Model):
     return self.encoder(x, masking.valid(src)[:, None], dropout=dropout)
 
   def states(self, src, tgt, dropout=NO_DROPOUT):
-    """Returns decoder states float [B, T, D] at every target place, given the words before it.
+    """Returns decoder states float [B, T, D] at every target position, given the tokens before it.
 
-    Of fewer sources than targets, each has as many, which follow each other.
+    If `tgt` has more rows than `src`, each source has the same number of consecutive targets.
     """
     memory = self.encode(src, dropout)
     # Differs: the original searched from E[BOS]; here training and search both start from a zero vector.
@@ -95,9 +96,9 @@ class Model(keras.Model):
     return self.decoder(x, masking.causal(tf.shape(tgt)[1]), memory, masking.valid(src)[:, None], dropout=dropout)
 
   def objective(self, batch, *, seed, training, step=0):
-    """Label-smoothed cross-entropy a target token.
+    """Label-smoothed cross-entropy per target token.
 
-    # Differs: the original reports it minus a constant of the smoothing; the gradient is the same.
+    # Differs: the original subtracts a constant that depends on the smoothing; the gradient is the same.
     """
     states = self.states(batch.src, batch.tgt, noise_lib.Dropout(seed if training else None))
     weight = tf.cast(masking.valid(batch.tgt), tf.float32) * batch.weight[:, None]
@@ -106,22 +107,22 @@ class Model(keras.Model):
     return types.Loss({"token": types.Term(total, tf.reduce_sum(weight))})
 
   def score(self, src, tgt):
-    """Returns log p(tgt | src), float32 [B]: all words and EOS, no smoothing, no length penalty."""
+    """Returns log p(tgt | src), float32 [B]: all tokens and EOS, no smoothing, no length penalty."""
     return self.embed.log_prob(self.states(src, tgt), tgt)
 
   def score_candidates(self, src, tgt):
-    """Returns log p of tgt int32 [B, N, T], N targets of each source, which is read once: float32 [B, N]."""
+    """Returns log p of tgt int32 [B, N, T], N targets of each source, which is encoded once: float32 [B, N]."""
     shape = tf.shape(tgt)
     return tf.reshape(self.score(src, tf.reshape(tgt, [-1, shape[2]])), shape[:2])
 
   def limit(self, search, source):
-    """Returns the most tokens of a target that a search says, for int32 counts of source tokens, EOS one of either."""
+    """Returns the greatest target length of a search, for source lengths int32; both count EOS."""
     if search.length_ratio not in {0, 1}:
       source = tf.cast(tf.math.ceil(tf.cast(source, tf.float32) * search.length_ratio), tf.int32)
     return tf.minimum(source + search.extra_length, self.config.net.max_length)
 
   def translate(self, src, search, rescore=None):
-    """Beam search; `rescore`, as another teacher's score, puts the n best in another order."""
+    """Beam search; `rescore`, such as the score of another teacher, reranks the n-best list."""
     sentences = tf.shape(src)[0]
     memory = self.decoder.project(self.encode(src))
     inputs = masking.valid(src)[:, None]

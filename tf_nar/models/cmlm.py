@@ -1,17 +1,19 @@
 """The conditional masked language model: Ghazvininejad et al. (EMNLP 2019, arXiv:1904.09324), "Mask-Predict".
 
-  L = -sum_{i in M} log p(y_i | y_obs, x, T)        M: n of the N words of y, EOS one of them; n uniform on {1..N}
+  L = -sum_{i in M} log p(y_i | y_obs, x, T)
+
+M is a set of n of the N tokens of y, EOS included; n is uniform on {1..N}.
 
   in the paper or its program                 here
-  [mask]                                      `types.MASK`, a word of its own
+  [mask]                                      `types.MASK`, a reserved token
   LENGTH token before the source              `EncoderDecoder.encode`: a slot before the source
   Mask-Predict, T iterations, l lengths       `decode/mask_predict.py`, `Search.passes`, `Search.candidates`
 
 # Differs: the program draws n from {1..N-1}, so that it never trains on the all-masked canvas that every search
-begins with; here, as in the paper's text, n may be N. The length's loss is `length_factor` a sentence, smoothed as
-the words'; the program adds it whole, unsmoothed, and divides by the masked words. The slot is `nat_em`'s: a zero
-vector with a position that stays in the memory, where the source's EOS does not. ReLU and the embeddings are those of
-`transformer.Config`.
+begins with; here, as in the paper's text, n may be N. The length loss is a mean over sentences times `length_factor`,
+with the same label smoothing as the token loss; the program adds it with factor 1, unsmoothed, and divides it by the
+number of masked tokens. The slot is that of `nat_em`: a zero vector with a position, which the decoder attends to,
+while it does not attend to the source's EOS. ReLU and the embeddings are those of `transformer.Config`.
 """
 import dataclasses
 
@@ -30,36 +32,36 @@ from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import tokens as tokens_lib
 
-_MASKS = 0  # Stream of a seed; dropout has those from 1.
+_MASKS = 0  # Number of the random stream that draws the masks; dropout uses those from 1.
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
   net: transformer.Config = transformer.Config()
-  smoothing: float = 0.1  # Of words and of lengths.
-  length_factor: float = 0.1  # Weight of the length in the loss; it is 1 in the score.
+  smoothing: float = 0.1  # Label smoothing of token and length losses.
+  length_factor: float = 0.1  # Weight of the length loss; in the score, log p of the length has weight 1.
 
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-  passes: int = 10  # Of the decoder, T in the paper; the first sees nothing but masks.
-  candidates: int = 5  # Lengths, the likeliest classes, each translated.
-  min_masked: int = 1  # Tokens that a pass masks at least; 0 counts as fairseq's program.
-  repredict_all: bool = False  # Each pass replaces all tokens (CMLMC), for a model that learned to predict seen ones.
-  stop: bool = False  # Whether a candidate is done once a pass changes nothing in it.
-  alpha: float = 0.6  # Length penalty of rescoring, as in the teacher's beam.
-  unknown: bool = False  # Whether a translation may have <unk>.
+  passes: int = 10  # Number of decoder passes, T in the paper; the first has MASK at every position.
+  candidates: int = 5  # N: the N most probable lengths are decoded in parallel.
+  min_masked: int = 1  # The fewest tokens that a pass masks: 1 as in the paper's program, 0 as in fairseq's.
+  repredict_all: bool = False  # Each pass replaces all tokens (CMLMC), for models trained to predict unmasked ones.
+  stop: bool = False  # Whether a candidate is finished once a pass does not change it.
+  alpha: float = 0.6  # Exponent of the length penalty in rescoring, as in the teacher's beam search.
+  unknown: bool = False  # Whether a translation may contain <unk>.
 
   def __post_init__(self):
     if self.passes < 1 or self.candidates < 1:
       raise ValueError(
-        f"search.passes and search.candidates are at least 1; got {self.passes} and {self.candidates}.")
+        f"search.passes and search.candidates must be at least 1; got {self.passes} and {self.candidates}.")
     if self.min_masked not in (0, 1):
       raise ValueError(
-        f"search.min_masked is 1, as the paper's program counts, or 0, as fairseq's; got {self.min_masked}.")
+        f"search.min_masked must be 1, as in the paper's program, or 0, as in fairseq's; got {self.min_masked}.")
 
   def with_candidates(self, count):
-    """Returns the search that says at least `count` candidates."""
+    """Returns the search that finds at least `count` candidates."""
     return dataclasses.replace(self, candidates=max(self.candidates, count))
 
 
@@ -69,7 +71,7 @@ TRAITS = family.Traits(
 
 
 class Model(keras.Model):
-  """See the module. The contract of a family is the four last methods."""
+  """See the module docstring. The interface of a family is the methods from `objective` on."""
 
   traits = TRAITS
 
@@ -80,9 +82,9 @@ class Model(keras.Model):
     self.built = True
 
   def objective(self, batch, *, seed, training, step=0):
-    """Label-smoothed cross-entropy a masked token, and 0.1 of that of the length a sentence.
+    """Label-smoothed cross-entropy per masked token, plus `length_factor` times that of the length per sentence.
 
-    At rest all words are masked: it is the loss of a search's first pass.
+    If not `training`, all tokens are masked, so that it is the loss of a search's first pass.
     """
     dropout = noise_lib.Dropout(seed if training else None)
     hidden, lengths = masking.valid(batch.tgt), masking.lengths(batch.tgt)
@@ -101,7 +103,7 @@ class Model(keras.Model):
   def score(self, src, tgt):
     """Returns log p(T | x) + sum_i log p(y_i | all masked, x, T), float32 [B].
 
-    That is the likelihood of one pass. Of what several passes say the model has none.
+    This is the likelihood under one decoder pass. The result of several passes has no likelihood under this model.
     """
     return one_pass.score(self.net, src, tgt, hidden=types.MASK)
 
@@ -110,7 +112,7 @@ class Model(keras.Model):
     return self.trace(src, search, rescore)[0]
 
   def trace(self, src, search, rescore=None):
-    """Returns what `translate` does, and its `types.Trace`."""
+    """Returns the `types.Translation` of `translate` and its `types.Trace`."""
     memory = self.net.encode(src)
     lengths = length_parallel.likeliest(self.net.length_logits(memory), search.candidates)
     lengths = length_parallel.nonempty(lengths, src)
@@ -118,7 +120,7 @@ class Model(keras.Model):
     positions = length_parallel.positions(lengths, longest, src)
     memory = self.net.project(memory)
 
-    def predict(inputs):  # [B N, T]: the rows of a sentence look at its one memory together.
+    def predict(inputs):  # [B·N, T]: the N rows of a sentence share its memory.
       states = self.net.decode(self.net.canvas(inputs), masking.lengths(inputs), memory)
       return self.net.best_tokens(states, (*tokens_lib.forbidden(search.unknown), types.MASK))
 

@@ -1,18 +1,18 @@
-"""Translation by connectionist temporal classification, with or without glancing.
+"""Translation by connectionist temporal classification (CTC), with or without glancing.
 
   p(y | x) = Σ over the paths a that collapse to y of Π_t p(a_t | x)       t = 1 ... k S; no length is predicted
 
-Libovický & Helcl (EMNLP 2018), Saharia et al. (EMNLP 2020), Gu & Kong (Findings of ACL 2021), whose canvas this is:
-the states of the encoder, each k times. Words are those of the target without EOS, the blank is MASK, S counts the
-source's EOS, so even one word has places to spare.
+The model is that of Libovický & Helcl (EMNLP 2018), Saharia et al. (EMNLP 2020) and Gu & Kong (Findings of ACL 2021).
+As in the last of them, the canvas repeats each encoder state k times. Labels are the target tokens without EOS, and the
+blank is MASK. S counts the source's EOS, so that a source of one token has 2k positions.
 
-Glancing (Qian et al., ACL 2021) along CTC's alignment, in training only:
+Glancing (Qian et al., ACL 2021) along CTC's best alignment, in training only:
 
   in the paper                              here
-  Ŷ, the first pass, without gradient       `Model.glance`, under the dropout of the second
+  Ŷ, the first pass, without gradient       `Model.glance`, with the dropout masks of the second pass
   the alignment of y                        `ops.ctc.best_path`, Viterbi
   λ, from 0.5 to 0.3                        `Config.glance`
-  N(Y, Ŷ), the wrong share                  `ops.ctc.shown`
+  N(Y, Ŷ), from the share of wrong tokens   `ops.ctc.shown`
 """
 import copy
 import dataclasses
@@ -40,45 +40,45 @@ from tf_nar.ops import operations
 from tf_nar.ops import tokens as tokens_lib
 
 RANKS = "beam", "consensus"
-_SHOWN = 0  # Which fold of the seed draws the shown places; `Noise` takes those from 1.
+_SHOWN = 0  # Number of the random stream that draws the revealed positions; `noise.Dropout` uses those from 1.
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
   net: transformer.Config = transformer.Config()
-  upsample: int = 2  # k, places of the canvas a source token.
-  glance: glancing.Glance = glancing.OFF
-  ngrams: int = 0  # 2: learns expected bigrams, without glancing, in place of the likelihood: see `losses/ngrams.py`.
-  ngram_score: str = "f1"  # Of them: "f1" or "precision".
+  upsample: int = 2  # k, canvas positions per source token.
+  glance: glancing.Glance = glancing.OFF  # Schedule of glancing training.
+  ngrams: int = 0  # n > 0: the loss is that of expected n-grams, as 2, instead of likelihood; see `losses/ngrams.py`.
+  ngram_score: str = "f1"  # Score of the expected n-grams: "f1" or "precision".
 
   def __post_init__(self):
     ngrams.check(self.ngrams, self.ngram_score)
     if self.upsample < 1:
-      raise ValueError(f"upsample is at least 1, the usual is 2 or 3; got {self.upsample}.")
+      raise ValueError(f"model.upsample must be at least 1, usually 2 or 3; got {self.upsample}.")
 
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-  beam: int = 1  # Prefixes that live; 1: what the likeliest path collapses to.
-  candidates: int = 1  # The best prefixes that are kept.
-  bonus: float = 0.0  # Nats that a beam gives a word; greater says more.
-  rank: str = "beam"  # Of the n best: "beam", or "consensus": see `decode/consensus.py`. A teacher goes before.
-  alpha: float = 0.6  # Length penalty of rescoring, as in the teacher's beam.
-  unknown: bool = False  # Whether a translation may have <unk>.
+  beam: int = 1  # Beam size in prefixes; 1: collapse the most probable path, without a beam.
+  candidates: int = 1  # N, the number of best sentences to return.
+  bonus: float = 0.0  # Nats added per token in beam search; larger values give longer translations.
+  rank: str = "beam"  # Ranking of the N best: "beam" or "consensus", see `decode/consensus.py`; a teacher overrides it.
+  alpha: float = 0.6  # Exponent of the length penalty in rescoring, as in the teacher's beam search.
+  unknown: bool = False  # Whether a translation may contain <unk>.
 
   def __post_init__(self):
     if not 1 <= self.candidates <= self.beam:
-      raise ValueError(f"search wants 1 <= candidates <= beam; got candidates={self.candidates}, beam={self.beam}.")
+      raise ValueError(f"search needs 1 <= candidates <= beam; got candidates={self.candidates}, beam={self.beam}.")
     core_config.check_choice("search.rank", self.rank, RANKS)
     if self.rank == "consensus" and self.candidates == 1:
-      raise ValueError("search.rank=consensus ranks the n best of a beam, and the search says one; set search.beam=20 "
+      raise ValueError("search.rank=consensus needs the n best of a beam; got search.candidates=1; set search.beam=20 "
                        "search.candidates=9 too.")
     if self.bonus and self.beam == 1:
       raise ValueError(
-        f"search.bonus={self.bonus} is a beam's, and the likeliest path has none; set search.beam=20 too.")
+        f"search.bonus needs a beam search; got bonus={self.bonus} with search.beam=1; set search.beam=20 too.")
 
   def with_candidates(self, count):
-    """Returns the search that says at least `count` candidates: the better half of a beam."""
+    """Returns the search that finds at least `count` candidates, with a beam of twice as many."""
     if count <= self.candidates:
       return self
     return dataclasses.replace(self, beam=max(self.beam, 2 * count), candidates=count)
@@ -96,7 +96,7 @@ TRAITS = family.Traits(_operations, offers=frozenset({"upsampling"}), needs_mask
 
 
 class Model(keras.Model):
-  """See the module. The contract of a family is the three public methods at the end."""
+  """See the module docstring. The interface of a family is `upsampling`, `objective`, `score` and `translate`."""
 
   traits = TRAITS
 
@@ -108,29 +108,29 @@ class Model(keras.Model):
     self.built = True
 
   def upsampling(self, source, target):
-    """Returns the least `Config.upsample` with room for target ids, of so many source tokens."""
+    """Returns the least `Config.upsample` with room for the target ids, given the number of source tokens."""
     repeats = sum(a == b for a, b in itertools.pairwise(target[:-1]))
     return -(-(len(target) - 1 + repeats) // source)
 
   def positions(self, src):
-    """int32 [B, S] -> int32 [B], how long each canvas is."""
+    """int32 [B, S] -> int32 [B], the number of canvas positions of each sentence."""
     return self.config.upsample * masking.lengths(src)
 
   def canvas(self, memory):
-    """`Memory` -> float [B, k S, D]: each encoder state k times.
+    """`Memory` -> float [B, k·S, D]: each encoder state k times.
 
-    # Differs: Gu & Kong mix neighbouring states, by weights that fall with the distance to a centre.
+    # Differs: Gu & Kong mix neighbouring states, with weights that decrease with the distance to a centre.
     """
     states = tf.repeat(memory.states, self.config.upsample, axis=1)
     return states + self.net.embed.positions(tf.shape(states)[1])
 
   def glance(self, canvas, memory, batch, *, ratio, dropout, seed):
-    """Returns the canvas with words of the best alignment, blanks too, at some of the places.
+    """Returns the canvas with tokens of the best alignment, blanks included, revealed at some of the positions.
 
-    # Differs: at the alignment's blanks the released GLAT+CTC shows the next word; Gu & Kong the blank, as here.
+    # Differs: at the alignment's blanks the released GLAT+CTC reveals the next token; Gu & Kong the blank, as here.
     """
     positions = self.positions(batch.src)
-    # A copy of the noise draws what the second pass will draw.
+    # A copy of `dropout` draws the same masks as the second pass will.
     states = tf.stop_gradient(self.net.decode(canvas, positions, memory, copy.copy(dropout)))
     embed = self.net.embed
     paths = loss_lib.lattice(states, embed.table, embed.bias, **_labels(batch.tgt), positions=positions)
@@ -139,7 +139,8 @@ class Model(keras.Model):
     return tf.where(shown[..., None], self.net.canvas(aligned), canvas)
 
   def objective(self, batch, *, seed, training, step=0):
-    """-log p(y | x) a target token, EOS counted; and the share of pairs that is left out, for it has too few places."""
+    """-log p(y | x) per target token, EOS counted; and the share of pairs left out because they have too few positions.
+    """
     dropout = noise_lib.Dropout(seed if training else None)
     memory = self.net.encode(batch.src, dropout)
     canvas, positions = self.canvas(memory), self.positions(batch.src)
@@ -161,7 +162,7 @@ class Model(keras.Model):
     })
 
   def agreement(self, states, positions, batch):
-    """The loss of expected n-grams."""
+    """Returns the loss of expected n-grams; see `losses/ngrams.py`."""
     order = self.config.ngrams
     counts, length = self.expected(states, batch.tgt, positions, order, emissions.gathered_log_probs)
     total = tf.maximum(length - (order - 1), 0.0)
@@ -169,15 +170,15 @@ class Model(keras.Model):
       ngrams.terms(batch.tgt, counts[-1], total, length, batch.weight, order, self.config.ngram_score))
 
   def score(self, src, tgt):
-    """Returns log p(y | x), float32 [B]; -inf where the canvas has too few places for y."""
+    """Returns log p(y | x), float32 [B]; -inf where the canvas has too few positions for y."""
     embed = self.net.embed
     return loss_lib.log_prob(
       self._states(src), embed.table, embed.bias, **_labels(tgt), positions=self.positions(src))
 
   def translate(self, src, search, rescore=None):
-    """One pass; `rescore` maps tokens int32 [B, N, T] to log p float32 [B, N] and ranks the n best."""
+    """Translates in one pass; `rescore` maps tokens int32 [B, N, T] to log p float32 [B, N] and ranks the N best."""
     states, positions, longest = self._states(src), self.positions(src), self.config.net.max_length
-    forbid = (*tokens_lib.forbidden(search.unknown), types.EOS)  # EOS is where the words end, and never a word.
+    forbid = (*tokens_lib.forbidden(search.unknown), types.EOS)  # EOS is no label; the search appends it.
     if search.beam == 1:
       found = search_lib.greedy(*self.net.best_tokens(states, forbid), positions, longest=longest)
     else:
@@ -194,12 +195,12 @@ class Model(keras.Model):
     return found
 
   def expected(self, states, tokens, positions, order, log_probs):
-    """Returns what `ops.ctc.expected` and `expected_length` do, of words int32 [B, T].
+    """Returns the results of `ops.ctc.expected` and `ops.ctc.expected_length` for tokens int32 [B, T].
 
     Args:
-      states, places: what the canvas became, float [B, P, D], and its length, int32 [B].
-      words, order: as for `ops.ctc.expected`.
-      log_probs: of `losses/emissions.py`, one to learn by or one to rank by.
+      states, positions: the decoder states, float [B, P, D], and the length of each canvas, int32 [B].
+      tokens, order: as for `ops.ctc.expected`.
+      log_probs: a function of `losses/emissions.py`: `gathered_log_probs` for a loss, `exact_log_probs` for ranking.
     """
     labels = tf.pad(tokens, [[0, 0], [0, 1]], constant_values=ctc.BLANK)
     predictions = log_probs(states, self.net.embed.table, self.net.embed.bias, labels)
@@ -212,5 +213,5 @@ class Model(keras.Model):
 
 
 def _labels(tgt):
-  """Targets as CTC takes them: int32 [B, T], and how many words are before EOS, int32 [B]."""
+  """Returns targets as the CTC functions take them: int32 [B, T], and the number of tokens before EOS, int32 [B]."""
   return dict(tokens=tgt, count=tf.maximum(masking.lengths(tgt) - 1, 0))

@@ -2,13 +2,13 @@
 
   p(y | x) = Σ_a Π_t E[a_{t-1}, a_t] p(y_t | a_t, x)        T counts EOS
 
-A canvas of several vertices a source token, each with a distribution over words and one over the vertices after it:
-a sentence is a path, and sentences that exclude each other take different paths. There is no length to predict.
+The decoder has λ vertices per source token. Each has a distribution over tokens and one over the vertices after it. A
+translation is a path, and translations that exclude each other take different paths. No length is predicted.
 
   in the paper or its program           here
   λ, L = λ S                            `Config.upsample`; S counts EOS
   decoder input: BOS, masks, EOS        `Model.canvas`
-  E, from state and place               `layers/transitions.py`
+  E, from state and position            `layers/transitions.py`
   dynamic programmes                    `ops/dag.py`, `losses/dag.py`
   glancing, number-random               `Model.glance`
   forced emission, of both releases     `Config.force`, `losses/dag.py`
@@ -40,7 +40,7 @@ from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import operations
 from tf_nar.ops import tokens as tokens_lib
 
-ENCODER, DECODER, SHOWN = range(3)  # Streams of randomness.
+ENCODER, DECODER, SHOWN = range(3)  # Numbers of the random streams.
 WALKS, METHODS = ("greedy", "lookahead"), ("greedy", "lookahead", "viterbi", "joint")
 RANKS = "path", "paths", "consensus"
 
@@ -48,44 +48,46 @@ RANKS = "path", "paths", "consensus"
 @dataclasses.dataclass(frozen=True)
 class Config:
   net: transformer.Config = transformer.Config()
-  upsample: int = 8  # Vertices a source token.
-  glance: glancing.Glance = glancing.Glance(0.5, 0.1, 200_000)
-  force: str = "vertex"  # What a shown word forces: "vertex" or "path", see `losses/dag.py`.
-  ngrams: int = 0  # 2: learns expected bigrams, without glancing, in place of the likelihood: see `losses/ngrams.py`.
-  ngram_score: str = "precision"  # Of them: "precision" or "f1".
+  upsample: int = 8  # λ, vertices per source token.
+  glance: glancing.Glance = glancing.Glance(0.5, 0.1, 200_000)  # Schedule of glancing training.
+  force: str = "vertex"  # What a revealed token forces: "vertex" or "path", see `losses/dag.py`.
+  ngrams: int = 0  # n > 0: the loss is that of expected n-grams, as 2, instead of likelihood; see `losses/ngrams.py`.
+  ngram_score: str = "precision"  # Score of the expected n-grams: "precision" or "f1".
 
   def __post_init__(self):
     core_config.check_choice("model.force", self.force, loss.FORCES)
     ngrams.check(self.ngrams, self.ngram_score)
     if self.upsample < 2:
-      raise ValueError(f"model.upsample is at least 2, a start and an end for a source of EOS; got {self.upsample}.")
+      raise ValueError(
+        f"model.upsample must be at least 2, for a first and a last vertex of an empty source; got {self.upsample}.")
 
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-  method: str = "lookahead"  # "lookahead", "greedy", "viterbi", "joint": see `decode/dag.py`.
-  collapse: bool = True  # A word that equals the one before it is left out.
-  penalty: float = 1.0  # Viterbi's score is divided by T^penalty.
-  candidates: int = 1  # The best lengths; Viterbi and joint only.
-  rank: str = "path"  # Of the candidates: "path", "paths", "consensus", see `Model.ranked`; a teacher goes before.
-  alpha: float = 0.6  # Length penalty by which a teacher or "paths" ranks, as in the teacher's beam.
-  unknown: bool = False  # Whether a translation may have <unk>.
+  method: str = "lookahead"  # "lookahead", "greedy", "viterbi" or "joint" (joint Viterbi), see `decode/dag.py`.
+  collapse: bool = True  # Whether to remove a token that equals the one before it.
+  penalty: float = 1.0  # The score of (joint) Viterbi is divided by T^penalty.
+  candidates: int = 1  # N, the number of best lengths to return; above 1 for viterbi and joint only.
+  rank: str = "path"  # Ranking of candidates: "path", "paths", "consensus", see `Model.ranked`; a teacher overrides it.
+  alpha: float = 0.6  # Exponent of the length penalty with a teacher or "paths", as in the teacher's beam search.
+  unknown: bool = False  # Whether a translation may contain <unk>.
 
   def __post_init__(self):
     core_config.check_choice("search.method", self.method, METHODS)
     if self.candidates < 1 or (self.candidates > 1 and self.method in WALKS):
       raise ValueError(
-        f"search.candidates is at least 1, and 1 for greedy and lookahead, which find one path; got "
+        f"search.candidates must be at least 1, and 1 for greedy and lookahead, which find one path; got "
         f"{self.candidates} with {self.method}; viterbi and joint find several.")
     core_config.check_choice("search.rank", self.rank, RANKS)
     if self.rank != "path" and self.candidates == 1:
       raise ValueError(
-        f"search.rank={self.rank} ranks candidates, and the search says one; set search.candidates=9 too.")
+        f"search.rank={self.rank} needs several candidates; got search.candidates=1; set search.candidates=9 too.")
     if self.penalty != 1 and self.method in WALKS:
-      raise ValueError(f"search.penalty is of viterbi and joint; {self.method} scores no lengths, got {self.penalty}.")
+      raise ValueError(f"search.penalty needs viterbi or joint, as {self.method} compares no lengths; "
+                       f"got {self.penalty}; set search.method=joint too.")
 
   def with_candidates(self, count):
-    """Returns the search that says at least `count` candidates: of joint Viterbi if this one finds a single path."""
+    """Returns the search that finds at least `count` candidates: joint Viterbi if this one finds a single path."""
     if count <= self.candidates:
       return self
     return dataclasses.replace(self, method="joint" if self.method in WALKS else self.method, candidates=count)
@@ -98,7 +100,7 @@ def _operations(config, source, target):
   one = family.Operations(operations.encoder(net, source) + decoded, vertices)
   if not config.glance:
     return one
-  # The best token at each vertex of the likeliest path is looked for too.
+  # Glancing also computes the best token at each vertex of the most probable path.
   return one._replace(glanced=decoded + operations.output(net, target), glanced_positions=vertices + target)
 
 
@@ -106,7 +108,7 @@ TRAITS = family.Traits(_operations, offers=frozenset({"upsampling"}), needs_mask
 
 
 class Model(keras.Model):
-  """See the module. The contract of a family is the three last methods."""
+  """See the module docstring. The interface of a family is `upsampling`, `objective`, `score` and `translate`."""
 
   traits = TRAITS
 
@@ -114,17 +116,17 @@ class Model(keras.Model):
     super().__init__(name="dag")
     self.config = config
     most = config.upsample * config.net.max_length
-    net = dataclasses.replace(config.net, max_length=most)  # Source and canvas share the places.
+    net = dataclasses.replace(config.net, max_length=most)  # Source and canvas share the position embeddings.
     self.net = encoder_decoder.EncoderDecoder(net, decoder_layers=config.net.decoder_layers, length=False)
     self.transitions = transitions.Transitions(config.net, most, name="transitions")
     self.built = True
 
   def upsampling(self, source, target):
-    """Returns the least `Config.upsample` with room for target ids, of so many source tokens."""
+    """Returns the least `Config.upsample` with room for the target ids, given the number of source tokens."""
     return -(-len(target) // source)
 
   def canvas(self, src):
-    """Returns the words that the decoder is given, int32 [B, L]: BOS, MASK ..., EOS, and the vertices int32 [B]."""
+    """Returns the decoder's input tokens, int32 [B, L]: BOS, MASK ..., EOS; and the number of vertices, int32 [B]."""
     vertices = self.config.upsample * masking.lengths(src)
     at = tf.range(self.config.upsample * tf.shape(src)[1])
     given = tf.where(at == 0, types.BOS, tf.where(at == vertices[:, None] - 1, types.EOS, types.MASK))
@@ -136,11 +138,13 @@ class Model(keras.Model):
     return states, self.transitions(states, vertices)
 
   def emissions(self, states, tgt):
-    """Returns log p of each target word at each vertex, float32 [B, L, T]."""
+    """Returns log p of each target token at each vertex, float32 [B, L, T]."""
     return emissions_lib.gathered_log_probs(states, self.net.embed.table, self.net.embed.bias, tgt)
 
   def glance(self, graph, tgt, vertices, share, seed):
-    """Chooses what to show: a share of the words that the likeliest path of the target would get wrong.
+    """Chooses which target tokens to reveal on the most probable path of the target.
+
+    Their number is a share of the tokens whose vertex on that path predicts another token.
 
     Args:
       graph: states and log E of a first pass.
@@ -149,24 +153,24 @@ class Model(keras.Model):
       seed: int32 [2].
 
     Returns:
-      bool [B, L, T], where a word is shown at a vertex; each path vertex has one word.
+      bool [B, L, T], True where a token is revealed at a vertex; each vertex of the path has one token.
     """
     states, links = map(tf.stop_gradient, graph)
     lengths = masking.lengths(tgt)
     path = dag.best_path(links, tf.stop_gradient(self.emissions(states, tgt)), vertices, lengths)  # [B, T]
     predictions = self.net.likeliest(tf.gather(states, path, batch_dims=1))
-    # Differs: BOS and EOS, which are sure here, are neither counted nor shown.
+    # Differs: BOS and EOS, which have probability 1 here, are neither counted nor revealed.
     there = masking.valid(tgt) & (tgt != types.EOS) & dag.feasible(vertices, lengths)[:, None]
     wrong = tf.math.count_nonzero(there & (predictions != tgt), 1, dtype=tf.float32)
     shown = choice.uniform(seed, tf.cast(wrong * share + 0.5, tf.int32), there)  # Rounded half up.
     return tf.one_hot(path, tf.shape(states)[1], True, False, axis=1) & shown[:, None]
 
   def objective(self, batch, *, seed, training, step=0):
-    """-log p(y | x) a target word, with some words shown in training."""
+    """-log p(y | x) per target token, with some target tokens revealed in training."""
     stream = lambda n: noise_lib.stream(seed, n) if training else None
     memory = self.net.encode(batch.src, noise_lib.Dropout(stream(ENCODER)))
     canvas, vertices = self.canvas(batch.src)
-    # A new `Noise` of the same seed: both passes drop the same units.
+    # A new `Dropout` with the same seed: both passes drop the same units.
     graph = lambda canvas: self.graph(canvas, vertices, memory, noise_lib.Dropout(stream(DECODER)))
     if training and self.config.ngrams:
       states, links = graph(canvas)
@@ -177,7 +181,7 @@ class Model(keras.Model):
     if training and self.config.glance:
       share = self.config.glance.at(step)
       shown = self.glance(graph(canvas), batch.tgt, vertices, share, stream(SHOWN))
-      told = tf.reduce_sum(tf.where(shown, batch.tgt[:, None], 0), -1)  # [B, L]; no word is 0.
+      told = tf.reduce_sum(tf.where(shown, batch.tgt[:, None], 0), -1)  # [B, L]; PAD, 0, is no target token.
       states, links = graph(tf.where(told > 0, told, canvas))
       log_prob = loss.forced(self.emissions(states, batch.tgt), shown, self.config.force)
     else:
@@ -191,7 +195,7 @@ class Model(keras.Model):
     return self.marginals(self.graph(canvas, vertices, self.net.encode(src)), vertices, tgt[:, None])[:, 0]
 
   def marginals(self, graph, vertices, tgt):
-    """Returns what `score` does of N targets a graph, int32 [B, N, T] -> float32 [B, N]."""
+    """Returns log p(y | x) as `score`, of N targets per graph: int32 [B, N, T] -> float32 [B, N]."""
     (states, links), shape, lengths = graph, tf.shape(tgt), tf.reshape(masking.lengths(tgt), [-1])
     log_prob = self._said(states, tf.reshape(tgt, [shape[0], -1]))  # [B, L, N T]
     log_prob = tf.reshape(log_prob, [shape[0], -1, shape[1], shape[2]])
@@ -203,7 +207,7 @@ class Model(keras.Model):
     return tf.reshape(found, shape[:2])
 
   def translate(self, src, search, rescore=None):
-    """One pass, then a search on what it said; `rescore`, or the graph itself, ranks the candidates."""
+    """Runs one decoder pass and a search in its graph; `rescore`, or the graph itself, ranks the candidates."""
     canvas, vertices = self.canvas(src)
     states, links = self.graph(canvas, vertices, self.net.encode(src))
     best = self.net.best_tokens(states, (*tokens_lib.forbidden(search.unknown), types.EOS, types.MASK))
@@ -219,11 +223,11 @@ class Model(keras.Model):
     return self.ranked(found, (states, links), vertices, search)
 
   def ranked(self, found, graph, vertices, search):
-    """Returns candidates as `Search.rank` wants them, without another pass.
+    """Returns the candidates ranked as `Search.rank` requests, without another decoder pass.
 
-      path        as they were found, by the best path of each
-      paths       by log p(y | x), the sum over all paths, over the length penalty
-      consensus   by how much they agree with all that the graph may say: see `decode/consensus.py`
+      path        in the order of the search, by the best path of each
+      paths       by log p(y | x), the sum over all paths, divided by the length penalty
+      consensus   by their agreement with the n-grams that the graph is expected to produce, see `decode/consensus.py`
     """
     if search.rank == "paths":
       own = lambda tokens: self.marginals(graph, vertices, tokens)
@@ -239,5 +243,5 @@ class Model(keras.Model):
     return found
 
   def _said(self, states, tokens):
-    """Returns log p of words int32 [B, T] at each vertex, float32 [B, L, T], not to be learned by."""
+    """Returns log p of tokens int32 [B, T] at each vertex, float32 [B, L, T]; not differentiable."""
     return emissions_lib.exact_log_probs(states, self.net.embed.table, self.net.embed.bias, tokens)

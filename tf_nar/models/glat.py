@@ -1,18 +1,19 @@
 """The Glancing Transformer: Qian et al. (ACL 2021, arXiv:2008.07905), "Glancing Transformer for NAR MT".
 
-  ŷ = argmax of a first pass over a blank canvas
-  G = floor(λ d(ŷ, y)) places drawn from all            d: Hamming distance
-  L = -sum_{i not in G} log p(y_i | y_G, x, T)          so with a poor ŷ the words are learned among shown ones
+  ŷ = argmax of a first pass over a canvas of PAD
+  G = floor(λ d(ŷ, y)) positions drawn from all         d: Hamming distance
+  L = -sum_{i not in G} log p(y_i | y_G, x, T)          the worse ŷ is, the more tokens are revealed
 
-Translating is one pass over a blank canvas, as in `nat_em`.
+Translation is one pass over a canvas of PAD, as in `nat_em`.
 
   in the paper or its program                 here
   λ, 0.5 -> 0.3 over 300,000 updates          `Config.glance`
-  one random seed before each of the passes   two `Noise` of one seed for the decoder; the encoder runs once
+  one random seed before each of the passes   two `Dropout` of one seed for the decoder; the encoder runs once
 
-# Differs: the canvas copies nothing of the source; there is no BOS in it; the length's loss is `length_factor` a
-sentence (0.05, times the share of hidden words), smoothed as the words'. The slot is `nat_em`'s: a zero vector with a
-position that stays in the memory, where the source's EOS does not.
+# Differs: the canvas contains no copy of the source and no BOS; the length loss is a mean over sentences times
+`length_factor` (in the program 0.05, times the share of hidden tokens), with the same label smoothing as the token
+loss. The slot is that of `nat_em`: a zero vector with a position, which the decoder attends to, while it does not
+attend to the source's EOS.
 """
 import dataclasses
 
@@ -30,15 +31,15 @@ from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import operations
 
 Search = one_pass.Search
-_ENCODER, _DECODER, _GLANCE = range(3)  # Streams of a seed.
+_ENCODER, _DECODER, _GLANCE = range(3)  # Numbers of the random streams.
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
   net: transformer.Config = transformer.Config()
-  smoothing: float = 0.1  # Of words and of lengths.
-  length_factor: float = 0.1  # Weight of the length in the loss; it is 1 in the score.
-  glance: glancing.Glance = glancing.Glance()  # Words shown for each word that the first pass gets wrong.
+  smoothing: float = 0.1  # Label smoothing of token and length losses.
+  length_factor: float = 0.1  # Weight of the length loss; in the score, log p of the length has weight 1.
+  glance: glancing.Glance = glancing.Glance()  # λ, the tokens revealed per wrong token of the first pass.
 
 
 def _operations(config, source, target):
@@ -53,7 +54,7 @@ TRAITS = family.Traits(_operations, one_pass=True, side_by_side=True, smoothed=T
 
 
 class Model(keras.Model):
-  """See the module. The contract of a family is the three last methods."""
+  """See the module docstring. The interface of a family is `objective`, `score` and `translate`."""
 
   traits = TRAITS
 
@@ -64,9 +65,9 @@ class Model(keras.Model):
     self.built = True
 
   def objective(self, batch, *, seed, training, step=0):
-    """Label-smoothed cross-entropy a hidden token, and 0.1 of that of the length a sentence.
+    """Label-smoothed cross-entropy per hidden token, plus `length_factor` times that of the length per sentence.
 
-    At rest nothing is shown: it is the loss of all words in the one pass of a translation.
+    If not `training`, nothing is revealed, so that it is the loss of all tokens in the one pass of a translation.
     """
     inside, lengths = masking.valid(batch.tgt), masking.lengths(batch.tgt)
     stream = lambda n: noise_lib.stream(seed, n)
@@ -89,9 +90,9 @@ class Model(keras.Model):
     })
 
   def score(self, src, tgt):
-    """Returns log p(T | x) + sum_i log p(y_i | x, T), float32 [B]: nothing is shown."""
+    """Returns log p(T | x) + sum_i log p(y_i | x, T), float32 [B]; no token is revealed."""
     return one_pass.score(self.net, src, tgt)
 
   def translate(self, src, search, rescore=None):
-    """One pass for all length candidates at once; see `one_pass.translate`."""
+    """Decodes all length candidates in one pass; see `one_pass.translate`."""
     return one_pass.translate(self.net, src, search, rescore)

@@ -1,11 +1,11 @@
 """The non-autoregressive student of Sun & Yang (ICML 2020), "An EM Approach to NAR Conditional Sequence Generation".
 
-  p(y, T | x) = p(T | x) prod_i p(y_i | x, T)        T counts EOS, and EOS is said as the last word.
+  p(y, T | x) = p(T | x) prod_i p(y_i | x, T)        T counts EOS, which is predicted as the last token
 
   in the paper's program                      here
   [LEN] slot: source shifted right by one     `EncoderDecoder.encode`: a zero vector before the source
   position_prediction_weights                 `EncoderDecoder.length`
-  decoder input E[PAD] + P[i]                 `EncoderDecoder.blank`: nothing of the source, attention brings it
+  decoder input E[PAD] + P[i]                 `EncoderDecoder.mask_canvas`: the source enters by cross-attention alone
   num_decoder_layers + 1                      one block more than net.decoder_layers
 """
 import dataclasses
@@ -27,8 +27,8 @@ Search = one_pass.Search
 @dataclasses.dataclass(frozen=True)
 class Config:
   net: transformer.Config = transformer.Config()
-  smoothing: float = 0.1  # Of words and of lengths.
-  length_factor: float = 0.1  # Weight of the length in the loss; it is 1 in the score.
+  smoothing: float = 0.1  # Label smoothing of token and length losses.
+  length_factor: float = 0.1  # Weight of the length loss; in the score, log p of the length has weight 1.
 
 
 TRAITS = family.Traits(
@@ -37,7 +37,7 @@ TRAITS = family.Traits(
 
 
 class Model(keras.Model):
-  """See the module. The contract of a family is the three last methods."""
+  """See the module docstring. The interface of a family is `objective`, `score` and `translate`."""
 
   traits = TRAITS
 
@@ -48,7 +48,7 @@ class Model(keras.Model):
     self.built = True
 
   def objective(self, batch, *, seed, training, step=0):
-    """Label-smoothed cross-entropy a target token, and 0.1 of that of the length a sentence."""
+    """Label-smoothed cross-entropy per target token, plus `length_factor` times that of the length per sentence."""
     dropout = noise_lib.Dropout(seed if training else None)
     memory = self.net.encode(batch.src, dropout)
     lengths = masking.lengths(batch.tgt)
@@ -65,5 +65,5 @@ class Model(keras.Model):
     return one_pass.score(self.net, src, tgt)
 
   def translate(self, src, search, rescore=None):
-    """One pass for all length candidates at once; see `one_pass.translate`."""
+    """Decodes all length candidates in one pass; see `one_pass.translate`."""
     return one_pass.translate(self.net, src, search, rescore)

@@ -2,19 +2,20 @@
 
   p(y | x) = Σ_f Π_s p(f_s | x) Π_t p(y_t | x copied by f)        Σ_s f_s = T; T counts EOS
 
-The decoder is given a copy of the source in which token s stands f_s times, its fertility. That says the length, and
-which word each place is to translate. Two simpler copies, uniform and soft, have a length head instead.
+The decoder's input is a copy of the source in which token s is repeated f_s times, its fertility. This determines the
+target length and the source token that each position translates. The two simpler kinds of copy, uniform and soft, have
+a length head instead.
 
   in the paper or its program               here
-  f, 0 to 49, read off the top states       `Model.fertility`
-  q(f | x, y), the aligner's fertilities    `types.Aligned`, by data_prep/align.py
+  f, 0 to 49, from the top encoder states   `Model.fertility`
+  q(f | x, y), the aligner's fertilities    `types.Aligned`, made by data_prep/align.py
   copies: uniform, soft, by fertility       `ops/copying.py`, `Config.copy`
-  loss: words given f, and f                terms `token` and `fertility`, both a target token
-  argmax, and NPD with s samples            `Search.samples`, the likeliest among them; `rescore` is the teacher
+  loss: tokens given f, and f               terms `token` and `fertility`, both per target token
+  argmax, and NPD with s samples            `Search.candidates`, argmax one of them; `rescore` is the teacher
 
-# Differs: decoder places see themselves, there is no attention to positions, every decoder block looks at the top
-encoder states; what is copied, a word's embedding and its place, lacks the bias that the encoder adds, and counts
-places without the slot of a length head; there is no fine-tuning by a teacher's loss and reinforcement.
+# Differs: decoder positions attend to themselves, there is no positional attention, and every decoder block attends
+to the top encoder states; the copies, token plus position embeddings, lack the bias that the encoder adds, and their
+positions do not count the slot of a length head; there is no fine-tuning with a teacher's loss and reinforcement.
 """
 import dataclasses
 
@@ -35,44 +36,44 @@ from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import operations
 
-CLASSES = 50  # Of fertilities, the paper's; the last is learned as "49 or more".
+CLASSES = 50  # K, the number of fertility classes, as in the paper; the last means "49 or more" in training.
 COPIES = ("fertility", "uniform", "soft")
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
   net: transformer.Config = transformer.Config()
-  smoothing: float = 0.1  # Of words.
-  copy: str = "fertility"  # Of the source, into the decoder: by "fertility", "uniform" or "soft".
-  tau: float = 0.3  # Of the soft copy, how far a place looks.
+  smoothing: float = 0.1  # Label smoothing of the token loss.
+  copy: str = "fertility"  # How the source is copied into the decoder: by "fertility", "uniform" or "soft".
+  tau: float = 0.3  # Temperature of the soft copy; larger values mix more distant source tokens.
 
   def __post_init__(self):
     core_config.check_choice("model.copy", self.copy, COPIES)
     if self.tau <= 0:
-      raise ValueError(f"model.tau is above 0, the usual is 0.3; got {self.tau}.")
+      raise ValueError(f"model.tau must be above 0, usually 0.3; got {self.tau}.")
 
   @property
   def aligned(self):
-    """Whether it learns from `types.Aligned`."""
+    """Whether the training batches are `types.Aligned`."""
     return self.copy == "fertility"
 
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-  candidates: int = 1  # Fertilities tried side by side: the likeliest, and draws; of other copies, lengths.
-  seed: int = 0  # Of the draws.
-  odd: bool = False  # No word twice in a row, by the exact programme; else the best word at each place.
-  odd_within_words: bool = False  # Whether parts of one word must differ too, as in the paper.
-  alpha: float = 0.6  # Length penalty of the ranking, as in the teacher's beam.
-  unknown: bool = False  # Whether a translation may have <unk>.
+  candidates: int = 1  # N: the most probable fertilities and N - 1 samples; with other copies, N lengths.
+  seed: int = 0  # Of the samples.
+  odd: bool = False  # Optimal de-duplicated decoding: no token twice in a row; False: the best token at each position.
+  odd_within_words: bool = False  # Whether `odd` applies within a word too, as in the ODD paper.
+  alpha: float = 0.6  # Exponent of the length penalty in ranking, as in the teacher's beam search.
+  unknown: bool = False  # Whether a translation may contain <unk>.
 
   def __post_init__(self):
     if self.candidates < 1:
       raise ValueError(
-        f"search.candidates is at least 1, which is the likeliest fertilities alone; got {self.candidates}.")
+        f"search.candidates must be at least 1, for the most probable fertilities alone; got {self.candidates}.")
 
   def with_candidates(self, count):
-    """Returns the search that says at least `count` candidates."""
+    """Returns the search that finds at least `count` candidates."""
     return dataclasses.replace(self, candidates=max(self.candidates, count))
 
 
@@ -89,7 +90,7 @@ TRAITS = family.Traits(
 
 
 class Model(keras.Model):
-  """See the module. The contract of a family is `objective`, `score` and `translate`."""
+  """See the module docstring. The interface of a family is `objective`, `score` and `translate`."""
 
   traits = TRAITS
 
@@ -104,13 +105,13 @@ class Model(keras.Model):
     self.built = True
 
   def canvas(self, src, lengths, positions, fertility=None):
-    """Copies the embedded source, each token with its place, to the places of the target.
+    """Copies the embedded source, token plus position embeddings, to the positions of the target.
 
     Args:
       src: int32 [B, S].
       lengths: int32 [B], of the targets.
-      places: T.
-      fertility: int32 [B, S], where the copy is by it.
+      positions: T.
+      fertility: int32 [B, S], if the copy is by fertility.
 
     Returns:
       float [B, T, D].
@@ -130,7 +131,7 @@ class Model(keras.Model):
     return fertility_lib.log_probs(self.fertility(memory.states), src)
 
   def objective(self, batch, *, seed, training, step=0):
-    """-log p(y, f | x) a target token, words smoothed; of other copies -log p(y, T | x).
+    """-log p(y, f | x) per target token, with label smoothing of the token loss; with other copies -log p(y, T | x).
 
     `batch` is a `types.Aligned` if the copy is by fertility.
     """
@@ -150,9 +151,9 @@ class Model(keras.Model):
     return types.Loss({"token": token, "fertility": types.Term(total, token.count)})
 
   def score(self, src, tgt):
-    """Returns log p(T | x) + Σ log p(y_t | x, T), float32 [B]; of fertilities, a lower bound of log p(y | x).
+    """Returns log p(T | x) + Σ log p(y_t | x, T), float32 [B]; with fertilities, a lower bound of log p(y | x).
 
-    The bound is one term of the sum over f: log p(f | x) + log p(y | x, f) of the likeliest fertilities that add up
+    The bound is one term of the sum over f: log p(f | x) + log p(y | x, f) for the most probable fertilities that sum
     to T; -inf where none do.
     """
     memory, lengths = self.net.encode(src), masking.lengths(tgt)
@@ -166,17 +167,17 @@ class Model(keras.Model):
     return prior + self.net.embed.log_prob(states, tgt)
 
   def translate(self, src, search, rescore=None):
-    """One pass for all candidates at once: noisy parallel decoding.
+    """Decodes all candidates in one pass: noisy parallel decoding.
 
-    Ranked by log p of what the canvas was made of and of the words said, over the length penalty; or, if `rescore`
-    maps tokens int32 [B, N, T] to log p float32 [B, N], by that.
+    Candidates are ranked by log p of the fertilities or the length, plus log p of the predicted tokens, divided by the
+    length penalty; or by `rescore`, which maps tokens int32 [B, N, T] to log p float32 [B, N].
     """
     memory = self.net.encode(src)
     fertility, lengths, prior = self._candidates(src, memory, search)
     positions = length_parallel.positions(lengths, self.config.net.max_length, src)
     sources, memory = tf.repeat(src, search.candidates, axis=0), self.net.project(memory)
 
-    def say(flat):  # [B N]: the rows of a sentence look at its one memory together.
+    def say(flat):  # [B·N]: the N rows of a sentence share its memory.
       states = self.net.decode(self.canvas(sources, flat, positions, fertility), flat, memory)
       tokens, score = one_pass.predictions(self.net, states, flat, search)
       return tokens, score + tf.reshape(prior, [-1])
@@ -184,7 +185,7 @@ class Model(keras.Model):
     return length_parallel.length_parallel(say, lengths, rescore, alpha=search.alpha)
 
   def _candidates(self, src, memory, search):
-    """Returns fertilities int32 [B N, S] or None, the lengths int32 [B, N], and log p of either, float32 [B, N]."""
+    """Returns fertilities int32 [B·N, S], or None; lengths int32 [B, N]; and the log p of either, float32 [B, N]."""
     most = self.config.net.max_length
     if not self.aligned:
       logits = self.net.length_logits(memory)

@@ -1,6 +1,6 @@
-"""What the families share that say every word at once, given the length and nothing of the target:
+"""Shared parts of the families that predict all tokens at once, given the target length:
 
-  p(y, T | x) = p(T | x) prod_i p(y_i | x, T)        T counts EOS, and EOS is said as the last word.
+  p(y, T | x) = p(T | x) prod_i p(y_i | x, T)        T counts EOS, which is predicted as the last token
 """
 import dataclasses
 import functools
@@ -20,18 +20,19 @@ from tf_nar.ops import tokens as tokens_lib
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-  odd: bool = True  # No word twice in a row, by the exact programme; else the best word at each place.
-  odd_within_words: bool = False  # Whether parts of one word must differ too, as in the paper: 1000 is then unsayable.
-  candidates: int = 1  # Lengths around the likeliest, each translated.
-  alpha: float = 0.6  # Length penalty by which candidates are ranked, as in the teacher's beam.
-  unknown: bool = False  # Whether a translation may have <unk>.
+  odd: bool = True  # Optimal de-duplicated decoding: no token twice in a row; False: the best token at each position.
+  odd_within_words: bool = False  # Whether `odd` applies within words too, as in the paper; then 1000 cannot
+  # be output, as it has repeated tokens.
+  candidates: int = 1  # N consecutive lengths around the most probable one are decoded in parallel.
+  alpha: float = 0.6  # Exponent of the length penalty in ranking, as in the teacher's beam search.
+  unknown: bool = False  # Whether a translation may contain <unk>.
 
   def __post_init__(self):
     if self.candidates < 1:
-      raise ValueError(f"search.candidates is at least 1, the likeliest length alone; got {self.candidates}.")
+      raise ValueError(f"search.candidates must be at least 1, for the likeliest length alone; got {self.candidates}.")
 
   def with_candidates(self, count):
-    """Returns the search that says at least `count` candidates."""
+    """Returns the search that finds at least `count` candidates."""
     return dataclasses.replace(self, candidates=max(self.candidates, count))
 
 
@@ -39,20 +40,20 @@ READINGS = ("argmax", {"odd": False}), ("odd", {"odd": True})
 
 
 def operations(net, blocks, source, target):
-  """Returns the `family.Operations` of one pass of a decoder of `blocks`, whose memory has a slot before the source."""
+  """Returns the `family.Operations` of one pass of a decoder of `blocks` blocks, with a slot before the source."""
   learned = operations_lib.encoder(net, source + 1) + operations_lib.decoder(net, blocks, target, source + 1)
   return family.Operations(learned + operations_lib.output(net, target), target)
 
 
 def decode(net, memory, lengths, positions, dropout=NO_DROPOUT, *, hidden=types.PAD):
-  """Says what stands at each of `places` places of targets of `lengths` [B]: states float [B, T, D].
+  """Returns the decoder states of targets of `lengths` [B], given the source alone: float [B, T, D].
 
   Args:
-    net: a `encoder_decoder.EncoderDecoder`.
-    memory: a `encoder_decoder.Memory`.
-    lengths, noise: as in `encoder_decoder.EncoderDecoder.decode`.
-    places: T.
-    hidden: the token that stands at every place.
+    net: an `encoder_decoder.EncoderDecoder`.
+    memory: an `encoder_decoder.Memory`.
+    lengths, dropout: as in `encoder_decoder.EncoderDecoder.decode`.
+    positions: T.
+    hidden: the token at every position of the canvas.
   """
   return net.decode(net.mask_canvas(tf.shape(lengths)[0], positions, hidden), lengths, memory, dropout)
 
@@ -65,14 +66,14 @@ def score(net, src, tgt, *, hidden=types.PAD):
 
 
 def translate(net, src, search, rescore=None, decoder=None):
-  """One pass for all length candidates at once.
+  """Decodes all length candidates in one pass.
 
   Args:
-    net: a `encoder_decoder.EncoderDecoder` with a length head.
+    net: an `encoder_decoder.EncoderDecoder` with a length head.
     src: int32 [B, S].
     search: a `Search`.
-    rescore: maps tokens int32 [B, N, T] to log p float32 [B, N]; ranks the length candidates.
-    decoder: maps a projected memory, lengths int32 [B N] and T to decoder states [B N, T, D]; None: `fill`'s.
+    rescore: maps tokens int32 [B, N, T] to log p float32 [B, N], which ranks the length candidates.
+    decoder: maps a projected memory, lengths int32 [B·N] and T to decoder states [B·N, T, D]; None: `decode` above.
   """
   memory = net.encode(src)
   lengths = length_parallel.candidates(net.length_logits(memory), search.candidates, net.config.max_length)
@@ -81,18 +82,18 @@ def translate(net, src, search, rescore=None, decoder=None):
   memory = net.project(memory)
   states = decoder or functools.partial(decode, net)
 
-  def say(flat):  # [B N]: the rows of a sentence look at its one memory together.
+  def say(flat):  # [B·N]: the N rows of a sentence share its memory.
     return predictions(net, states(memory, flat, positions), flat, search)
 
   return length_parallel.length_parallel(say, lengths, rescore, alpha=search.alpha)
 
 
 def predictions(net, states, lengths, search):
-  """Reads sentences off the states float [B, T, D] of targets of `lengths` [B]: by ODD, or the best word of each place.
+  """Decodes states float [B, T, D] of targets of `lengths` [B], by ODD or with the best token at each position.
 
   `search` has `odd`, `odd_within_words` and `unknown`, as `Search`.
 
-  # Differs: the original may say PAD or BOS, and not only as its last words.
+  # Differs: the original can output PAD or BOS, at any position.
 
   Returns:
     tokens int32 [B, T] and score float32 [B], as `odd.odd` does.

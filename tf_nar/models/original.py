@@ -1,7 +1,7 @@
-"""Weights of the original program, by its names, put into our models.
+"""Import of the original program's weights into our models.
 
-Its scopes are `Trasnformer` (AR) and `Trasnformer_NAT` (NAR), its own spelling. Queries, keys and values
-stand apart there and side by side here.
+Its variable scopes are `Trasnformer` (AR) and `Trasnformer_NAT` (NAR), in its own spelling. It has separate kernels for
+queries, keys and values, which are concatenated here.
 """
 import json
 
@@ -16,7 +16,7 @@ SCOPES = {"ar": "Trasnformer", "nat_em": "Trasnformer_NAT"}
 
 
 def family(names):
-  """Returns "ar" or "nat_em": whose variables these are."""
+  """Returns the family, "ar" or "nat_em", to which variables of these names belong."""
   for name, scope in SCOPES.items():
     if any(variable.startswith(scope + "/") for variable in names):
       return name
@@ -42,21 +42,21 @@ def load(model, read):
 
   Args:
     model: an `ar.Model` or `nat_em.Model`.
-    read: maps a variable's name, its scope left off, to its array.
+    read: maps a variable's name without its scope to its array.
 
   Raises:
-    ValueError: where a shape differs.
+    ValueError: if a shape differs.
   """
   for variable, value in _pairs(model, read):
     if tuple(variable.shape) != value.shape:
       raise ValueError(
-        f"{variable.path} is {tuple(variable.shape)} here and {value.shape} in the checkpoint; "
+        f"{variable.path} has the shape {tuple(variable.shape)} here and {value.shape} in the checkpoint; "
         "check that model_config.json and vocabulary belong to it.")
     variable.assign(value)
 
 
 def _pairs(model, read):
-  """Yields (our variable, its array) for every variable of the model."""
+  """Yields (our variable, the original's array) for every variable of the model."""
   parts = model if model.traits.autoregressive else model.net
   yield parts.embed.tokens.embeddings, read("shared_embedding")
   yield parts.embed.position_table, read("position_embeddings")
@@ -72,7 +72,7 @@ def _pairs(model, read):
 
 
 def _block(block, scope, read):
-  parts = [("self_attention", part) for part in block.self_attend]  # One: a net of one shard.
+  parts = [("self_attention", part) for part in block.self_attend]  # One: the model has one shard.
   parts += [("encdec_attention", part) for part in block.cross_attend]
   for name, part in parts:
     if part.cross:

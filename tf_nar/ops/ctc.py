@@ -1,16 +1,16 @@
 """Connectionist temporal classification (Graves et al., ICML 2006): the sum over all alignments, and the best one.
 
-A path says one word or the blank at each of P places of a canvas. It stands for the sentence that is left when
-repeats are merged and then blanks dropped, so a word said twice in a row needs a blank between:
+A path has one token or the blank at each of the P positions of a canvas. It collapses to a sentence by merging repeats
+and then removing blanks, so that two equal tokens in a row need a blank between them:
 
   p(y | x) = Σ over the paths a that collapse to y of Π_t p(a_t | x)
 
   in the paper                       here
-  l' = b y_1 b y_2 ... y_T b         the 2T + 1 states of a `Lattice`: state 2i + 1 is word i, the even ones are blanks
+  l' = b y_1 b y_2 ... y_T b         the 2T + 1 states of a `Lattice`: state 2i + 1 is token i, the even ones are blanks
   α_t(s)                             `_ahead`
-  β_t(s)                             `_behind`, without what place t itself says
+  β_t(s)                             `_behind`, without the emission at position t itself
 
-Sums are float32 logarithms; an impossible state has -1e9, for -inf would make gradients nan.
+Sums are computed as float32 logarithms; impossible states have -1e9, since -inf would make gradients nan.
 """
 from typing import NamedTuple
 
@@ -20,28 +20,29 @@ from tf_nar import types
 from tf_nar.ops import masking
 from tf_nar.ops import noise
 
-BLANK = types.MASK  # Reserved, so never a word of a text.
+BLANK = types.MASK  # A reserved token, which no text contains.
 _NEVER = -1e9
 
 
 class Lattice(NamedTuple):
-  """What every state says at every place, and how paths may go. T counts the words, without EOS."""
+  """Emissions of every state at every position, and the allowed transitions. T counts tokens without EOS."""
 
-  said: tf.Tensor  # float32 [B, P, 2T + 1]: log p; a constant added to all states of a place shifts log p(y | x) by it.
-  jump: tf.Tensor  # float32 [B, 2T + 1]: 0 where a state may follow the last but one, -1e9 elsewhere.
-  ends: tf.Tensor  # bool [B, 2T + 1]: where a path may end.
-  inside: tf.Tensor  # bool [B, P]: the real places.
+  # float32 [B, P, 2T + 1]: log p of each state's symbol. Adding c to all states of a position adds c to log p(y | x).
+  said: tf.Tensor
+  jump: tf.Tensor  # float32 [B, 2T + 1]: 0 where state s may follow state s - 2, -1e9 elsewhere.
+  ends: tf.Tensor  # bool [B, 2T + 1]: True for the states in which a path may end.
+  inside: tf.Tensor  # bool [B, P]: True at positions that are not padding.
 
 
 def lattice(of_words, of_blank, tokens, count, positions):
-  """Returns the `Lattice` of sentences.
+  """Returns the `Lattice` of a batch of sentences.
 
   Args:
-    of_words: float32 [B, P, T], log p of word i at each place.
+    of_words: float32 [B, P, T], log p of each target token at each position.
     of_blank: float32 [B, P], log p of the blank.
-    words: int32 [B, T].
-    count: int32 [B], how many of the T words are real.
-    places: int32 [B], how many of the P places are real.
+    tokens: int32 [B, T].
+    count: int32 [B], the number of tokens of each sentence, at most T.
+    positions: int32 [B], the number of positions of each canvas, at most P.
   """
   blank = tf.broadcast_to(of_blank[..., None], tf.shape(of_words))
   said = tf.concat([_interleaved(blank, of_words), of_blank[..., None]], -1)
@@ -53,24 +54,24 @@ def lattice(of_words, of_blank, tokens, count, positions):
 
 
 def _interleaved(first, second):
-  """[..., T], [..., T] -> [..., 2T], by turns."""
+  """Alternates the elements of both: [..., T], [..., T] -> [..., 2T]."""
   both = tf.stack([first, second], -1)
   return tf.reshape(both, tf.concat([tf.shape(first)[:-1], [2 * tf.shape(first)[-1]]], 0))
 
 
 def possible(tokens, count, positions):
-  """Returns bool [B]: are there places for all words, and for a blank in every pair of equal neighbours?"""
+  """Returns bool [B]: whether the canvas has a position for every token and for a blank between equal neighbours."""
   inside = tf.sequence_mask(count - 1, tf.shape(tokens)[1] - 1)
   doubled = tf.reduce_sum(tf.cast((tokens[:, 1:] == tokens[:, :-1]) & inside, tf.int32), -1)
   return count + doubled <= positions
 
 
 def log_prob(lattice):
-  """Returns log p(y | x), float32 [B], about -1e9 where that is impossible.
+  """Returns log p(y | x), float32 [B]; about -1e9 where y has probability 0.
 
-  Differentiable by `said` alone, once: the gradient is the posterior p(state at place | x, y), 0 where y is
-  impossible. It takes one sweep more, from the last place to the first, and nothing of [P, B, 2T + 1] is kept
-  but the α of the first sweep.
+  It is differentiable with respect to `said` alone, and once: the gradient is the posterior
+  p(state at position | x, y), or 0 where y has probability 0. The gradient takes one backward recursion over the
+  positions, and α is the only tensor of shape [P, B, 2T + 1] that is kept for it.
   """
 
   @tf.custom_gradient
@@ -90,9 +91,9 @@ def log_prob(lattice):
 
 
 def best_path(lattice, tokens):
-  """Returns the likeliest path that collapses to the words (Viterbi): int32 [B, P], PAD past the places.
+  """Returns the most probable path that collapses to the tokens (Viterbi): int32 [B, P], PAD past the positions.
 
-  Where the words are impossible, some path.
+  Where the tokens have probability 0, the path is arbitrary.
   """
   said, inside = _by_place(lattice)
 
@@ -106,26 +107,26 @@ def best_path(lattice, tokens):
   scores, moves = tf.scan(extend, (said, inside), (start, tf.zeros_like(start, tf.int32)))
   last = tf.argmax(tf.where(lattice.ends, scores[-1], 2 * _NEVER), -1, tf.int32)  # [B]
   back = lambda state, move: state - tf.gather(move, state, batch_dims=1)
-  before = tf.scan(back, moves, last, reverse=True)  # [P, B]; at t the state of place t - 1
+  before = tf.scan(back, moves, last, reverse=True)  # [P, B]; at t the state of position t - 1
   states = tf.transpose(tf.concat([before[1:], last[None]], 0))  # [B, P]
   token = tf.gather(tokens, tf.minimum(states // 2, tf.shape(tokens)[1] - 1), batch_dims=1)
   return tf.where(lattice.inside, tf.where(states % 2 == 0, BLANK, token), types.PAD)
 
 
 def shown(seed, wrong, among, ratio):
-  """Draws the places of a path that glancing shows: each by chance `ratio` times the share of places that are wrong.
+  """Draws the positions of a path that glancing reveals, each with probability `ratio` times the share of wrong ones.
 
-  # Differs: the paper on glancing (Qian et al., ACL 2021) shows a fixed number of words, drawn without replacement.
-  Along an alignment the released GLAT+CTC draws every place for itself, as here.
+  # Differs: the paper on glancing (Qian et al., ACL 2021) reveals a fixed number of tokens, drawn without replacement.
+  For alignments the released GLAT+CTC draws every position independently, as here.
 
   Args:
     seed: int32 [2].
-    wrong: bool [B, P], where the first pass did not say what the path does.
-    among: bool [B, P], the real places.
+    wrong: bool [B, P], True where the prediction of the first pass differs from the path.
+    among: bool [B, P], True at positions that are not padding.
     ratio: float32 [].
 
   Returns:
-    bool [B, P].
+    bool [B, P], True at the revealed positions.
   """
   count = lambda x: tf.math.count_nonzero(x, -1, keepdims=True, dtype=tf.float32)
   share = tf.math.divide_no_nan(count(wrong & among), count(among))  # [B, 1]
@@ -133,31 +134,32 @@ def shown(seed, wrong, among, ratio):
 
 
 def collapse(path, positions):
-  """Merges repeats, drops blanks: int32 [B, P] -> int32 [B, P], words, then PAD."""
+  """Merges repeats and removes blanks: int32 [B, P] -> int32 [B, P], tokens, then PAD."""
   new = path != tf.pad(path, [[0, 0], [1, 0]], constant_values=BLANK)[:, :-1]
   return masking.packed(path, new & (path != BLANK) & tf.sequence_mask(positions, tf.shape(path)[1]))
 
 
 def expected(of_words, of_blank, tokens, positions, order):
-  """Returns how often n-grams are expected in what the places say, float32 [n, B, T], all sentences of it weighed.
+  """Returns the expected counts of n-grams in a translation, over all paths, float32 [order, B, T].
 
-  A word begins where the place before does not say it. Of each n-gram and each k below n the scan knows how likely it
-  is, over all places where it may have begun, that k words of it were said and the last is still being said, or blanks
-  came behind it.
+  A token begins at a position if the position before does not have it. For each n-gram and each k below n, the scan
+  carries the probability, summed over all positions where the n-gram may have begun, that its first k tokens have been
+  emitted and the path is in a run of the k-th token, or in blanks after it.
 
   Args:
-    of_words, of_blank, words, places: as for `lattice`. Of the T words each n that stand side by side are an n-gram.
+    of_words, of_blank, tokens, positions: as for `lattice`. Each n consecutive ones of the T tokens are an n-gram.
     order: the largest n.
 
   Returns:
-    Of the n-grams of 1 to `order` words that begin at each word; of those that reach past T, 0.
+    The counts of the n-grams of 1 to `order` tokens that begin at each token; 0 for those that reach past T.
   """
   shifted = lambda x, n: tf.pad(x, [[0, 0]] * (x.shape.rank - 1) + [[0, n]])[..., n:]
   inside = tf.sequence_mask(positions, tf.shape(of_words)[1])
   prob = lambda x, at: tf.where(at, tf.exp(x), 0.0)
   said = tf.transpose(prob(of_words, inside[..., None]), [1, 0, 2])  # [P, B, T]
   blank = tf.transpose(prob(of_blank, inside))[..., None]  # [P, B, 1]
-  apart = [tf.cast(shifted(tokens, n) != shifted(tokens, n - 1), tf.float32) for n in range(1, order)]  # From the last.
+  # 1.0 where a token differs from the one before it.
+  apart = [tf.cast(shifted(tokens, n) != shifted(tokens, n - 1), tf.float32) for n in range(1, order)]
 
   def position(carry, at):
     (runs, gaps, found), (said, blank, before) = carry, at
@@ -177,13 +179,13 @@ def expected(of_words, of_blank, tokens, positions, order):
 
 
 def expected_length(of_words, of_blank, tokens, positions):
-  """Returns how many words are expected in what the places say, float32 [B]. Differentiable.
+  """Returns the expected number of tokens of a translation, float32 [B]. Differentiable.
 
-    Σ_t (1 - p_t(∅)) - Σ_t Σ_w p_t(w) p_{t-1}(w)        what the place before said too is no new word
+    Σ_t (1 - p_t(∅)) - Σ_t Σ_w p_t(w) p_{t-1}(w)        a repeat of the position before is no new token
 
   Args:
-    of_words, of_blank, words, places: as for `lattice`; other words than these are taken never to be said twice in
-      a row.
+    of_words, of_blank, tokens, positions: as for `lattice`. The sum over w is over these tokens; all others are assumed
+      to have no repeats.
   """
   inside = tf.sequence_mask(positions, tf.shape(of_words)[1])
   at = tf.range(tf.shape(tokens)[1])
@@ -195,24 +197,24 @@ def expected_length(of_words, of_blank, tokens, positions):
 
 
 def _by_place(lattice):
-  """`said` [P, B, 2T + 1] and `inside` [P, B, 1], to scan over."""
+  """Returns `said` [P, B, 2T + 1] and `inside` [P, B, 1], to scan over positions."""
   return tf.transpose(lattice.said, [1, 0, 2]), tf.transpose(lattice.inside)[..., None]
 
 
 def _start(lattice):
-  """Before the first place: as if a blank had been said. float32 [B, 2T + 1]."""
+  """Returns the scores before the first position, as after a blank: float32 [B, 2T + 1]."""
   states = tf.range(tf.shape(lattice.said)[2])
   return tf.where(states == 0, 0.0, tf.fill(tf.shape(lattice.jump), _NEVER))
 
 
 def _arrivals(before, jump):
-  """What comes to each state from itself, from the one before, from the last but one: float32 [3, B, 2T + 1]."""
+  """Returns the scores of reaching state s from s, s - 1 and s - 2: float32 [3, B, 2T + 1]."""
   from_below = lambda by: tf.pad(before, [[0, 0], [by, 0]], constant_values=_NEVER)[:, :tf.shape(before)[1]]
   return tf.stack([before, from_below(1), from_below(2) + jump])
 
 
 def _ahead(lattice):
-  """α, float32 [P, B, 2T + 1]: all ways to be in a state at a place. Past the places it stands still."""
+  """Returns α, float32 [P, B, 2T + 1]: the sum over all paths to a state at a position; constant in padding."""
   def step(before, at):
     said, inside = at
     return tf.where(inside, said + tf.reduce_logsumexp(_arrivals(before, lattice.jump), 0), before)
@@ -221,7 +223,7 @@ def _ahead(lattice):
 
 
 def _behind(lattice):
-  """β, float32 [P, B, 2T + 1]: all ways to go on to the end after a place."""
+  """Returns β, float32 [P, B, 2T + 1]: the sum over all continuations to the end after a state at a position."""
   from_above = lambda after, by: tf.pad(after, [[0, 0], [0, by]], constant_values=_NEVER)[:, by:]
 
   def step(after, at):
@@ -231,5 +233,5 @@ def _behind(lattice):
     return tf.where(inside, tf.reduce_logsumexp(ways, 0), after)
 
   last = tf.where(lattice.ends, 0.0, _NEVER)
-  before = tf.scan(step, _by_place(lattice), last, reverse=True)  # At t what is behind place t - 1.
+  before = tf.scan(step, _by_place(lattice), last, reverse=True)  # At t the β of position t - 1.
   return tf.concat([before[1:], last[None]], 0)

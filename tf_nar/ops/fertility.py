@@ -1,6 +1,6 @@
-"""Fertilities: how many target tokens each source token stands for, p(f | x) = Π_s p(f_s | x), 0 to K - 1 each.
+"""Fertilities: the number of target tokens of each source token, p(f | x) = Π_s p(f_s | x), 0 to K - 1 each.
 
-Padding has the sure fertility 0. A source's EOS stands for the target's, and perhaps for more.
+Padding has fertility 0 with probability 1. The source's EOS is copied for the target's EOS, and perhaps for others.
 """
 import tensorflow as tf
 
@@ -23,54 +23,54 @@ def of(log_prob, fertility):
 
 
 def candidates(log_prob, count, seed, longest):
-  """Returns int32 [B, count, S]: the likeliest fertilities, then draws from p(f | x), which may repeat.
+  """Returns int32 [B, count, S]: the most probable fertilities, then samples of p(f | x), which may repeat.
 
-  All sentences are drawn with the same numbers, so that batch-mates and padding change nothing.
+  All sentences use the same random numbers, so that the result does not depend on the batch or on padding.
 
   Args:
     log_prob: float32 [B, S, K].
     count: N.
-    seed: int32 [2], all randomness.
-    longest: an upper bound of S, known when graphs are made.
+    seed: int32 [2], the only source of randomness.
+    longest: an upper bound of S that is known when the graph is built.
   """
   best = tf.argmax(log_prob, -1, tf.int32)[:, None]  # [B, 1, S]
   number = noise.uniform([longest, count - 1], seed)[:tf.shape(log_prob)[1]]  # [S, N - 1]
   below = tf.cumsum(tf.exp(log_prob), -1)[:, :, None] <= number[..., None]  # [B, S, N - 1, K]
-  # The sum of all may fall short of one by rounding: the last class has the rest.
+  # The sum of all may be below one by rounding; the last class gets the rest.
   drawn = tf.math.count_nonzero(below[..., :-1], -1, dtype=tf.int32)
   return tf.concat([best, tf.transpose(drawn, [0, 2, 1])], 1)
 
 
 def bounded(fertility, src, most):
-  """Makes fertilities a canvas of 1 to `most` places: EOS has one at least, tokens past the room have none.
+  """Bounds the sum of fertilities to 1 to `most`: EOS has at least one, and tokens beyond `most` positions have none.
 
-  # Differs: the original stops at twice the source's length, and lets a sentence be empty.
+  # Differs: the original stops at twice the source length, and allows empty translations.
 
   Args:
     fertility: int32 [B, N, S].
     src: int32 [B, S].
-    most: places, as many as the net has.
+    most: the greatest number of positions, `net.max_length`.
 
   Returns:
-    int32 [B, N, S]; blank rows have 0.
+    int32 [B, N, S]; 0 in padding rows.
   """
   end = tf.cast(src == types.EOS, tf.int32)[:, None]  # [B, 1, S]
-  room = most - 1 + tf.cumsum(end, -1)  # One is left for EOS.
+  room = most - 1 + tf.cumsum(end, -1)  # One position is left for EOS.
   ends = tf.minimum(tf.cumsum(tf.maximum(fertility, end), -1), room)
   return ends - tf.pad(ends, [[0, 0], [0, 0], [1, 0]])[..., :-1]
 
 
 def likeliest(log_prob, total, most):
-  """Finds the likeliest fertilities of a given sum, by the exact dynamic programme over tokens and sums.
+  """Finds the most probable fertilities of a given sum, by an exact dynamic programme over tokens and sums.
 
   Args:
-    log_prob: float32 [B, S, K], as `log_probs` gives it.
+    log_prob: float32 [B, S, K], from `log_probs`.
     total: int32 [B], the sums.
-    most: the greatest of them, or more.
+    most: an upper bound of the sums.
 
   Returns:
-    fertility: int32 [B, S]. Of equals that with the least fertility of the last token.
-    log_prob: float32 [B], log p(f | x); -inf where no fertilities have that sum, and then they are of no use.
+    fertility: int32 [B, S]. Ties go to the least fertility of the last token.
+    log_prob: float32 [B], log p(f | x); -inf where no fertilities have that sum, and `fertility` is then arbitrary.
   """
   classes = log_prob.shape[-1]
   left = tf.range(most + 1)[:, None] - tf.range(classes)  # [most + 1, K]: the sum before a token of fertility k.

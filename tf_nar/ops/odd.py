@@ -1,54 +1,54 @@
-"""Optimal de-duplicated decoding (Sun and Yang, arXiv:2006.16378): the best sentence without stutter.
+"""Optimal de-duplicated decoding, ODD (Sun and Yang, arXiv:2006.16378): the best sentence without repeated tokens.
 
   maximise Σ_i log p(y_i | x, T)   subject to y_i ≠ y_{i+1}
 
-The length T is kept, unlike in the usual collapsing of repeats, which shortens the sentence.
+The length T is kept, while the usual removal of repeats shortens the sentence.
 """
 import tensorflow as tf
 
 from tf_nar import types
 from tf_nar.ops import tokens as tokens_lib
 
-# Three words a place are enough: its neighbours exclude at most two of them, so any other word can be
-# replaced by one of the three without loss. Two are not enough.
+# The three best tokens at each position suffice: its neighbours exclude at most two of them, so that any other token
+# can be replaced by one of the three without loss. Two do not suffice.
 KEPT = 3
 
 
 def odd(logits, lengths, *, penalty=1e9, forbid=()):
-  """Says the best word at every place under the rule that neighbours differ.
+  """Returns the best tokens under the constraint that neighbours differ.
 
   Args:
-    logits: float [B, T, V]; log-probabilities give the same, being logits that are normalised already.
-    lengths: int32 [B], how many places each sentence has; later ones neither count nor constrain. 0 is a
-      blank row.
-    penalty: what a pair of equal neighbours costs, in nats. The default forbids it wherever V allows, a small
-      one only discourages.
-    forbid: ids that are never said. The probabilities of the others stay what they were.
+    logits: float [B, T, V]; log-probabilities give the same result, as they are normalised logits.
+    lengths: int32 [B], the number of positions of each sentence; later ones neither count nor constrain. 0 for a
+      padding row.
+    penalty: the cost of a pair of equal neighbours, in nats. The default forbids such pairs wherever V allows; a small
+      penalty only discourages them.
+    forbid: ids that are never predicted. The probabilities of the other tokens are not renormalised.
 
   Returns:
     tokens: int32 [B, T], PAD past the length.
-    score: float32 [B], Σ log p of what is said, penalties not counted.
+    score: float32 [B], Σ log p of the predicted tokens, without penalties.
 
   Raises:
-    ValueError: for a negative penalty, under which three words a place would not be enough.
+    ValueError: for a negative penalty, with which three tokens per position would not suffice.
   """
   return among(*tokens_lib.best(logits, KEPT, forbid), lengths, penalty=penalty)
 
 
 def among(token, log_prob, lengths, *, penalty=1e9, free=None):
-  """Does what `odd` does, given the `KEPT` best words of every place: int32 and float32 [B, T, 3], best first.
+  """Does what `odd` does, given the `KEPT` best tokens at every position: int32 and float32 [B, T, 3], best first.
 
-  `free`, bool [B, T, 3], marks words that may be said twice in a row; None: none.
+  `free`, bool [B, T, 3], is True for tokens that may be repeated; None: no token may be.
   """
   if penalty < 0:
-    raise ValueError(f"odd needs penalty >= 0, got {penalty}; 0 is plain argmax.")
+    raise ValueError(f"odd needs penalty >= 0, got {penalty}; 0 is argmax decoding.")
   token, log_prob = tf.transpose(token, [1, 0, 2]), tf.transpose(log_prob, [1, 0, 2])  # [T, B, 3]: time first.
   inside = tf.transpose(tf.sequence_mask(lengths, tf.shape(token)[0]))  # [T, B]
   repeat = token[:-1, :, :, None] == token[1:, :, None, :]  # [T-1, B, 3 from, 3 to]
   if free is not None:
     repeat &= ~tf.transpose(free, [1, 0, 2])[1:, :, None, :]
   cost = tf.where(repeat, float(penalty), 0.0)
-  cost = tf.pad(cost, [[1, 0], [0, 0], [0, 0], [0, 0]])  # Nothing is before the first.
+  cost = tf.pad(cost, [[1, 0], [0, 0], [0, 0], [0, 0]])  # The first position has no cost.
   choice = _path(log_prob, cost, inside)[..., None]  # [T, B, 1]
   said = tf.gather(token, choice, batch_dims=2)[..., 0]  # [T, B]
   paid = tf.gather(log_prob, choice, batch_dims=2)[..., 0]
@@ -56,15 +56,15 @@ def among(token, log_prob, lengths, *, penalty=1e9, free=None):
 
 
 def _path(log_prob, cost, inside):
-  """The index, int32 [T, B], of the word that the best path takes at each place (Viterbi).
+  """Returns which of the three tokens the best path has at each position (Viterbi), int32 [T, B].
 
-  Both sweeps are products, of matrices whose sum is max and whose product is +, and of maps of the three words to
-  those before them; so they take log T steps.
+  Both passes are prefix products, forward of matrices over the semiring (max, +), backward of maps from the three
+  tokens to their predecessors. So each takes log T steps.
   """
   kept = tf.shape(log_prob)[2]
   stay = tf.where(tf.eye(kept, dtype=tf.bool), 0.0, -float("inf"))  # Past the length.
   step = tf.where(inside[..., None, None], log_prob[:, :, None] - cost, stay)  # [T, B, 3 from, 3 to]
-  score = tf.reduce_max(_products(_best_of_sums, step), 2)  # [T, B, 3]: of the best path that ends in each.
+  score = tf.reduce_max(_products(_best_of_sums, step), 2)  # [T, B, 3]: of the best path that ends in each token.
   before = tf.where(inside[1:, :, None], tf.argmax(score[:-1, ..., None] - cost[1:], 2, tf.int32), tf.range(kept))
   last = tf.argmax(score[-1], -1, tf.int32)  # [B]
   back = _products(lambda later, earlier: tf.gather(earlier, later, batch_dims=2), before[::-1])[::-1]  # [T-1, B, 3]
@@ -73,12 +73,12 @@ def _path(log_prob, cost, inside):
 
 
 def _best_of_sums(a, b):
-  """The product of matrices [..., 3, 3] in which + is max and x is +."""
+  """Returns the product of matrices [..., 3, 3] over the semiring (max, +)."""
   return tf.reduce_max(a[..., :, :, None] + b[..., None, :, :], -2)
 
 
 def _products(times, x):
-  """Returns x_0, x_0 x_1, x_0 x_1 x_2 ...: [T, ...] -> [T, ...]; each round has the products of twice as many."""
+  """Returns the prefix products x_0, x_0 x_1, x_0 x_1 x_2, ...: [T, ...] -> [T, ...], by doubling their spans."""
   positions = tf.range(tf.shape(x)[0])
 
   def double(span, x):

@@ -1,4 +1,4 @@
-"""What changes with the updates done: a number that goes in a straight line from a first to a last value."""
+"""Linear schedules of a quantity over the updates of a training."""
 import dataclasses
 
 import tensorflow as tf
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class Linear:
-  """`start` at first, `end` from `updates` updates on."""
+  """Linear from `start` to `end` over `updates` updates, then constant."""
 
   start: float = 0.0
   end: float = 1.0
@@ -14,7 +14,7 @@ class Linear:
 
   def __post_init__(self):
     if self.updates < 1:
-      raise ValueError(f"A schedule takes at least 1 update to its end; got {self.updates}.")
+      raise ValueError(f"A schedule needs updates of at least 1; got {self.updates}.")
 
   def at(self, step):
     """Returns the value after `step` (int []) updates, float32 []."""
@@ -23,7 +23,7 @@ class Linear:
 
 
 def scaled(config, steps, total):
-  """Returns a dataclass whose schedules go over the same share of `steps` updates as they did of `total`."""
+  """Returns a dataclass with its schedules rescaled from a training of `total` updates to one of `steps` updates."""
   changed = {}
   for field in dataclasses.fields(config):
     value = getattr(config, field.name)

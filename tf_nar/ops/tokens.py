@@ -1,33 +1,33 @@
-"""Which words may be said, and which are the likeliest."""
+"""Forbidden tokens, and the best tokens of a distribution."""
 import tensorflow as tf
 
 from tf_nar import types
 
-_RUN = 128  # Words that are looked through together; about the root of a usual vocabulary.
+_RUN = 128  # Tokens per run in `_top`, about the square root of a typical vocabulary size.
 
 
 def forbidden(unknown=False):
-  """Returns the ids that no translation has: PAD and BOS, and UNK too unless `unknown`."""
+  """Returns the ids that no translation contains: PAD and BOS, and UNK too unless `unknown`."""
   return (types.PAD, types.BOS) if unknown else (types.PAD, types.UNK, types.BOS)
 
 
 def best(logits, count, forbid=()):
-  """Finds the likeliest words of every place, best first, of equals the first.
+  """Finds the most probable tokens at every position, best first; ties go to the lower id.
 
   Args:
     logits: float [..., V].
-    count: how many words; all there are if they are fewer.
-    forbid: ids that are not to be found. The probabilities of the others stay what they were.
+    count: the number of tokens; V if that is smaller.
+    forbid: ids to leave out. The probabilities of the other tokens are not renormalised.
 
   Returns:
-    word int32 [..., count] and log p float32 [..., count]; -inf for a forbidden word, if nothing else is left.
+    Tokens int32 [..., count] and log p float32 [..., count]; -inf for a forbidden token, if no others are left.
   """
   return best_of_shards([best_and_log_sum(logits, count, forbid)], count)
 
 
 def best_of_shards(shards, count):
-  """Does what `best` does for a vocabulary in shards: what `best_and_log_sum` found in each, in order, words counted
-  from the vocabulary's first.
+  """Does what `best` does for a vocabulary in shards, given the results of `best_and_log_sum` for each shard, in order
+  and with ids of the whole vocabulary.
   """
   token, logit, log_sum = zip(*shards, strict=True)
   if len(shards) == 1:
@@ -39,11 +39,11 @@ def best_of_shards(shards, count):
 
 
 def best_and_log_sum(logits, count, forbid=()):
-  """Returns the words that `best` finds, their logits, and the logsumexp of all, float32 [...]."""
+  """Returns the tokens that `best` finds, their logits, and the logsumexp of all V logits, float32 [...]."""
   logits = tf.cast(logits, tf.float32)
   positions, vocab = logits.shape.rank - 1, logits.shape[-1]
   top, token = _top(logits, min(count + len(forbid), vocab))
-  # By the share of the best: softmax is one kernel, a log-sum-exp is four sweeps over all words.
+  # From the best token's probability: softmax is one kernel, while a logsumexp makes four passes over the vocabulary.
   share = tf.gather(tf.nn.softmax(logits), token[..., :1], batch_dims=positions)
   log_sum = (top[..., :1] - tf.math.log(share))[..., 0]
   for never in forbid:
@@ -53,20 +53,20 @@ def best_and_log_sum(logits, count, forbid=()):
 
 
 def likeliest(logits):
-  """Returns the likeliest word of logits [..., V], int32 [...]; the first of equals."""
+  """Returns the most probable token of logits [..., V], int32 [...]; ties go to the lower id."""
   return _top(tf.cast(logits, tf.float32), 1)[1][..., 0]
 
 
 def _top(logits, count):
-  """tf.math.top_k for many words, several times as fast: the best k are in the k runs of words whose best are best."""
+  """tf.math.top_k for large V, several times as fast: the best k tokens are in the k runs with the greatest maxima."""
   positions, vocab = logits.shape.rank - 1, logits.shape[-1]
   runs = vocab // _RUN
   if runs <= count:
     return tf.math.top_k(logits, count)
   shape = tf.shape(logits)[:-1]
   whole = tf.reshape(logits[..., :runs * _RUN], tf.concat([shape, [runs, _RUN]], 0))
-  run = tf.sort(tf.math.top_k(tf.reduce_max(whole, -1), count)[1])  # Sorted, so that of equals the first is found.
+  run = tf.sort(tf.math.top_k(tf.reduce_max(whole, -1), count)[1])  # Sorted, so that ties go to the first.
   seen = tf.reshape(tf.gather(whole, run, batch_dims=positions), tf.concat([shape, [count * _RUN]], 0))
-  top, at = tf.math.top_k(tf.concat([seen, logits[..., runs * _RUN:]], -1), count)  # What is left over is a run too.
+  top, at = tf.math.top_k(tf.concat([seen, logits[..., runs * _RUN:]], -1), count)  # The remainder is a run too.
   run = tf.concat([run, tf.fill(tf.concat([shape, [1]], 0), runs)], -1)
   return top, tf.gather(run, at // _RUN, batch_dims=positions) * _RUN + at % _RUN
