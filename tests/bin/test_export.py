@@ -28,7 +28,7 @@ def test_export_and_use(tmp_path, capsys):
   said = names["model"].translate(tf.constant(["a low house"]))["translation"].numpy()[0].decode()
   assert capsys.readouterr().out == said + "\n" and said
   facts = json.loads((tmp_path / "out/assets.extra/metadata.json").read_text())
-  assert facts["search"]["lengths"] == 3 and facts["dtype"] == "float32" and facts["rescored_by"] == "ar"
+  assert facts["search"]["candidates"] == 3 and facts["dtype"] == "float32" and facts["rescored_by"] == "ar"
   assert facts["signatures"] == ["candidates", "score", "translate", "translate_ids"]
 
 

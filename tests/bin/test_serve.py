@@ -30,7 +30,7 @@ TEXTS = ["a new low tower", "the house is new", "lower the tower", "a slow news 
 def exported(tmp_path_factory):
   """A run and its SavedModel."""
   folder = tmp_path_factory.mktemp("exported")
-  run = runs.load(tiny.make(folder / "run", "nat_em", tiny.VOCABULARIES["sentencepiece"](), lengths=3))
+  run = runs.load(tiny.make(folder / "run", "nat_em", tiny.VOCABULARIES["sentencepiece"](), candidates=3))
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(verify, "check", lambda *_: None)  # tests/export tries it.
     saved_model.export(run, corpus.searcher(run.model, run.experiment.search), f"{folder}/model")

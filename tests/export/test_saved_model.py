@@ -23,9 +23,9 @@ from tf_nar.export import verify
 CASES = {
   "ar, bpe": dict(family="ar", vocab="bpe", beam=2, extra_length=3),
   "ar, bfloat16": dict(family="ar", vocab="words", dtype="mixed_bfloat16", beam=2, candidates=2),
-  "nat_em, sentencepiece": dict(family="nat_em", vocab="sentencepiece", odd=True, lengths=3),
+  "nat_em, sentencepiece": dict(family="nat_em", vocab="sentencepiece", odd=True, candidates=3),
   "nat_em, words": dict(family="nat_em", vocab="words", odd=False),
-  "cmlm, words": dict(family="cmlm", vocab="words", passes=3, lengths=2),
+  "cmlm, words": dict(family="cmlm", vocab="words", passes=3, candidates=2),
 }
 TEXTS = ["a new low tower", "", "the   house ☃ is", "   ", "a " * 30, "tower"]
 
@@ -49,8 +49,6 @@ def load(folder, case):
 def exported(request, tmp_path_factory):
   """A run and its SavedModel, which no process has checked."""
   folder = tmp_path_factory.mktemp("exported")
-  (folder / "out.tmp").mkdir()
-  (folder / "out.tmp/old").touch()  # As a killed export leaves it.
   run, search, trace = load(folder / "run", CASES[request.param])
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(verify, "check", lambda *_: None)
@@ -129,7 +127,7 @@ def test_candidates_are_those_of_the_search(exported):
   assert [[text.decode() for text in row] for row in found["translation"].numpy()] == texts
   np.testing.assert_allclose(found["score"], scores, atol=1e-4)
   search = exported.run.experiment.search
-  count = getattr(search, "nbest", getattr(search, "lengths", 1))
+  count = search.candidates
   assert found["score"].shape == [len(TEXTS), count]
   assert np.isneginf(found["score"].numpy()[1, 1:]).all() and texts[1] == [""] * count
 
@@ -262,7 +260,7 @@ def test_the_fresh_process_has_no_path_here(tmp_path, monkeypatch):
 
 def test_a_teacher_is_inside(tmp_path, unchecked):
   vocab = tiny.VOCABULARIES["words"]()
-  run = runs.load(tiny.make(tmp_path / "nat", "nat_em", vocab, lengths=5))
+  run = runs.load(tiny.make(tmp_path / "nat", "nat_em", vocab, candidates=5))
   teacher = runs.load(tiny.make(tmp_path / "ar", "ar", vocab))
   search = corpus.searcher(run.model, run.experiment.search, rescoring.by(teacher, run, run.experiment.search))
   saved_model.export(run, search, str(tmp_path / "out"), teacher)

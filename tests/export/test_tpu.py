@@ -134,7 +134,7 @@ def test_batches_are_like_real_ones():
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_the_real_step_passes(accumulate):
-  model, recipe = bigram.Bigram(words=20), config.Optimizer(accumulate=accumulate)
+  model, recipe = bigram.Bigram(tokens=20), config.Optimizer(accumulate=accumulate)
   adam = optimizer.Adam(recipe, model.trainable_variables)
   compiled, plain = (
     step.Update(model, adam, config.Train(optimizer=recipe, jit=jit)) for jit in (True, False))

@@ -67,7 +67,8 @@ def test_teacher_finds_the_same_beams(numbers, pairs):
   lengths, extra = numbers["source_length"], 8
   for i, length in enumerate(lengths):
     # The original gives every sentence the limit of the longest source of the batch.
-    search = ar.Search(beam=5, nbest=5, alpha=0.6, extra_length=int(max(lengths) + extra - length))
+    search = ar.Search(beam=5, candidates=5, alpha=0.6, extra_length=int(max(lengths) + extra - length),
+                       unknown=True)
     found = model.translate(pairs.src[i:i + 1, :length], search)
     ours = np.where(found.tokens[0] == types.PAD, types.EOS, found.tokens[0])
     theirs = numbers["ar_beam_seqs"][i]

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tests.train import bigram
 from tf_nar import config
+from tf_nar import models
 from tf_nar import types
 from tf_nar.layers import transformer
 from tf_nar.losses import cross_entropy
@@ -101,6 +102,7 @@ class Baseline:
 
 def bench(experiment, baseline=None, decode=None):
   training = speed.Training(bigram.Bigram(), TRAIN, itertools.repeat(batch(2, 4, blank=1)))
+  training.traits = models.traits(experiment.family)
   return speed.Bench(training, experiment, 8, baseline=baseline, decode=decode)
 
 

@@ -27,7 +27,7 @@ CLOSE = dict(rtol=1e-5, atol=1e-6)
 def trained(position, accumulate=1, steps=3, **train):
   """Trains a model under a strategy on batches of 8 rows or, in `accumulate` micro-batches, on their parts."""
   with position.scope():
-    model = bigram.Bigram(words=20)
+    model = bigram.Bigram(tokens=20)
     update = updates(model, accumulate, **train)
     whole = [make(8, 6, 10 * step) for step in range(steps)]
     said = [update([step_lib.share(batch, accumulate, i) for i in range(accumulate)], step)
@@ -89,7 +89,7 @@ def test_noise_can_be_drawn_again_and_differs_between_replicas(two):
   drawn = {}
   for count, position in ((1, ALONE), (2, two)):
     with position.scope():
-      update = updates(bigram.Bigram(words=20), seed=7)
+      update = updates(bigram.Bigram(tokens=20), seed=7)
       update._model.objective = lambda batch, *, seed, training, step: {
         "token": SimpleNamespace(total=tf.constant(0.0), count=tf.random.stateless_uniform([], seed))}
     drawn[count] = counts(position, update)
@@ -100,7 +100,7 @@ def test_noise_can_be_drawn_again_and_differs_between_replicas(two):
 
 def test_xla_by_hand_is_refused_under_a_strategy(two):
   with two.scope(), pytest.raises(ValueError, match=r"there is a strategy; set train\.jit=False"):
-    updates(bigram.Bigram(words=20), jit=True)
+    updates(bigram.Bigram(tokens=20), jit=True)
 
 
 def _ports(count):
