@@ -23,9 +23,9 @@ from tf_nar.export import verify
 CASES = {
   "ar, bpe": dict(family="ar", vocab="bpe", beam=2, extra_length=3),
   "ar, bfloat16": dict(family="ar", vocab="words", dtype="mixed_bfloat16", beam=2, candidates=2),
-  "nat_em, sentencepiece": dict(family="nat_em", vocab="sentencepiece", odd=True, lengths=3),
+  "nat_em, sentencepiece": dict(family="nat_em", vocab="sentencepiece", odd=True, candidates=3),
   "nat_em, words": dict(family="nat_em", vocab="words", odd=False),
-  "cmlm, words": dict(family="cmlm", vocab="words", passes=3, lengths=2),
+  "cmlm, words": dict(family="cmlm", vocab="words", passes=3, candidates=2),
 }
 TEXTS = ["a new low tower", "", "the   house ☃ is", "   ", "a " * 30, "tower"]
 
@@ -50,7 +50,7 @@ def exported(request, tmp_path_factory):
   """A run and its SavedModel, exported without the check in another process."""
   folder = tmp_path_factory.mktemp("exported")
   (folder / "out.tmp").mkdir()
-  (folder / "out.tmp/old").touch()  # As a killed export leaves it.
+  (folder / "out.tmp/old").touch()  # Not a temporary name of ours, so an export must leave it alone.
   run, search, trace = load(folder / "run", CASES[request.param])
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(verify, "check", lambda *_: None)
@@ -128,8 +128,7 @@ def test_candidates_are_those_of_the_search(exported):
   texts, scores = ([[each[part] for each in row] for row in wanted] for part in (0, 1))
   assert [[text.decode() for text in row] for row in found["translation"].numpy()] == texts
   np.testing.assert_allclose(found["score"], scores, atol=1e-4)
-  search = exported.run.experiment.search
-  count = getattr(search, "nbest", getattr(search, "lengths", 1))
+  count = exported.run.experiment.search.candidates
   assert found["score"].shape == [len(TEXTS), count]
   assert np.isneginf(found["score"].numpy()[1, 1:]).all() and texts[1] == [""] * count
 
@@ -262,7 +261,7 @@ def test_the_fresh_process_has_no_path_here(tmp_path, monkeypatch):
 
 def test_a_teacher_is_inside(tmp_path, unchecked):
   vocab = tiny.VOCABULARIES["words"]()
-  run = runs.load(tiny.make(tmp_path / "nat", "nat_em", vocab, lengths=5))
+  run = runs.load(tiny.make(tmp_path / "nat", "nat_em", vocab, candidates=5))
   teacher = runs.load(tiny.make(tmp_path / "ar", "ar", vocab))
   search = corpus.searcher(run.model, run.experiment.search, rescoring.by(teacher, run, run.experiment.search))
   saved_model.export(run, search, str(tmp_path / "out"), teacher)
@@ -296,4 +295,4 @@ def test_no_export_over_another(exported):
     saved_model.export(exported.run, exported.search, exported.out)
   files = ["assets", "assets.extra", "fingerprint.pb", "saved_model.pb", "variables"]
   assert sorted(os.listdir(exported.out)) == files
-  assert sorted(os.listdir(os.path.dirname(exported.out))) == ["out", "run"]
+  assert sorted(os.listdir(os.path.dirname(exported.out))) == ["out", "out.tmp", "run"]
