@@ -44,7 +44,8 @@ def export(workdir, out, *, overrides=(), quantization="float32"):
     quantization: the type of the exported weights, one of `QUANTIZATIONS`.
 
   Raises:
-    ValueError: for a run of another family, or if `out` exists already.
+    ValueError: for a run of another family.
+    FileExistsError: if `out` is a file, or a folder that is not empty.
     ImportError: if ctranslate2 is not installed.
     RuntimeError: if the exported model's scores differ from the run's; then nothing is left behind.
   """

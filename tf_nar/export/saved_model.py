@@ -42,7 +42,7 @@ def export(run, search, out, teacher=None, trace=None):
     trace: maps int32 [B, S] to a `types.Translation` and its `types.Trace`, or None if the search has no passes.
 
   Raises:
-    ValueError: if `out` exists already.
+    FileExistsError: if `out` is a file, or a folder that is not empty.
     RuntimeError: if the other process fails or its outputs differ; then nothing is left behind.
   """
   with atomic.folder(out) as folder:
