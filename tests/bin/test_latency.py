@@ -25,7 +25,7 @@ def test_two_systems_in_turns(tmp_path):
   done = call(f"--workdir={tmp_path}/out", f"--text={tmp_path}/text", f"--system=ours={ours}",
               f"--system=theirs, greedy={theirs},beam=1", "--baseline=theirs, greedy", *SHORT)
   assert done.returncode == 0, done.stderr
-  assert "round 0 of 1 (does not count)" in done.stdout and "how often faster than theirs, greedy" in done.stdout
+  assert "round 0 of 1 (does not count)" in done.stdout and "times as fast as theirs, greedy" in done.stdout
   told = json.loads((tmp_path / "out/latency.json").read_text())
   assert set(told) == {"when", "machine", "weights", "text", "rounds", "sentences a round", "baseline", "systems",
                        "rates", "answers"}

@@ -27,7 +27,7 @@ def test_load_asks_what_is_in_a_file(load, server, tmp_path, capsys, kind):
   arguments = [f"--url={url}", f"--source={tmp_path}/in", "--clients=1", "--seconds=0.001"]
   program = load("load")[1]
   if not any(people.GOOD[kind].words):
-    assert people.refused(program, *arguments).startswith("load: Expected sentences to ask, got none")
+    assert people.refused(program, *arguments).startswith("load: Expected sentences to translate, got none")
   elif kind in ("NUL", "separators of Unicode") or "100,000" in kind:  # Which the server says that it refuses.
     with pytest.raises(SystemExit) as exit:
       program(*arguments)
@@ -87,7 +87,7 @@ def test_serve_refuses_a_folder_that_is_no_model(load, tmp_path, monkeypatch):
   for name in people.NAMES:
     line = people.refused(serve, f"--model={tmp_path}/{name}")
     assert line == (f"serve: Expected a SavedModel, got {tmp_path}/{name} without a saved_model.pb; give the --out of "
-                    "a bin/export.py.")
+                    "bin/export.py.")
   assert people.listed(tmp_path) == []
 
 

@@ -1,4 +1,4 @@
-"""The AR model in CTranslate2, against ours: word by word, score by score, for every layout of the net."""
+"""The AR model in CTranslate2 against ours: tokens and scores, for every layout of the network."""
 import json
 
 import numpy as np
@@ -24,7 +24,7 @@ LAYOUTS = [("post", "learned", False), ("post", "sine", True), ("pre", "learned"
 
 
 def make(folder, norm="post", positions="learned", start_from_bos=False):
-  """Writes a run with large random weights, which ends some sentences early and others not; returns its path."""
+  """Writes a run with large random weights, which ends some translations early and others not; returns its path."""
   net = transformer.Config(width=16, ffn=32, heads=2, encoder_layers=1, decoder_layers=2, max_length=24,
                            norm=norm, positions=positions, epsilon=1e-3, dtype="mixed_bfloat16")
   part = models.family("ar")
@@ -42,7 +42,7 @@ def padded(rows):
 
 
 def log_probs(run, src, tgt):
-  """Returns our log p of every word at every place of int32 [B, T], given those before it: float32 [B, T, V]."""
+  """Returns our log p of every token at every position of int32 [B, T], given those before it: float32 [B, T, V]."""
   model, positions = run.model, tgt.shape[1]
   start = model.embed.look_up(tf.fill([len(tgt), 1], types.BOS)) * float(run.experiment.model.start_from_bos)
   x = tf.concat([start, model.embed.look_up(tgt)[:, :-1]], 1) + model.embed.positions(positions)
@@ -80,7 +80,7 @@ def test_pad_and_bos_are_never_said(tmp_path):
 
 
 class Echo:
-  """In the place of CTranslate2's model: says what it was given, and remembers."""
+  """Replaces CTranslate2's model: returns its input as the translation, and records the call."""
 
   def translate_batch(self, tokens, **options):
     self.tokens, self.options = tokens, options
@@ -142,7 +142,7 @@ def test_another_score_exports_nothing(tmp_path, monkeypatch):
 
 def test_refusals(tmp_path):
   nat = tiny.make(tmp_path / "nat", "nat_em", VOCAB)
-  with pytest.raises(ValueError, match=f"{nat} is a run of nat_em; CTranslate2 takes the family ar"):
+  with pytest.raises(ValueError, match=f"Expected a run of the family ar, got {nat} of the family nat_em; export"):
     ct2.export(nat, f"{tmp_path}/ct2")
   with pytest.raises(FileExistsError, match="run is there already"):
     ct2.export(make(tmp_path / "run"), f"{tmp_path}/run")

@@ -1,4 +1,4 @@
-"""The exported model says what the run says, whatever the shapes; what cannot be exported leaves nothing."""
+"""The exported model returns what the run returns, whatever the shapes; a failed export leaves nothing behind."""
 import json
 import os
 import pathlib
@@ -32,10 +32,10 @@ TEXTS = ["a new low tower", "", "the   house ☃ is", "   ", "a " * 30, "tower"]
 
 class Exported(NamedTuple):
   run: runs.Run
-  search: Any  # What `corpus.searcher` makes of it.
-  trace: Any  # What `tracing.searcher` does, if its search has passes.
+  search: Any  # From `corpus.searcher`.
+  trace: Any  # From `tracing.searcher`, if its search has passes; else None.
   out: str
-  model: Any  # Loaded again; its functions live as long as it does.
+  model: Any  # Loaded again; kept, as its functions live only as long as it does.
 
 
 def load(folder, case):
@@ -47,8 +47,10 @@ def load(folder, case):
 
 @pytest.fixture(scope="module", params=CASES)
 def exported(request, tmp_path_factory):
-  """A run and its SavedModel, which no process has checked."""
+  """A run and its SavedModel, exported without the check in another process."""
   folder = tmp_path_factory.mktemp("exported")
+  (folder / "out.tmp").mkdir()
+  (folder / "out.tmp/old").touch()  # Not a temporary name of ours, so an export must leave it alone.
   run, search, trace = load(folder / "run", CASES[request.param])
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(verify, "check", lambda *_: None)
@@ -62,7 +64,7 @@ def unchecked(monkeypatch):
 
 
 def by_corpus(search, rows):
-  """The first candidates of rows of ids, as bin/translate.py finds them, one sentence at a time."""
+  """Returns the first candidate of each row of ids as bin/translate.py finds it, one sentence at a time."""
   found = [corpus.translate(search, [row], tokens_per_batch=64, longest=tiny.MAX_LENGTH)[0] for row in rows]
   return [candidates[0] for candidates in found]
 
@@ -74,7 +76,7 @@ def test_translate_equals_the_run(exported):
   wanted = by_corpus(exported.search, rows)
   said = [line.decode() for line in found["translation"].numpy()]
   assert said == [run.vocab.decode(one.tokens) for one in wanted]
-  # One at a time and padded together, products are added in another order.
+  # Alone and padded in a batch, sums are taken in another order.
   tolerance = 3e-2 if run.experiment.model.net.dtype == "mixed_bfloat16" else 1e-4
   np.testing.assert_allclose(found["score"], [one.score for one in wanted], atol=tolerance)
   assert said[1] == said[3] == "" and found["score"].numpy()[[1, 3]].tolist() == [0, 0]
@@ -126,8 +128,7 @@ def test_candidates_are_those_of_the_search(exported):
   texts, scores = ([[each[part] for each in row] for row in wanted] for part in (0, 1))
   assert [[text.decode() for text in row] for row in found["translation"].numpy()] == texts
   np.testing.assert_allclose(found["score"], scores, atol=1e-4)
-  search = exported.run.experiment.search
-  count = search.candidates
+  count = exported.run.experiment.search.candidates
   assert found["score"].shape == [len(TEXTS), count]
   assert np.isneginf(found["score"].numpy()[1, 1:]).all() and texts[1] == [""] * count
 
@@ -163,7 +164,7 @@ def test_trace_shows_the_passes_of_the_best(exported):
 def test_nothing_is_pinned_to_a_device(exported):
   graph = saved_model_pb2.SavedModel.FromString(pathlib.Path(exported.out, "saved_model.pb").read_bytes())
   for meta in graph.meta_graphs:
-    of_files = "traced_save", "traced_restore"  # TensorFlow's own, which read and write files on the host.
+    of_files = "traced_save", "traced_restore"  # TensorFlow's own functions, which read and write files on the host.
     functions = [f for f in meta.graph_def.library.function if not any(name in f.signature.name for name in of_files)]
     inside = [node for f in functions for node in f.node_def]
     assert len(inside) > 100 and not any(node.device for node in inside)
@@ -223,13 +224,13 @@ def test_a_difference_leaves_nothing(tmp_path, monkeypatch):
   run, search, _ = load(tmp_path / "run", CASES["nat_em, words"])
   ask = verify.ask
 
-  def nearly(folder, asked):  # Says everything rightly, but for a score.
+  def nearly(folder, asked):  # Everything is right but one score.
     found = ask(folder, asked)
     found["translate"]["score"][0] += 1e-3
     return found
 
   monkeypatch.setattr(verify, "ask", nearly)
-  with pytest.raises(RuntimeError, match="The exported translate makes .* the run .*: nothing was exported"):
+  with pytest.raises(RuntimeError, match="The exported translate returns .* for .*, the run .*: nothing was exported"):
     saved_model.export(run, search, str(tmp_path / "out"))
   assert os.listdir(tmp_path) == ["run"]
 
@@ -294,4 +295,4 @@ def test_no_export_over_another(exported):
     saved_model.export(exported.run, exported.search, exported.out)
   files = ["assets", "assets.extra", "fingerprint.pb", "saved_model.pb", "variables"]
   assert sorted(os.listdir(exported.out)) == files
-  assert sorted(os.listdir(os.path.dirname(exported.out))) == ["out", "run"]
+  assert sorted(os.listdir(os.path.dirname(exported.out))) == ["out", "out.tmp", "run"]

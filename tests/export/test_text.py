@@ -1,4 +1,4 @@
-"""The graph's text and ids against those of `data.vocab`, on the words of real text and on stranger ones."""
+"""The graph's text and ids against those of `data.vocab`, on real text and on unusual words."""
 import random
 
 import pytest
@@ -36,7 +36,7 @@ def vocab(request):
 
 
 def encode(graph, lines):
-  """Through a function of any batch, as the exported one is."""
+  """Encodes lines by a function of any batch size, like the exported one."""
   signature = [tf.TensorSpec([None], tf.string)]
   return tf.function(graph.encode, input_signature=signature)(tf.constant(lines, tf.string)).to_list()
 
@@ -86,9 +86,9 @@ def test_random_words_are_cut_as_by_subword_nmt(threshold):
 
 @pytest.mark.parametrize("codes", [
   "a a\naa aa\naa a</w>\n",  # Pairs that overlap.
-  "b c\na bc\nabc d\na b\nab c\n",  # What was made late has an early merge: all places of one pair go first.
+  "b c\na bc\nabc d\na b\nab c\n",  # A late result has an early merge: all positions of one pair come first.
   "x y\nxy xy\ny x\nx y</w>\ny x\n",  # A merge twice; the first counts.
-  "< /\n</ w\n</w >\na </w\n",  # A text that looks like the mark of an end.
+  "< /\n</ w\n</w >\na </w\n",  # Text that looks like the mark of a word's end.
 ])
 def test_merges_in_all_orders(codes):
   parts = sorted(set(codes.replace("</w>", "").split()))
@@ -112,5 +112,5 @@ def test_real_lines_are_cut_as_by_subword_nmt(multi30k):
 
 
 def test_merges_of_the_first_format_are_refused():
-  with pytest.raises(ValueError, match="is `#version: 0.2`; got version 0.1. Learn the merges again"):
+  with pytest.raises(ValueError, match="begin with the line `#version: 0.2`, got version 0.1; learn the merges again"):
     text.build(words("ab", codes="a b\n"))

@@ -1,4 +1,4 @@
-"""What a TPU refuses is found by name, and what it takes passes."""
+"""Operators that a TPU does not support are found by name, and supported ones pass."""
 import json
 import sys
 
@@ -69,7 +69,7 @@ def test_plain_arithmetic_and_the_text_of_assertions_are_taken():
 
 def test_an_unknown_dimension_is_found():
   (line,) = found(lambda x: x + 1, tf.TensorSpec([None, 3], tf.float32))
-  assert line.startswith("input x has the shape (None, 3); a TPU wants every dimension known")
+  assert line.startswith("input x has the shape (None, 3); a TPU needs every dimension known")
 
 
 def test_a_shape_that_depends_on_a_value_is_found():
@@ -86,7 +86,7 @@ def test_hlo_is_read():
 
 
 class Update:
-  """Stands in for a step; `argument` makes of a step's number what its graph is given."""
+  """Stands in for a `step.Update`; `argument` maps the step's number to the argument of its graph."""
 
   def __init__(self, argument):
     self._argument = argument
@@ -101,7 +101,7 @@ class Update:
 
 @pytest.mark.parametrize("argument, shapes, programs", [
   (tf.constant, [(8, 4), (8, 6)], None),
-  (tf.constant, [(8, 4), (8, 6), (7, 6)], 3),  # As a last batch that is not filled up.
+  (tf.constant, [(8, 4), (8, 6), (7, 6)], 3),  # Like a last batch that is not padded to full size.
   (lambda step: step, [(8, 4), (8, 6)], 4),
 ])
 def test_a_program_too_many_is_counted(argument, shapes, programs):
@@ -195,7 +195,7 @@ def test_no_compiler_is_told_with_the_way_to_get_it(tmp_path):
   python = interpreter(tmp_path, "ModuleNotFoundError: No module named 'jax'", 1)
   with pytest.raises(ValueError, match="cannot compile for a TPU: ModuleNotFoundError: .*'jax' Make an environment"):
     tpu_compile.compile_for(["v4"], b"", python)
-  with pytest.raises(ValueError, match="No TPU 'v7' is known; there are: v4, v5e, v5p, v6e"):
+  with pytest.raises(ValueError, match="No TPU 'v7' is known; choose from v4, v5e, v5p, v6e"):
     tpu_compile.check(["v7"], python)
-  with pytest.raises(ValueError, match="No interpreter at nowhere/python; --jax_python is the bin/python of"):
+  with pytest.raises(ValueError, match="No interpreter at nowhere/python; set --jax_python to the bin/python of"):
     tpu_compile.check(["v4"], "nowhere/python")

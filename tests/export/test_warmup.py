@@ -1,4 +1,4 @@
-"""The warm-up requests, read back by the messages as TensorFlow Serving declares them."""
+"""The warm-up requests, parsed by the protobuf messages that TensorFlow Serving declares."""
 import pytest
 import tensorflow as tf
 from google.protobuf import descriptor_pb2
@@ -9,7 +9,7 @@ from tensorflow.core.framework import tensor_pb2
 from tests.export import tiny
 from tf_nar.export import warmup
 
-BYTES, STRING, MESSAGE = 12, 9, 11  # Kinds of fields.
+BYTES, STRING, MESSAGE = 12, 9, 11  # Types of fields.
 
 
 def message(name, *fields):
@@ -23,7 +23,7 @@ def message(name, *fields):
 
 @pytest.fixture(scope="module")
 def prediction_log():
-  """The class of messages; a map is a list of keys and values, as it is on the wire."""
+  """The class PredictionLog; a map is a list of keys and values, as on the wire."""
   file = descriptor_pb2.FileDescriptorProto(name="warm.proto", package="warm", syntax="proto3", message_type=[
     message("ModelSpec", ("name", 1, STRING), ("signature_name", 3, STRING)),
     message("Input", ("key", 1, STRING), ("value", 2, BYTES)),
@@ -36,7 +36,7 @@ def prediction_log():
 
 
 def test_requests_are_read_back(tmp_path, prediction_log):
-  lines = ["a house " * 40, "tower"]  # The first is longer than one byte can say.
+  lines = ["a house " * 40, "tower"]  # The length of the first does not fit into one byte.
   warmup.write(str(tmp_path), {"translate": [("text", tf.string)], "translate_ids": [("ids", tf.int32)]}, lines)
   found = []
   for record in tf.data.TFRecordDataset(str(tmp_path / warmup.FILE)).as_numpy_iterator():

@@ -1,4 +1,4 @@
-"""Run folders of tiny models, untrained but not indifferent: their weights are large."""
+"""Run folders of tiny models, untrained, with weights large enough that their outputs differ clearly."""
 import numpy as np
 
 from tf_nar import config

@@ -1,4 +1,4 @@
-"""Who is asked for what, and when; and the talk with a worker."""
+"""The order of tasks and systems, and the communication with a worker."""
 import pytest
 
 from tests.latency import tiny
@@ -11,7 +11,7 @@ TEXTS = texts.Texts(["a", "b", "c"], {2: ["a b", "b a"]})
 
 
 class Planted:
-  """A worker that answers what it was asked."""
+  """A worker whose answer contains the sizes of its batches."""
 
   def __init__(self, name, log):
     self.system, self.log = systems.System(name, "ct2", "folder"), log
@@ -32,7 +32,7 @@ def test_every_round_begins_with_another_system():
   beside, answers = bench.rounds(pair, TEXTS, 1, sentences=2, batches=[4], beside=lambda: next(besides))
   assert log == [("x", "1"), ("y", "1"), ("x", "2 words"), ("y", "2 words"), ("x", "4"), ("y", "4"),
                  ("y", "1"), ("x", "1"), ("y", "2 words"), ("x", "2 words"), ("y", "4"), ("x", "4")]
-  assert beside == [1]  # Not that of the round which does not count.
+  assert beside == [1]  # Without that of round 0.
   assert answers[-1] == {"round": 1, "system": "x", "task": "4", "seconds": [4]}
 
 
@@ -59,7 +59,7 @@ def test_a_worker_goes_on_with_the_faster_threads(monkeypatch):
   def way(threads):
     def translate(lines):
       asked.append((threads, len(lines)))
-      clock[0] += 1 if threads == 1 else 8 / len(lines)  # Two threads pay for many lines.
+      clock[0] += 1 if threads == 1 else 8 / len(lines)  # Two threads are faster for many lines only.
       return lines
     return translate
 
@@ -79,7 +79,7 @@ def test_a_system_in_its_own_process(tmp_path, kind):
   process = bench.Worker(systems.System("mine", kind, folder, 2 * (kind == "ct2")), 1)
   try:
     one = process.turn(bench.Task("1", [["a low house"], ["the"]]))
-    assert len(one["seconds"]) == 2 and one["all seconds"] > sum(one["seconds"]) > 0  # The first is asked for twice.
+    assert len(one["seconds"]) == 2 and one["all seconds"] > sum(one["seconds"]) > 0  # The first is translated twice.
     assert len(process.turn(bench.Task("3", [["a", "the", "is"]]))["seconds"]) == 1
     assert process.facts["dtype"] == "float32" and process.facts["versions"]
   finally:

@@ -1,4 +1,4 @@
-"""The floor of planted rates."""
+"""The floor computed from given rates."""
 import pytest
 
 from tests.latency import tiny

@@ -1,11 +1,11 @@
-"""Percentiles, rates and ratios of planted answers."""
+"""Percentiles, rates and ratios of known answers."""
 import pytest
 
 from tf_nar.latency import summary
 
 
 def answers(factor):
-  """Two rounds and the one that does not count, of a system that takes `factor` milliseconds a word."""
+  """Returns answers of a system of `factor` times the durations: round 0, which does not count, and two rounds."""
   of = lambda number, task, seconds, peak: {
     "round": number, "task": task, "seconds": [each * factor / 1000 for each in seconds], "words": 30, "peak": peak,
     "cpu": 0.003 * factor, "all seconds": 0.002 * factor}
@@ -36,8 +36,8 @@ def test_ratios_and_what_is_shown(tmp_path):
   assert head.split() == "dtype p50 ms p95 ms sent/s at 8 MiB words".split()
   assert slow.split() == "slow float32 10.0 (1.00x) 15.4 111.1 (1.00x) 90 10.0".split()
   assert fast.split() == "fast float32 2.5 (4.00x) 3.8 444.4 (4.00x) 90 10.0".split()
-  assert last == "(x): how often faster than slow"
-  found["fast"]["sentences/s"], found["fast"]["times"]["sentences/s"] = {}, {}  # It does not take 8.
+  assert last == "(x): times as fast as slow"
+  found["fast"]["sentences/s"], found["fast"]["times"]["sentences/s"] = {}, {}  # A system without batches of 8.
   shown = summary.table({name: own | {"dtype": "float32"} for name, own in found.items()}, "slow")
   assert shown.splitlines()[2].split() == "fast float32 2.5 (4.00x) 3.8 - 90 10.0".split()
   assert summary.plot(found, f"{tmp_path}/latency.png")

@@ -1,4 +1,4 @@
-"""What is compared, and how it is named."""
+"""The systems that are compared, and their names."""
 import os
 import sys
 
@@ -29,10 +29,10 @@ def test_a_given_folder_tells_its_kind(tmp_path):
   assert systems.given(f"one={tmp_path}/a") == systems.System("one", "saved_model", f"{tmp_path}/a")
   assert systems.given(f"two={tmp_path}/b,beam=3") == systems.System("two", "ct2", f"{tmp_path}/b", 3)
   for text, message in (
-      ("one", "--system wants NAME=FOLDER or NAME=FOLDER,beam=N; got 'one'"),
-      (f"one={tmp_path}/b,beam=x", "--system wants NAME=FOLDER"),
+      ("one", "Expected --system=NAME=FOLDER or --system=NAME=FOLDER,beam=N, got 'one'"),
+      (f"one={tmp_path}/b,beam=x", "Expected --system=NAME=FOLDER"),
       (f"one={tmp_path}", "is neither a SavedModel nor a CTranslate2 folder; make one with bin/export.py"),
-      (f"one={tmp_path}/a,beam=2", "a SavedModel has its beam inside; export it with --set=search.beam=2")):
+      (f"one={tmp_path}/a,beam=2", "the beam of a SavedModel is fixed; export it with --set=search.beam=2")):
     with pytest.raises(ValueError, match=message):
       systems.given(text)
 
@@ -43,4 +43,4 @@ def test_a_failed_export_is_one_line(tmp_path):
   with pytest.raises(ValueError, match="^mine: export: no --workdir=x$"):
     systems.prepare(system, (sys.executable, tmp_path / "programs.py"))
   os.mkdir(system.folder)
-  systems.prepare(system)  # What is there stays.
+  systems.prepare(system)  # An existing folder is not exported again.

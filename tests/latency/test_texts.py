@@ -1,4 +1,4 @@
-"""Which sentences are translated."""
+"""The sentences that are translated."""
 import pytest
 
 from tf_nar.latency import texts
@@ -23,5 +23,5 @@ def test_made_up_lines_have_the_words_asked_for():
 
 def test_no_sentence(tmp_path):
   (tmp_path / "text").write_text("\n \n")
-  with pytest.raises(ValueError, match="text has no sentence; --text wants one a line"):
+  with pytest.raises(ValueError, match="Expected a sentence a line in --text, got none in .*text; give another file"):
     texts.of_file(f"{tmp_path}/text", count=1, lengths=[], each=1)

@@ -36,7 +36,7 @@ def test_translations_are_as_long_as_their_sources(tmp_path, family, dtype):
   search = corpus.searcher(run.model, run.experiment.search)
   found = corpus.translate(search, [[*VOCAB.encode(line), types.EOS] for line in LINES], tokens_per_batch=200)
   lengths = [len(candidates[0].tokens) for candidates in found]
-  # The NAR model has a word at the last place, where EOS would be, and gets its EOS behind it.
+  # The NAR model predicts a token at the last position, where EOS would be, and gets its EOS after it.
   assert lengths == [len(line.split()) + 1 + (family != "ar") for line in LINES]
 
 

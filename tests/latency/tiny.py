@@ -1,4 +1,4 @@
-"""Exported systems of no size, made without the programs."""
+"""Exported systems of tiny models, made without the programs."""
 from tests.export import tiny
 from tf_nar import runs
 from tf_nar.evaluate import corpus

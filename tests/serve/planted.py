@@ -1,4 +1,4 @@
-"""A model whose answers are known beforehand, and a server of it."""
+"""A model with known answers, and a server of it."""
 import contextlib
 import socket
 import threading
@@ -15,7 +15,7 @@ LIMITS = asking.Limits(body=20_000, lines=50, characters=300)
 
 
 class Model:
-  """Says everything in capitals. `boom` cannot be translated; while `gate` is shut, nothing is answered."""
+  """Translates to upper case. `boom` raises an error; while `gate` is not set, nothing is answered."""
 
   facts = {"family": "planted", "search": {"passes": 3}}
 
@@ -56,7 +56,7 @@ def batcher(model, metrics=None, **settings):
 
 @contextlib.contextmanager
 def served(model, limits=LIMITS, timeout=20.0, warm_ups=(), **settings):
-  """Gives the address of a server of a model, in a thread; `settings` are those of its `Batcher`."""
+  """Yields the address of a server of a model, in a thread; `settings` are those of its `Batcher`."""
   metrics = metrics_lib.Metrics()
   queue = batcher(model, metrics, **settings)
   asgi = app.build(model, queue, limits, timeout, metrics)

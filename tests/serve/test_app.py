@@ -1,4 +1,4 @@
-"""What the service answers, to good questions and to bad ones."""
+"""The answers of the service to valid and to invalid requests."""
 import json
 import re
 import threading
@@ -75,11 +75,11 @@ def text(value):
 
 BAD = {
     "an empty body": (b"", 400, 'a JSON object as {"text": "..."}, got an empty body'),
-    "wrong JSON": (b'{"text": "a"', 400, "got what is no JSON at character 12 .Expecting ',' delimiter."),
-    "invalid UTF-8": (b'{"text": "a \xff"}', 400, "Expected UTF-8, got the byte 0xff at place 12 of the body"),
-    "UTF-16": ('{"text": "a"}'.encode("utf-16"), 400, "Expected UTF-8, got the byte 0xff at place 0"),
-    "a byte order mark": (b'\xef\xbb\xbf{"text": "a"}', 400, "no JSON at character 0 .*BOM"),
-    "a list": (b'["a"]', 400, "got a list; send text, nothing else"),
+    "wrong JSON": (b'{"text": "a"', 400, "got invalid JSON at character 12 .Expecting ',' delimiter."),
+    "invalid UTF-8": (b'{"text": "a \xff"}', 400, "Expected UTF-8, got the byte 0xff at position 12 of the body"),
+    "UTF-16": ('{"text": "a"}'.encode("utf-16"), 400, "Expected UTF-8, got the byte 0xff at position 0"),
+    "a byte order mark": (b'\xef\xbb\xbf{"text": "a"}', 400, "invalid JSON at character 0 .*BOM"),
+    "a list": (b'["a"]', 400, "got a list; send text only"),
     "null": (b"null", 400, "got null"),
     "another field": (b'{"texts": "a"}', 400, 'got one with "texts"'),
     "a field too much": (b'{"text": "a", "beam": 5}', 400, 'got one with "text", "beam"'),
@@ -93,14 +93,14 @@ BAD = {
     "a line of 1 MB": (text("a" * 1_000_000), 413, "Expected a body of at most 20000 bytes, got more"),
     "10,000 lines": (text(["a"] * 10_000), 413, "Expected a body of at most 20000 bytes, got more"),
     "too many lines": (text(["a"] * 51), 413, "Expected 1 to 50 sentences in text, got 51; send them in several"),
-    "NUL": (text("a\0b"), 400, r"got a control character \(U\+0000\) at character 1; take it out"),
+    "NUL": (text("a\0b"), 400, r"got a control character \(U\+0000\) at character 1; remove it"),
     "escape": (text("a\x1b[31m"), 400, r"control character \(U\+001B\)"),
     "C1": (text(["a\x85b"]), 400, r"Expected a sentence in text\[0\], got a control character \(U\+0085\)"),
     "two lines": (text("a\nb"), 400, r"got a line break \(U\+000A\) at character 1; send each line as a sentence"),
     "a line separator": (text("a\u2028b"), 400, r"got a line break \(U\+2028\)"),
     "half a pair": (b'{"text": "a \\ud800"}', 400, r"got a half of a surrogate pair \(U\+D800\) at character 2"),
-    "deep brackets": (b"[" * 19_000, 400, "got one too large or too deep to read"),
-    "a huge number": (b'{"text": ' + b"9" * 19_000 + b"}", 400, "got one too large or too deep to read"),
+    "deep brackets": (b"[" * 19_000, 400, "got one too large or too deeply nested"),
+    "a huge number": (b'{"text": ' + b"9" * 19_000 + b"}", 400, "got one too large or too deeply nested"),
 }
 
 
@@ -141,7 +141,7 @@ def test_unknown_paths_and_methods(service):
     assert answer.status_code == 404 and "Expected one of /translate, /candidates" in answer.json()["error"]
   answer = service.client.get("/translate")
   assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
-  assert answer.json()["error"] == "Expected POST of /translate, got GET; ask by another method."
+  assert answer.json()["error"] == "Expected POST for /translate, got GET; use another method."
   assert service.client.delete("/health").status_code == 405
 
 
@@ -171,7 +171,8 @@ def test_health():
 def test_a_failing_model_is_500_and_survived(service):
   answer = service.ask("/translate", text=["boom", "a"])
   assert answer.status_code == 500
-  assert answer.json()["error"] == "The model failed with RuntimeError; its operator finds more in the server's log."
+  assert answer.json()["error"] == (
+      "The model failed with RuntimeError; the operator can find details in the server's log.")
   assert service.ask("/translate", text="a").status_code == 200
 
 
@@ -192,13 +193,13 @@ def test_a_full_queue_is_503():
     service.model.gate.clear()
     answers = []
     asks = [threading.Thread(target=lambda: answers.append(service.ask("/translate", text="a"))) for _ in range(3)]
-    for waiting, each in enumerate(asks):  # The first is taken at once, the others wait.
+    for waiting, each in enumerate(asks):  # The first is run at once, the others wait.
       each.start()
       until(lambda waiting=waiting: len(service.model.batches) == 1 and service.batcher.waiting == waiting)
     full = service.ask("/translate", text="b")
     assert (full.status_code, full.headers["retry-after"]) == (503, "1")
     assert full.json()["error"] == (
-        "Expected room for 1 more sentences in the queue, got 2 waiting; ask again in a second.")
+        "Expected room for 1 more sentences in the queue, got 2 waiting; try again in a second.")
     service.model.gate.set()
     for each in asks:
       each.join(10)

@@ -1,4 +1,4 @@
-"""Who goes through the model with whom, who has to come back later, and what is left when the server stops."""
+"""Which sentences share a batch, when the queue refuses a request, and what happens when the server stops."""
 import concurrent.futures
 import threading
 import time
@@ -78,7 +78,7 @@ def test_a_batch_is_no_larger_than_its_characters_allow(start, model):
   futures = batcher.ask("translate", ["aaa", "bbbb", "c" * 40, "ddd", "eeeee"])
   model.gate.set()
   said(first + futures)
-  # 4 x 4 would be more than 12; 40 go alone, as nothing is too long.
+  # 4 sentences of 4 characters exceed 12; the one of 40 is run alone, as no sentence is too long for a batch.
   assert [texts for _, texts in model.batches[1:]] == [["aaa", "ddd", "bbbb"], ["c" * 40], ["eeeee"]]
 
 

@@ -1,4 +1,4 @@
-"""A SavedModel is offered as far as its signatures go; what its tensors say comes out as plain values."""
+"""A SavedModel offers what it has signatures for; the values of its tensors are returned as plain Python values."""
 import json
 
 import pytest
@@ -11,7 +11,7 @@ TEXT = [tf.TensorSpec([None], tf.string, "text")]
 
 
 class Planted(tf.Module):
-  """Has every signature of an export, and answers that are known beforehand."""
+  """Has every signature of an export, with known answers."""
 
   @tf.function(input_signature=TEXT)
   def translate(self, text):
@@ -94,7 +94,7 @@ def test_what_is_no_model_is_refused(tmp_path):
 
 
 def test_a_planted_model_answers_like_a_loaded_one(model):
-  """The tests of the service rely on it."""
+  """The tests of the service rely on this."""
   shape = lambda value: ({key: shape(each) for key, each in value.items()} if isinstance(value, dict) else
                          shape(value[0]) if isinstance(value, list) else type(value))
   for offer, asked in (("translate", "a"), ("candidates", "a"), ("trace", "a"), ("score", ("a", "b"))):

@@ -1,4 +1,4 @@
-"""The page in a real browser: headless Chromium, by selenium. It gets nothing but what the server gives."""
+"""The page in a real browser: headless Chromium, by selenium. All that it loads comes from the server."""
 import shutil
 import time
 
@@ -52,7 +52,7 @@ def url(model):
 @pytest.fixture
 def page(browser, url, request):
   width, height = getattr(request, "param", WIDE)
-  # Headless windows are no narrower than 500; this is how developers see a phone.
+  # Headless windows are at least 500 wide; this emulates the screen of a phone.
   browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
                           {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500})
   browser.get(url)

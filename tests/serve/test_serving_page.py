@@ -1,4 +1,4 @@
-"""The programs of docs/serving.md do what the page says. TensorFlow Serving is played by a few lines."""
+"""The programs in docs/serving.md work as described. A few lines stand in for TensorFlow Serving."""
 import concurrent.futures
 import http.server
 import importlib.util
@@ -42,7 +42,7 @@ def test_a_client_of_ours(capsys):
 
 def test_a_rest_client_of_tensorflow_serving(signatures, capsys):
   class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers as TensorFlow Serving's manual says of `inputs`, in columns."""
+    """Answers `inputs` in columnar format, as in TensorFlow Serving's manual."""
 
     def do_POST(self):
       asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -1,4 +1,4 @@
-"""What only a real connection shows: bodies that do not end, many clients, a load test, a stop."""
+"""Tests over a real connection: bodies that do not end, many clients, a load test, a stop."""
 import http.client
 import json
 import socket
@@ -21,7 +21,7 @@ def url():
 
 
 def exchange(url, sent, close=False):
-  """Sends bytes and returns the status and the JSON of what comes back."""
+  """Sends bytes and returns the status and the body of the answer."""
   address = urllib.parse.urlsplit(url)
   with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
     connection.sendall(sent)
@@ -86,7 +86,7 @@ def test_errors_of_a_load_are_counted_and_shown(url):
 @pytest.mark.parametrize("url, sentences, clients, seconds, line", [
     ("http://example.org", ["a"], 8, 1, "Expected a server on this machine, as .*, got http://example.org; run"),
     ("https://127.0.0.1", ["a"], 8, 1, "Expected a server on this machine"),
-    ("http://127.0.0.1:8000", [], 8, 1, "Expected sentences to ask, got none"),
+    ("http://127.0.0.1:8000", [], 8, 1, "Expected sentences to translate, got none"),
     ("http://127.0.0.1:8000", ["a"], 65, 1, "Expected 1 to 64 clients for at most 600 seconds, got 65 for 1"),
     ("http://127.0.0.1:8000", ["a"], 0, 1, "Expected 1 to 64 clients"),
     ("http://127.0.0.1:8000", ["a"], 1, 601, "at most 600 seconds, got 1 for 601"),

@@ -1,18 +1,18 @@
-"""The AR model as a CTranslate2 folder, for a user who wants it as a fallback, or as a rival of the NAR model.
+"""Exports an AR model as a CTranslate2 folder, as a fallback beside the NAR model or as a baseline for its speed.
 
   ours                                            in CTranslate2's `TransformerSpec`
-  one table for source, target and output         three weights that are one; both scale it by sqrt(D)
-  the bias on source embeddings                   part of the encoder's table of places
-  sqrt(D) P[i], or sines and cosines interleaved  a table of places as it is added
+  one embedding table for source, target, output  three weights that share one array; both scale it by sqrt(D)
+  the bias on source embeddings                   added to the encoder's table of positions
+  sqrt(D) P[i], or sines and cosines interleaved  a table of positions, added as it is
   norm of the embeddings, then after residuals    layernorm_embedding, pre_norm=False
   norm first, one at the end                      pre_norm=True, layer_norm
   a zero vector as the decoder's first input      start_from_zero_embedding
-  PAD and BOS, never said                         their bias in the output layer, `NEVER`
+  PAD and BOS, excluded from the output           their bias in the output layer, `NEVER`
 
-# Differs: what is never said has no share in p here, where ours keeps it, about V^-1 of each after training with
-label smoothing. Searches differ too: ours counts a hypothesis that ends among the 2 beam best extensions,
-CTranslate2 among the `beam` best; and so ours with beam=1 is not quite its greedy search. Length penalties are two
-formulas; both are log p at alpha=0. `silence`d, scores agree.
+# Differs: excluded tokens have no probability here, whereas our softmax keeps theirs, about 1/V each after training
+with label smoothing. The searches differ too: ours counts a hypothesis that ends among the 2 * beam best extensions,
+CTranslate2 among the `beam` best, so ours with beam=1 is not quite its greedy search. The two length penalties have
+different formulas; with alpha=0 both scores are log p. After `silence` the scores of both models agree.
 """
 import dataclasses
 import inspect
@@ -28,31 +28,32 @@ from tf_nar.data import atomic
 from tf_nar.export import metadata
 from tf_nar.ops import tokens as tokens_lib
 
-NEVER = -1e4  # Of a logit; float16 has it too.
+NEVER = -1e4  # Bias that excludes a token; representable in float16 too.
 QUANTIZATIONS = "float32", "float16", "int16", "int8"
 PROGRAM = "translate.py"
-LENGTHS, TOLERANCE = (1, 2, 3, 5, 8), 1e-3  # Words of the sentences that are compared; nats of their translations.
+LENGTHS, TOLERANCE = (1, 2, 3, 5, 8), 1e-3  # Tokens of the sentences that `check` compares; nats of log p.
 
 
 def export(workdir, out, *, overrides=(), quantization="float32"):
   """Writes the CTranslate2 folder of an AR run: the model, the vocabulary, metadata.json and a program, translate.py.
 
   Args:
-    workdir: the run.
-    out: the folder to make; local, CTranslate2 knows no other.
-    overrides: as "search.beam=1".
-    quantization: one of `QUANTIZATIONS`, of the weights.
+    workdir: the run folder.
+    out: the folder to make; a local path, as CTranslate2 reads no other.
+    overrides: settings of the run's experiment, for example "search.beam=1".
+    quantization: the type of the exported weights, one of `QUANTIZATIONS`.
 
   Raises:
-    ValueError: for a run of another family, or if `out` is there already.
-    ImportError: without ctranslate2.
-    RuntimeError: if what was written scores otherwise than the run; then nothing is left behind.
+    ValueError: for a run of another family.
+    FileExistsError: if `out` is a file, or a folder that is not empty.
+    ImportError: if ctranslate2 is not installed.
+    RuntimeError: if the exported model's scores differ from the run's; then nothing is left behind.
   """
   ctranslate2 = _library()
   run = runs.load(workdir, [*overrides, "model.net.dtype=float32"])
   if run.experiment.family != "ar":
-    raise ValueError(f"{workdir} is a run of {run.experiment.family}; CTranslate2 takes the family ar. "
-                     "Export others with bin/export.py.")
+    raise ValueError(f"Expected a run of the family ar, got {workdir} of the family {run.experiment.family}; "
+                     "export it with bin/export.py.")
   silence(run.model, run.experiment.search.unknown)
   with atomic.folder(out) as folder:
     made = spec(run)
@@ -63,21 +64,21 @@ def export(workdir, out, *, overrides=(), quantization="float32"):
     facts = metadata.describe(run, []) | {"quantization": quantization, "ctranslate2": ctranslate2.__version__}
     atomic.write(os.path.join(folder, metadata.FILE), json.dumps(facts, indent=2).encode())
     atomic.write(os.path.join(folder, PROGRAM), inspect.getsource(_program()).encode())
-    if quantization == "float32":  # The others round.
+    if quantization == "float32":  # The other types round the weights, so scores differ.
       check(folder, run)
 
 
 def silence(model, unknown=False):
-  """Gives what no translation has no share in p, in place: the model that CTranslate2 gets."""
+  """Sets, in place, the output bias of excluded tokens to `NEVER`: they get no probability, as in CTranslate2."""
   forbid = tokens_lib.forbidden(unknown)
   bias = model.embed.bias
   bias.assign(tf.tensor_scatter_nd_update(bias.value, [[word] for word in forbid], [NEVER] * len(forbid)))
 
 
 def tokens(vocab):
-  """Returns CTranslate2's list of tokens: ours, but for a space before the reserved ones, so that no text has them.
+  """Returns CTranslate2's list of tokens: ours, with a space before reserved tokens, so that no text contains them.
 
-  UNK has none: whoever types it means it.
+  UNK gets no space: text that contains it means it.
   """
   reserved = {types.PAD, types.EOS, types.BOS} | ({types.MASK} if vocab.has_mask else set())
   tokens = vocab.spell(range(len(vocab)))
@@ -85,7 +86,7 @@ def tokens(vocab):
 
 
 def spec(run):
-  """Returns the `ctranslate2.specs.TransformerSpec` of a run of `ar` in float32, filled."""
+  """Returns the `ctranslate2.specs.TransformerSpec` with the weights of a run of `ar` in float32."""
   from ctranslate2 import specs
   model, net = run.model, run.experiment.model.net
   made = specs.TransformerSpec.from_config(
@@ -112,10 +113,14 @@ def spec(run):
 
 
 def check(folder, run):
-  """Compares log p of what a `silence`d run says of random sentences with their log p under the model in a folder.
+  """Compares the log p of a `silence`d run's translations of random sentences with that of the exported model.
+
+  Args:
+    folder: of the CTranslate2 model.
+    run: the `runs.Run` that it was made from, after `silence`.
 
   Raises:
-    RuntimeError: if they differ.
+    RuntimeError: if they differ by more than `TOLERANCE` nats.
   """
   draw, names = np.random.default_rng(0), tokens(run.vocab)
   lengths = [length for length in LENGTHS if length < run.experiment.model.net.max_length]
@@ -129,11 +134,11 @@ def check(folder, run):
   theirs = [sum(each.log_probs) for each in scored]
   if not np.allclose(ours, theirs, rtol=0, atol=TOLERANCE):
     raise RuntimeError(f"CTranslate2 scores translations {theirs}, the run {ours.tolist()}: nothing was exported. "
-                       "Is ctranslate2 of the version in constraints-cpu.txt? If so, report this line.")
+                       "Install the version in constraints-cpu.txt; if it is installed, report this line.")
 
 
 def _block(layer, block):
-  attend, = block.self_attend  # Of a net of one shard.
+  attend, = block.self_attend  # One, as the run is loaded without shards.
   _linear(layer.self_attention.linear[0], attend.query_key_value)
   _linear(layer.self_attention.linear[1], attend.out)
   _linear(layer.ffn.linear_0, block.ffn_in[0])
@@ -159,10 +164,11 @@ def _library():
   try:
     import ctranslate2
   except ImportError as error:
-    raise ImportError("This needs CTranslate2: pip install -c constraints-cpu.txt ctranslate2.") from error
+    raise ImportError(
+      "Expected CTranslate2, which is not installed: pip install -c constraints-cpu.txt ctranslate2.") from error
   return ctranslate2
 
 
 def _program():
-  from tf_nar.export import ct2_program  # It imports ctranslate2.
+  from tf_nar.export import ct2_program  # Imported late, as it imports ctranslate2.
   return ct2_program

@@ -2,8 +2,8 @@
 
   python translate.py < text
 
-Wants the packages ctranslate2 and, by the kind of vocabulary, subword-nmt or sentencepiece; nothing else. The
-search is that of metadata.json; CTranslate2 divides log p by |y|^alpha, where the model's own search divides by
+Needs the package ctranslate2 and, depending on the vocabulary, subword-nmt or sentencepiece; nothing else. The search
+options are those of metadata.json; CTranslate2 divides log p by |y|^alpha, where the model's own search divides by
 ((5 + |y|) / 6)^alpha.
 """
 import json
@@ -15,21 +15,21 @@ import ctranslate2
 
 
 class Translator:
-  """Raw text to raw text, or tokenised to tokenised if the vocabulary is of tokenised text."""
+  """Translates raw text to raw text, or tokenised to tokenised text if the vocabulary is one of tokenised text."""
 
   def __init__(self, folder, **options):
-    """Args: folder: with model.bin; options: of `ctranslate2.Translator`, as compute_type or intra_threads."""
+    """Args: folder: that of model.bin; options: of `ctranslate2.Translator`, such as compute_type or intra_threads."""
     with open(os.path.join(folder, "metadata.json"), encoding="utf-8") as file:
       self.about = json.load(file)
     self.model = ctranslate2.Translator(folder, **options)
     self._cut, self._join = _tokenizer(folder, self.about["tokenization"])
 
   def __call__(self, lines, **options):
-    """Returns the translation of each line; options: of `translate_batch`, as beam_size. A blank line stays so."""
+    """Returns the translation of each line, blank for a blank line; options: of `translate_batch`, e.g. beam_size."""
     cut = [self._cut(line) for line in lines]
     nonempty = [tokens for tokens in cut if tokens]
     search, longest = self.about["search"], self.about["max_length"]
-    source = max(map(len, nonempty), default=0) + 1  # EOS is the 1.
+    source = max(map(len, nonempty), default=0) + 1  # + 1 for EOS.
     limit = math.ceil(source * (search["length_ratio"] or 1)) + search["extra_length"]
     given = {"beam_size": search["beam"], "length_penalty": search["alpha"], "max_input_length": longest,
              "max_decoding_length": min(limit, longest), "min_decoding_length": 0}
@@ -38,7 +38,7 @@ class Translator:
 
 
 def _tokenizer(folder, kind):
-  """Returns functions: a line to the list of its tokens, and back."""
+  """Returns two functions: from a line to the list of its tokens, and from tokens to a line."""
   path = lambda name: os.path.join(folder, name)
   if kind == "sentencepiece":
     import sentencepiece
@@ -57,12 +57,12 @@ def _tokenizer(folder, kind):
 
 
 def _surface(token):
-  """Returns what a token adds to a text: a word and a space, or a part, which `@@` marks; `@@` alone is a word."""
+  """Returns the text of a token: a subword that `@@` continues, else a word and a space; `@@` alone is a word."""
   return token.removesuffix("@@") if token.endswith("@@") and token != "@@" else f"{token} "
 
 
 def _said(tokens):
-  """Leaves out reserved tokens; their names have a space in front, so that no text can have them."""
+  """Drops reserved tokens, whose names begin with a space, so that no text contains them."""
   return [token for token in tokens if not token.startswith(" ")]
 
 

@@ -1,11 +1,12 @@
 """Byte-pair merges inside a graph, equal to subword-nmt's (Sennrich et al., arXiv:1508.07909).
 
-A symbol is a number here. The symbols of all words stand in one flat row, each beside the number of its word:
+Symbols are represented by numbers. The symbols of all words are one flat vector, with the index of each symbol's word
+beside it:
 
-  repeat, in every word: the neighbours whose merge was learned first become one symbol, from the left
+  repeat, in every word: merge the adjacent pairs whose merge was learned first, from the left
 
-What a symbol at last becomes, known units or UNK, does not depend on its word, so tables of it are made
-beforehand: `_cut` says them.
+The units (known ones or UNK) that a final symbol stands for do not depend on its word, so they are tabulated in
+advance by `_cut`.
 
   M  symbols of all words          W  words
 """
@@ -15,33 +16,33 @@ import tensorflow as tf
 from tf_nar import types
 from tf_nar.data import vocab as vocab_lib
 
-END = "</w>"  # Follows, in the merges, a word's last character.
+END = "</w>"  # Appended, in the merges, to a word's last character.
 _NEVER = tf.int32.max  # The rank of a pair that no merge joins.
 
 
 class Merges(tf.Module):
-  """Cuts words into ids as `data.vocab.WordList.encode` does."""
+  """Segments words into ids as `data.vocab.WordList.encode` does."""
 
   def __init__(self, codes, ids):
     """Makes the tables.
 
     Args:
-      codes: text of a subword-nmt file of merges.
-      ids: dict from the units that may come out to their ids.
+      codes: the text of a subword-nmt file of merges.
+      ids: dict from the units of the vocabulary to their ids.
 
     Raises:
-      ValueError: for merges of subword-nmt's first format, which end words in another way.
+      ValueError: for merges of subword-nmt's first format, which marks ends of words in another way.
     """
     super().__init__()
     bpe = vocab_lib.bpe(codes, set(ids))
     if bpe.version != (0, 2):
       raise ValueError(
-          f"The graph applies {vocab_lib.CODES_FILE} whose first line is `#version: 0.2`; got version "
-          f"{'.'.join(map(str, bpe.version))}. Learn the merges again with data_prep/prepare.py.")
+          f"Expected {vocab_lib.CODES_FILE} to begin with the line `#version: 0.2`, got version "
+          f"{'.'.join(map(str, bpe.version))}; learn the merges again with data_prep/prepare.py.")
     pairs = sorted(bpe.bpe_codes, key=bpe.bpe_codes.get)
     symbols = _symbols(pairs, ids)
     number = {symbol: position for position, symbol in enumerate(symbols)}
-    self._unknown = len(symbols)  # A character that nothing is known of.
+    self._unknown = len(symbols)  # A character that is in no merge and no unit.
     self._base = len(symbols) + 1
     self._numbers = table(symbols, range(len(symbols)), self._unknown)
     keys = [number[left] * self._base + number[right] for left, right in pairs]
@@ -49,13 +50,13 @@ class Merges(tf.Module):
     self._joined = np.array([number[left + right] for left, right in pairs], np.int32)
     cut = lambda symbol, last: _cut(symbol, last, bpe.bpe_codes_reverse, ids)
     rows = []
-    for last in (False, True):  # What symbols become inside a word, then at its end.
+    for last in (False, True):  # The units of each symbol inside a word, then at its end.
       rows += [[ids.get(unit, types.UNK) for unit in cut(symbol, last)] for symbol in symbols] + [[types.UNK]]
     rows = tf.ragged.constant(rows, tf.int32)
     self._values, self._lengths = rows.values.numpy(), rows.row_lengths().numpy()
 
   def encode(self, words):
-    """string [W], none empty -> int32 [W, (units)]."""
+    """string [W], none empty -> int32 [W, (units)]: the ids of each word's units."""
     characters = tf.strings.unicode_split(words, "UTF-8")
     word = characters.value_rowids()  # [M]
     last = word != _next(word, -1)
@@ -68,12 +69,12 @@ class Merges(tf.Module):
     return tf.RaggedTensor.from_value_rowids(units.values, word, nrows=tf.size(words, tf.int64))
 
   def _merge(self, symbol, word, words):
-    """Merges symbols [M] of words [M], numbered 0 to `words` - 1, until nothing is left to merge."""
+    """Applies merges to symbols [M] of words [M], indices from 0 to `words` - 1, until none applies."""
     def merge(symbol, word, rank):
       first = tf.gather(tf.math.unsorted_segment_min(rank, word, words), word)
       here = _apart((rank == first) & (rank < _NEVER))
       symbol = tf.where(here, tf.gather(self._joined, tf.where(here, rank, 0)), symbol)
-      kept = ~_before(here, False)  # The right one of a pair went into the left one.
+      kept = ~_before(here, False)  # A merged pair is stored in its left position.
       symbol, word = symbol[kept], word[kept]
       return symbol, word, self._rank(symbol, word)
 
@@ -83,7 +84,7 @@ class Merges(tf.Module):
     return symbol, word
 
   def _rank(self, symbol, word):
-    """int32 [M]: when the merge of each symbol with the next one was learned."""
+    """int32 [M]: the rank (order of learning) of the merge of each symbol with the next, `_NEVER` if there is none."""
     left, right = tf.cast(symbol, tf.int64), tf.cast(_next(symbol, self._unknown), tf.int64)
     rank = self._ranks.lookup(left * self._base + right)
     return tf.where(word == _next(word, -1), rank, _NEVER)
@@ -98,20 +99,20 @@ def table(keys, values, default):
 
 
 def _symbols(pairs, units):
-  """Every string that merges can make or find, among them all characters of the units."""
+  """Returns all strings that merges take or make, and all characters of the units."""
   parts = {part for left, right in pairs for part in (left, right, left + right)}
   characters = set("".join(units)) | set("".join(parts))
   return sorted(parts | characters | {character + END for character in characters})
 
 
 def _cut(symbol, last, whole, known):
-  """Returns the units of a symbol: itself if known, else those of the two that it was merged from.
+  """Returns the units of a symbol: itself if it is known, else those of the two symbols that it was merged from.
 
   Args:
-    symbol: a string, with END if it is a word's last.
-    last: whether it is.
-    whole: dict from what merges gave to the pair that it was.
-    known: the units that may come out; others do only where nothing is left to take apart.
+    symbol: a string, which ends in END if it is a word's last symbol.
+    last: whether it is the last.
+    whole: dict from the result of each merge to its pair.
+    known: the units of the vocabulary; others are returned only where a symbol cannot be split further.
   """
   unit = symbol.removesuffix(END) if last else symbol + vocab_lib.MARK
   pair = whole.get(symbol)
@@ -121,7 +122,7 @@ def _cut(symbol, last, whole, known):
 
 
 def _apart(here):
-  """bool [M] -> bool [M]: of places that follow each other, the first, third, fifth... (x x x -> xx x)."""
+  """bool [M] -> bool [M]: of each run of adjacent true positions, the first, third, fifth... (x x x -> xx x)."""
   position = tf.range(tf.size(here))
   starts = here & ~_before(here, False)
   run = tf.maximum(tf.cumsum(tf.cast(starts, tf.int32)) - 1, 0)
@@ -129,10 +130,10 @@ def _apart(here):
 
 
 def _next(x, after):
-  """[M] -> [M]: what stands behind each."""
+  """[M] -> [M]: the element after each, `after` for the last."""
   return tf.concat([x, [after]], 0)[1:]
 
 
 def _before(x, first):
-  """[M] -> [M]: what stands before each."""
+  """[M] -> [M]: the element before each, `first` for the first."""
   return tf.concat([[first], x], 0)[:-1]

@@ -1,4 +1,4 @@
-"""What a SavedModel says of itself, in assets.extra/metadata.json, where servers leave files alone."""
+"""The description of a SavedModel in assets.extra/metadata.json, a folder whose files servers ignore."""
 import dataclasses
 import importlib.metadata
 import json
@@ -14,11 +14,11 @@ PACKAGES = ("tensorflow", "tensorflow-text", "keras")
 
 
 def describe(run, signatures, teacher=None):
-  """Returns what a reader needs to know of an exported run, as a dict of plain values.
+  """Returns the description of an exported run, as a dict of plain values.
 
   Args:
     run: a `runs.Run`.
-    signatures: their names.
+    signatures: names of the exported signatures.
     teacher: the `runs.Run` that rescores, or None.
   """
   buckets = warmup.buckets(run.experiment.model.net.max_length)
@@ -33,14 +33,14 @@ def describe(run, signatures, teacher=None):
       "vocabulary_sha256": run.vocab.sha256,
       "valid_bleu": _valid_bleu(run.workdir),
       "signatures": sorted(signatures),
-      "buckets": buckets,  # Lengths of sources in tokens that a server warms; any other is taken too.
-      "warm": warmup.texts(run.vocab, buckets),  # A text of each, to warm with.
+      "buckets": buckets,  # Source lengths in tokens for a server's warm-up; other lengths work too.
+      "warm": warmup.texts(run.vocab, buckets),  # A text of each of these lengths.
       "versions": {name: _version(name) for name in PACKAGES},
   }
 
 
 def write(facts, folder):
-  """Writes what `describe` returned into a SavedModel's folder."""
+  """Writes `facts`, as `describe` returns them, into a SavedModel's folder."""
   tf.io.gfile.makedirs(os.path.join(folder, FOLDER))
   atomic.write(os.path.join(folder, FOLDER, FILE), json.dumps(facts, indent=2).encode())
 
@@ -51,12 +51,12 @@ def _valid_bleu(workdir):
   if not tf.io.gfile.exists(path):
     return None
   with tf.io.gfile.GFile(path) as file:
-    rows = [json.loads(line) for line in file if line.endswith("\n")]  # The last may be half written.
+    rows = [json.loads(line) for line in file if line.endswith("\n")]  # The last line may be incomplete.
   return next((row["valid_bleu"] for row in reversed(rows) if "valid_bleu" in row), None)
 
 
 def _version(package):
-  """Returns a version; None for one that is installed under another name, as tensorflow-tpu."""
+  """Returns a package's version; None if it is installed under another name, as tensorflow-tpu is."""
   try:
     return importlib.metadata.version(package)
   except importlib.metadata.PackageNotFoundError:

@@ -1,18 +1,19 @@
-"""One SavedModel that translates: raw strings in, raw strings out, and no line of this package needed.
+"""Exports a run as one SavedModel that translates raw strings to raw strings without this package.
 
-  signature                     takes                             gives
+  signature                     takes                             returns
   translate (serving_default)   text: string [B]                  translation: string [B], score: float32 [B]
   candidates                    text: string [B]                  translation: string [B, N], score: float32 [B, N]
   translate_ids                 ids: int32 [B, S]                 ids: int32 [B, T], score: float32 [B]
   score                         source, target: string [B]        score: float32 [B], log p(target | source) in nats
-  trace, of several passes      text: string [B]                  translation, score, and of the R passes
-                                                                  saw, said: string [B, R], tokens with spaces between
+  trace, of several passes      text: string [B]                  translation, score, and for each of the R passes
+                                                                  saw and said, its inputs and predictions:
+                                                                  string [B, R], tokens joined by spaces
 
-Ids are words, EOS, then PAD. Scores of translations are what the search ranked by; a blank sentence has a blank
-translation and the score 0. N is what the search keeps; candidates stand best first, one that is not there is blank
-with the score -inf. A source longer than the model takes is cut; a longer target has the score -inf. B, S and T are
-any: measured on a CPU, a graph of one shape is no faster. Strings stay in the outer graph; the network is the inner
-function `search`.
+Ids are tokens, EOS, then PAD. Scores of translations are those that the search ranked by; a blank sentence has a blank
+translation and the score 0. N is the number of candidates that the search keeps, best first; a missing candidate is
+blank and has the score -inf. A source longer than the model's maximum is truncated; a longer target has the score
+-inf. B, S and T are arbitrary: measured on a CPU, a graph of one fixed shape is no faster. Strings stay in the outer
+graph; the network is the inner function `search`.
 """
 import os
 
@@ -31,18 +32,18 @@ IDS = tf.TensorSpec([None, None], tf.int32)
 
 
 def export(run, search, out, teacher=None, trace=None):
-  """Writes the SavedModel of a run, once another process has said with it what the run says.
+  """Writes the SavedModel of a run, after checking in another process that its outputs equal the run's.
 
   Args:
     run: a `runs.Run`.
     search: maps int32 [B, S] to a `types.Translation`; `evaluate.corpus.searcher` makes it.
     out: the folder to make.
     teacher: the `runs.Run` whose model `search` rescores with, or None.
-    trace: maps int32 [B, S] to a `types.Translation` and its `types.Trace`, or None where the search has no passes.
+    trace: maps int32 [B, S] to a `types.Translation` and its `types.Trace`, or None if the search has no passes.
 
   Raises:
-    ValueError: if `out` is there already.
-    RuntimeError: if the other process fails or says something else; then nothing is left behind.
+    FileExistsError: if `out` is a file, or a folder that is not empty.
+    RuntimeError: if the other process fails or its outputs differ; then nothing is left behind.
   """
   with atomic.folder(out) as folder:
     module, signatures = build(run, search, teacher, trace)
@@ -55,7 +56,7 @@ def export(run, search, out, teacher=None, trace=None):
 
 
 def build(run, search, teacher=None, trace=None):
-  """Returns a `tf.Module` with a function of each signature, and these functions by name; see `export`."""
+  """Returns a `tf.Module` with one function for each signature, and a dict of these functions; see `export`."""
   models = [run.model] if teacher is None else [run.model, teacher.model]
   module = tf.Module()
   module.weights = [variable.value for model in models for variable in model.variables]
@@ -70,7 +71,7 @@ def build(run, search, teacher=None, trace=None):
 
 
 def _searches(words, search, longest):
-  """Returns the functions that say what a search found; `words` is what `text.build` gives."""
+  """Returns the functions of the signatures that translate; `words` is the result of `text.build`."""
 
   @tf.function(input_signature=[_named(IDS, "ids")])
   def translate_ids(ids):
@@ -129,12 +130,12 @@ def _named(spec, name):
 
 
 def _ids(words, texts):
-  """string [B] -> int32 [B, S]: words, EOS, then PAD."""
+  """string [B] -> int32 [B, S]: tokens, EOS, then PAD."""
   return tf.concat([words.encode(texts), tf.fill([tf.size(texts), 1], types.EOS)], 1).to_tensor(types.PAD)
 
 
 def _answer(found, ids):
-  """Cuts a `Translation` of `_fitted(ids)` to the rows of ids; a blank row has one candidate, blank and sure."""
+  """Cuts a `Translation` of `_fitted(ids)` to the rows of ids; a blank sentence has one blank candidate of score 0."""
   rows = tf.shape(ids)[0]
   tokens, score, nonempty = found.tokens[:rows], found.score[:rows], _nonempty(ids)  # [B, N, T], [B, N], [B, 1]
   first = tf.range(tf.shape(score)[1]) == 0  # [N]
@@ -145,9 +146,9 @@ def _answer(found, ids):
 
 
 def _fitted(ids, longest):
-  """Makes of int32 [B, S] what the model takes: at least one row, 1 to `longest` places, a last EOS.
+  """Fits int32 [B, S] to the model's input: at least one row, 1 to `longest` positions, EOS at the end.
 
-  A row without words becomes EOS alone, as a search may not take a batch of nothing but PAD.
+  A row without tokens becomes EOS alone, as a search need not accept a batch of nothing but PAD.
   """
   ids = ids[:, :longest]
   missing = tf.maximum(1 - tf.shape(ids), 0)
@@ -158,7 +159,7 @@ def _fitted(ids, longest):
 
 
 def _nonempty(ids):
-  """int32 [B, S] -> bool [B, 1]: is there a word in it?"""
+  """int32 [B, S] -> bool [B, 1]: whether a row has a token other than PAD and EOS."""
   return tf.reduce_any((ids != types.PAD) & (ids != types.EOS), 1, keepdims=True)
 
 

@@ -1,12 +1,12 @@
-"""Text to ids and back inside a graph, equal to `data.vocab` of the run.
+"""Text to ids and back inside a graph, with the same results as the run's `data.vocab`.
 
-What is built is a `tf.Module` with
+`build` returns a `tf.Module` with
 
   encode(string [B])    -> int32 [B, (S)], ragged, without EOS
   decode(int32 [B, T])  -> string [B], up to the first EOS, without PAD, BOS and MASK
   spell(int32 [B, T])   -> string [B], all tokens but PAD, joined by spaces
 
-which carries all its tables, so that a SavedModel has no file beside it.
+It holds all its tables, so a SavedModel needs no other file.
 """
 import os
 import tempfile
@@ -25,13 +25,13 @@ def build(vocab):
 
 
 class Words(tf.Module):
-  """A list of words, perhaps cut by byte-pair merges."""
+  """A vocabulary that is a list of tokens, with or without byte-pair merges."""
 
   def __init__(self, vocab):
     super().__init__()
     self._tokens, self._skipped = np.array(vocab.tokens, object), _skipped(vocab)
     self._surfaces = np.array([vocab_lib.surface(token) for token in vocab.tokens], object)
-    reserved = 5 if vocab.has_mask else 4  # In a text they are words like others: unknown.
+    reserved = 5 if vocab.has_mask else 4  # Reserved names in a text are unknown words.
     ids = {token: position for position, token in enumerate(vocab.tokens) if position >= reserved}
     self._merges = merges.Merges(vocab.codes, ids) if vocab.codes else None
     self._ids = None if vocab.codes else merges.table(list(ids), ids.values(), types.UNK)
@@ -52,11 +52,11 @@ class Words(tf.Module):
 
 
 class Pieces(tf.Module):
-  """A SentencePiece model."""
+  """A vocabulary that is a SentencePiece model."""
 
   def __init__(self, vocab):
     super().__init__()
-    import tensorflow_text  # Heavy, and of no use to word lists.
+    import tensorflow_text  # Imported late: slow to import, and word lists do not need it.
     self._tokens, self._skipped = np.array(vocab.spell(range(len(vocab))), object), _skipped(vocab)
     self._pieces = tensorflow_text.SentencepieceTokenizer(_model(vocab), out_type=tf.int32)
 
@@ -82,7 +82,7 @@ def _skipped(vocab):
 
 
 def _said(ids, skipped):
-  """int32 [B, T] -> int32 [B, (T)]: what stands before EOS and is said."""
+  """int32 [B, T] -> int32 [B, (T)]: the tokens before the first EOS, without the skipped ones."""
   ended = tf.cumsum(tf.cast(ids == types.EOS, tf.int32), 1) > 0
   silent = tf.reduce_any(ids[..., None] == skipped, -1)
   return tf.ragged.boolean_mask(ids, ~(ended | silent))

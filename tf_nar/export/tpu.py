@@ -1,7 +1,7 @@
-"""Whether a TPU will take an experiment, without a TPU: its graphs are read, and compiled by XLA for the CPU.
+"""Checks without a TPU whether an experiment can run on one: its graphs are inspected, and compiled by XLA for the CPU.
 
-The bridge from TensorFlow to XLA is also the TPU's, and refuses most of what it refuses there. Not shown are the memory
-and layout of the TPU's compiler (`tpu_compile.py` does) and all that happens between replicas.
+The bridge from TensorFlow to XLA is the same for a TPU, and rejects most of what it would reject there. This does not
+cover the memory and layout of the TPU's compiler (`tpu_compile.py` does), nor anything between replicas.
 """
 import time
 from typing import Callable, NamedTuple
@@ -13,59 +13,59 @@ from tf_nar import types
 from tf_nar.data import pipeline
 from tf_nar.export import tpu_ops
 
-# Of losses and gradient norms, compiled against not: operators are fused and rounded otherwise.
+# Of losses and gradient norms, compiled against uncompiled: fused operators round differently.
 TOLERANCE = {"float32": 1e-3, "mixed_bfloat16": 3e-2}
 
 
 class Program(NamedTuple):
-  """What a TPU compiles as one."""
+  """A function that a TPU compiles as one program."""
 
   name: str
-  run: Callable  # Of tensors.
-  specs: list  # Of `tf.TensorSpec`, one a tensor.
+  run: Callable  # A function of tensors.
+  specs: list  # A `tf.TensorSpec` for each tensor.
 
 
 class Examined(NamedTuple):
-  """What was seen of a program."""
+  """The result of `examine` for one program."""
 
-  findings: list  # Lines; none if all is well.
+  findings: list  # One line for each problem.
   operators: int
-  traced: float  # Seconds.
-  compiled: float | None  # Seconds of XLA for the CPU; None where it was not asked.
+  traced: float  # Seconds that tracing took.
+  compiled: float | None  # Seconds that XLA took to compile for the CPU; None if it did not compile.
   hlo: bytes  # The serialized module, empty if there are findings.
 
 
 class Epoch(NamedTuple):
-  """What was seen of updates over all shapes, twice."""
+  """The result of `epoch`: updates on batches of all shapes, twice."""
 
   findings: list
-  predictions: dict  # Of the first update of all.
-  compiled: dict  # (rows, length) -> seconds: what the first update took more than the second.
+  predictions: dict  # Losses and norms of the very first update.
+  compiled: dict  # (rows, length) -> seconds by which the first update took longer than the second.
 
 
 def shapes(train, longest, histogram=None):
-  """Returns [(rows, length)] of every batch of a training.
+  """Returns [(rows, length)], the shapes of all batches of a training.
 
   Args:
     train: a `config.Train`.
-    longest: the most tokens that the model takes.
-    histogram: dict, length -> pairs, as a data folder has; None: as if the longer were the rarer, to the longest.
+    longest: the maximum number of tokens of the model.
+    histogram: dict, length -> number of pairs, as in a data folder; None: up to `longest`, longer pairs being rarer.
   """
   longest = min(longest, train.max_length)
   return pipeline.shapes(histogram or {length: longest + 1 - length for length in range(1, longest + 1)}, train)
 
 
 def spec(shape, kind=types.Batch):
-  """Returns the specs of a batch of (rows, length), as `Traits.batch` says: `types.Batch` or `types.Aligned`."""
+  """Returns the specs of a batch of (rows, length) of the type in `Traits.batch`: `types.Batch` or `types.Aligned`."""
   tokens = tf.TensorSpec(shape, tf.int32)
   more = [tokens] * (len(kind._fields) - len(types.Batch._fields))
   return kind(tokens, tokens, tf.TensorSpec(shape[:1], tf.float32), *more)
 
 
 def batch(shape, vocab, kind=types.Batch, seed=0):
-  """Returns a batch of random words, all lengths and a blank row in it; no target is longer than its source.
+  """Returns a batch of random tokens, of mixed lengths and with one padding row.
 
-  Sources and targets are of one length, so where there are fertilities each is 1.
+  Source and target of a pair have the same length, so fertilities, if any, are all 1.
   """
   draw, (rows, length) = np.random.default_rng(seed), shape
   sizes = draw.integers(length // 2 + 1, length, rows, endpoint=True) * (np.arange(rows) < rows - 1)
@@ -78,19 +78,19 @@ def batch(shape, vocab, kind=types.Batch, seed=0):
 
 
 def programs_of_update(update, shape, kind=types.Batch):
-  """Returns the `Program`s of one update; `update` has `graphs`, as `train.step.Update`; `kind`: see `spec`."""
+  """Returns the `Program`s of one update; `update` has `graphs`, as `train.step.Update` has; `kind`: see `spec`."""
   name = lambda part: f"{part} {shape[0]} x {shape[1]}"
   return [Program(name(part), _flat(graph, arguments), tf.nest.flatten(arguments))
           for part, (graph, arguments) in update.graphs(spec(shape, kind)).items()]
 
 
 def _flat(graph, arguments):
-  """Returns `graph` as a function of tensors alone: XLA is asked for specs, and takes no structures of them."""
+  """Returns `graph` as a function of a flat list of tensors, as XLA's interface accepts no structures of specs."""
   return lambda *tensors: graph(*tf.nest.pack_sequence_as(arguments, tensors))
 
 
 def programs_of_model(model, search, shape):
-  """Returns the `Program`s of `translate` and `score`; candidates that are decoded side by side share the rows."""
+  """Returns the `Program`s of `translate` and `score`; candidates that are decoded together divide the rows."""
   rows = max(1, shape[0] // search.candidates) if model.traits.side_by_side else shape[0]
   tokens = tf.TensorSpec([rows, shape[1]], tf.int32)
   return [
@@ -99,9 +99,10 @@ def programs_of_model(model, search, shape):
 
 
 def examine(program, compiling=True):
-  """Traces a program, reads its graph, brings it to HLO, and compiles that for the CPU if `compiling`.
+  """Traces a program, inspects its graph, lowers it to HLO, and compiles that for the CPU if `compiling`.
 
-  No value is given, so what XLA would need one for, and would compile anew for each, is found.
+  Only specs are given, no values, so this finds operators that need a compile-time value and would be compiled anew for
+  each value.
   """
   graph, began = tf.function(program.run, jit_compile=True, autograph=False), time.perf_counter()
   try:
@@ -125,7 +126,7 @@ def examine(program, compiling=True):
 
 
 def hlo_findings(text):
-  """Returns what in the text of an HLO module a TPU does not take."""
+  """Returns a line for each feature of an HLO module's text that a TPU does not support."""
   lines = text.splitlines()
   bounded = [line for line in lines if "[<=" in line or ",<=" in line]
   double = [line for line in lines if " f64[" in line or "(f64[" in line]
@@ -134,22 +135,22 @@ def hlo_findings(text):
 
 
 def _reason(error):
-  """The first line of an error and, if it says so, where the operator came from."""
+  """Returns the first line of an error and, if it is there, the source line of the operator."""
   lines = str(error).strip().splitlines()
   frames = [line.strip() for line in lines if line.startswith("File ") and "site-packages" not in line]
   return lines[0] + (f" From {frames[-1]}" if frames else "")
 
 
 def epoch(update, batches, accumulate, buckets):
-  """Goes twice over one batch of each shape, all mixed, and counts what was traced.
+  """Makes updates on each of the batches, twice, and counts how often each graph is traced.
 
-  A graph of `jit_compile` is compiled once a trace, as `examine` has seen it needs no value.
+  A graph with `jit_compile` is compiled once per trace, since `examine` has found that it needs no values.
 
   Args:
     update: a `train.step.Update`.
-    batches: `Batch`es.
-    accumulate: micro-batches an update.
-    buckets: how many shapes there should be.
+    batches: `Batch`es, one of each shape.
+    accumulate: micro-batches per update.
+    buckets: the expected number of shapes.
   """
   took, predictions = {}, []
   for step, each in enumerate([*batches, *batches]):
@@ -158,22 +159,23 @@ def epoch(update, batches, accumulate, buckets):
     took.setdefault(tuple(each.src.shape), []).append(time.perf_counter() - began)
   wrong = []
   for name, (graph, _) in update.graphs(spec(tuple(batches[0].src.shape), type(batches[0]))).items():
-    traces, wanted = graph.experimental_get_tracing_count(), 1 if name == "finish" else buckets  # Of no batch.
+    # No argument of `finish` has the shape of a batch.
+    traces, wanted = graph.experimental_get_tracing_count(), 1 if name == "finish" else buckets
     if traces != wanted:
-      wrong.append(f"{name}: {traces} programs were compiled in an epoch of {buckets} buckets, wanted is {wanted}; "
-                   "some batch has another shape, or an argument is a Python number")
+      wrong.append(f"{name}: {traces} programs were compiled in an epoch of {buckets} buckets, expected {wanted}; "
+                   "look for a batch of another shape, or an argument that is a Python number")
   return Epoch(wrong, predictions[0], {shape: max(0.0, times[0] - times[-1]) for shape, times in took.items()})
 
 
 def differing(predictions, plain, dtype):
-  """Returns a line for each number that compiled and uncompiled updates say too differently; see `TOLERANCE`."""
+  """Returns a line for each number of a compiled and an uncompiled update that differ by more than `TOLERANCE`."""
   near = TOLERANCE[dtype]
-  return [f"{name} is {predictions[name]:.6g} compiled and {float(value):.6g} uncompiled, further apart than {near:g}"
+  return [f"{name} is {predictions[name]:.6g} compiled and {float(value):.6g} uncompiled, over {near:g} apart"
           for name, value in plain.items() if not np.isclose(predictions[name], float(value), rtol=near, atol=near)]
 
 
 def weights(model):
-  """Returns the model's weights, and a function that puts them back."""
+  """Returns a function that restores the model's present weights."""
   kept = [variable.numpy() for variable in model.variables]
 
   def back():

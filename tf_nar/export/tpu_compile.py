@@ -1,7 +1,7 @@
-"""The TPU's own compiler on a machine without a TPU: memory, floating-point operations, the roofline of a step.
+"""Runs the TPU's own compiler on a machine without a TPU: memory, floating-point operations, roofline of a step.
 
-`compile_for` runs this file with the Python of another environment, that of the extra `tpu_check`, for jax and its
-libtpu are not those of TensorFlow. There it uses private names of jax, so that environment is pinned (setup.py).
+`compile_for` runs this file with the Python of another environment, that of the extra `tpu_check`, because jax needs
+another libtpu than TensorFlow. It uses private names of jax there, so that environment is pinned (setup.py).
 """
 import dataclasses
 import json
@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 
 class Chip(NamedTuple):
-  """A generation, by its public figures a chip."""
+  """A TPU generation, with its published figures per chip."""
 
-  topology: str  # Of four chips.
-  flops: float  # A second at best, bfloat16.
-  bytes_a_second: float  # Of HBM.
-  memory: float  # Bytes of HBM.
+  topology: str  # That of four chips.
+  flops: float  # Peak floating-point operations per second in bfloat16.
+  bytes_a_second: float  # HBM bandwidth.
+  memory: float  # HBM capacity in bytes.
 
 
 # https://docs.cloud.google.com/tpu/docs/v4 and /v5p and /v6e (which has v5e's too), "Peak compute per chip (bf16)",
@@ -34,28 +34,28 @@ CHIPS = {
 
 @dataclasses.dataclass(frozen=True)
 class Compiled:
-  """What the compiler says of a program on one device: a chip, or one of the two cores of a v4."""
+  """The compiler's analysis of a program on one device: a chip, or one of the two cores of a v4 chip."""
 
-  seconds: float  # The compilation took.
-  devices: int  # Of four chips.
-  arguments: int  # Bytes, as all others.
+  seconds: float  # Duration of the compilation.
+  devices: int  # Number of devices that four chips have.
+  arguments: int  # Bytes, like the fields below up to `code`.
   results: int
-  aliased: int  # Results that lie where arguments were.
+  aliased: int  # Results that share the memory of arguments.
   temporary: int
   code: int
-  flops: float  # Loops whose length the compiler does not know count once.
-  accessed: float  # Bytes read and written, as its cost analysis counts them.
+  flops: float  # Loops of a length unknown to the compiler count once.
+  accessed: float  # Bytes read and written, according to the compiler's cost analysis.
 
   @property
   def memory(self):
-    """Bytes of HBM in all."""
+    """Total bytes of HBM."""
     return self.arguments + self.results - self.aliased + self.temporary + self.code
 
   def fits(self, chip):
     return self.memory <= chip.memory * 4 / self.devices
 
   def roofline(self, chip):
-    """Seconds: all arithmetic at peak, or all that is read and written at the pace of HBM, whichever is longer."""
+    """Seconds: all arithmetic at peak rate or all memory access at HBM bandwidth, whichever takes longer."""
     return max(self.flops / chip.flops, self.accessed / chip.bytes_a_second) * self.devices / 4
 
 
@@ -65,51 +65,51 @@ def compile_for(kinds, hlo, python):
   Args:
     kinds: keys of `CHIPS`.
     hlo: bytes, a serialized HLO module.
-    python: the interpreter of an environment with jax and libtpu.
+    python: the Python interpreter of an environment with jax and libtpu.
 
   Returns:
-    {kind: `Compiled`, or one line that says what the compiler refuses}.
+    {kind: `Compiled`, or one line with the compiler's error}.
 
   Raises:
-    ValueError: for an unknown kind, or if there is no such compiler.
+    ValueError: for an unknown kind, or if that interpreter cannot run the compiler.
   """
   check(kinds, python)
   with tempfile.TemporaryDirectory() as folder:
     path = os.path.join(folder, "program.hlo")
     with open(path, "wb") as file:
       file.write(hlo)
-    # Asked for neither the metadata of a machine in the cloud nor devices.
+    # Keeps libtpu from looking up the metadata of a cloud machine, and jax from looking for devices.
     there = {**os.environ, "TPU_SKIP_MDS_QUERY": "1", "JAX_PLATFORMS": "cpu"}
     there.pop("PYTHONPATH", None)
     done = subprocess.run([python, __file__, path, *kinds], capture_output=True, text=True, env=there, check=False)
   if done.returncode:
     last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
     raise ValueError(f"{python} cannot compile for a TPU: {last[:300]} Make an environment of its own for it: "
-                     "python -m venv ~/tpu_check; ~/tpu_check/bin/pip install '.[tpu_check]'; then say "
+                     "python -m venv ~/tpu_check; ~/tpu_check/bin/pip install '.[tpu_check]'; then give "
                      "--jax_python=~/tpu_check/bin/python.")
   found = json.loads(done.stdout.splitlines()[-1])
   return {kind: Compiled(**one) if isinstance(one, dict) else one for kind, one in found.items()}
 
 
 def check(kinds, python):
-  """Refuses what `compile_for` would refuse, before anything long has begun."""
+  """Raises the ValueErrors of `compile_for` for its arguments, before any long work begins."""
   for kind in kinds:
     if kind not in CHIPS:
-      raise ValueError(f"No TPU {kind!r} is known; there are: {', '.join(CHIPS)}.")
+      raise ValueError(f"No TPU {kind!r} is known; choose from {', '.join(CHIPS)}.")
   if kinds and not os.path.isfile(python):
     raise ValueError(
-      f"No interpreter at {python}; --jax_python is the bin/python of an environment with jax and libtpu.")
+      f"No interpreter at {python}; set --jax_python to the bin/python of an environment with jax and libtpu.")
 
 
 def main(path, *kinds):
-  """The other side: compiles the module in a file for each kind and prints one line of JSON."""
+  """Runs in the other environment: compiles the module in a file for each kind and prints one line of JSON."""
   from jax._src.interpreters import mlir
   from jax._src.lib import xla_client
   from jaxlib.mlir import ir
 
   with open(path, "rb") as file:
     text = xla_client._xla.mlir.xla_computation_to_mlir_module(xla_client.XlaComputation(file.read()))
-  # A copy is not of StableHLO, and all that it is for is that what it holds is not written over.
+  # StableHLO has no copy; its only purpose is to keep a value from being overwritten, which a barrier does too.
   text = re.sub(r"\bmhlo\.copy\b", "stablehlo.optimization_barrier", text)
   with mlir.make_ir_context():
     module = ir.Module.parse(text)

@@ -1,4 +1,4 @@
-"""Asks a SavedModel, in a process that knows nothing of this package, for what the live model says."""
+"""Compares a SavedModel, loaded in a process without this package, with the live model."""
 import json
 import os
 import subprocess
@@ -13,8 +13,8 @@ from tf_nar.data import atomic
 from tf_nar.data import paths
 
 TOLERANCE = {"float32": 1e-4}  # Nats, between the scores of the two.
-ROUNDED = 0.05  # The same where the network computes in bfloat16.
-LENGTHS = (1, 2, 3, 5, 8, 13)  # Words of the sample sentences.
+ROUNDED = 0.05  # The same if the network computes in bfloat16.
+LENGTHS = (1, 2, 3, 5, 8, 13)  # Tokens of the sample sentences.
 
 PROGRAM = """
 import json, sys
@@ -43,17 +43,17 @@ def check(folder, run, search, trace=None):
 
   Args:
     folder: of the SavedModel.
-    run: the `runs.Run` that it was made of.
+    run: the `runs.Run` that it was made from.
     search, trace: see `saved_model.export`.
 
   Raises:
-    RuntimeError: if the process fails, or one sentence differs.
+    RuntimeError: if the process fails, or the outputs of a sentence differ.
   """
   texts, longest = samples(run.vocab), run.experiment.model.net.max_length
   targets = texts[::-1]
   ids, of_targets = (encode(lines, run.vocab, longest) for lines in (texts, targets))
   wanted = live(run, search, ids)
-  # A graph of any shape, as the exported one: others have other kernels, which round bfloat16 elsewhere.
+  # A graph of unknown shape, like the exported one: other graphs use other kernels, which round bfloat16 differently.
   graph = tf.function(run.model.score, input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2)
   scores = zip(targets, graph(ids, of_targets).numpy().tolist(), strict=True)
   wanted["score"] = [[("", score if len(run.vocab.encode(text)) < longest else -np.inf)] for text, score in scores]
@@ -66,12 +66,12 @@ def check(folder, run, search, trace=None):
     for text, ours, theirs in zip(texts, rows, answers(found[name], run.vocab), strict=True):
       if not alike(ours, theirs, TOLERANCE.get(run.experiment.model.net.dtype, ROUNDED)):
         raise RuntimeError(
-            f"The exported {name} makes {theirs} of {text!r}, the run {ours}: nothing was exported. "
-            "Look at the installation with bin/doctor.py; if it is sound, report this line.")
+            f"The exported {name} returns {theirs} for {text!r}, the run {ours}: nothing was exported. "
+            "Check the installation with bin/doctor.py; if it finds nothing, report this line.")
 
 
 def answers(found, vocab):
-  """Returns of each sentence [(text, score), ...], as `live` does, of what a signature gave."""
+  """Returns the outputs of a signature as [(text, score), ...] for each sentence, as `live` does."""
   texts = found.get("translation") or [vocab.decode(row) for row in found.get("ids", [])] or [""] * len(found["score"])
   rows = [list(zip(*pair, strict=True)) if isinstance(pair[0], list) else [pair]
           for pair in zip(texts, found["score"], strict=True)]
@@ -81,20 +81,20 @@ def answers(found, vocab):
 
 
 def alike(ours, theirs, tolerance):
-  """Whether two lists of (text, score) say the same, within `tolerance` nats."""
+  """Whether two lists of (text, score) have equal texts, and scores that differ by at most `tolerance` nats."""
   texts, scores = ([[each[part] for each in row] for row in (ours, theirs)] for part in (0, 1))
   return texts[0] == texts[1] and np.allclose(*scores, rtol=0, atol=tolerance)
 
 
 def samples(vocab):
-  """Returns sentences of random words of the vocabulary, one of none that it knows, and blank ones."""
+  """Returns sentences of random tokens of the vocabulary, one of unknown characters, and blank ones."""
   draw = np.random.default_rng(0)
   known = [vocab.decode(draw.integers(len(types.SPECIALS), len(vocab), length)) for length in LENGTHS]
   return [*known, "\u2603\U0001d518 \u0416\u4e2d", "", "  "]
 
 
 def encode(texts, vocab, longest):
-  """Returns int32 [B, S]: the ids of texts, cut to `longest` places, with EOS."""
+  """Returns int32 [B, S]: the ids of texts with EOS, truncated to `longest` positions."""
   rows = [[*vocab.encode(text)[:longest - 1], types.EOS] for text in texts]
   ids = np.full([len(rows), max(map(len, rows))], types.PAD, np.int32)
   for row, position in zip(rows, ids, strict=True):
@@ -103,7 +103,7 @@ def encode(texts, vocab, longest):
 
 
 def live(run, search, ids):
-  """Returns of each signature that translates [(text, score), ...] a sentence by the run; blank ones are sure."""
+  """Returns {signature: [(text, score), ...] for each sentence} by the run; blank sentences have the score 0."""
   found, nonempty = search(ids), (ids > types.EOS).any(1)
   nothing = [("", 0.0)] + [("", -np.inf)] * (found.score.shape[1] - 1)
   rows = [[(run.vocab.decode(row), score) for row, score in zip(*pair, strict=True)] if has_words else nothing
@@ -112,7 +112,10 @@ def live(run, search, ids):
 
 
 def traced(run, trace, ids):
-  """Returns of each sentence its translation as `live` does, then ("tokens", 0.0) of what each pass saw and said."""
+  """Returns for each sentence its translation as in `live`, then the inputs and predictions of all passes.
+
+  These are ("tokens", 0.0), the inputs of all passes before their predictions.
+  """
   steps = trace(ids)[1]
   best = live(run, lambda ids: trace(ids)[0], ids)["translate"]
   spell = lambda row: " ".join(run.vocab.spell(row[row != types.PAD]))
@@ -122,14 +125,18 @@ def traced(run, trace, ids):
 
 
 def ask(folder, asked):
-  """Returns what `PROGRAM` prints, asked {signature: {argument: value}}: a fresh process, with no path to this package.
+  """Returns the outputs of `PROGRAM`, run in a fresh process that has no path to this package.
+
+  Args:
+    folder: of the SavedModel.
+    asked: {signature: {argument: value}}.
 
   Raises:
-    RuntimeError: with its last line, if it failed.
+    RuntimeError: with the last line of its errors, if it failed.
   """
   folder = folder if atomic.is_remote(folder) else os.path.abspath(paths.literal(folder))
   environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-  # The numbers are those of the CPU, and this process may hold the accelerator.
+  # The reference numbers come from the CPU, and this process may hold the accelerator.
   environment["CUDA_VISIBLE_DEVICES"] = "-1"
   with tempfile.TemporaryDirectory() as elsewhere:
     process = subprocess.run(
@@ -138,5 +145,5 @@ def ask(folder, asked):
   if process.returncode:
     last = process.stderr.strip().splitlines()[-1:]
     raise RuntimeError(f"The exported model cannot be used by a fresh process: {' '.join(last)}; "
-                       "nothing was exported. Look at the installation with bin/doctor.py.")
+                       "nothing was exported. Check the installation with bin/doctor.py.")
   return json.loads(process.stdout.splitlines()[-1])

@@ -1,9 +1,10 @@
-"""What a server translates before its first user comes: a request of each length, in TensorFlow Serving's file.
+"""Warm-up requests for a server to answer before the first real one: one of each length, as TensorFlow Serving reads.
 
   assets.extra/tf_serving_warmup_requests      a TFRecord of tensorflow.serving.PredictionLog
 
-The first call of a signature makes its graph ready, and of a length, its kernels. The graph takes any length; those
-here are only what is warmed. The four messages are written by hand: tensorflow-serving-api would bring gRPC for them.
+The first call of a signature prepares its graph, and the first call with a length prepares kernels. The graph accepts
+any length; these are only the ones warmed up. The four protobuf messages are encoded by hand, because
+tensorflow-serving-api would add gRPC as a dependency.
 """
 import os
 
@@ -13,11 +14,11 @@ import tensorflow as tf
 from tf_nar import types
 
 FILE = "tf_serving_warmup_requests"
-_FIRST = 8  # The shortest length; each next one is twice as long.
+_FIRST = 8  # The shortest length in tokens; each next one is twice as long.
 
 
 def buckets(longest):
-  """Returns the lengths of sources in tokens, EOS included, that are warmed: 8, 16, 32 ... and the longest."""
+  """Returns the source lengths of the requests, in tokens with EOS: 8, 16, 32 ... and the longest."""
   lengths = []
   while _FIRST << len(lengths) < longest:
     lengths.append(_FIRST << len(lengths))
@@ -25,24 +26,24 @@ def buckets(longest):
 
 
 def texts(vocab, lengths):
-  """Returns a text of about as many tokens as each of `lengths` says, never more, with EOS."""
+  """Returns for each of `lengths` a text of about so many tokens, EOS included, and never more."""
   draw = np.random.default_rng(0)
 
   def text(length):
     ids = draw.integers(len(types.SPECIALS), len(vocab), length - 1)
-    texts = (vocab.decode(ids[:count]) for count in range(length - 1, 0, -1))  # Other tokens may be read out of it.
+    texts = (vocab.decode(ids[:count]) for count in range(length - 1, 0, -1))  # The text may be segmented differently.
     return next((line for line in texts if len(vocab.encode(line)) < length), "")
 
   return [text(length) for length in lengths]
 
 
 def write(folder, signatures, lines):
-  """Writes a request of every line to every signature; strings are the line, ids are as many words as the line.
+  """Writes a request with every line for every signature; ids, where it takes ids, are as many as the line's words.
 
   Args:
     folder: assets.extra of a SavedModel.
     signatures: dict, name -> list of (name of an argument, its dtype).
-    lines: as `texts` gives them.
+    lines: as `texts` returns them.
   """
   def value(kind, line):
     return tf.constant([line]) if kind == tf.string else tf.constant([[types.UNK] * len(line.split()) + [types.EOS]])
@@ -54,7 +55,7 @@ def write(folder, signatures, lines):
 
 
 def prediction_log(signature, inputs):
-  """Returns the bytes of a PredictionLog: a request to a signature of tensors under their names.
+  """Returns the bytes of a PredictionLog with a request to a signature; `inputs` is {name: tensor}.
 
     PredictionLog.predict_log = 6, PredictLog.request = 1, PredictRequest.model_spec = 1, .inputs = 2 (a map),
     ModelSpec.signature_name = 3
@@ -66,7 +67,7 @@ def prediction_log(signature, inputs):
 
 
 def _field(number, content):
-  """A field of a message in protobuf's wire format: its number and kind, its length in sevens of bits, its bytes."""
+  """Returns a field in protobuf's wire format: its number and type, its length as a varint, its bytes."""
   length, left = b"", len(content)
   while left > 127:
     length, left = length + bytes([left & 127 | 128]), left >> 7

@@ -1,7 +1,7 @@
-"""Asks all systems for the same translations, in turns, so that a machine that is busy for a while is so for all.
+"""Measures all systems on the same sentences, in turns, so that a period of other load affects all of them.
 
-A round: for each task, every system in a row, and each round another one begins. A task is sentences one by one, of
-the text or of one length, or one batch. The round before the first does not count.
+In each round every system performs each task in turn; another system begins in each round. A task is either sentences
+one by one, of the text or of one length, or one batch. Round 0 warms up and does not count.
 """
 import os
 import sys
@@ -12,23 +12,31 @@ from tf_nar.data import paths
 from tf_nar.latency import worker
 from tf_nar.train import baseline
 
-# Of the workers, where the caller's has none. oneDNN may bring weights into its order once: none will change.
+# Of the workers, unless the caller sets them. Weights never change, so oneDNN may reorder them once.
 ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS": "1"}
-SETTLE = 0.25  # Seconds before a turn: threads of OpenMP spin for a while after theirs, by Intel's default 0.2.
+SETTLE = 0.25  # Seconds of pause before a turn: OpenMP threads spin after their work, for 0.2 s by Intel's default.
 
 
 class Task(NamedTuple):
-  name: str  # "1", "8": the batch size; "20 words": of one length.
+  name: str  # "1", "8": the batch size; "20 words": sentences of one length.
   batches: list  # Lists of lines.
 
 
 class Worker:
-  """A system in a process of its own."""
+  """A process that runs one system."""
 
   def __init__(self, system, threads):
-    """Raises: ValueError: if it does not start."""
+    """Starts the process.
+
+    Args:
+      system: a `systems.System`.
+      threads: the number of threads that it may use.
+
+    Raises:
+      ValueError: if it does not start.
+    """
     self.system = system
-    # -P: its own folder is not where it imports from. CTranslate2 waits as it likes, unless the caller says how.
+    # -P keeps the program's folder out of sys.path. How CTranslate2's threads wait, the caller's environment sets.
     command = [sys.executable, "-P", os.path.abspath(worker.__file__)]
     folder = os.path.abspath(paths.literal(system.folder))
     settings = {"kind": system.kind, "folder": folder, "beam": system.beam, "threads": threads}
@@ -36,7 +44,7 @@ class Worker:
     self.facts, self.close = self._process.facts, self._process.close
 
   def turn(self, task):
-    """Returns the worker's answer for a `Task`; sentences one by one are begun with one that does not count."""
+    """Returns the worker's answer for a `Task`; before sentences one by one, one is translated that does not count."""
     one_by_one = len(task.batches) > 1
     time.sleep(SETTLE)
     answer = self._process.ask({"task": task.name, "batches": task.batches[:1] * one_by_one + task.batches})
@@ -48,9 +56,9 @@ def tasks(texts, number, *, sentences, batches):
 
   Args:
     texts: a `texts.Texts`.
-    number: of the round; each has other sentences one by one, if there are so many.
-    sentences: how many one by one.
-    batches: sizes of batches; lines come again where there are fewer.
+    number: of the round; each round has other sentences, as long as there are enough.
+    sentences: the number of sentences one by one.
+    batches: sizes of batches; lines are repeated if there are too few.
   """
   pick = lambda start, count: [texts.lines[(start + i) % len(texts.lines)] for i in range(count)]
   found = [Task("1", [[line] for line in pick(number * sentences, sentences)])]
@@ -59,19 +67,19 @@ def tasks(texts, number, *, sentences, batches):
 
 
 def rounds(workers, texts, count, *, beside=lambda: {}, told=lambda text: None, **settings):
-  """Measures.
+  """Runs round 0 and `count` rounds that count.
 
   Args:
     workers: a list of `Worker`.
     texts: a `texts.Texts`.
-    count: rounds that count.
-    beside: called once a round; what it returns is kept.
+    count: the number of rounds that count.
+    beside: called once a round, for other measurements.
     told: called with a line of progress.
     **settings: for `tasks`.
 
   Returns:
-    A list of what `beside` gave in rounds that count, and a list of {"round", "system", "task", and the answer of
-    `Worker.turn`}, those of round 0 too: `summary` leaves them out. Batches above a system's `most` are not asked for.
+    A list of the results of `beside` in the rounds that count, and a list of {"round", "system", "task", and the answer
+    of `Worker.turn`}, with those of round 0, which `summary` leaves out. Batches above a system's `most` are skipped.
   """
   besides, answers = [], []
   for number in range(count + 1):

@@ -1,4 +1,4 @@
-"""How fast the machine could be: its best product of matrices, and how fast it reads memory.
+"""A lower bound of latency on this machine, from its rate of matrix products and its memory bandwidth.
 
 The floor of a one-pass model at batch 1 is the longer of two times: that of its operations at the best rate, and
 that of reading each weight once.
@@ -12,34 +12,34 @@ from tf_nar import runs
 from tf_nar.train import flops
 from tf_nar.train import speed
 
-ROWS = 1024  # Of the product.
-MEMORY = 2**28  # Bytes that are read: more than a cache of this machine's share.
+ROWS = 1024  # Rows of the matrix product that is measured.
+MEMORY = 2**28  # Bytes read to measure bandwidth: more than fit into the caches.
 BYTES = {"float32": 4, "bfloat16": 2}
 
 
 class Machine:
-  """Measures this machine, in this process; threads are TensorFlow's."""
+  """Measures this machine, in this process, with TensorFlow's threads."""
 
   def __init__(self, net):
-    """Args: net: a `transformer.Config`, whose largest inner product is measured."""
+    """Args: net: a `transformer.Config`, whose largest product, [D, ffn], is measured."""
     self._products = {dtype: speed.product(ROWS, net.width, net.ffn, dtype) for dtype in BYTES}
     self._memory = tf.zeros([MEMORY // 4])
     self._read = tf.function(tf.reduce_sum)
 
   def rates(self):
-    """Returns {"GFLOP/s, float32", "GFLOP/s, bfloat16", "GB/s"}."""
+    """Returns {"GFLOP/s, float32", "GFLOP/s, bfloat16", "GB/s"}, measured now."""
     found = {f"GFLOP/s, {dtype}": operations / speed.seconds(fn) / 1e9
              for dtype, (fn, operations) in self._products.items()}
     return found | {"GB/s": MEMORY / speed.seconds(lambda: self._read(self._memory)) / 1e9}
 
 
 def one_pass(workdir, source, target, rates):
-  """Returns {dtype: {what: number}}, the floor of a run at batch 1 in each type; {} for a family that is not counted.
+  """Returns {dtype: {name: number}}, a run's floor at batch 1 in each type; {} for a family that is not one-pass.
 
   Args:
     workdir: the run.
-    source, target: tokens, EOS included.
-    rates: a list of what `Machine.rates` gave; medians count.
+    source, target: lengths in tokens, EOS included.
+    rates: a list of results of `Machine.rates`, of which the medians are used.
   """
   run = runs.load(workdir)
   if not run.model.traits.one_pass:

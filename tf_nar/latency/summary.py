@@ -1,24 +1,24 @@
-"""What answers come to: percentiles, rates and ratios; a table and a plot of them."""
+"""Summarises the answers of workers: percentiles, rates and ratios, as a table and a plot."""
 import numpy as np
 
 from tf_nar.evaluate import plots
 
-ONE = "1"  # The task of sentences one by one.
+ONE = "1"  # The name of the task of sentences one by one.
 
 
 def of_system(answers, batches, lengths):
-  """Returns {what: number} of one system.
+  """Returns {name: number} of one system.
 
   Args:
-    answers: those of `bench.rounds` that are its own.
+    answers: the answers of `bench.rounds` that are of this system.
     batches: sizes of batches.
-    lengths: in words, of the tasks by length.
+    lengths: in words, of the tasks of one length.
   """
   counted = lambda task: [answer for answer in answers if answer["task"] == task and answer["round"]]
   seconds = lambda task: np.concatenate([answer["seconds"] for answer in counted(task)])
   one = counted(ONE)
   p50, p95 = np.percentile(1000 * seconds(ONE), [50, 95])
-  translated = sum(len(answer["seconds"]) for answer in one) + len(one)  # And each turn's first, not timed.
+  translated = sum(len(answer["seconds"]) for answer in one) + len(one)  # And each turn's untimed first.
   return {
     "p50 ms": float(p50), "p95 ms": float(p95),
     "sentences/s": {size: float(size / np.median(seconds(str(size)))) for size in batches if counted(str(size))},
@@ -30,11 +30,11 @@ def of_system(answers, batches, lengths):
 
 
 def with_ratios(systems, baseline):
-  """Adds to every system {"times": how often faster than the baseline, of each number}.
+  """Adds "times" to every system: for each number, by which factor it is faster than the baseline.
 
   Args:
-    systems: {name: what `of_system` gave}.
-    baseline: a name.
+    systems: {name: result of `of_system`}.
+    baseline: the name of one of them.
   """
   base = systems[baseline]
 
@@ -47,11 +47,11 @@ def with_ratios(systems, baseline):
 
 
 def table(systems, baseline):
-  """Returns the systems as text, in each cell the number and how often it is faster than the baseline.
+  """Returns a table of the systems as text; cells have a number and by which factor it is faster than the baseline.
 
   Args:
-    systems: {name: what `with_ratios` gave, and "dtype"}.
-    baseline: its name.
+    systems: {name: result of `with_ratios`, with "dtype" added}.
+    baseline: the baseline's name.
   """
   sizes = sorted({size for own in systems.values() for size in own["sentences/s"]})
   wide = max(len(name) for name in systems) + 2
@@ -63,21 +63,21 @@ def table(systems, baseline):
     rates = [cell(own["sentences/s"].get(size), own["times"]["sentences/s"].get(size)) for size in sizes]
     rows.append(f"{name:{wide}}{own['dtype']:14}{cell(own['p50 ms'], own['times']['p50']):>18}{own['p95 ms']:>10.1f}"
                 + "".join(f"{rate:>20}" for rate in rates) + f"{own['peak MiB']:>8.0f}{own['words out']:>7.1f}")
-  return "\n".join([*rows, f"(x): how often faster than {baseline}"])
+  return "\n".join([*rows, f"(x): times as fast as {baseline}"])
 
 
 def plot(systems, path):
-  """Draws latency against length and throughput against batch. Returns whether matplotlib is there to do it."""
+  """Draws latency against length and throughput against batch size. Returns False if matplotlib is not installed."""
   try:
     with plots.drawing(path, columns=2, size=(11, 6)) as (left, right):
       _draw(systems, left, right)
   except ImportError:
-    return False  # The table says the same.
+    return False  # The table has the same numbers.
   return True
 
 
 def _draw(systems, left, right):
-  """Draws milliseconds by words on the `left` axis, sentences a second by batch on the `right` one."""
+  """Draws milliseconds by words on the `left` axes, sentences per second by batch size on the `right` ones."""
   import matplotlib
   colours = matplotlib.colormaps["tab20"].colors
   for number, (name, own) in enumerate(systems.items()):
@@ -85,8 +85,8 @@ def _draw(systems, left, right):
     left.plot(list(own["p50 ms by words"]), list(own["p50 ms by words"].values()), **style)
     rates = {1: 1000 / own["p50 ms"], **own["sentences/s"]}
     right.plot(list(rates), list(rates.values()), **style)
-  left.set(xlabel="source, words", ylabel="milliseconds a sentence, median, batch 1", yscale="log")
-  right.set(xlabel="sentences a batch", ylabel="sentences a second", xscale="log", yscale="log")
+  left.set(xlabel="source length, words", ylabel="milliseconds per sentence, median, batch 1", yscale="log")
+  right.set(xlabel="sentences per batch", ylabel="sentences per second", xscale="log", yscale="log")
   ticks = sorted({1}.union(*(own["sentences/s"] for own in systems.values())))
   right.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
   right.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)

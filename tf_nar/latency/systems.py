@@ -1,4 +1,4 @@
-"""What is compared: exported folders, each with the program call that makes it."""
+"""The systems that are compared: exported folders, each with the command that makes it."""
 import os
 import subprocess
 import sys
@@ -8,50 +8,50 @@ from tf_nar import runs
 
 PROGRAMS = {"saved_model": "export", "ct2": "export_ct2"}
 COMMAND = sys.executable, "-m", "tf_nar"
-MARKS = {"saved_model": "saved_model.pb", "ct2": "model.bin"}  # The file that tells the kind of a folder.
-SHARDS = "--shards=2"  # Of NAR models: a product of few rows is too small to be shared out otherwise.
+MARKS = {"saved_model": "saved_model.pb", "ct2": "model.bin"}  # The file by which the kind of a folder is recognised.
+SHARDS = "--shards=2"  # For NAR models: a product of few rows is too small to be split among threads otherwise.
 BEAMS = 1, 5
-LENGTHS = 9  # Candidates that the teacher ranks.
-MOST = 32  # Sentences in a batch of so many candidates each: at 128, of base size, logits alone would take 4.4 GB.
+LENGTHS = 9  # Candidate lengths that the teacher ranks.
+MOST = 32  # Sentences per batch with so many candidates each: with 128, logits of base size alone would take 4.4 GB.
 
 
 class System(NamedTuple):
   name: str
   kind: str  # A key of `PROGRAMS`.
   folder: str
-  beam: int = 0  # Of a CTranslate2 folder; 0: what its metadata says.
-  made_by: tuple = ()  # Flags for the program that exports it; () if the folder is there.
-  run: str = ""  # The run that it is of.
-  most: int = 0  # Sentences in a batch; 0: any number.
+  beam: int = 0  # Beam size of a CTranslate2 folder; 0: that of its metadata.
+  made_by: tuple = ()  # Flags of the program that exports it; () if the folder exists.
+  run: str = ""  # The run that it is exported from.
+  most: int = 0  # The maximum number of sentences in a batch; 0: no limit.
 
 
 def given(text):
-  """Returns the `System` of "NAME=FOLDER" or "NAME=FOLDER,beam=N".
+  """Returns the `System` of a flag's value, "NAME=FOLDER" or "NAME=FOLDER,beam=N".
 
   Raises:
-    ValueError: for another form, or a folder that is no exported model.
+    ValueError: for another form, or a folder that is not an exported model.
   """
   name, equals, rest = text.partition("=")
   folder, comma, beam = rest.partition(",beam=")
   if not name or not equals or comma and not beam.isdecimal():
-    raise ValueError(f"--system wants NAME=FOLDER or NAME=FOLDER,beam=N; got {text!r}.")
+    raise ValueError(f"Expected --system=NAME=FOLDER or --system=NAME=FOLDER,beam=N, got {text!r}; write it so.")
   kinds = [kind for kind, mark in MARKS.items() if os.path.exists(os.path.join(folder, mark))]
   if not kinds:
     raise ValueError(f"--system={text}: {folder} is neither a SavedModel nor a CTranslate2 folder; make one with "
                      "bin/export.py or bin/export_ct2.py.")
   if comma and kinds[0] != "ct2":
-    raise ValueError(f"--system={text}: a SavedModel has its beam inside; export it with --set=search.beam={beam}.")
+    raise ValueError(f"--system={text}: the beam of a SavedModel is fixed; export it with --set=search.beam={beam}.")
   return System(name, kinds[0], folder, int(beam or 0))
 
 
 def standard(nar, ars, folder, with_ct2):
-  """Returns the systems that the runs are compared as.
+  """Returns the systems to compare: several exports of each run.
 
   Args:
     nar: a run with a length head, or "".
     ars: AR runs; the first ranks the NAR run's candidates.
-    folder: where the exported ones go.
-    with_ct2: whether CTranslate2 is there.
+    folder: in which the exported folders are made.
+    with_ct2: whether CTranslate2 is installed.
   """
   found = []
   add = lambda name, kind, run, file, *flags, beam=0, most=0: found.append(
@@ -75,18 +75,18 @@ def standard(nar, ars, folder, with_ct2):
 
 
 def prepare(system, command=COMMAND):
-  """Exports a system whose folder is not there yet.
+  """Exports a system, unless its folder exists.
 
   Args:
     system: a `System`.
-    command: what the name of a program and its flags are given to.
+    command: the command to which the program's name and its flags are appended.
 
   Raises:
-    ValueError: if that fails, with its last line.
+    ValueError: if the export fails, with the last line of its errors.
   """
   if os.path.exists(system.folder):
     return
-  # This very tf_nar, wherever the process was started.
+  # The same tf_nar as here, wherever this process was started.
   places = [os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), os.environ.get("PYTHONPATH")]
   environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, places))}
   done = subprocess.run([*command, PROGRAMS[system.kind], *system.made_by, f"--out={system.folder}"],

@@ -1,4 +1,4 @@
-"""The sentences that every system translates: of a file, or made up."""
+"""The sentences that every system translates: from a file, or of random words."""
 import random
 from typing import NamedTuple
 
@@ -6,29 +6,29 @@ from tf_nar import types
 from tf_nar.data import text
 from tf_nar.data import vocab as vocab_lib
 
-NEAR = 0.1  # A sentence stands for a length that it misses by so much of it at most.
+NEAR = 0.1  # Relative tolerance: a sentence counts for a length that it misses by at most this share.
 
 
 class Texts(NamedTuple):
-  lines: list  # Of str, in no order.
-  by_length: dict  # Words -> lines of about so many; a length that the file does not have is not there.
+  lines: list  # Strings, in random order.
+  by_length: dict  # Number of words -> lines of about that length; without lengths that the file does not have.
 
 
 def of_file(path, *, count, lengths, each):
   """Draws sentences from a file.
 
   Args:
-    path: a sentence a line, raw or tokenised as the systems take it; words stand apart by spaces.
-    count: lines, fewer if the file has fewer.
+    path: of a file with a sentence a line, raw or tokenised as the systems expect; words are counted between spaces.
+    count: the number of lines, fewer if the file has fewer.
     lengths: in words.
-    each: lines of each length, at most.
+    each: the maximum number of lines of each length.
 
   Raises:
-    ValueError: for a file without a word.
+    ValueError: for a file with blank lines only.
   """
   lines = [line for line in text.read(path) if line.strip()]
   if not lines:
-    raise ValueError(f"{path} has no sentence; --text wants one a line.")
+    raise ValueError(f"Expected a sentence a line in --text, got none in {path}; give another file.")
   random.Random(0).shuffle(lines)
   words = lambda line: len(line.split())
   by_length = {}
@@ -39,7 +39,7 @@ def of_file(path, *, count, lengths, each):
 
 
 def vocabulary(size):
-  """Returns a made-up word list of so many words, the reserved ones included."""
+  """Returns a vocabulary of `size` tokens, w0, w1, ... and the reserved ones, which are counted."""
   return vocab_lib.WordList([*types.SPECIALS, *(f"w{k}" for k in range(size - len(types.SPECIALS)))])
 
 

@@ -1,10 +1,9 @@
-"""Runs that were never trained, to measure the speed of a size: random weights, and planted lengths.
+"""Makes untrained runs to measure the speed of a model size: random weights, and planted output lengths.
 
-How long a translation takes does not depend on what it says, only on how long it is. So weights are as they are
-initialised, but
-  - EOS has the bias `NEVER`: the AR model goes on to its limit, which is its source's length (search.extra_length=0);
-    no word of the NAR model is cut off;
-  - the NAR model's length head is fitted, by least squares, to say the source's length of the sentences to come.
+The time of a translation depends on its length, not on its tokens. So all weights keep their initial values, except:
+  - EOS has the bias `NEVER`: the AR model decodes up to its limit, the length of its source (search.extra_length=0);
+    no output of the NAR model is cut off at an EOS;
+  - the NAR model's length head is fitted by least squares to predict the source's length for the given sentences.
 """
 import dataclasses
 
@@ -15,8 +14,8 @@ from tf_nar import config
 from tf_nar import runs
 from tf_nar import types
 
-NEVER = -100.0
-RIDGE = 1e-4  # Of the mean square of a feature.
+NEVER = -100.0  # Bias of EOS in the output layer.
+RIDGE = 1e-4  # Ridge penalty, relative to the mean square of a feature.
 
 
 def make(path, vocab, lines, workdir):
@@ -24,9 +23,9 @@ def make(path, vocab, lines, workdir):
 
   Args:
     path: a config of `ar` or of a family with a length head.
-    vocab: of `texts.vocabulary`.
-    lines: those that the length head is to know.
-    workdir: the folder.
+    vocab: the vocabulary, as from `texts.vocabulary`.
+    lines: the sentences to which the length head is fitted.
+    workdir: the run folder to write.
 
   Raises:
     ValueError: for a config of another family, or if lengths cannot be planted.
@@ -40,8 +39,8 @@ def make(path, vocab, lines, workdir):
   teacher = run.model.traits.autoregressive
   part = run.model if teacher else run.model.net
   if not teacher and part.length is None:
-    raise ValueError(f"{path} is of the family {experiment.family}, which has no length head; random weights with "
-                     "planted lengths are for ar and for families that have one, as nat_em.")
+    raise ValueError(f"{path} is of the family {experiment.family}, which has no length head; give a config of ar "
+                     "or of a family that has one, such as nat_em.")
   weights = {variable.path: variable.numpy() for variable in run.model.variables}
   weights[part.embed.bias.path][types.EOS] = NEVER
   if experiment.family != "ar":

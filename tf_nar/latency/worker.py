@@ -1,6 +1,6 @@
-"""Holds one system and translates when asked; run as a program, it is a process of its own and imports nothing of ours.
+"""A process that holds one system and translates on request. It is run as a program and imports nothing of tf_nar.
 
-A line of JSON comes in, one goes out:
+It reads lines of JSON from standard input and answers each with one line:
 
   <- {"kind": "saved_model", "folder": ..., "threads": ...}, or "ct2", with "beam"
   -> {"dtype": ..., "versions": {package: version}}
@@ -8,7 +8,7 @@ A line of JSON comes in, one goes out:
   -> {"seconds": [of each batch], "cpu": seconds of all cores, "words": of all translations, "peak": MiB so far,
       "threads"}
 
-Seconds go from strings to strings: cutting into tokens and joining them counts.
+Seconds are measured from strings to strings: segmentation into tokens and joining them is included.
 """
 import functools
 import importlib.metadata
@@ -26,10 +26,10 @@ STATUS = "/proc/self/status"
 def saved_model(question):
   """Returns ({threads: a function of a list of lines}, facts) for a folder of `bin/export.py`."""
   import tensorflow as tf
-  import tensorflow_text  # noqa: F401  Its operations cut into pieces.
+  import tensorflow_text  # noqa: F401  Registers the operators of SentencePiece models.
   with open(os.path.join(question["folder"], "assets.extra/metadata.json"), encoding="utf-8") as file:
     facts = json.load(file)
-  # Shards share the threads; what runs beside each other should not wait for each other's.
+  # Shards divide the threads: operators that run at the same time should not wait for each other's threads.
   tf.config.threading.set_intra_op_parallelism_threads(max(1, question["threads"] // facts.get("shards", 1)))
   tf.config.threading.set_inter_op_parallelism_threads(question["threads"])
   model = tf.saved_model.load(question["folder"])
@@ -42,9 +42,10 @@ def saved_model(question):
 
 
 def ct2(question):
-  """The same for a folder of `bin/export_ct2.py`, by the program that lies in it: with all threads, and with one.
+  """Returns the same as `saved_model` for a folder of `bin/export_ct2.py`, with all threads and with one.
 
-  Its threads meet at every product, which for a small net costs more than they gain.
+  It uses the folder's own translate.py. CTranslate2's threads synchronise at every matrix product, which costs a small
+  network more than they gain.
   """
   program = runpy.run_path(os.path.join(question["folder"], "translate.py"))
   translators = {threads: program["Translator"](question["folder"], intra_threads=threads)
@@ -59,14 +60,14 @@ def versions(*packages):
 
 
 class Fastest:
-  """Answers questions, each task's first by every way to translate, the others by that which was fastest."""
+  """Answers requests: the first of each task with every number of threads, later ones with the fastest."""
 
   def __init__(self, ways):
-    """Takes {threads: a function of a list of lines}."""
+    """Args: ways: {threads: a function of a list of lines}."""
     self._ways, self._of = ways, {}
 
   def __call__(self, task, batches):
-    """Returns the answer to a question."""
+    """Returns the answer to a request."""
     ways = {self._of[task]: self._ways[self._of[task]]} if task in self._of else self._ways
     found = {threads: timed(way, batches) for threads, way in ways.items()}
     threads = self._of[task] = min(found, key=lambda each: sum(found[each]["seconds"]))
@@ -74,7 +75,7 @@ class Fastest:
 
 
 def timed(translate, batches):
-  """Returns the answer to a question, without the threads."""
+  """Returns the answer to a request, without "threads"."""
   seconds, words, cpu = [], 0, time.process_time()
   for batch in batches:
     began = time.perf_counter()
@@ -85,8 +86,8 @@ def timed(translate, batches):
 
 
 def peak():
-  """Returns the MiB that this process had at most so far."""
-  if os.path.exists(STATUS):  # Linux counts into ru_maxrss what the parent had when it started this one.
+  """Returns the peak memory of this process so far, in MiB."""
+  if os.path.exists(STATUS):  # On Linux ru_maxrss includes the parent's memory at the time of the fork.
     with open(STATUS) as file:
       return int(re.search(r"VmHWM:\s*(\d+) kB", file.read())[1]) / 2**10
   most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -95,7 +96,7 @@ def peak():
 
 def main():
   answers = os.fdopen(os.dup(1), "w")
-  os.dup2(2, 1)  # What a library prints is no answer.
+  os.dup2(2, 1)  # Keeps the output of libraries apart from the answers.
   answer = lambda value: print(json.dumps(value), file=answers, flush=True)
   question = json.loads(sys.stdin.readline())
   ways, facts = {"saved_model": saved_model, "ct2": ct2}[question["kind"]](question)

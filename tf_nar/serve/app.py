@@ -1,14 +1,14 @@
-"""The HTTP service around a model: JSON in, JSON out, and a page to try it.
+"""The HTTP service of a model: JSON requests and answers, and a web page to try it.
 
   POST /translate   {"text": "..."} or {"text": ["...", ...]}  ->  {"translations": [{"translation", "score"}, ...]}
   POST /candidates  the same                       ->  {"candidates": [[{"translation", "score"}, ...], ...]}
   POST /trace       the same                       ->  {"traces": [{"translation", "score", "passes": [...]}, ...]}
   POST /score       {"source": ..., "target": ...} ->  {"scores": [...]}
-  GET  /health      503 until the model is warm, then 200 with what it is
+  GET  /health      503 until the model is warm, then 200; the status, the offers, the limits, the model's metadata
   GET  /metrics     for Prometheus
   GET  /            the page
 
-What cannot be answered is {"error": one line}, with an HTTP status of 4xx, or 5xx where it is no fault of the asker.
+A request that cannot be answered gets {"error": one line} and an HTTP status: 4xx if the request is wrong, else 5xx.
 """
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ from tf_nar.serve import metrics as metrics_lib
 
 ANSWERS = {"translate": "translations", "candidates": "candidates", "trace": "traces", "score": "scores"}
 PAGE = pathlib.Path(__file__).with_name("page.html")
-# The page needs nothing from elsewhere, and may not fetch it.
+# The page loads nothing from other servers, and is not allowed to.
 GUARD = {"Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
                                     "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
                                     "frame-ancestors 'none'",
@@ -38,10 +38,10 @@ def build(model, batcher, limits, timeout, metrics=None):
   """Returns the ASGI application.
 
   Args:
-    model: see `loaded.Model`; only its `offers` and `facts` are used.
-    batcher: a `batching.Batcher` in front of it, which is stopped with the application.
+    model: a `loaded.Model`; only its `offers` and `facts` are used.
+    batcher: the `batching.Batcher` of the model, which is stopped with the application.
     limits: `asking.Limits`.
-    timeout: seconds that a request may take, its reading included.
+    timeout: seconds that a request may take, reading it included.
     metrics: a `metrics.Metrics`; a new one if None.
   """
   metrics = metrics or metrics_lib.Metrics()
@@ -50,9 +50,9 @@ def build(model, batcher, limits, timeout, metrics=None):
   async def answer(request, offer):
     if offer not in model.offers:
       raise asking.Refused(404, f"Expected a model with the signature {offer}, got one with {', '.join(model.offers)}; "
-                                "ask for one of these, or export another model.")
+                                "use one of these, or export another model.")
     if not batcher.ready.is_set():
-      raise asking.Refused(503, "The model is still warming up; ask again when /health says 200.", SOON)
+      raise asking.Refused(503, "The model is still warming up; try again when /health answers with 200.", SOON)
     answers = await _in_time(functools.partial(_answers, request, offer, batcher, limits), timeout)
     metrics.sentences.labels(f"/{offer}").inc(len(answers))
     return responses.JSONResponse({ANSWERS[offer]: answers})
@@ -93,14 +93,14 @@ async def _answers(request, offer, batcher, limits):
     futures = batcher.ask(offer, asked)
   except batching.Full:
     raise asking.Refused(503, f"Expected room for {len(asked)} more sentences in the queue, got {batcher.waiting} "
-                              "waiting; ask again in a second.", SOON) from None
+                              "waiting; try again in a second.", SOON) from None
   except batching.Closed:
-    raise asking.Refused(503, "The server is stopping; ask another one.", SOON) from None
+    raise asking.Refused(503, "The server is stopping; use another one.", SOON) from None
   try:
     return await asyncio.gather(*map(asyncio.wrap_future, futures))
-  except Exception as problem:  # Whatever a model may raise; the batcher has logged it.
-    raise asking.Refused(500, f"The model failed with {type(problem).__name__}; its operator finds more in the "
-                              "server's log.") from None
+  except Exception as problem:  # Any exception of the model; the batcher has logged it.
+    raise asking.Refused(500, f"The model failed with {type(problem).__name__}; the operator can find details in "
+                              "the server's log.") from None
 
 
 async def _in_time(work, timeout):
@@ -109,8 +109,8 @@ async def _in_time(work, timeout):
     async with asyncio.timeout(timeout):
       return await work()
   except TimeoutError:
-    raise asking.Refused(504, f"Expected an answer within {timeout:g} seconds, got none; ask for fewer sentences at "
-                              "a time, or later.") from None
+    raise asking.Refused(504, f"Expected an answer within {timeout:g} seconds, got none; send fewer sentences at "
+                              "a time, or try later.") from None
 
 
 async def _refused(request, refused):
@@ -118,14 +118,14 @@ async def _refused(request, refused):
 
 
 async def _unknown(request, problem, known):
-  """Says which paths and methods there are."""
+  """Answers a request for an unknown path or method with the known ones."""
   path = request.url.path[:60]
-  line = f"Expected one of {', '.join(known)}, got {path}; ask one of these."
+  line = f"Expected one of {', '.join(known)}, got {path}; use one of these."
   if problem.status_code == 405:
-    line = f"Expected {problem.headers['Allow']} of {path}, got {request.method[:20]}; ask by another method."
+    line = f"Expected {problem.headers['Allow']} for {path}, got {request.method[:20]}; use another method."
   return responses.JSONResponse({"error": line}, problem.status_code, problem.headers)
 
 
 async def _broken(request, problem):
-  line = f"The server failed with {type(problem).__name__}; its operator finds more in the log."
+  line = f"The server failed with {type(problem).__name__}; the operator can find details in its log."
   return responses.JSONResponse({"error": line}, 500)

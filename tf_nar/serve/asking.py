@@ -1,4 +1,4 @@
-"""What a client may ask: a JSON object of sentences, within limits. Anything else is refused in one line."""
+"""Reads requests: a JSON object of sentences, within limits. Any other request is refused with a one-line message."""
 import json
 import unicodedata
 from typing import NamedTuple
@@ -8,19 +8,19 @@ from starlette import requests
 FIELDS = {"translate": ("text",), "candidates": ("text",), "trace": ("text",), "score": ("source", "target")}
 JSON = "application/json"
 NO_TEXT = {"Cc": "control character", "Cs": "half of a surrogate pair", "Zl": "line break", "Zp": "line break"}
-DRAIN = 16  # A body this many times too large is still read, so that its sender hears why it is refused.
+DRAIN = 16  # A body up to this many times too large is still read, so that the client receives the error message.
 
 
 class Limits(NamedTuple):
-  """How much one request may hold."""
+  """The maximum size of one request."""
 
   body: int  # Bytes.
   lines: int  # Sentences.
-  characters: int  # Of a sentence.
+  characters: int  # Characters of a sentence.
 
 
 class Refused(Exception):
-  """An answer other than the one asked for: an HTTP status, one line that says why, and headers."""
+  """A refusal of a request: an HTTP status, a one-line reason, and headers."""
 
   def __init__(self, status, line, headers=None):
     super().__init__(line)
@@ -28,10 +28,10 @@ class Refused(Exception):
 
 
 async def read(request, offer, limits):
-  """Returns what is asked, a list of strings, or of pairs for `score`, and whether it came as a list.
+  """Returns the sentences of a request: a list of strings, or for `score` of pairs (source, target).
 
   Raises:
-    Refused: if it is not as expected.
+    Refused: if the request is not as expected.
   """
   kind = request.headers.get("content-type", "none").split(";")[0].strip()
   if kind.lower() != JSON:
@@ -45,7 +45,7 @@ async def read(request, offer, limits):
 
 
 async def _body(request, limit):
-  """Returns the bytes of a request. What is far too large is not even read, nor sent by who asks with Expect."""
+  """Returns the body of a request. One that is far too large is not read, nor sent by a client that uses Expect."""
   body, size = [], int(request.headers.get("content-length", 0))
   try:
     if size <= DRAIN * limit:
@@ -64,29 +64,29 @@ async def _body(request, limit):
 
 
 def _object(body, names):
-  """Returns the JSON object in a body as a dict that has `names` and nothing else."""
+  """Returns the JSON object in a body as a dict with exactly the keys `names`."""
   example = json.dumps(dict.fromkeys(names, "..."))
   if not body.strip():
     raise Refused(400, f"Expected a JSON object as {example}, got an empty body; send one.")
   try:
     values = json.loads(body.decode("utf-8"))
   except UnicodeDecodeError as problem:
-    raise Refused(400, f"Expected UTF-8, got the byte 0x{body[problem.start]:02x} at place {problem.start} of the "
+    raise Refused(400, f"Expected UTF-8, got the byte 0x{body[problem.start]:02x} at position {problem.start} of the "
                        "body; encode the text as UTF-8.") from None
   except json.JSONDecodeError as problem:
-    raise Refused(400, f"Expected a JSON object as {example}, got what is no JSON at character {problem.pos} "
+    raise Refused(400, f"Expected a JSON object as {example}, got invalid JSON at character {problem.pos} "
                        f"({problem.msg}); look for a missing quote or comma there.") from None
-  except (ValueError, RecursionError):  # A number of thousands of digits; brackets in thousands of brackets.
-    raise Refused(400, f"Expected a JSON object as {example}, got one too large or too deep to read; send "
+  except (ValueError, RecursionError):  # A number of thousands of digits; brackets nested thousands deep.
+    raise Refused(400, f"Expected a JSON object as {example}, got one too large or too deeply nested; send "
                        "strings.") from None
   if not isinstance(values, dict) or set(values) != set(names):
     got = f"one with {_listed(values)}" if isinstance(values, dict) else _kind(values)
-    raise Refused(400, f"Expected a JSON object as {example}, got {got}; send {' and '.join(names)}, nothing else.")
+    raise Refused(400, f"Expected a JSON object as {example}, got {got}; send {' and '.join(names)} only.")
   return {name: values[name] for name in names}
 
 
 def _sentences(value, name, limits):
-  """Returns the list of sentences in a field that is a string or a list of them."""
+  """Returns the sentences in a field that is a string or a list of strings."""
   texts = [value] if isinstance(value, str) else value
   if not isinstance(texts, list):
     raise Refused(400, f"Expected {name} to be a string or a list of strings, got {_kind(value)}; send the sentences.")
@@ -99,7 +99,7 @@ def _sentences(value, name, limits):
 
 
 def _check(text, where, longest):
-  """Raises `Refused` for what is no sentence."""
+  """Raises `Refused` if a value is not a valid sentence."""
   if not isinstance(text, str):
     raise Refused(400, f"Expected {where} to be a string, got {_kind(text)}; send a sentence.")
   if len(text) > longest:
@@ -108,15 +108,15 @@ def _check(text, where, longest):
     kind = "line break" if character in "\n\r" else NO_TEXT.get(unicodedata.category(character))
     if kind:
       raise Refused(400, f"Expected a sentence in {where}, got a {kind} (U+{ord(character):04X}) at character {place}; "
-                         f"{'send each line as a sentence' if kind == 'line break' else 'take it out'}.")
+                         f"{'send each line as a sentence' if kind == 'line break' else 'remove it'}.")
 
 
 def _kind(value):
-  """Returns what a JSON value is called."""
+  """Returns the name of a JSON value's type."""
   names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
   return names.get(type(value), "a number")
 
 
 def _listed(values):
-  """Returns the first keys of an object, safe to show."""
+  """Returns the first keys of an object, shortened and escaped for a message."""
   return ", ".join(json.dumps(key[:30]) for key in list(values)[:5]) or "no field"

@@ -1,7 +1,7 @@
-"""Dynamic batching: what many clients ask goes through the model together, in one thread.
+"""Dynamic batching: the sentences of many clients go through the model together, in one thread.
 
-A batch is made for the sentence that waits longest. It waits for others to come, `max_wait` seconds at most, and
-takes with it those of the same offer whose lengths are nearest to its own, as padding costs time and memory.
+A batch is formed around the sentence that has waited longest. It waits at most `max_wait` seconds for others, and
+includes those of the same offer whose lengths are nearest to its own, as padding costs time and memory.
 """
 import concurrent.futures
 import logging
@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 
 class Full(Exception):
-  """Too much is waiting already."""
+  """The queue has no room for a request."""
 
 
 class Closed(Exception):
-  """Nothing new is taken, as the server stops."""
+  """No new requests are accepted, as the server is stopping."""
 
 
 class Job(NamedTuple):
@@ -29,17 +29,17 @@ class Job(NamedTuple):
 
 
 class Batcher:
-  """A queue in front of a model, and the one thread that runs it. `ready` is set once it is warm."""
+  """A queue in front of a model, and the one thread that runs it. `ready` is set once the model is warm."""
 
   def __init__(self, answer, *, max_batch, max_characters, max_wait, max_queue,
                observe=lambda offer, size, seconds: None):
     """Args:
-      answer: maps an offer and a list of what is asked to the list of answers.
-      max_batch: sentences of a batch.
-      max_characters: of a batch of more than one, its sentences all as long as the longest; bounds memory.
+      answer: a function of an offer and a list of sentences (or pairs) that returns the list of answers.
+      max_batch: the maximum number of sentences in a batch.
+      max_characters: the maximum size of a batch of more than one sentence, padding included; bounds memory.
       max_wait: seconds that a sentence may wait for others.
-      max_queue: sentences that may wait at a time.
-      observe: is told of each batch: offer, sentences, seconds in the model.
+      max_queue: the maximum number of waiting sentences.
+      observe: called after each batch with its offer, number of sentences, and seconds in the model.
     """
     self._answer, self._observe = answer, observe
     self._max_batch, self._max_characters = max_batch, max_characters
@@ -50,24 +50,25 @@ class Batcher:
 
   @property
   def waiting(self):
-    """Sentences that wait, those of a running batch not counted."""
+    """The number of waiting sentences, without those of the running batch."""
     with self._changed:
       return len(self._waiting())
 
   def start(self, warm_ups=(), failed=lambda problem: None):
-    """Starts the thread, which first answers `warm_ups`, pairs of an offer and what is asked.
+    """Starts the thread, which first runs `warm_ups`, pairs of an offer and a list of sentences.
 
     Args:
-      failed: is called in the thread with the exception if that cannot be done; then it never gets ready.
+      warm_ups: these pairs.
+      failed: called in the thread with the exception if a warm-up fails; then `ready` is never set.
     """
     self._thread = threading.Thread(target=self._run, args=(warm_ups, failed), name="model", daemon=True)
     self._thread.start()
 
   def ask(self, offer, asked):
-    """Returns a future for each of `asked`; a cancelled one is not run if its batch has not begun.
+    """Returns a future for each of `asked`; a job whose future is cancelled before its batch begins is not run.
 
     Raises:
-      Full: if not all of them have a place; then none is taken.
+      Full: if the queue has no room for all of them; then none is accepted.
       Closed: after `stop`.
     """
     now = time.monotonic()
@@ -82,7 +83,7 @@ class Batcher:
     return [job.future for job in jobs]
 
   def stop(self, timeout=None):
-    """Answers what is waiting, and ends the thread; gives up waiting for it after `timeout` seconds."""
+    """Answers the waiting sentences and ends the thread, for which this waits `timeout` seconds at most."""
     with self._changed:
       self._stopping = True
       self._changed.notify()
@@ -106,7 +107,7 @@ class Batcher:
         self._do(jobs)
 
   def _do(self, jobs):
-    """Runs one batch. Whatever the model raises, the thread lives on."""
+    """Runs one batch. The thread survives any exception of the model."""
     begun = time.monotonic()
     try:
       answers = self._answer(jobs[0].offer, [job.asked for job in jobs])
@@ -120,7 +121,7 @@ class Batcher:
     self._observe(jobs[0].offer, len(jobs), time.monotonic() - begun)
 
   def _next(self):
-    """Waits for the next batch and returns its jobs; [] when there will be none."""
+    """Waits for the next batch and returns its jobs; [] after `stop`, when none is left."""
     with self._changed:
       while True:
         oldest = next(iter(self._waiting()), None)
@@ -128,14 +129,14 @@ class Batcher:
         left = oldest and oldest.arrived + self._max_wait - time.monotonic()
         if self._stopping or len(same) >= self._max_batch or (same and left <= 0):
           break
-        self._changed.wait(left)  # None: until something comes.
+        self._changed.wait(left)  # None: until a job arrives.
       batch = self._fitting(sorted(same, key=lambda job: abs(job.length - oldest.length))) if same else []
       taken = {id(job) for job in batch}
       self._jobs = [job for job in self._jobs if id(job) not in taken]
       return batch
 
   def _fitting(self, jobs):
-    """Returns the first of some jobs, as many as may be a batch: one at least."""
+    """Returns as many of the first jobs as fit into a batch, at least one."""
     longest = 0
     for place, job in enumerate(jobs[:self._max_batch]):
       longest = max(longest, job.length)
@@ -144,7 +145,7 @@ class Batcher:
     return jobs[:self._max_batch]
 
   def _waiting(self):
-    """Drops the jobs that nobody waits for any more, and returns the others, oldest first."""
+    """Drops the jobs whose future was cancelled, and returns the others, oldest first."""
     self._jobs = [job for job in self._jobs if not job.future.cancelled()]
     return self._jobs
 

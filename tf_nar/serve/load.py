@@ -1,4 +1,4 @@
-"""Load on a server of this machine: many clients that ask, wait for the answer, and ask again."""
+"""A load test of a server on this machine: many clients that each send a request, wait for its answer, and repeat."""
 import http.client
 import itertools
 import json
@@ -9,18 +9,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-LOCAL = ("127.0.0.1", "localhost", "::1")  # A load test of another's machine is an attack.
+LOCAL = ("127.0.0.1", "localhost", "::1")  # A load test of another machine could be an attack.
 LONGEST, MOST = 600, 64  # Seconds, clients.
-PATIENCE = 60  # Seconds that a client waits for an answer before it calls that an error.
+PATIENCE = 60  # Seconds that a client waits for an answer before it counts an error.
 
 
 class Report(NamedTuple):
-  """What was measured."""
+  """The measurements of a load test."""
 
   seconds: float
-  sentences: int  # Of requests answered with 200.
+  sentences: int  # Sentences of requests that were answered with 200.
   took: np.ndarray  # float64: milliseconds of each such request, sorted.
-  errors: list  # A line for each of the others.
+  errors: list  # A line for each other request.
 
   def __str__(self):
     rate = self.sentences / self.seconds
@@ -32,26 +32,26 @@ class Report(NamedTuple):
 
 
 def run(url, sentences, *, clients, seconds, together=1):
-  """Returns the `Report` of `clients` that ask /translate of a server for `seconds`.
+  """Returns the `Report` of `clients` that send requests to /translate of a server for `seconds`.
 
   Args:
     url: of the server, on this machine.
-    sentences: what is asked, in turn, from the start again at the end.
-    clients: how many ask at a time, each on one connection.
-    seconds: how long new requests are sent; each client sends one at least.
-    together: sentences of a request.
+    sentences: the sentences to translate, in order, repeated when they run out.
+    clients: the number of concurrent clients, each with one connection.
+    seconds: how long new requests are sent; each client sends at least one.
+    together: sentences per request.
 
   Raises:
-    ValueError: if the server is of another machine, nothing is to be asked, or a number is out of bounds.
+    ValueError: if the server is on another machine, there are no sentences, or a number is out of range.
   """
   address = urllib.parse.urlsplit(url)
   if address.scheme != "http" or address.hostname not in LOCAL:
     raise ValueError(f"Expected a server on this machine, as http://127.0.0.1:8000, got {url}; run this there.")
   if not sentences:
-    raise ValueError("Expected sentences to ask, got none; give a file with one a line.")
+    raise ValueError("Expected sentences to translate, got none; give a file with one a line.")
   if not 1 <= clients <= MOST or not 0 < seconds <= LONGEST:
     raise ValueError(f"Expected 1 to {MOST} clients for at most {LONGEST} seconds, got {clients} for {seconds:g}; "
-                     "ask less.")
+                     "lower them.")
   turn = itertools.cycle(sentences)
   bodies = iter(lambda: json.dumps({"text": list(itertools.islice(turn, together))}).encode(), None)
   took, errors, one_at_a_time = [], [], threading.Lock()
@@ -68,7 +68,7 @@ def run(url, sentences, *, clients, seconds, together=1):
       if problem:
         errors.append(problem)
         connection.close()
-        time.sleep(0.1)  # A server that refuses at once is not asked a thousand times a second.
+        time.sleep(0.1)  # Limits the rate of requests to a server that refuses them at once.
       else:
         took.append(1000 * (time.perf_counter() - begun))
       going = time.monotonic() < end
@@ -84,7 +84,7 @@ def run(url, sentences, *, clients, seconds, together=1):
 
 
 def _ask(connection, body, wanted):
-  """Returns what is wrong with the answer to a request, "" if nothing."""
+  """Sends a request and returns what is wrong with its answer, "" if nothing."""
   try:
     connection.request("POST", "/translate", body, {"Content-Type": "application/json"})
     answer = connection.getresponse()
@@ -92,6 +92,6 @@ def _ask(connection, body, wanted):
     if answer.status != 200:
       return f"{answer.status}: {said[:200].decode(errors='replace')}"
     got = len(json.loads(said)["translations"])
-    return "" if got == wanted else f"{got} translations of {wanted} sentences"
+    return "" if got == wanted else f"{got} translations, expected {wanted}"
   except (OSError, http.client.HTTPException, ValueError, KeyError) as problem:
     return f"{type(problem).__name__}: {problem}"

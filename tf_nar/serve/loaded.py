@@ -1,13 +1,14 @@
-"""A SavedModel as a server sees it: raw strings in, plain values out, as far as its signatures go.
+"""A SavedModel for a server: raw strings in, plain Python values out.
 
-What is offered, one answer for each thing asked:
+The possible offers, of which a model has those that it has a signature for; one answer for each input:
 
+  offer        input                 answer
   translate    sentence              {"translation", "score"}
   candidates   sentence              [{"translation", "score"}], best first
   trace        sentence              {"translation", "score", "passes": [{"saw", "said"}]}
   score        (source, target)      log p(target | source) in nats
 
-A score that is no finite number is None, as JSON has no infinity.
+A score that is not finite is None, as JSON has no infinity. saw and said are the inputs and predictions of a pass.
 """
 import json
 import math
@@ -19,48 +20,49 @@ from tf_nar.data import paths
 
 OFFERS = ("translate", "candidates", "trace", "score")
 FACTS = os.path.join("assets.extra", "metadata.json")
-LENGTHS = (8, 16, 32, 64)  # In words, EOS one of them, of what warms a model that brings no sentences of its own.
-WORD = "a"  # As good as any: a vocabulary without it takes it for unknown, and as long.
+# Lengths in words, EOS counted, of the warm-up sentences for a model whose metadata has none.
+LENGTHS = (8, 16, 32, 64)
+WORD = "a"  # Any word will do; in a vocabulary without it, it is an unknown token.
 
 
 def intra_op_threads(folder):
-  """Returns how many threads an operator of a SavedModel should have, 0 for TensorFlow's choice.
+  """Returns the number of threads that an operator of a SavedModel should have, 0 for TensorFlow's choice.
 
-  One in shards keeps the cores busy with several operators at once, which should not wait for each other's threads.
+  A model in shards runs several operators at once, which occupy the cores and should not wait for each other's threads.
   """
   shards = _facts(folder).get("shards", 1)
   return max(1, os.cpu_count() // shards) if shards > 1 else 0
 
 
 def share_threads(folder):
-  """Gives this process the threads that a SavedModel wants; before TensorFlow's first operation."""
+  """Sets this process's threads for a SavedModel; call it before TensorFlow's first operation."""
   tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads(folder))
 
 
 class Model:
-  """What `bin/export.py` wrote; `facts` is its metadata, `offers` the names of what can be asked of it."""
+  """A SavedModel of `bin/export.py`; `facts` is its metadata, `offers` the names of its offers."""
 
   def __init__(self, folder):
-    """Loads it.
+    """Loads the SavedModel in a folder.
 
     Raises:
-      ValueError: if the folder holds no SavedModel, or one that does not translate.
+      ValueError: if the folder holds no SavedModel, or one without the signature `translate`.
     """
     if not tf.io.gfile.exists(os.path.join(folder, "saved_model.pb")):
-      raise ValueError(f"Expected a SavedModel, got {folder} without a saved_model.pb; give the --out of a "
+      raise ValueError(f"Expected a SavedModel, got {folder} without a saved_model.pb; give the --out of "
                        "bin/export.py.")
-    import tensorflow_text  # noqa: F401  Its operators are in models of SentencePiece.
+    import tensorflow_text  # noqa: F401  Registers the operators of SentencePiece models.
     loaded = tf.saved_model.load(paths.literal(folder))
-    self._loaded = loaded  # Variables live as long as this does.
+    self._loaded = loaded  # Keeps the variables alive.
     self._signatures = {name: loaded.signatures[name] for name in OFFERS if name in loaded.signatures}
     if "translate" not in self._signatures:
       raise ValueError(f"Expected a SavedModel with the signature translate, got {folder} with "
-                       f"{', '.join(loaded.signatures) or 'none'}; give the --out of a bin/export.py.")
+                       f"{', '.join(loaded.signatures) or 'none'}; give the --out of bin/export.py.")
     self.offers = tuple(self._signatures)
     self.facts = _facts(folder)
 
   def answer(self, offer, asked):
-    """Returns a list with an answer for each of `asked`; see the head of this file."""
+    """Returns a list with an answer for each of `asked`; the module's docstring has their types."""
     if offer == "score":
       sources, targets = zip(*asked, strict=True)
       found = self._signatures[offer](source=tf.constant(sources), target=tf.constant(targets))
@@ -77,7 +79,7 @@ class Model:
     return answers
 
   def warm_ups(self, max_batch, max_characters):
-    """Yields (offer, asked) of one sentence, and of as many as a batch may hold, in each length worth warming."""
+    """Yields (offer, asked) for each offer and warm-up length: one sentence, and as many as a batch may hold."""
     longest = self.facts.get("max_length", math.inf)
     texts = self.facts.get("warm") or [" ".join([WORD] * (length - 1)) for length in LENGTHS if length <= longest]
     for offer in self.offers:
@@ -96,7 +98,7 @@ def _facts(folder):
 
 
 def _strings(tensor):
-  """Returns the strings of a tensor in nested lists."""
+  """Returns the strings of a tensor as nested lists."""
   def decoded(value):
     return [decoded(each) for each in value] if isinstance(value, list) else value.decode(errors="replace")
 

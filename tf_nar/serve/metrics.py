@@ -1,4 +1,4 @@
-"""What Prometheus may ask of a server: requests, sentences, batches, the queue, and how long things take."""
+"""Metrics of a server for Prometheus: requests, sentences, batches, the queue, and durations."""
 import time
 
 import prometheus_client as prometheus
@@ -9,7 +9,7 @@ CONTENT_TYPE = prometheus.CONTENT_TYPE_LATEST
 
 
 class Metrics:
-  """The numbers of one server, all named tf_nar_..."""
+  """The metrics of one server, whose names all begin with tf_nar_."""
 
   def __init__(self):
     self._all = prometheus.CollectorRegistry()
@@ -18,28 +18,28 @@ class Metrics:
         f"tf_nar_{name}", text, [label], buckets=buckets, registry=self._all)
     self.requests = counter("requests", "Requests by path and HTTP status.", "path", "status")
     self.sentences = counter("sentences", "Sentences answered, by path.", "path")
-    self.seconds = histogram("request_seconds", "From the head of a request to the end of its answer.", "path", SECONDS)
-    self.sizes = histogram("batch_sentences", "Sentences of a batch, by offer.", "offer", SIZES)
-    self.runs = histogram("batch_seconds", "A batch's time in the model, by offer.", "offer", SECONDS)
+    self.seconds = histogram("request_seconds", "Seconds from a request's head to its answer's end.", "path", SECONDS)
+    self.sizes = histogram("batch_sentences", "Sentences in a batch, by offer.", "offer", SIZES)
+    self.runs = histogram("batch_seconds", "Seconds that a batch takes in the model, by offer.", "offer", SECONDS)
 
   def batch(self, offer, size, seconds):
-    """Is told of each batch by the `Batcher`."""
+    """Records a batch; the `Batcher` calls this after each."""
     self.sizes.labels(offer).observe(size)
     self.runs.labels(offer).observe(seconds)
 
   def watch(self, batcher):
-    """Shows how many sentences wait, and whether the model is warm."""
+    """Adds gauges of a batcher: the number of waiting sentences, and whether the model is warm."""
     gauge = lambda name, text: prometheus.Gauge(f"tf_nar_{name}", text, registry=self._all)
-    gauge("waiting_sentences", "Sentences in the queue.").set_function(lambda: batcher.waiting)
+    gauge("waiting_sentences", "Sentences that wait in the queue.").set_function(lambda: batcher.waiting)
     gauge("ready", "1 once the model is warm.").set_function(lambda: float(batcher.ready.is_set()))
 
   def shown(self):
-    """Returns all numbers in Prometheus' text format, as bytes."""
+    """Returns all metrics in Prometheus' text format, as bytes."""
     return prometheus.generate_latest(self._all)
 
 
 class Counted:
-  """An ASGI application that counts what another one answers; paths that are not `known` are one, `other`."""
+  """An ASGI application that counts the requests to another one; paths that are not `known` count as `other`."""
 
   def __init__(self, app, metrics, known):
     self._app, self._metrics, self._known = app, metrics, known
@@ -49,7 +49,7 @@ class Counted:
       await self._app(scope, receive, send)
       return
     path = scope["path"] if scope["path"] in self._known else "other"
-    begun, status = time.perf_counter(), 500  # Of an exception that nothing answered.
+    begun, status = time.perf_counter(), 500  # The status if an exception leaves no answer.
 
     async def noting(message):
       nonlocal status
