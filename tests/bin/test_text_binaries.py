@@ -172,5 +172,5 @@ def test_a_users_mistake_is_one_line(call, text, tmp_path, name, arguments, mess
     ("sweep", ["--source=s", "--reference=t", "--try=search.beam=1"]),
 ])
 def test_stray_arguments_are_refused(call, name, needed):
-  with pytest.raises(app.UsageError, match="Arguments that no flag takes"):
+  with pytest.raises(app.UsageError, match="Arguments that are not flags"):
     call(name, *needed, "stray")

@@ -65,7 +65,7 @@ def test_told_to_stop_it_exits_with_a_code_of_its_own(call, capsys):
 
 @pytest.mark.parametrize("flag, message", [
   ("--set=train.setps=5", r"train: --set train.setps=5: no field 'setps'\. Did you mean 'steps'\?"),
-  ("--set=train.steps", "train: --set wants name=value"),
+  ("--set=train.steps", "train: --set expects name=value"),
   ("--set=train.steps=many", "wants int, as 100000; got 'many'"),
 ])
 def test_a_wrong_setting_is_one_line_and_not_a_traceback(call, flag, message):
@@ -84,7 +84,7 @@ def test_what_fit_refuses_is_one_line(call, problem):
 
 
 def test_arguments_that_no_flag_takes(call):
-  with pytest.raises(app.UsageError, match="Arguments that no flag takes: train.steps=5"):
+  with pytest.raises(app.UsageError, match="Arguments that are not flags: train.steps=5"):
     call("train.steps=5")
 
 
