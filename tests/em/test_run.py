@@ -117,7 +117,7 @@ def test_refuses_no_data(tmp_path):
   nothing = dataclasses.replace(minuscule.get_config(), data=None)
   with pytest.raises(ValueError, match="give --data_dir"):
     run.run(nothing, "", str(tmp_path / "run"))
-  with pytest.raises(FileNotFoundError, match=f"No manifest.json in {tmp_path}: it is no whole data folder"):
+  with pytest.raises(FileNotFoundError, match=f"No manifest.json in {tmp_path}: it is not a complete data folder"):
     run.run(nothing, str(tmp_path), str(tmp_path / "run"))
   assert not (tmp_path / "run").exists()
 
