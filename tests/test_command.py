@@ -38,7 +38,7 @@ def test_version(capsys):
   assert capsys.readouterr().out == f"{tf_nar.__version__}\n"
 
 
-@pytest.mark.parametrize("word, hint", [("trian", "Did you mean train?"), ("zzz", "`tf-nar` alone lists them.")])
+@pytest.mark.parametrize("word, hint", [("trian", "Did you mean train?"), ("zzz", "Run `tf-nar` to list all.")])
 def test_an_unknown_command(word, hint):
   with pytest.raises(SystemExit, match=f"^tf-nar: There is no command '{word}'. {hint}"):
     command.main(["tf-nar", word])

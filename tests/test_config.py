@@ -61,17 +61,17 @@ def test_overrides_are_applied_at_once():
 
 
 @pytest.mark.parametrize("assignment, message", [
-    ("train.steps", r"--set wants name=value, as train.steps=500; got 'train.steps'"),
+    ("train.steps", r"--set expects name=value, such as train.steps=500; got 'train.steps'"),
     ("train.setps=5", r"--set train.setps=5: no field 'setps'. Did you mean 'steps'\?"),
-    ("zzz=5", r"no field 'zzz'. There are: family, model, search, train"),
-    ("train=5", r"--set train=5: names a group; set one of its fields: steps, "),
-    ("train.optimizer=adam", r"names a group; set one of its fields: learning_rate, "),
-    ("train.steps.many=5", r"'many' names a part of 100000, which has none"),
-    ("train.steps=1.5", r"wants int, as 100000; got 1.5"),
-    ("train.steps=many", r"wants int, as 100000; got 'many'"),
-    ("train.steps=True", r"wants int, as 100000; got True"),
-    ("train.jit=1", r"wants bool, as False; got 1"),
-    ("model.smoothing=low", r"wants float, as 0.1; got 'low'"),
+    ("zzz=5", r"no field 'zzz'. The fields are: family, model, search, train"),
+    ("train=5", r"--set train=5: this is a group of fields; set one of them: steps, "),
+    ("train.optimizer=adam", r"this is a group of fields; set one of them: learning_rate, "),
+    ("train.steps.many=5", r"100000 has no fields, so 'many' cannot be set"),
+    ("train.steps=1.5", r"expected int, such as 100000; got 1.5"),
+    ("train.steps=many", r"expected int, such as 100000; got 'many'"),
+    ("train.steps=True", r"expected int, such as 100000; got True"),
+    ("train.jit=1", r"expected bool, such as False; got 1"),
+    ("model.smoothing=low", r"expected float, such as 0.1; got 'low'"),
     ("train.optimizer.schedule=cosine", r"optimizer.schedule is one of inverse_sqrt, nat_em; got 'cosine'"),
     ("train.average_of=worst", r"train.average_of is one of last, best; got 'worst'"),
     ("train.optimizer.cooldown=-1", r"optimizer.cooldown is at least 0; got -1"),
@@ -80,7 +80,7 @@ def test_overrides_are_applied_at_once():
     ("train.validate_every=0", r"train.validate_every is at least 1; got 0"),
     ("train.average=0", r"train.average is at least 1; got 0"),
     ("train.patience=-1", r"train.patience is at least 0; got -1"),
-    ("train.average=11", r"train.average \(11\) needs that many checkpoints, but train.keep is 10"),
+    ("train.average=11", r"train.average=11 needs that many checkpoints, but train.keep=10; raise"),
 ])
 def test_override_refuses(assignment, message):
   with pytest.raises(ValueError, match=message):
@@ -101,10 +101,10 @@ def test_load_overrides_in_order(tmp_path):
 
 @pytest.mark.parametrize("name, text, message", [
   ("ar_toys.py", GOOD, r"No config .*ar_toy.py. Did you mean .*ar_toys.py\?"),
-  ("zzz.py", GOOD, "No config .*ar_toy.py. There are some in configs/, of which the name will do"),
+  ("zzz.py", GOOD, "No config .*ar_toy.py. Those in configs/ can be given by name"),
   ("ar_toy.py", "def get_config(:", "ar_toy.py, line 1: .*; a config is a Python program"),
   ("ar_toy.py", "CONFIG = 1", r"defines no get_config\(\)"),
-  ("ar_toy.py", "def get_config(): return 1", "gives int, wanted is Experiment; an Experiment is for bin/train.py"),
+  ("ar_toy.py", "def get_config(): return 1", "must return Experiment; got int. Give an Experiment to bin/train.py"),
 ])
 def test_load_refuses(tmp_path, name, text, message):
   (tmp_path / name).write_text(text)
@@ -114,8 +114,9 @@ def test_load_refuses(tmp_path, name, text, message):
 
 @pytest.mark.parametrize("given, message", [
   ("em_multi30", r"No config is called 'em_multi30'. Did you mean em_multi30k\?"),
-  ("zzz", "No config is called 'zzz'. There are ar_iwslt14, .*; or give a file, as mine.py."),
-  ("elsewhere/em_toy.py", "No config elsewhere/em_toy.py. The one that comes with the package is --config=em_toy."),
+  ("zzz", "No config is called 'zzz'. The names are ar_iwslt14, .*; or give a file, like mine.py."),
+  ("elsewhere/em_toy.py",
+   "No config elsewhere/em_toy.py. For the one that comes with the package, give its name: --config=em_toy."),
 ])
 def test_a_name_that_is_none(given, message):
   with pytest.raises(ValueError, match=message):
@@ -169,11 +170,12 @@ def test_a_phase_changes_the_experiment():
 
 
 @pytest.mark.parametrize("phases, message", [
-  ((SECOND,), "Phase b is the first, so there is none before it to start from; set start=warm_start or start=scratch"),
-  ((FIRST, FIRST), "Two phases have the name 'a'; each has a folder of its own"),
-  ((FIRST, dataclasses.replace(SECOND, frozen="b")), "Phase b has frozen=b, which is no phase before it"),
+  ((SECOND,),
+   "Phase b is the first, so there is no earlier phase to start from; set start=warm_start or start=scratch"),
+  ((FIRST, FIRST), "Two phases have the name 'a'; names must differ, as each names a folder"),
+  ((FIRST, dataclasses.replace(SECOND, frozen="b")), "Phase b has frozen=b, which is not the name of an earlier phase"),
   ((FIRST, dataclasses.replace(SECOND, changes=("train.setps=3",))), "^Phase b: .*no field 'setps'. Did you mean 'st"),
-  (("a",), "phases are of config.Phase; got 'a'"),
+  (("a",), "phases must hold config.Phase objects; got 'a'"),
 ])
 def test_refuses_phases(phases, message):
   with pytest.raises(ValueError, match=message):
@@ -181,10 +183,10 @@ def test_refuses_phases(phases, message):
 
 
 @pytest.mark.parametrize("values, message", [
-  (dict(name="a/b"), "is that of a folder, of letters, digits, - and _; got 'a/b'"),
+  (dict(name="a/b"), "so it must be made of letters, digits, - and _; got 'a/b'"),
   (dict(text="distilled"), "phases.a.text is one of given, original; got 'distilled'"),
   (dict(start="cold"), "phases.a.start is one of before, scratch, warm_start; got 'cold'"),
-  (dict(experiment=Net()), "phases.a.experiment is an Experiment without phases, or None"),
+  (dict(experiment=Net()), "phases.a.experiment must be an Experiment without phases, or None"),
 ])
 def test_refuses_a_phase(values, message):
   with pytest.raises(ValueError, match=message):
@@ -216,7 +218,7 @@ def test_a_config_may_look_at_the_data(tmp_path, signature, given):
   found = config.load(str(tmp_path / "a.py"), config.Experiment)
   assert found.family
   if signature:
-    with pytest.raises(ValueError, match="gives str, wanted is Experiment"):
+    with pytest.raises(ValueError, match="must return Experiment; got str"):
       config.load(str(tmp_path / "a.py"), config.Experiment, (), given)
   else:
     assert config.load(str(tmp_path / "a.py"), config.Experiment, (), "data") == found

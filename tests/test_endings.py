@@ -77,7 +77,7 @@ def test_told_to_stop(capsys):
 
 
 def test_stray_arguments():
-  with pytest.raises(app.UsageError, match="^Arguments that no flag takes: a b.$"):
+  with pytest.raises(app.UsageError, match="^Arguments that are not flags: a b; see --help.$"):
     program.run("it", lambda: pytest.fail("It worked."), ["it", "a", "b"])
 
 

@@ -34,9 +34,9 @@ def data(tmp_path):
 
 @pytest.mark.parametrize("words, upsample, said", [
   ([2] * 100, 2, None),
-  ([2] * 99 + [3], 2, None),  # A hundredth is not worth a word.
-  ([2] * 98 + [3, 7], 2, "leaves no room for 2.0 % of the training pairs; --set=model.upsample=7 has room for 99.9 %"),
-  ([3] * 98 + [2, 2], 2, "leaves no room for 98.0 % of the training pairs; --set=model.upsample=3 has room for 99.9"),
+  ([2] * 99 + [3], 2, None),  # A share of 0.01 is not warned of.
+  ([2] * 98 + [3, 7], 2, "too small for 2.0 % of the training pairs; --set=model.upsample=7 is large enough for 99.9 "),
+  ([3] * 98 + [2, 2], 2, "too small for 98.0 % of the training pairs; --set=model.upsample=3 is large enough for 99.9"),
 ])
 def test_pairs_without_room_are_counted(data, warnings, words, upsample, said):
   feasibility.check(model(upsample), data(*words), 99)
@@ -46,7 +46,7 @@ def test_pairs_without_room_are_counted(data, warnings, words, upsample, said):
 
 
 def test_no_room_for_nearly_all_is_refused(data):
-  with pytest.raises(ValueError, match="upsample=2 leaves no room for 100.0 % of .*; --set=model.upsample=9 has"):
+  with pytest.raises(ValueError, match="upsample=2 is too small for 100.0 % of .*; --set=model.upsample=9 is"):
     feasibility.check(model(2), data(*[9] * 50), 99)
 
 

@@ -131,7 +131,7 @@ def test_warm_start_begins_with_those_weights(data, finished, tmp_path, began):
 
 def test_another_text_is_refused(data, finished, tmp_path):
   other = folders.make(tmp_path / "data", folders.aligned(folders.random_pairs(59, longest=11)))
-  with pytest.raises(ValueError, match="run was begun with another text than that of .*data; choose another --workdir"):
+  with pytest.raises(ValueError, match="run was begun with another text than .*data; choose another --workdir"):
     fit.fit(experiment("nat_em"), other, finished.workdir)
   fit.fit(experiment("nat_em"), data, finished.workdir)
 
@@ -145,7 +145,7 @@ def test_warm_start_takes_what_another_family_has_too(data, finished, tmp_path, 
   assert shared and shared < set(began)
   assert_same(began, {path: theirs[path] if path in shared else cold[path] for path in began})
   wide = config.override(experiment("ar"), "model.net.ffn=99")
-  with pytest.raises(ValueError, match="has no weight encoder/.* of shape .*; its model has another family or other"):
+  with pytest.raises(ValueError, match="has no weight encoder/.* of shape .*; its model is of another family or"):
     fit.fit(wide, data, str(tmp_path / "wide"), warm_start=finished.workdir)
 
 
@@ -198,7 +198,7 @@ def test_a_canvas_without_room_is_refused_before_the_first_update(tmp_path, name
   pairs = [folders.records.Pair([5, types.EOS], [*range(6, 15), types.EOS])] * 9
   folder = folders.make(tmp_path / "data", pairs)
   small = config.override(experiment(name), "model.upsample=3")
-  with pytest.raises(ValueError, match=r"model.upsample=3 leaves no room for 100.0 % of .*; --set=model.upsample=5 "):
+  with pytest.raises(ValueError, match=r"model.upsample=3 is too small for 100.0 % of .*; --set=model.upsample=5 "):
     fit.fit(small, folder, str(tmp_path / "run"))
   assert not (tmp_path / "run").exists()
 

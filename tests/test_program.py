@@ -49,11 +49,12 @@ def test_binaries_help(path):
 
 
 @pytest.mark.parametrize("arguments, message", [
-  (["--source=a", "--source=b"], "evaluate: --source takes one value, and was given 'a' and 'b'."),
+  (["--source=a", "--source=b"], "evaluate: --source takes one value; got 'a' and 'b'."),
   (["--sourc=a"], "evaluate: Unknown command line flag 'sourc'. Did you mean: source ?"),
-  (["--source=a", "--workdir=w"], "evaluate: Wants --reference; see --help."),
+  (["--source=a", "--workdir=w"], "evaluate: Missing --reference; see --help."),
   (["--tokens_per_batch=0"], "evaluate: flag --tokens_per_batch=0: 0 is not a positive integer"),
-  (["--source=a", "--reference=b", "--workdir=w", "stray"], "evaluate: Arguments that no flag takes: stray."),
+  (["--source=a", "--reference=b", "--workdir=w", "stray"],
+   "evaluate: Arguments that are not flags: stray; see --help."),
 ])
 def test_a_wrong_flag_is_one_line(arguments, message):
   done = called("bin/evaluate.py", *arguments)
@@ -75,5 +76,5 @@ def test_a_flag_may_spare_others():
   flags.DEFINE_bool("print", False, "Prints.", spares=("workdir",))
   flags.parse(["x", "--print"])
   flags.values.unparse_flags()
-  with pytest.raises(ValueError, match="^Wants --workdir; see --help.$"):
+  with pytest.raises(ValueError, match="^Missing --workdir; see --help.$"):
     flags.parse(["x"])

@@ -92,8 +92,8 @@ def test_untrained_run(tmp_path, untrained):
 @pytest.mark.parametrize("experiment, vocab, message", [
   (EXPERIMENT, OTHER_VOCAB, "was trained with another vocabulary; choose another --workdir"),
   (config.Experiment("nat_em", nat_em.Config(families.NET), nat_em.Search()), VOCAB,
-   r"holds a run with another family: ar; asked for was nat_em\. Choose another --workdir"),
-  (resized(ffn=24), VOCAB, r"holds a run with another model: Config\(.*ffn=32.*asked for was Config\(.*ffn=24"),
+   r"holds a run with another family: ar; requested was nat_em\. Choose another --workdir"),
+  (resized(ffn=24), VOCAB, r"holds a run with another model: Config\(.*ffn=32.*requested was Config\(.*ffn=24"),
 ])
 def test_a_folder_keeps_its_run(tmp_path, untrained, experiment, vocab, message):
   with pytest.raises(ValueError, match=message):
@@ -114,7 +114,7 @@ def test_the_parts_are_of_one_family(tmp_path, change, message):
 
 @pytest.mark.parametrize("override", ["family=nat_em", "model.net.heads=1", "train.steps=3"])
 def test_what_was_trained_is_not_overridden(finished, override):
-  refusal = r"is trained; --set changes its search, as search\.alpha=1\.0, and not "
+  refusal = r"is trained, so --set can only change its search, as search\.alpha=1\.0; got "
   with pytest.raises(ValueError, match=refusal + override):
     runs.load(finished.workdir, ["search.beam=1", override])
 
@@ -125,7 +125,7 @@ def test_what_was_trained_is_not_overridden(finished, override):
   (lambda: families.build("nat_em"), "net/source_bias of shape"),
 ])
 def test_weights_of_another_model(finished, model, missing):
-  with pytest.raises(ValueError, match=f"has no weight {missing}.*; its model has another family or other sizes"):
+  with pytest.raises(ValueError, match=f"has no weight {missing}.*; its model is of another family or of other sizes"):
     runs.load_weights(model(), finished.workdir)
 
 
@@ -133,14 +133,14 @@ def test_a_family_that_masks_needs_a_mask(tmp_path):
   experiment = dataclasses.replace(
     EXPERIMENT, family="cmlm", model=cmlm.Config(families.NET), search=cmlm.Search(passes=2))
   plain = vocab_lib.WordList([*types.SPECIALS[:4], "the", "house"])
-  with pytest.raises(ValueError, match="cmlm needs <mask> as word 4 of the vocabulary, .*; make the data folder with"):
+  with pytest.raises(ValueError, match="cmlm needs <mask> as token 4 of the vocabulary, .*; make the data folder with"):
     runs.create(experiment, plain, str(tmp_path / "run"))
   assert not (tmp_path / "run").exists()
   runs.create(experiment, VOCAB, str(tmp_path / "run"))
 
 
 def test_weights_in_bfloat16_are_not_trained_but_loaded(tmp_path, finished):
-  with pytest.raises(ValueError, match="net.dtype=bfloat16 has weights in which .* export with --weights=bfloat16"):
+  with pytest.raises(ValueError, match="net.dtype=bfloat16 rounds the weights, so .* export with --weights=bfloat16"):
     runs.create(resized(dtype="bfloat16"), VOCAB, str(tmp_path / "new"))
   assert not (tmp_path / "new").exists()
   run = runs.load(finished.workdir, ["model.net.dtype=bfloat16"])
@@ -149,7 +149,7 @@ def test_weights_in_bfloat16_are_not_trained_but_loaded(tmp_path, finished):
 
 
 def test_shards_are_not_trained_but_loaded(tmp_path, finished):
-  with pytest.raises(ValueError, match="net.shards=2 is to translate, a net is trained whole; .* export with --shards"):
+  with pytest.raises(ValueError, match="net.shards=2 is for translation only; .* export with --shards"):
     runs.create(resized(shards=2), VOCAB, str(tmp_path / "new"))
   assert not (tmp_path / "new").exists()
   run = runs.load(finished.workdir, ["model.net.shards=2"])

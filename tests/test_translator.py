@@ -57,7 +57,7 @@ def test_nbest(model):
   assert 1 < len(found[0]) == len({text for text, _ in found[0]}) <= 5
   scores = [score for _, score in found[0]]
   assert scores == sorted(scores, reverse=True) and found[1] == [("", 0.0)]
-  with pytest.raises(ValueError, match=r"nbest wants a list of sentences, as \[text\]"):
+  with pytest.raises(ValueError, match=r"nbest expects a list of sentences; got a string, so give \[text\]"):
     model.nbest("a low house", 2)
 
 
@@ -100,5 +100,5 @@ def test_train(tmp_path):
   again = tf_nar.train(experiment, data, str(tmp_path / "run"), "train.steps=2")
   assert again.translate(["w1 w2"]) == model.translate(["w1 w2"])
   (tmp_path / "mine.py").write_text("def get_config(): return 1")
-  with pytest.raises(ValueError, match="gives int, wanted is Experiment"):
+  with pytest.raises(ValueError, match="must return Experiment; got int"):
     tf_nar.train(str(tmp_path / "mine.py"), data, str(tmp_path / "other"))

@@ -2,10 +2,10 @@
 
   import tf_nar
   model = tf_nar.load("runs/x")       # A finished run, as a `Translator`.
-  model.translate(["a low house"])    # Strings in, strings out.
+  model.translate(["a low house"])    # From a list of strings to a list of strings.
   tf_nar.train("ar_multi30k", "data/x", "runs/y")
 
-docs/python.md has the rest. TensorFlow comes when the first of these is used, not before.
+See docs/python.md for more. TensorFlow is imported when the first of these is used, not before.
 """
 import importlib
 from typing import TYPE_CHECKING
@@ -23,6 +23,6 @@ def __getattr__(name):
   if name not in __all__:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
   importlib.import_module("tf_nar.quiet").hush()
-  # `tf_nar.train` is a package of this house as well, which can be called.
+  # `tf_nar.train` is also a subpackage, which is made callable.
   return importlib.import_module("tf_nar.train") if name == "train" else getattr(
     importlib.import_module("tf_nar.translator"), name)

@@ -1,7 +1,7 @@
-"""How many updates a training has where minutes bound it (`train.minutes`).
+"""Derives the number of updates of a training from a limit in minutes (`train.minutes`).
 
-The updates are counted once, before the first of them, and the run folder records them as its `train.steps`, so that a
-training that is stopped and goes on makes as many as an undisturbed one.
+The number is derived once, before the first update, and recorded in the run folder as its `train.steps`, so that a
+training that is interrupted and resumed makes as many updates as an uninterrupted one.
 """
 import dataclasses
 import os
@@ -15,20 +15,20 @@ from tf_nar.data import pipeline
 from tf_nar.ops import schedule
 from tf_nar.train import speed
 
-WARM_UP = 5  # Updates without a new shape of batch, before time is taken.
-UPDATES = 50  # Whose time is taken, or fewer,
+WARM_UP = 5  # Consecutive updates without a new batch shape before timing starts.
+UPDATES = 50  # Updates that are timed, or fewer
 SHARE = 0.05  # if they take more than this share of the minutes.
 
 
 def recorded(experiment, workdir):
-  """Returns the experiment with the updates that its run folder has for these minutes; as it is where it has none."""
+  """Returns the experiment scaled to the updates that its run folder records for these minutes, if it does."""
   if _has(experiment, workdir):
     return scaled(experiment, runs.read(workdir).train.steps)
   return experiment
 
 
 def decided(experiment, workdir):
-  """Whether the updates of a training are known: nothing bounds its minutes, or its folder records what they allow."""
+  """Whether the number of updates is known: minutes are not limited, or the run folder records the number."""
   return not experiment.train.minutes or _has(experiment, workdir)
 
 
@@ -39,18 +39,19 @@ def _has(experiment, workdir):
 
 
 def measured(model, experiment, batches):
-  """Makes some updates and returns the experiment with as many as `train.minutes` allows, `train.steps` at most.
+  """Times some updates and returns the experiment scaled to as many as fit `train.minutes`, `train.steps` at most.
 
   Args:
-    model: whose weights move; it is not to be used any more.
+    model: its weights are changed by these updates, so it must not be used afterwards.
     experiment: a `config.Experiment`.
-    batches: maps a `pipeline.Position` to an endless iterable of (epoch, batch in it, batch).
+    batches: maps a `pipeline.Position` to an endless iterable of (epoch, index of the batch in it, batch).
 
   Raises:
-    ValueError: where several machines train, which would count differently.
+    ValueError: if several machines train, as each would measure another number.
   """
   if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
-    raise ValueError("train.minutes is measured, and several machines would measure differently; set train.steps.")
+    raise ValueError("train.minutes needs a single machine, as several would measure different numbers of updates; set "
+                     "train.steps instead.")
   train = experiment.train
   training = speed.Training(model, train, (batch for *_, batch in batches(pipeline.Position())))
   training.warm_up(WARM_UP)
@@ -59,13 +60,13 @@ def measured(model, experiment, batches):
     took += training.turn(1).seconds
     updates += 1
   steps = max(1, min(train.steps, int(60 * train.minutes * updates / took)))
-  logging.info("An update takes %.3f s, so %d of %d updates are made in train.minutes=%g.", took / updates, steps,
+  logging.info("An update takes %.3f s, so %d of %d updates fit into train.minutes=%g.", took / updates, steps,
                train.steps, train.minutes)
   return scaled(experiment, steps)
 
 
 def scaled(experiment, steps):
-  """Returns an experiment of `steps` updates, of which all that is counted in updates takes the share it had."""
+  """Returns the experiment with `steps` updates, and every other duration in updates scaled in proportion."""
   train = experiment.train
   share = lambda updates: updates and max(1, updates * steps // train.steps)
   rate = dataclasses.replace(

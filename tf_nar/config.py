@@ -1,4 +1,4 @@
-"""One experiment: what `configs/*.py` return, what `--set` changes and what a workdir records."""
+"""The dataclasses of an experiment: `configs/*.py` return them, `--set` changes them, a workdir records them."""
 import ast
 import dataclasses
 import difflib
@@ -14,38 +14,38 @@ named = configfile.named
 
 
 def check_choice(name, value, choices):
-  """Refuses a `value` that is none of the `choices`, strings, for the field `name`."""
+  """Raises ValueError unless `value` is one of `choices`, which are strings; `name` is the field's full name."""
   if value not in choices:
     raise ValueError(f"{name} is one of {', '.join(choices)}; got {value!r}.")
 
 
 def check_at_least(least, node, *names, group=""):
-  """Refuses a dataclass `node` with a number below `least` in a field of `names`, which are said to be of a `group`."""
+  """Raises ValueError if a field `names` of the dataclass `node` is below `least`; messages prefix it with `group`."""
   for name in names:
     if getattr(node, name) < least:
       raise ValueError(f"{group}{name} is at least {least}; got {getattr(node, name)}.")
 
 
-# Names that fields had in earlier versions, by the name of their dataclass: what was written or is typed still counts.
+# {dataclass: {a field's earlier name: its name today}}, so that old run folders and old --set options still work.
 RENAMED = {"Search": dict.fromkeys(("lengths", "samples", "nbest"), "candidates") | {
   "least": "min_masked", "rewrite": "repredict_all"}}
 
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
-  """Adam and its schedule; `train/optimizer.py` says the equations."""
+  """Adam and its learning rate schedule; the equations are in `train/optimizer.py`."""
 
-  learning_rate: float = 5e-4  # The peak, or the multiplier lr0 of `nat_em`.
-  warmup: int = 4_000  # Updates in which the rate rises to the peak.
-  cooldown: int = 0  # The last updates, in which the rate falls to 0. Ship the last weights then: average=1.
-  schedule: str = "inverse_sqrt"  # How the rate falls after that: "inverse_sqrt", or "nat_em", the original program's.
-  beta_1: float = 0.9  # Decay of the mean of the gradients.
-  beta_2: float = 0.98  # Decay of the mean of their squares.
-  epsilon: float = 1e-9  # Added to the root of the latter.
-  bias_correction: bool = True  # Of Adam's means; the original program has none.
-  weight_decay: float = 0.0  # Decoupled; norms and output biases are spared.
-  clip_norm: float = 1.0  # Global norm; 0 clips nothing.
-  accumulate: int = 1  # Micro-batches an update.
+  learning_rate: float = 5e-4  # Peak learning rate; with schedule="nat_em" the multiplier lr0.
+  warmup: int = 4_000  # Updates in which the learning rate rises to its peak.
+  cooldown: int = 0  # Last updates, in which the learning rate falls to 0. Ship the last weights then: average=1.
+  schedule: str = "inverse_sqrt"  # Decay after the warm-up: "inverse_sqrt", or "nat_em", the original program's.
+  beta_1: float = 0.9  # Decay of the moving average of the gradients.
+  beta_2: float = 0.98  # Decay of the moving average of the squared gradients.
+  epsilon: float = 1e-9  # Added to the root of the second moment.
+  bias_correction: bool = True  # Whether Adam's moments are corrected for bias; the original program does not.
+  weight_decay: float = 0.0  # Decoupled weight decay; layer norms and output biases are exempt.
+  clip_norm: float = 1.0  # Largest global norm of the gradient; 0 clips nothing.
+  accumulate: int = 1  # Micro-batches per update.
 
   def __post_init__(self):
     check_choice("optimizer.schedule", self.schedule, ("inverse_sqrt", "nat_em"))
@@ -55,25 +55,25 @@ class Optimizer:
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-  """How long, on how much at a time, and what is kept. Durations are in updates."""
+  """Length of training, batches, validation and checkpoints. Durations are in updates."""
 
   steps: int = 100_000  # Updates.
-  minutes: float = 0.0  # Fewer updates where these would take longer, as is measured before the first; warm-up,
-  # cooldown and schedules shrink alike, and validation comes on top. 0: no bound.
-  tokens_per_batch: int = 8_192  # Padded target places a batch.
+  minutes: float = 0.0  # Makes fewer than `steps` updates if these would take longer than this many minutes, by a
+  # measurement before the first update; warm-up, cooldown and schedules shrink alike. Validation is extra. 0: no limit.
+  tokens_per_batch: int = 8_192  # Padded target tokens per batch.
   max_length: int = 256  # Tokens with EOS; longer pairs are left out and counted.
-  buckets: int = 6  # Padded lengths; each is one compiled program when `jit`.
-  seed: int = 0  # Of the weights, of the order of the text and of all noise.
+  buckets: int = 6  # Number of padded lengths; with `jit` each is compiled once.
+  seed: int = 0  # Seed of the initial weights, the order of the training pairs, dropout and every other random draw.
   optimizer: Optimizer = Optimizer()
   log_every: int = 100  # Updates between two lines of the log.
-  validate_every: int = 1_000  # Validation, checkpoint and patience go together.
-  validate_sentences: int = 0  # 0: all of the validation set.
+  validate_every: int = 1_000  # Updates between two validations; each also writes a checkpoint and checks patience.
+  validate_sentences: int = 0  # Validation pairs used, from the first on; 0: all.
   patience: int = 0  # Validations without a better BLEU before the run stops; 0: never.
-  keep: int = 10  # Checkpoints that stay on disk.
+  keep: int = 10  # Checkpoints kept on disk.
   average: int = 1  # Checkpoints averaged into the shipped weights, of those after the warm-up.
-  average_of: str = "last"  # Which of them: "last", or "best" by validation BLEU.
-  ema: float = 0.0  # Decay of the moving average of the weights, validated and shipped in their place; 0: none.
-  jit: bool = False  # XLA for the whole step.
+  average_of: str = "last"  # Which checkpoints are averaged: the "last", or the "best" by validation BLEU.
+  ema: float = 0.0  # Decay of a moving average of the weights, which is validated and shipped instead; 0: none.
+  jit: bool = False  # Whether XLA compiles the whole training step.
 
   def __post_init__(self):
     check_choice("train.average_of", self.average_of, ("last", "best"))
@@ -82,65 +82,67 @@ class Train:
     check_at_least(0, self, "minutes", "validate_sentences", "patience", group="train.")
     if self.average > self.keep:
       raise ValueError(
-        f"train.average ({self.average}) needs that many checkpoints, but train.keep is {self.keep}.")
+        f"train.average={self.average} needs that many checkpoints, but train.keep={self.keep}; raise train.keep.")
     if not 0 <= self.ema < 1:
-      raise ValueError(f"train.ema is a decay from 0 (none) to below 1, as 0.999; got {self.ema}.")
+      raise ValueError(f"train.ema must be a decay from 0 (none) to below 1, such as 0.999; got {self.ema}.")
 
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-  """One of several trainings that make an experiment; `recipe.py` runs them in their order."""
+  """One of several trainings that make up an experiment; `recipe.py` runs them in order."""
 
-  name: str  # Its run folder is WORKDIR/phases/NAME.
-  changes: tuple = ()  # Overrides of the experiment for this phase alone, as ("model.ngrams=2", "train.steps=300").
-  text: str = "given"  # The folder of --data_dir; or "original": of --original_dir, in EM the true text.
-  start: str = "before"  # Its first weights: those of the phase before; "warm_start": of the run that is given as such,
-  # or random ones where none is; "scratch": random ones.
-  frozen: str = ""  # An earlier phase, whose run fills the frozen part of this one's model.
-  experiment: Any = None  # An `Experiment` of its own, as of another family, which `changes` then override.
+  name: str  # Name of the phase; its run folder is WORKDIR/phases/NAME.
+  changes: tuple = ()  # Overrides for this phase alone, such as ("model.ngrams=2", "train.steps=300").
+  text: str = "given"  # Training text: "given", that of --data_dir; or "original", that of --original_dir, which in EM
+  # is the original parallel text.
+  start: str = "before"  # Initial weights: "before", those of the previous phase; "warm_start", those of the run given
+  # by --warm_start, or random ones without it; "scratch", random ones.
+  frozen: str = ""  # An earlier phase, whose weights become the frozen part of this phase's model.
+  experiment: Any = None  # An `Experiment` that this phase trains instead, e.g. of another family, before `changes`.
 
   def __post_init__(self):
     if not re.fullmatch(r"\w[\w-]*", str(self.name)):
-      raise ValueError(f"The name of a phase is that of a folder, of letters, digits, - and _; got {self.name!r}.")
+      raise ValueError("The name of a phase is also a folder name, so it must be made of letters, digits, - and _; "
+                       f"got {self.name!r}.")
     check_choice(f"phases.{self.name}.text", self.text, ("given", "original"))
     check_choice(f"phases.{self.name}.start", self.start, ("before", "scratch", "warm_start"))
     if self.experiment is not None and (not isinstance(self.experiment, Experiment) or self.experiment.phases):
-      raise ValueError(f"phases.{self.name}.experiment is an Experiment without phases, or None; "
+      raise ValueError(f"phases.{self.name}.experiment must be an Experiment without phases, or None; "
                        f"got {self.experiment!r}.")
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-  """A model, how to train it, and the search that validates it."""
+  """A model, how to train it, and the search that translates with it in validation."""
 
-  family: str  # A key of `models.FAMILIES`.
-  model: Any  # That family's `Config`.
-  search: Any  # That family's `Search`.
+  family: str  # Model family, a key of `models.FAMILIES`.
+  model: Any  # The family's `Config`.
+  search: Any  # The family's `Search`.
   train: Train = Train()
-  phases: tuple[Phase, ...] = ()  # Trainings in order, of which the last is the result; none: one, of what is above.
-  sweep: tuple = ()  # Options of the search and their values, as "search.beam=5,20", of which validation text chooses
-  # when all is trained.
+  phases: tuple[Phase, ...] = ()  # Trainings in order, of which the last is the result; empty: a single training.
+  sweep: tuple = ()  # Search options and the values to try, such as "search.beam=5,20"; after training, the combination
+  # with the best BLEU on the validation text is chosen.
 
   def __post_init__(self):
     before = []
     for phase in self.phases:
       if not isinstance(phase, Phase):
-        raise ValueError(f"phases are of config.Phase; got {phase!r}.")
+        raise ValueError(f"phases must hold config.Phase objects; got {phase!r}.")
       if phase.name in before:
-        raise ValueError(f"Two phases have the name {phase.name!r}; each has a folder of its own.")
+        raise ValueError(f"Two phases have the name {phase.name!r}; names must differ, as each names a folder.")
       if phase.start == "before" and not before:
-        raise ValueError(f"Phase {phase.name} is the first, so there is none before it to start from; set "
+        raise ValueError(f"Phase {phase.name} is the first, so there is no earlier phase to start from; set "
                          "start=warm_start or start=scratch.")
       if phase.frozen and phase.frozen not in before:
-        raise ValueError(f"Phase {phase.name} has frozen={phase.frozen}, which is no phase before it.")
+        raise ValueError(f"Phase {phase.name} has frozen={phase.frozen}, which is not the name of an earlier phase.")
       before.append(phase.name)
       self.in_phase(phase)
 
   def in_phase(self, phase):
-    """Returns the experiment, without phases, that a phase trains.
+    """Returns the experiment that a phase trains: one without phases or sweep.
 
     Raises:
-      ValueError: naming the phase, for changes that do not fit.
+      ValueError: if the changes of the phase do not fit; the message names the phase.
     """
     own = dataclasses.replace(phase.experiment or self, phases=(), sweep=())
     try:
@@ -150,16 +152,17 @@ class Experiment:
 
 
 def load(path, wanted, assignments=(), data_dir=None):
-  """Runs a config file and returns what its get_config() gives, overridden.
+  """Runs a config file and returns the result of its get_config(), with overrides applied.
 
   Args:
-    path: the file, or the name of a config that comes with the package, as ar_multi30k.
-    wanted: the class that it must give, as `Experiment`.
-    assignments: for `override`.
-    data_dir: the data folder, for a get_config(data_dir=None) that looks at it to choose sizes and budgets.
+    path: the file, or the name of a config that comes with the package, such as ar_multi30k.
+    wanted: the class that get_config() must return, such as `Experiment`.
+    assignments: overrides, passed to `override`.
+    data_dir: the data folder, passed to a get_config(data_dir=None) that chooses sizes and budgets by it.
 
   Raises:
-    ValueError: if the file is not there, is no program, gives something else, or an assignment does not fit.
+    ValueError: if the file does not exist, is not a Python program or has no get_config(), if get_config() returns
+      something else, or if an assignment does not fit.
   """
   path = configfile.found(path)
   try:
@@ -167,35 +170,39 @@ def load(path, wanted, assignments=(), data_dir=None):
   except SyntaxError as error:
     raise ValueError(f"{path}, line {error.lineno}: {error.msg}; a config is a Python program.") from error
   if "get_config" not in made:
-    raise ValueError(f"{path} defines no get_config(); a config does, as those in configs/ show.")
+    raise ValueError(f"{path} defines no get_config(), which a config must; see those in configs/.")
   takes = data_dir and "data_dir" in inspect.signature(made["get_config"]).parameters
   node = made["get_config"](**{"data_dir": data_dir} if takes else {})
   if not isinstance(node, wanted):
     raise ValueError(
-      f"{path} gives {type(node).__name__}, wanted is {wanted.__name__}; an Experiment is for bin/train.py, "
-      "an Alternation for bin/em.py.")
+      f"{path} must return {wanted.__name__}; got {type(node).__name__}. Give an Experiment to bin/train.py and an "
+      "Alternation to bin/em.py.")
   return override(node, *assignments)
 
 
 def override(node, *assignments):
-  """Returns `node`, a tree of frozen dataclasses, with assignments as "train.steps=500", all at once.
+  """Returns `node`, a tree of frozen dataclasses, with assignments such as "train.steps=500" applied.
 
-  So their order does not matter where a field is checked beside another; of two for one field the last counts.
+  All are applied at once, so that their order does not matter to checks that compare two fields. If two assign the
+  same field, the last counts.
 
   Raises:
-    ValueError: for an unknown name (the nearest right one is told) or a value of another type.
+    ValueError: for an unknown name (the message suggests the nearest known one) or a value of another type.
   """
   changes = []
   for assignment in assignments:
     path, equals, text = assignment.partition("=")
     if not equals:
-      raise ValueError(f"--set wants name=value, as train.steps=500; got {assignment!r}.")
+      raise ValueError(f"--set expects name=value, such as train.steps=500; got {assignment!r}.")
     changes.append((path.split("."), text, assignment))
   return _replace(node, changes) if changes else node
 
 
 def _replace(node, changes):
-  """Applies (path below `node`, text, assignment)s: to a leaf, whose path is [], or to the fields of a dataclass."""
+  """Applies changes to a leaf or to the fields of a dataclass.
+
+  Each change is (path below `node`, text of the value, the whole assignment for messages); a leaf has the path [].
+  """
   if changes[0][0] and isinstance(node, tuple) and node and isinstance(node[0], Phase):
     return _replace_phases(node, changes)
   below = {}
@@ -212,12 +219,12 @@ def _replace(node, changes):
 
 
 def _replace_phases(phases, changes):
-  """Applies changes as "NAME.start=scratch", to a field of a phase, and "NAME.train.steps=5", to what it trains."""
+  """Applies changes to a field of a phase ("NAME.start=scratch") and to its experiment ("NAME.train.steps=5")."""
   names, fields = [phase.name for phase in phases], [field.name for field in dataclasses.fields(Phase)]
   for path, _, assignment in changes:
     if len(path) < 2 or path[0] not in names:
-      raise ValueError(f"--set {assignment}: wants a phase and its setting, as phases.{names[0]}.train.steps=500; the "
-                       f"phases are {', '.join(names)}.")
+      raise ValueError(f"--set {assignment}: expected a phase and its setting, as phases.{names[0]}.train.steps=500; "
+                       f"the phases are {', '.join(names)}.")
   result = []
   for phase in phases:
     mine = [(path[1:], text, assignment) for path, text, assignment in changes if path[0] == phase.name]
@@ -229,7 +236,7 @@ def _replace_phases(phases, changes):
 
 
 def _today(node, name):
-  """Returns what a field of a dataclass is called in this version."""
+  """Returns the name that a field of a dataclass has in this version."""
   kind = node if isinstance(node, type) else type(node)
   if not dataclasses.is_dataclass(kind) or name in (field.name for field in dataclasses.fields(kind)):
     return name
@@ -238,17 +245,17 @@ def _today(node, name):
 
 def _check_field(node, name, assignment):
   if not dataclasses.is_dataclass(node):
-    raise ValueError(f"--set {assignment}: {name!r} names a part of {node!r}, which has none.")
+    raise ValueError(f"--set {assignment}: {node!r} has no fields, so {name!r} cannot be set.")
   names = [field.name for field in dataclasses.fields(node)]
   if name not in names:
     near = difflib.get_close_matches(name, names, 1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(names)}."
+    hint = f"Did you mean {near[0]!r}?" if near else f"The fields are: {', '.join(names)}."
     raise ValueError(f"--set {assignment}: no field {name!r}. {hint}")
 
 
 def _parse(text, old, assignment):
   if dataclasses.is_dataclass(old):
-    raise ValueError(f"--set {assignment}: names a group; set one of its fields: {', '.join(vars(old))}.")
+    raise ValueError(f"--set {assignment}: this is a group of fields; set one of them: {', '.join(vars(old))}.")
   try:
     new = text if isinstance(old, str) else ast.literal_eval(text)
   except (ValueError, SyntaxError):
@@ -256,14 +263,14 @@ def _parse(text, old, assignment):
   if isinstance(old, float) and type(new) is int:
     new = float(new)
   if type(old) is int and isinstance(new, float) and new.is_integer():
-    new = int(new)  # 1e3 is a number of updates.
+    new = int(new)  # So that 1e3 can be typed for a number of updates.
   if type(new) is not type(old):
-    raise ValueError(f"--set {assignment}: wants {type(old).__name__}, as {old!r}; got {new!r}.")
+    raise ValueError(f"--set {assignment}: expected {type(old).__name__}, such as {old!r}; got {new!r}.")
   return new
 
 
 def from_dict(cls, values):
-  """Rebuilds a frozen dataclass, nested ones too, from what `dataclasses.asdict` gave.
+  """Rebuilds a frozen dataclass, nested ones too, from the dict that `dataclasses.asdict` returned.
 
   Raises:
     ValueError: for a field that this version does not have.
@@ -279,7 +286,7 @@ def from_dict(cls, values):
 
 
 def _rebuilt(kind, value):
-  """Returns the value of a field of a type, of what JSON knows: dicts and lists."""
+  """Returns a field's value of type `kind`, made of JSON's dicts and lists."""
   if dataclasses.is_dataclass(kind) and isinstance(value, dict):
     return from_dict(kind, value)
   if isinstance(value, (list, tuple)) and tuple in (kind, typing.get_origin(kind)):

@@ -1,15 +1,15 @@
-"""Config files: those that come with the package, by their names, and a user's own, as files."""
+"""Finds config files: those that come with the package by name, a user's own by path."""
 import ast
 import difflib
 import glob
 import os
 
-# Beside this package, in a checkout and where it is installed: they import each other as `configs`.
+# Beside this package, both in a checkout and installed, as configs import each other as `configs`.
 CONFIGS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "configs")
 
 
 def named():
-  """Returns {name: the first line of its docstring} of the configs that come with the package, which imports none."""
+  """Returns {name: first line of the docstring} of the configs that come with the package, without importing them."""
   found = {}
   for file in sorted(glob.glob("*.py", root_dir=CONFIGS)):
     if file != "__init__.py":
@@ -20,10 +20,10 @@ def named():
 
 
 def found(path):
-  """Returns the file of a config, given as a path or as the name of one that comes with the package.
+  """Returns the file of a config, given by its path or by the name of one that comes with the package.
 
   Raises:
-    ValueError: if there is none.
+    ValueError: if there is no such config; the message suggests the nearest one.
   """
   if os.path.isfile(path):
     return path
@@ -33,13 +33,13 @@ def found(path):
     if os.path.isfile(own):
       return own
     near = difflib.get_close_matches(name, named(), 1)
-    hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(named())}; or give a file, as mine.py."
+    hint = f"Did you mean {near[0]}?" if near else f"The names are {', '.join(named())}; or give a file, like mine.py."
     raise ValueError(f"No config is called {name!r}. {hint}")
   near = difflib.get_close_matches(name, glob.glob("*.py", root_dir=folder or None), 1)
   if near:
     hint = f"Did you mean {os.path.join(folder, near[0])}?"
   elif name.removesuffix(".py") in named():
-    hint = f"The one that comes with the package is --config={name.removesuffix('.py')}."
+    hint = f"For the one that comes with the package, give its name: --config={name.removesuffix('.py')}."
   else:
-    hint = "There are some in configs/, of which the name will do."
+    hint = "Those in configs/ can be given by name."
   raise ValueError(f"No config {path}. {hint}")

@@ -1,4 +1,4 @@
-"""Whether a model has room for its training pairs, looked at before the first update."""
+"""Checks before the first update that the decoder of a model is long enough for its training pairs."""
 import itertools
 
 from absl import logging
@@ -6,21 +6,22 @@ from absl import logging
 from tf_nar.data import corpus
 from tf_nar.data import records
 
-LOOKED_AT = 10_000  # Pairs.
-WORTH_A_WORD = 0.01  # Share of pairs without room.
-COVERED = 0.999  # Share that the advised setting has room for.
+LOOKED_AT = 10_000  # Number of pairs that are checked.
+WORTH_A_WORD = 0.01  # Share of pairs that do not fit above which a warning is logged.
+COVERED = 0.999  # Share of pairs that fit with the advised setting.
 
 
 def check(model, data_dir, max_length):
-  """Warns where the canvas of a family that upsamples its source is too small for some pairs.
+  """Warns if `model.upsample` times the source length leaves too few decoder positions for some training pairs.
 
   Args:
-    model: of a family that upsamples: `upsampling(source tokens, target ids)` is the least that has room.
+    model: of a family that upsamples its source; `upsampling(number of source tokens, target ids)` returns the least
+      factor with which the target fits.
     data_dir: a data folder.
     max_length: longer pairs are not trained on.
 
   Raises:
-    ValueError: if it is too small for nearly all.
+    ValueError: if nearly all pairs (all but a share of 0.01) do not fit.
   """
   pairs = itertools.chain.from_iterable(map(records.read, corpus.shards(data_dir)))
   short = (pair for pair in pairs if max(len(pair.src), len(pair.tgt)) <= max_length)
@@ -28,9 +29,9 @@ def check(model, data_dir, max_length):
   has = model.config.upsample
   share = sum(need > has for need in needed) / len(needed)
   advised = needed[min(int(COVERED * len(needed)), len(needed) - 1)]
-  said = (f"model.upsample={has} leaves no room for {100 * share:.1f} % of the training pairs; "
-          f"--set=model.upsample={advised} has room for {100 * COVERED:g} %")
+  said = (f"model.upsample={has} is too small for {100 * share:.1f} % of the training pairs; "
+          f"--set=model.upsample={advised} is large enough for {100 * COVERED:g} %")
   if share > 1 - WORTH_A_WORD:
     raise ValueError(f"{said}.")
   if share > WORTH_A_WORD:
-    logging.warning("%s. They are left out of the loss.", said)
+    logging.warning("%s. Pairs that do not fit are left out of the loss.", said)

@@ -1,6 +1,6 @@
-"""Trains one experiment from a data folder into a run folder: where data, model, loop and measures meet.
+"""Trains one experiment from a data folder into a run folder, with validation and checkpoints.
 
-Called in the scope of a strategy (train/strategy.py), it trains under it.
+Called in the scope of a distribution strategy (train/strategy.py), it trains under that strategy.
 """
 import contextlib
 import dataclasses
@@ -28,29 +28,29 @@ from tf_nar.evaluate import testset
 from tf_nar.train import loop
 from tf_nar.train import strategy
 
-TEXT = "text.sha256"  # In a run folder: of which text it is, by the manifest of its data folder.
+TEXT = "text.sha256"  # File of a run folder with the hash of its training text, from the manifest of the data folder.
 SAMPLES = 5  # Translations shown in TensorBoard at each validation.
 
 
 def fit(experiment, data_dir, workdir, *, warm_start=None, frozen=None, profile_steps=()):
   """Trains to the end and returns the finished `runs.Run`.
 
-  The same call goes on where an interrupted one stopped, and returns at once when the run is finished.
+  The same call resumes an interrupted training, and returns at once if the run is finished.
 
   Args:
     experiment: a `config.Experiment`.
     data_dir: a data folder.
     workdir: a run folder, made if missing.
-    warm_start: a finished run whose weights to start from, as `runs.start_from` takes them; None: random ones.
-    frozen: a finished run that fills the part of the model that no gradient moves, as `runs.freeze` does; None where
-      the family has none.
-    profile_steps: as `loop.run` takes them.
+    warm_start: a finished run whose weights to start from, see `runs.start_from`; None: random weights.
+    frozen: a finished run whose weights become the part of the model that is not trained, see `runs.freeze`; None for
+      families without such a part.
+    profile_steps: see `loop.run`.
 
   Raises:
-    ValueError: where folder and experiment do not belong together.
-    FloatingPointError: when the loss is not a number any more.
-    OSError: when a checkpoint cannot be written.
-    preemption.Preempted: told to stop, after saving.
+    ValueError: if the data folder or the run folder does not match the experiment.
+    FloatingPointError: if the loss becomes NaN or infinite.
+    OSError: if a checkpoint cannot be written.
+    preemption.Preempted: if the process is told to stop; a checkpoint is saved before.
   """
   with alone(workdir):
     experiment = budget.recorded(experiment, workdir)
@@ -63,17 +63,17 @@ def fit(experiment, data_dir, workdir, *, warm_start=None, frozen=None, profile_
     validate = _ready(run, data_dir, warm_start, frozen)
     if not budget.decided(experiment, workdir):
       experiment = budget.measured(run.model, experiment, _stream(run, data_dir))
-      run = _planned(experiment, data_dir, workdir)  # The weights have moved, and schedules are others.
+      run = _planned(experiment, data_dir, workdir)  # Again, as measuring changed weights and schedules.
       validate = _ready(run, data_dir, warm_start, frozen)
     if strategy.is_chief():
-      tf.io.gfile.makedirs(workdir)  # Nothing refuses any more, so a mended command finds no folder of the wrong one.
-    with alone(workdir):  # Before anything is written: another process may have begun meanwhile.
+      tf.io.gfile.makedirs(workdir)  # Only after all checks, so that a command they reject leaves no folder behind.
+    with alone(workdir):  # Locked before anything is written, as another process may have made the folder meanwhile.
       _begin(run, text)
       return _train(run, data_dir, validate, profile_steps)
 
 
 def check(experiment, data_dir, workdir):
-  """Refuses what `fit` would refuse of settings, sizes and text, as for a run that begins much later."""
+  """Raises what `fit` would raise about settings, sizes and text, for a run that begins much later."""
   experiment = budget.recorded(experiment, workdir)
   _same_text(data_dir, workdir)
   _checked(_planned(experiment, data_dir, workdir), data_dir)
@@ -84,14 +84,14 @@ def _planned(experiment, data_dir, workdir):
 
 
 def _ready(run, data_dir, warm_start, frozen):
-  """Fills in the weights that a run starts from and returns its `Validation`; refuses what does not go together."""
+  """Assigns the weights that a run starts from, checks it against the data and returns its `Validation`."""
   if warm_start:
     runs.start_from(run, warm_start)
   if frozen:
     runs.freeze(run, frozen)
   elif run.model.traits.frozen:
-    raise ValueError(f"{run.experiment.family} learns beside a finished run, which fills its part "
-                     f"{run.model.traits.frozen!r}; give that run as frozen.")
+    raise ValueError(f"{run.experiment.family} trains with a frozen part, {run.model.traits.frozen!r}, whose weights "
+                     "are those of a finished run; give that run as frozen.")
   return _checked(run, data_dir)
 
 
@@ -113,24 +113,24 @@ def _stream(run, data_dir):
 
 
 def _train(run, data_dir, validate, profile_steps):
-  """Trains a run whose folder is there, and ships the weights."""
+  """Trains a run whose folder exists, and writes its final weights."""
   train = run.experiment.train
   logging.info(
-    "%s: %.2f M weights, %d words; %.1f %% of the places of a batch are padding.", run.workdir,
+    "%s: %.2f M weights, a vocabulary of %d tokens; %.1f %% of the positions of a batch are padding.", run.workdir,
     sum(v.shape.num_elements() for v in run.model.variables) / 1e6, len(run.vocab),
     100 * pipeline.padding_waste(data_dir, train))
   weights = loop.run(
     run.model, run.experiment, _stream(run, data_dir), run.workdir, validate=validate, profile_steps=profile_steps)
   if strategy.is_chief():
     runs.save_weights(weights, run.workdir)
-  strategy.any_replica(False)  # All machines wait for the first to have written.
+  strategy.any_replica(False)  # A barrier: all machines wait until the first has written.
   runs.load_weights(run.model, run.workdir)
   return run
 
 
 @contextlib.contextmanager
 def alone(workdir):
-  """Keeps other processes of this machine out of a run folder that is there; of several machines the first does."""
+  """Locks an existing run folder against other processes; of several machines only the chief takes the lock."""
   if strategy.is_chief() and atomic.exists(workdir):
     with lock.held(workdir):
       yield
@@ -139,7 +139,7 @@ def alone(workdir):
 
 
 def _for_data(experiment, data_dir):
-  """Returns the experiment with a search that allows translations as long as those of the data are."""
+  """Returns the experiment with `search.length_ratio` set by the training data, if the family has it and it is 0."""
   if "limit" not in models.traits(experiment.family).offers or experiment.search.length_ratio:
     return experiment
   ratio = data_corpus.read(data_dir).splits["train"].length_ratio
@@ -147,27 +147,27 @@ def _for_data(experiment, data_dir):
 
 
 def _begin(run, text):
-  """Writes what is known of a run folder before its training."""
+  """Writes the files of a run folder that are known before training."""
   if strategy.is_chief():
     runs.write(run)
     atomic.write(os.path.join(run.workdir, TEXT), text.encode())
 
 
 def _same_text(data_dir, workdir):
-  """Returns what TEXT holds, of a folder that was begun with this text or not yet."""
+  """Returns the hash of the training text; raises ValueError if the run folder was begun with another text."""
   digests = data_corpus.digests(data_dir)
   path = os.path.join(workdir, TEXT)
   if atomic.exists(path):
     with atomic.open_read(path) as file:
       found = file.read().decode()
     if found not in digests:
-      raise ValueError(f"{workdir} was begun with another text than that of {data_dir}; choose another --workdir.")
+      raise ValueError(f"{workdir} was begun with another text than {data_dir}; choose another --workdir.")
     return found
   return digests[0]
 
 
 def _check_lengths(data_dir, kept, taken):
-  """Refuses training pairs that the model has no places for: those up to `kept` tokens are trained on."""
+  """Raises ValueError if pairs of up to `kept` tokens, which are trained on, exceed the model's `taken` positions."""
   lengths = data_corpus.read(data_dir).splits["train"].lengths
   if (longest := max((n for n in lengths if n <= kept), default=0)) > taken:
     raise ValueError(
@@ -176,7 +176,7 @@ def _check_lengths(data_dir, kept, taken):
 
 
 class Validation:
-  """Measures the model as it stands on the validation text; its graphs are made once."""
+  """Measures the current weights on the validation text; its graphs are traced once."""
 
   def __init__(self, run, data_dir):
     count = run.experiment.train.validate_sentences or None
@@ -197,16 +197,16 @@ class Validation:
     self._terms = None if _aligned(run) else corpus.terms(run.model)  # Validation text has no fertilities.
 
   def __call__(self):
-    """Returns ({"bleu", "chrf", "ncm", "repeats", the objective's terms with dropout off}, {"translations": text})."""
+    """Returns ({"bleu", "chrf", "ncm", "repeats", loss terms with dropout off: value}, {"translations": text})."""
     options = dict(tokens_per_batch=self._batch, longest=self._longest)
     texts, numbers = testset.brief(
       self._translate, self._vocab, self._ids, self._references, **options | {"tokens_per_batch": self._places})
     log_probs = corpus.score(self._score, self._pairs, **options)
     lengths = [len(target) for _, target in self._pairs]
-    if (log_probs > -np.inf).any():  # A measure that cannot be had does not end a training.
+    if (log_probs > -np.inf).any():  # Else NCM is undefined, which must not end a training.
       numbers["ncm"] = multimodality.normalised_multimodality(log_probs, lengths)
     else:
-      logging.warning("The model can say none of the validation targets, so there is no NCM.")
+      logging.warning("Every validation target has probability 0 under the model, so NCM is not defined.")
     if self._terms is not None:
       numbers |= corpus.mean_terms(self._terms, self._pairs, **options)
     rows = zip(self._sources[:SAMPLES], texts, self._references, strict=False)

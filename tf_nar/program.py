@@ -1,10 +1,10 @@
-"""The frame of every program: its flags and its help, what it prints is UTF-8, and what stops it is one line.
+"""What all programs share: flags, --help, UTF-8 output, one-line error messages and exit statuses.
 
 A program is a module of `tf_nar/cli`: a docstring that begins with commands, `flags`, and `main(argv)`. It imports
-TensorFlow and what needs it where it works, so that --help answers at once.
+TensorFlow and what depends on it inside functions, so that --help answers at once.
 
-  exit status   0 done    1 refused or failed, with a line on standard error    75 told to stop, after saving
-                130 interrupted (Ctrl-C)    141 whoever read its output went away
+  exit status   0 success    1 error, with one line on standard error    75 told to stop (preempted), after saving
+                130 interrupted (Ctrl-C)    141 the reader of its output closed the pipe
 """
 import functools
 import os
@@ -19,7 +19,7 @@ from tf_nar import quiet
 from tf_nar.data import text
 from tf_nar.train import preemption
 
-INTERRUPTED, READER_GONE = 130, 141  # As of a program that SIGINT or SIGPIPE ended.
+INTERRUPTED, READER_GONE = 130, 141  # The statuses of a program ended by SIGINT (128 + 2) or SIGPIPE (128 + 13).
 
 HELP = {"--help", "-help", "-h", "--helpshort", "-helpshort", "-?"}
 INSTALLED = "tf-nar"  # The command of an installed package.
@@ -27,14 +27,14 @@ _SEVERAL = "DEFINE_multi_string", "DEFINE_multi_integer", "DEFINE_multi_float", 
 _TWICE = re.compile(r"flag --(\w+)=(.*): already defined as (.*)", re.DOTALL)
 _BINARY = re.compile(r"python (?:bin|data_prep)/(\w+)\.py")
 _CONFIG = re.compile(r"=configs/(?:(\w+)\.py|(?=\.\.\.))")
-_AGAIN = ";\n    repeat this option to specify a list of values"  # What absl adds, and our help says already.
+_AGAIN = ";\n    repeat this option to specify a list of values"  # absl's addition, which our texts have already.
 _started_as = ""
 
 
 class Flags:
-  """The flags of one program: absl's `DEFINE_...`, in a set of their own, so that programs may share names.
+  """The flags of one program: absl's `DEFINE_...`, in a separate set, so that programs can use the same names.
 
-  One that takes one value is given once: of two values the first would silently count for nothing.
+  A flag that takes one value may be given only once, as absl would silently ignore the first of two values.
 
   Attributes:
     values: the `absl.flags.FlagValues`.
@@ -50,7 +50,7 @@ class Flags:
     return functools.partial(self._define, kind)
 
   def _define(self, kind, name, *args, required=False, spares=(), **options):
-    """Defines a flag; where one with `spares` is given, these, which are required, need not be."""
+    """Defines a flag. Giving it makes the required flags named in `spares` optional."""
     if required:
       self._required.append(name)
     self._spares[name] = spares
@@ -59,14 +59,14 @@ class Flags:
     return getattr(absl_flags, kind)(name, *args, flag_values=self.values, **options)
 
   def parse(self, argv, values=None):
-    """Parses arguments and returns those that no flag takes, the program first.
+    """Parses arguments and returns those that are not flags, the program first.
 
     Args:
       argv: the program and its arguments.
       values: `absl.flags.FlagValues` that hold these flags and perhaps others; None: these alone.
 
     Raises:
-      ValueError: for a flag that there is not, one given twice, a value that it does not take, or one that is missing.
+      ValueError: for an unknown flag, a flag given twice, an invalid value or a missing flag.
     """
     try:
       rest = (self.values if values is None else values)(argv)
@@ -76,11 +76,11 @@ class Flags:
     spared = {each for name, names in self._spares.items() if self.values[name].value for each in names}
     missing = [f"--{name}" for name in self._required if self.values[name].value is None and name not in spared]
     if missing:
-      raise ValueError(f"Wants {' and '.join(missing)}; see --help.")
+      raise ValueError(f"Missing {' and '.join(missing)}; see --help.")
     return rest
 
   def help(self):
-    """Returns what each flag is, for a person."""
+    """Returns the flags and their descriptions, as --help prints them."""
     said = []
     for flag in sorted(self.values, key=list(self.values).index):
       flag = self.values[flag]
@@ -90,7 +90,7 @@ class Flags:
 
 
 def _shown(flag):
-  """Returns a flag as it is typed: [no]trace, beam=5, workdir=..."""
+  """Returns a flag with its default, as it is typed: [no]trace, beam=5, workdir=..."""
   if flag.boolean:
     return f"[no]{flag.name}"
   value = flag.default
@@ -99,20 +99,20 @@ def _shown(flag):
 
 
 def _plainly(problem):
-  """Returns what absl says of a flag, in one line."""
+  """Returns absl's message about a flag, on one line."""
   if twice := _TWICE.fullmatch(problem):
     name, second, first = twice.groups()
-    return f"--{name} takes one value, and was given {first!r} and {second!r}."
+    return f"--{name} takes one value; got {first!r} and {second!r}."
   return " ".join(problem.split())
 
 
 def start(module, argv=None, as_command=False):
-  """Runs a program as a shell does: its flags, and absl's for logs, then its main. Does not come back.
+  """Parses the flags of a program, and absl's for logging, and runs its main; exits the process at the end.
 
   Args:
-    module: of `tf_nar/cli`.
+    module: a module of `tf_nar/cli`.
     argv: the program and its arguments; those of this process if not given.
-    as_command: whether it was called by its name, as `tf-nar train`, which help and hints then show.
+    as_command: whether it was started as a command, such as `tf-nar train`; help and hints then show commands so.
   """
   global _started_as
   _started_as = INSTALLED if as_command else ""
@@ -144,28 +144,29 @@ def _name(module):
 
 
 def typed(text):
-  """Returns a text whose commands are those that this user types.
+  """Returns a text with its commands in the form that this user types.
 
-  As in the source they are those of a checkout: Python, the binary, the file of a config. Installed it is the names.
+  The source has the form of a checkout, `python bin/train.py ...`; a program started as a command
+  of the installed package shows `tf-nar train ...`.
   """
   return _CONFIG.sub(r"=\1", _BINARY.sub(rf"{_started_as} \1", text)) if _started_as else text
 
 
 def run(name, work, argv, also=()):
-  """Runs a program after its flags are parsed.
+  """Runs the work of a program after its flags are parsed, and turns expected errors into one line.
 
   Args:
-    name: the program, which begins the line that says what stopped it.
-    work: what it does, without arguments; an int that it returns is the exit status.
-    argv: what absl left of the arguments, the program first.
-    also: exceptions that say what a user can mend, beside those that every program has.
+    name: the name of the program, with which an error message begins.
+    work: a function without arguments; an int that it returns is the exit status.
+    argv: the program and the arguments that are not flags, of which there must be none.
+    also: exceptions whose message a user can act on, in addition to those that every program has.
 
   Raises:
-    app.UsageError: for arguments that no flag takes.
-    SystemExit: with the line, or an exit status.
+    app.UsageError: for arguments that are not flags.
+    SystemExit: with the message of an error, or with an exit status.
   """
   if len(argv) > 1:
-    raise app.UsageError(f"Arguments that no flag takes: {' '.join(argv[1:])}.")
+    raise app.UsageError(f"Arguments that are not flags: {' '.join(argv[1:])}; see --help.")
   for stream in (sys.stdout, sys.stderr):
     text.as_utf8(stream)
   try:
@@ -185,7 +186,7 @@ def run(name, work, argv, also=()):
 
 
 def _stopped(name, stop):
-  """Says what stopped a program from outside, and returns its exit status."""
+  """Prints what stopped a program from outside, and returns its exit status."""
   if isinstance(stop, BrokenPipeError):
     _forget_output()
     return READER_GONE
@@ -195,12 +196,12 @@ def _stopped(name, stop):
 
 
 def _flush():
-  if sys.stdout is not None:  # As it is where it is closed.
+  if sys.stdout is not None:  # It is None if the process was started with standard output closed.
     sys.stdout.flush()
 
 
 def _forget_output():
-  """Drops what standard output did not take, else Python tries again at its end, and complains."""
+  """Drops buffered output that cannot be written, as Python would try again at exit and print a traceback."""
   try:
     _flush()
   except OSError:
@@ -208,12 +209,12 @@ def _forget_output():
 
 
 def _line(problem):
-  """Returns what an exception says, on one line."""
+  """Returns the message of an exception, on one line."""
   return " ".join(str(problem).split("\n")).strip() or type(problem).__name__
 
 
 def _is_of_files(problem):
-  """Whether TensorFlow says so that a file or folder cannot be read or written; such errors are no kind of OSError."""
+  """Whether this is TensorFlow's error for a file or folder that cannot be read or written; it is not an OSError."""
   tf = sys.modules.get("tensorflow")
   if tf is None:
     return False

@@ -1,12 +1,12 @@
-"""Trains an experiment of several phases, and chooses its search, into one run folder.
+"""Trains an experiment of several phases, and chooses its search settings, into one run folder.
 
-  recipe.json     the experiment with all its phases, and whether all is done
-  phases/NAME/    a run folder a phase, with its checkpoints, log and events
-  sweep.json      every search that was tried on the validation text, and which was chosen
+  recipe.json     the experiment with all its phases, and whether all is finished
+  phases/NAME/    the run folder of each phase, with its checkpoints, log and events
+  sweep.json      every search that was tried on the validation text, and the one that was chosen
   config.json, vocab.*, weights.npz, text.sha256, log.jsonl
-                  the result: those of the last phase, but for the search if one was chosen
+                  the result: those of the last phase, with the chosen search if there was a sweep
 
-The same call goes on wherever it was stopped. An experiment without phases and without a sweep is `fit.fit`'s alone.
+The same call resumes wherever it was stopped. An experiment without phases and without a sweep goes to `fit.fit`.
 """
 import dataclasses
 import json
@@ -26,27 +26,27 @@ from tf_nar.train import monitor
 from tf_nar.train import strategy
 
 FILE, FOLDER, SWEEP = "recipe.json", "phases", "sweep.json"
-ALONE = config.Phase("train", start="warm_start")  # Where a search is chosen after a single training.
+ALONE = config.Phase("train", start="warm_start")  # The only phase of an experiment that has a sweep but no phases.
 
 
 def trainings(experiment):
-  """Returns [(`config.Phase`, the `config.Experiment` that it trains)], in order, one where there are no phases."""
+  """Returns [(`config.Phase`, the `config.Experiment` that it trains)] in order; without phases, the one of `ALONE`."""
   return [(phase, experiment.in_phase(phase)) for phase in experiment.phases or (ALONE,)]
 
 
 def check(experiment):
-  """Refuses an experiment that could not be run to its end on any text.
+  """Checks what does not depend on the text: families, frozen parts and the sweep.
 
   Raises:
-    ValueError: naming the phase.
+    ValueError: if the experiment could not be run to its end; the message names the phase.
   """
   for phase, each in trainings(experiment):
     models.check(each)
     part = models.traits(each.family).frozen
     if experiment.phases and bool(part) != bool(phase.frozen):
       raise ValueError(f"Phase {phase.name}: {each.family} " + (
-        f"learns beside a finished run, which fills its part {part!r}; give the name of an earlier phase as frozen."
-        if part else f"has no part that another run fills; leave out frozen={phase.frozen}."))
+        f"trains with a frozen part, {part!r}, of another run; give the name of an earlier phase as frozen."
+        if part else f"takes no frozen part from another run; leave out frozen={phase.frozen}."))
   if experiment.sweep:
     tuning.searches(each, experiment.sweep)
 
@@ -58,19 +58,20 @@ def run(experiment, data_dir, workdir, *, original_dir=None, warm_start=None, pr
     experiment: a `config.Experiment`.
     data_dir: the data folder of phases whose text is "given".
     workdir: a run folder, made if missing.
-    original_dir: the data folder of phases whose text is "original"; None where there are none.
+    original_dir: the data folder of phases whose text is "original"; None if there are none.
     warm_start: a finished run, for phases that start from it.
-    profile_steps: of each phase, as `loop.run` takes them.
+    profile_steps: applied in each phase, see `loop.run`.
 
   Raises:
-    ValueError: where experiment, texts and folder do not go together; before any work.
-    And what `fit.fit` raises of a phase.
+    ValueError: if experiment, texts and folder do not match; before any training.
+    Whatever `fit.fit` raises for a phase.
   """
   check(experiment)
   options = dict(warm_start=warm_start, profile_steps=profile_steps)
   if not experiment.phases and not experiment.sweep:
     if begun := _begun(workdir):
-      raise ValueError(f"{workdir} holds a training of phases, {_called(begun)}; choose another --workdir.")
+      raise ValueError(f"{workdir} holds a training in phases ({_called(begun)}), the config has none; choose another "
+                       "--workdir.")
     return fit.fit(experiment, data_dir, workdir, **options)
   texts = _texts(experiment, data_dir, original_dir)
   with fit.alone(workdir):
@@ -89,7 +90,7 @@ def run(experiment, data_dir, workdir, *, original_dir=None, warm_start=None, pr
         search = _chosen(experiment, last, texts, workdir)
         _publish(last, search, workdir)
         _write(workdir, record | {"finished": True})
-      strategy.any_replica(False)  # All machines wait for the first to have written.
+      strategy.any_replica(False)  # A barrier: all machines wait until the first has written.
       return runs.load(workdir)
 
 
@@ -99,7 +100,7 @@ def at(workdir, name):
 
 
 def _train(experiment, texts, workdir, options):
-  """Trains what is not yet trained and returns the `runs.Run` of the last phase."""
+  """Trains the phases that are not finished and returns the `runs.Run` of the last."""
   before = None
   for phase, each in trainings(experiment):
     start = {"before": before, "warm_start": options["warm_start"], "scratch": None}[phase.start]
@@ -110,29 +111,29 @@ def _train(experiment, texts, workdir, options):
 
 
 def _texts(experiment, data_dir, original_dir):
-  """Returns {"given": folder, "original": folder}, the second where a phase wants it."""
+  """Returns {"given": folder, "original": folder}, the second only if a phase trains on it."""
   wanting = [phase.name for phase, _ in trainings(experiment) if phase.text == "original"]
   if not wanting:
     return {"given": data_dir}
   if not original_dir:
-    raise ValueError(f"Phase {wanting[0]} learns the original text; give its data folder as --original_dir, which may "
-                     "be that of --data_dir.")
+    raise ValueError(f"Phase {wanting[0]} trains on the original text; give its data folder as --original_dir, which "
+                     "may be that of --data_dir.")
   if vocab_lib.load(original_dir).sha256 != vocab_lib.load(data_dir).sha256:
-    raise ValueError(f"{original_dir} has another vocabulary than {data_dir}; prepare both texts with one.")
+    raise ValueError(f"{original_dir} has another vocabulary than {data_dir}; prepare both texts with the same one.")
   return {"given": data_dir, "original": original_dir}
 
 
 def _record(experiment, texts):
-  """Returns what recipe.json holds of a recipe that is not finished."""
+  """Returns the content of recipe.json before the recipe is finished."""
   digests = {name: data_corpus.digests(folder)[0] for name, folder in texts.items()}
   values = {"experiment": dataclasses.asdict(experiment), "texts": digests, "finished": False}
-  return json.loads(json.dumps(values))  # As it is read back, without tuples.
+  return json.loads(json.dumps(values))  # Lists in place of tuples, so that it compares equal to what is read back.
 
 
 def _check_folder(experiment, workdir):
-  """Refuses a folder that holds a run without phases, or one with others.
+  """Raises ValueError if the folder holds a run without phases or with other phases.
 
-  Settings are for the folders of the phases to compare: what is not finished may change, as in any run folder.
+  Settings are compared by the run folder of each phase, as those of an unfinished phase may change.
   """
   begun = _begun(workdir)
   if begun is None:
@@ -143,12 +144,12 @@ def _check_folder(experiment, workdir):
   fields = ("name", "text", "start", "frozen")
   now = [dataclasses.asdict(phase) for phase, _ in trainings(experiment)]
   if [[phase[name] for name in fields] for phase in begun] != [[phase[name] for name in fields] for phase in now]:
-    raise ValueError(f"{workdir} was begun with other phases, or with these from other texts or weights: it has "
-                     f"{_called(begun)}; asked for are {_called(now)}. Choose another --workdir.")
+    raise ValueError(f"{workdir} was begun with other phases, or with other texts or initial weights of these: it has "
+                     f"{_called(begun)}; requested are {_called(now)}. Choose another --workdir.")
 
 
 def _begun(workdir):
-  """Returns the phases with which a folder was begun, dicts; None if no training has begun in it."""
+  """Returns the phases that a folder was begun with, as dicts; None if no training has begun in it."""
   if not atomic.exists(os.path.join(workdir, FOLDER)):
     return None
   return _read(workdir)["experiment"]["phases"] or [dataclasses.asdict(ALONE)]
@@ -159,7 +160,7 @@ def _called(phases):
 
 
 def _check_phases(experiment, texts, workdir):
-  """Refuses now what a phase would be refused for when its turn has come."""
+  """Checks every phase now, so that a later one does not fail after hours of training."""
   for phase, each in trainings(experiment):
     try:
       fit.check(each, texts[phase.text], at(workdir, phase.name))
@@ -168,7 +169,7 @@ def _check_phases(experiment, texts, workdir):
 
 
 def _chosen(experiment, last, texts, workdir):
-  """Returns the search of the result: that of the last phase; where there is a sweep, the best on validation text."""
+  """Returns the search of the result: that of the last phase or, if there is a sweep, the best on validation text."""
   if not experiment.sweep:
     return last.experiment.search
   phase = trainings(experiment)[-1][0]
@@ -190,7 +191,7 @@ def _chosen(experiment, last, texts, workdir):
 
 
 def _known(path, asked):
-  """Returns the `comparison.System`s that an earlier call measured."""
+  """Returns the `comparison.System`s that an interrupted call measured for the same sweep."""
   if not atomic.exists(path):
     return []
   with atomic.open_read(path) as file:
@@ -199,13 +200,13 @@ def _known(path, asked):
 
 
 def _lasting(system):
-  """Returns a `comparison.System` without what another start would measure otherwise."""
+  """Returns a `comparison.System` without times, which would differ if it were measured again."""
   drop = lambda values: {name: value for name, value in values.items() if name not in testset.TIMES}
   return system._replace(values=drop(system.values), signatures=drop(system.signatures))
 
 
 def _publish(last, search, workdir):
-  """Makes a folder the run folder of the result; its weights come last."""
+  """Writes the run folder of the result; the weights last, as they mark it as finished."""
   runs.write(last._replace(workdir=workdir, experiment=dataclasses.replace(last.experiment, search=search)))
   for name in (fit.TEXT, monitor.LOG, runs.WEIGHTS):
     with atomic.open_read(os.path.join(last.workdir, name)) as file:

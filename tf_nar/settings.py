@@ -1,6 +1,6 @@
-"""Every setting of a tree of dataclasses, as `--set` takes it, with what its field's comment says of it.
+"""Lists every setting of a tree of dataclasses in the form of `--set`, with the comment of its field.
 
-The comments in the source are the documentation of the settings, written once: --print_config shows them.
+The comments in the source are the documentation of the settings; --print_config prints them.
 """
 import ast
 import dataclasses
@@ -11,25 +11,25 @@ import textwrap
 import tokenize
 from typing import NamedTuple
 
-WIDEST = 60  # Of a table's first column; what is longer stands out, and moves no other line.
+WIDEST = 60  # Largest width of a table's first column; a longer entry does not move the other lines.
 
 
 class Setting(NamedTuple):
-  """One leaf of the tree."""
+  """One leaf of the tree of dataclasses."""
 
-  name: str  # Its path, as train.optimizer.warmup.
+  name: str  # Its path, such as train.optimizer.warmup.
   value: object
-  about: str  # One line; "" where the source says nothing.
+  about: str  # The comment of its field, as one line; "" if there is none.
 
 
 def settings(node, prefix=""):
-  """Yields the `Setting`s of a dataclass, those of the dataclasses in it too, in the order of the fields."""
+  """Yields the `Setting`s of a dataclass and of the dataclasses nested in it, in the order of the fields."""
   about = comments(type(node))
   for field in dataclasses.fields(node):
     value, name = getattr(node, field.name), f"{prefix}{field.name}"
     if dataclasses.is_dataclass(value):
       yield from settings(value, f"{name}.")
-    elif isinstance(value, tuple) and value and dataclasses.is_dataclass(value[0]):  # Each goes by its name.
+    elif isinstance(value, tuple) and value and dataclasses.is_dataclass(value[0]):  # Phases, addressed by name.
       for each in value:
         yield from settings(each, f"{name}.{each.name}.")
     else:
@@ -37,7 +37,7 @@ def settings(node, prefix=""):
 
 
 def table(node):
-  """Returns a line a setting, `name=value  # about`, for a person; a line without its comment is what --set takes."""
+  """Returns one line per setting, `name=value  # about`; the part before the comment can be passed to --set."""
   said = [(f"{name}={value}", about) for name, value, about in settings(node)]
   width = max((len(assignment) for assignment, _ in said if len(assignment) <= WIDEST), default=0)
   return "\n".join(f"{assignment:{width}}  # {about}" if about else assignment for assignment, about in said)
@@ -45,9 +45,9 @@ def table(node):
 
 @functools.cache
 def comments(kind):
-  """Returns {field: what the comment behind it says} of a dataclass, of those that it extends too.
+  """Returns {field: the comment behind it} of a dataclass and of those that it extends.
 
-  A comment goes on in lines of comment alone below it.
+  A comment continues in the lines below it that hold nothing but a comment.
   """
   found = {}
   for each in reversed(kind.__mro__):
@@ -60,7 +60,7 @@ def _comments(kind):
   try:
     source = textwrap.dedent(inspect.getsource(kind))
   except (OSError, TypeError):
-    return {}  # Made without a file, as on a prompt.
+    return {}  # There is no source file, as for a class typed at a prompt.
   tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
   said = {token.start[0]: token for token in tokens if token.type == tokenize.COMMENT}
   alone = {row for row, token in said.items() if not token.line[:token.start[1]].strip()}

@@ -1,10 +1,10 @@
-"""A trained run as an object of Python: strings in, strings out. The programs go through it too.
+"""Translates, scores and evaluates strings with a trained run, in Python. The programs use it too.
 
   import tf_nar
   model = tf_nar.load("runs/nat", "search.candidates=9", rescore_with="runs/ar")
   model.translate(["a low house"])
 
-docs/python.md has the rest.
+See docs/python.md for more.
 """
 import functools
 from typing import Callable, Iterable, Iterator, NamedTuple, Sequence, overload
@@ -19,25 +19,25 @@ from tf_nar.evaluate import rescoring
 from tf_nar.evaluate import testset
 from tf_nar.train import strategy
 
-TOKENS = 8192  # Padded source tokens a batch, over all candidates of one pass.
+TOKENS = 8192  # Padded source tokens per batch, counted once for each candidate of a decoder pass.
 
 
 class Candidate(NamedTuple):
   """One translation of a sentence."""
 
   text: str
-  score: float  # What the search ranked by, higher is better.
+  score: float  # The score that the search ranked by; higher is better.
 
 
 class Evaluation(NamedTuple):
-  """A translated test set and what was measured of it; as a string, a table."""
+  """A translated test set and its measures; str() gives a table."""
 
   hypotheses: list[str]
-  rows: list[report.Row]  # Each with what it means.
+  rows: list[report.Row]  # The measures, each with an explanation.
 
   @property
   def values(self) -> dict[str, float]:
-    """The numbers alone, by the names of the rows, as bleu_detokenized."""
+    """{name of a row, such as bleu_detokenized: its value}."""
     return {row.name: row.value for row in self.rows}
 
   def __str__(self):
@@ -45,7 +45,7 @@ class Evaluation(NamedTuple):
 
 
 class Translator:
-  """Translates, scores and measures with one run.
+  """Translates, scores and evaluates with one run.
 
   Attributes:
     run: the `runs.Run`, with its `experiment`, `model` and `vocab`.
@@ -54,13 +54,13 @@ class Translator:
 
   def __init__(self, run: runs.Run, teacher: runs.Run | None = None, tokens_per_batch: int = TOKENS):
     """Args:
-      run: what translates.
-      teacher: a run, as an AR one, that chooses among the candidates of each sentence; None leaves that to `run`.
-      tokens_per_batch: padded source tokens a batch.
+      run: the run that translates.
+      teacher: a run, such as an AR one, that ranks the candidates of each sentence; None: `run` ranks its own.
+      tokens_per_batch: padded source tokens per batch.
     """
     self.run, self.teacher = run, teacher
     self._tokens, self._longest = tokens_per_batch, run.experiment.model.net.max_length
-    self._searchers, self._score = {}, corpus.scorer(run.model)  # Graphs, which take time to trace.
+    self._searchers, self._score = {}, corpus.scorer(run.model)  # Graphs are kept, as they take time to trace.
 
   def __repr__(self):
     ranked = f" ranked by {self.teacher.workdir}" if self.teacher else ""
@@ -73,27 +73,27 @@ class Translator:
   def translate(self, texts: Iterable[str]) -> list[str]: ...
 
   def translate(self, texts):
-    """Returns the best translation of each sentence, in order; of one string, a string.
+    """Returns the best translation of each sentence, in order; for a single string, a string.
 
-    An empty sentence gives an empty one, one longer than the model takes is cut, with a warning.
+    An empty sentence gives an empty translation. A sentence longer than the model takes is cut, with a warning.
     """
     if isinstance(texts, str):
       return self.translate([texts])[0]
     return [found[0].text if found else "" for found in map(self._spelt, self.stream(texts))]
 
   def nbest(self, texts: Iterable[str], count: int) -> list[list[Candidate]]:
-    """Returns at most `count` different candidates of each sentence, best first; the search may widen for it."""
+    """Returns at most `count` different candidates of each sentence, best first, widening the search if needed."""
     if isinstance(texts, str):
-      raise ValueError("nbest wants a list of sentences, as [text].")
+      raise ValueError("nbest expects a list of sentences; got a string, so give [text].")
     return [self._spelt(found)[:count] for found in self.stream(texts, nbest=count)]
 
   def score(self, sources: Iterable[str], targets: Iterable[str]) -> list[float]:
-    """Returns log p of each target given its source, in nats: EOS is counted, nothing is divided by lengths.
+    """Returns log p(target | source) of each pair in nats, EOS included, without length normalisation.
 
-    A target longer than the model can say has -inf.
+    A target longer than the model can produce scores -inf.
 
     Raises:
-      ValueError: for different counts.
+      ValueError: if the numbers of sources and targets differ.
     """
     sources, targets = list(sources), list(targets)
     if len(sources) != len(targets):
@@ -102,15 +102,15 @@ class Translator:
 
   def evaluate(self, sources: Sequence[str], references: Sequence[str],
                progress: Callable[[int], None] | None = None) -> Evaluation:
-    """Translates a test set and measures it: BLEU, chrF, repeats, lengths, speed, NCM.
+    """Translates a test set and measures BLEU, chrF, repeated tokens, lengths, speed and NCM.
 
     Args:
       sources: sentences.
-      references: their translations; tokenised where the vocabulary is of tokenised text, as then BLEU is too.
-      progress: called with the number of sentences just done.
+      references: their translations; tokenised if the vocabulary is of tokenised text, as BLEU then is too.
+      progress: called with the number of sentences just translated.
 
     Raises:
-      ValueError: for different counts, or none.
+      ValueError: if the numbers of sources and references differ, or are 0.
     """
     search = self.run.experiment.search
     hypotheses, rows = testset.measure(
@@ -122,10 +122,10 @@ class Translator:
     return Evaluation(hypotheses, rows)
 
   def searcher(self, nbest: int = 0):
-    """Returns the search as one graph of ids, as `corpus.searcher` does, widened to `nbest` candidates.
+    """Returns the search as one graph over token ids, see `corpus.searcher`, widened to at least `nbest` candidates.
 
     Raises:
-      ValueError: where the teacher cannot rank what it finds.
+      ValueError: if the teacher cannot rank its candidates.
     """
     search = self.run.experiment.search.with_candidates(nbest)
     if search not in self._searchers:
@@ -133,25 +133,25 @@ class Translator:
     return self._searchers[search]
 
   def ranker(self, search):
-    """Returns the teacher's scores of candidates, as `rescoring.by` does; None without a teacher."""
+    """Returns the function by which the teacher scores candidates, see `rescoring.by`; None without a teacher."""
     return rescoring.by(self.teacher, self.run, search) if self.teacher else None
 
   def ids(self, texts: Iterable[str]) -> Iterator[list[int]]:
-    """Yields the ids of sentences with EOS, cut to what the model takes."""
+    """Yields the token ids of sentences with EOS, cut to the longest input of the model."""
     return lines.encode(texts, self.run.vocab, self._longest)
 
   def stream(self, texts: Iterable[str], *, nbest: int = 0, window: int = corpus.WINDOW,
              progress: Callable[[int], None] | None = None) -> Iterator[list[corpus.Candidate]]:
-    """Returns an iterator over the candidates of each sentence, as ids, for more text than memory holds.
+    """Returns an iterator over the candidates of each sentence, as token ids, for more text than memory holds.
 
     Args:
       texts: sentences, read `window` at a time.
-      nbest: how many candidates the search is to find at least; 0: as many as it does.
-      window: sentences that are read, sorted by length and translated together; 1 answers at once.
-      progress: called with the number of sentences just done.
+      nbest: least number of candidates per sentence; 0: as many as the search is set to.
+      window: number of sentences that are read, sorted by length and translated together; 1 translates each at once.
+      progress: called with the number of sentences just translated.
 
     Raises:
-      ValueError: at once, where the teacher cannot rank what the search finds.
+      ValueError: before anything is read, if the teacher cannot rank the candidates of the search.
     """
     search = self.run.experiment.search.with_candidates(nbest)
     work = functools.partial(
@@ -161,7 +161,7 @@ class Translator:
 
   def scored(self, pairs: Iterable[tuple[str, str]],
              progress: Callable[[int], None] | None = None) -> Iterator[tuple[float, int]]:
-    """Yields log p of each (source, target), and the tokens of the target with EOS; as `stream` reads."""
+    """Yields (log p(target | source), tokens of the target with EOS) of each pair; reads in windows, as `stream`."""
     def work(some):
       found = corpus.score(self._score, some, tokens_per_batch=self._tokens, longest=self._longest, progress=progress)
       return zip(map(float, found), [len(target) for _, target in some], strict=True)
@@ -177,33 +177,33 @@ def load(workdir: str, *settings: str, rescore_with: str | None = None, tokens_p
 
   Args:
     workdir: the run folder.
-    *settings: of its search, as "search.beam=1".
-    rescore_with: a run folder, as of the AR teacher, that ranks the candidates.
-    tokens_per_batch: padded source tokens a batch.
+    *settings: overrides of its search, such as "search.beam=1".
+    rescore_with: the folder of a run, such as the AR teacher, that ranks the candidates.
+    tokens_per_batch: padded source tokens per batch.
 
   Raises:
-    ValueError: if there is no finished run, a setting does not fit, or the teacher cannot rank what the search finds.
+    ValueError: if there is no finished run, a setting does not fit, or the teacher cannot rank the candidates.
   """
   model = Translator(runs.load(workdir, settings), runs.load(rescore_with) if rescore_with else None, tokens_per_batch)
-  model.searcher()  # Refuses now what it would refuse later.
+  model.searcher()  # Raises now what the first translation would raise.
   return model
 
 
 def train(config: str | config_lib.Experiment, data_dir: str, workdir: str, *settings: str,
           warm_start: str | None = None, original_dir: str | None = None, tpu: str = "") -> Translator:
-  """Trains a run to its end, or goes on with one that was stopped, and opens it.
+  """Trains a run to its end, resuming one that was stopped, and opens it.
 
   Args:
-    config: the name of a config, as "ar_multi30k"; a file that defines get_config(); or the `config.Experiment`.
+    config: the name of a config, such as "ar_multi30k"; a file that defines get_config(); or a `config.Experiment`.
     data_dir: a data folder.
     workdir: the run folder; made if missing.
-    *settings: overrides, as "train.steps=500".
+    *settings: overrides, such as "train.steps=500".
     warm_start: a finished run whose weights to start from.
-    original_dir: the data folder of phases that learn the original text, where `data_dir` is a distilled one.
-    tpu: as `strategy.build` takes it.
+    original_dir: the data folder of phases that train on the original text, if `data_dir` holds a distilled one.
+    tpu: see `strategy.build`.
 
   Raises:
-    As `config.load` and `recipe.run`; `preemption.Preempted` if it was told to stop, after saving.
+    As `config.load` and `recipe.run`; `preemption.Preempted` if told to stop, after saving a checkpoint.
   """
   if isinstance(config, config_lib.Experiment):
     experiment = config_lib.override(config, *settings)
@@ -211,4 +211,4 @@ def train(config: str | config_lib.Experiment, data_dir: str, workdir: str, *set
     experiment = config_lib.load(config, config_lib.Experiment, settings, data_dir)
   with strategy.build(tpu).scope():
     recipe.run(experiment, data_dir, workdir, original_dir=original_dir, warm_start=warm_start)
-  return load(workdir)  # Outside of the strategy: it translates on one device.
+  return load(workdir)  # Outside of the strategy's scope, as translation runs on one device.

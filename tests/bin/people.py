@@ -50,7 +50,7 @@ GOOD = {
 BAD = {
   "Latin-1": ("a\nsch\xf6n\n".encode("latin-1"), r"{}, line 2: not UTF-8 \(byte 4 is 0xf6\); convert it first"),
   "surrogates": ("a \ud800\n".encode("utf-8", "surrogatepass"), r"{}, line 1: not UTF-8 \(byte 3 is 0xed\)"),
-  "UTF-16": ("a b\n".encode("utf-16"), "{} is UTF-16, expected is UTF-8; convert it: iconv"),
+  "UTF-16": ("a b\n".encode("utf-16"), "{} must be UTF-8, but is UTF-16; convert it: iconv"),
   "a cut archive": (gzip.compress(b"a b\n" * 999)[:40], r"{} is a broken .gz archive \(.*\); fetch or pack it again"),
 }
 NAMES = ["with space", "run[1]", "a*b?", "quo'te", 'dou"ble', "üml 日本", "-dash", "in.gz.txt"]

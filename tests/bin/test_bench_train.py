@@ -51,10 +51,10 @@ def test_a_data_folder_has_words(call, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("arguments, message", [
-  ([], "Wants --data_dir, or --length and --vocab as --length=25 --vocab=32000; got --length=0 --vocab=0"),
-  (["--length=8"], "Wants --data_dir, .*got --length=8 --vocab=0"),
-  (["--data_dir=no", "--length=8"], "--data_dir has lengths and a vocabulary of its own"),
-  (["--length=8", "--vocab=45", "--baseline=marian"], "--baseline=marian wants --baseline_python"),
+  ([], "Expected --data_dir, or --length and --vocab such as --length=25 --vocab=32000; got --length=0 --vocab=0"),
+  (["--length=8"], "Expected --data_dir, .*got --length=8 --vocab=0"),
+  (["--data_dir=no", "--length=8"], "--data_dir brings its own lengths and vocabulary"),
+  (["--length=8", "--vocab=45", "--baseline=marian"], "--baseline=marian needs --baseline_python"),
   (["--length=8", "--vocab=45", "--set=train.setps=1"], r"no field 'setps'\. Did you mean 'steps'"),
 ])
 def test_refusals_are_one_line(call, arguments, message):

@@ -54,7 +54,7 @@ def test_a_config_of_something_else_is_one_line(tmp_path):
   path.write_text("def get_config():\n  return 3\n")
   refused = call(f"--config={path}")
   assert refused.returncode == 1
-  assert refused.stderr.splitlines()[-1] == f"check_tpu: {path} gives int, wanted is an Experiment or an Alternation."
+  assert refused.stderr.splitlines()[-1] == f"check_tpu: {path} must return an Experiment or an Alternation; got int."
 
 
 @pytest.mark.slow
@@ -63,7 +63,7 @@ def test_a_tiny_experiment_passes_and_a_broken_one_does_not(tmp_path):
   path.write_text(CONFIG)
   passed = call(f"--config={path}", "--vocab=20", "--quick")
   assert passed.returncode == 0, passed.stderr
-  assert "ok    update 16 x 4" in passed.stdout and "Nothing was found" in passed.stdout
+  assert "ok    update 16 x 4" in passed.stdout and "No problem was found" in passed.stdout
   path.write_text(CONFIG.replace("def get_config", PRINTING + "def get_config"))
   failed = call(f"--config={path}", "--vocab=20", "--quick", "--nocompile")
   assert failed.returncode == 1 and "FAIL  translate" in failed.stdout

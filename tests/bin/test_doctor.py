@@ -41,25 +41,25 @@ def test_all_is_well(finding):
 
 
 @pytest.mark.parametrize("finding, status, found, mend", [
-    (doctor.check_python((3, 10)), "FAIL", "3.10; wants 3.11 or 3.12", "make PYTHON=python3.12"),
-    (doctor.check_python((3, 13)), "FAIL", "3.13; wants", "rm -rf .venv"),
+    (doctor.check_python((3, 10)), "FAIL", "3.10; 3.11 or 3.12 is required", "make PYTHON=python3.12"),
+    (doctor.check_python((3, 13)), "FAIL", "3.13; 3.11 or", "rm -rf .venv"),
     (doctor.check_pins(without("keras"), {}), "FAIL", "missing: keras", doctor.INSTALL),
     (doctor.check_pins({**GOOD, "keras": "3.9"}, {"keras": "3.15.1"}), "warn",
      "keras 3.9 (pinned 3.15.1)", "pip install -c constraints-cpu.txt"),
     (doctor.check_one_tensorflow({}, tpu=False), "FAIL", "not installed", "-e '.[cpu,dev]'"),
     (doctor.check_one_tensorflow({}, tpu=True), "FAIL", "not installed", "-e '.[tpu]'"),
     (doctor.check_one_tensorflow({**PLAIN, "tensorflow-cpu": "2.20.0"}, tpu=False), "FAIL",
-     "tensorflow and tensorflow-cpu were unpacked over each other",
+     "tensorflow and tensorflow-cpu were installed over each other",
      "pip uninstall -y tensorflow tensorflow-cpu; pip install"),
     (doctor.check_one_tensorflow({**TPU, "tensorflow": "2.20.0"}, tpu=True), "FAIL",
      "tensorflow and tensorflow-tpu",
      "-e '.[tpu]'; pip install --no-deps -c constraints-tpu.txt tensorflow-text"),
-    (doctor.check_one_tensorflow(PLAIN, tpu=True), "FAIL", "tensorflow where tensorflow-tpu is wanted",
+    (doctor.check_one_tensorflow(PLAIN, tpu=True), "FAIL", "tensorflow is installed, but tensorflow-tpu is required",
      "pip uninstall -y tensorflow; pip install -c constraints-tpu.txt"),
     (doctor.check_text({**GOOD, "tensorflow-text": "2.19.0"}, tpu=False), "FAIL",
-     "2.19.0 does not fit tensorflow 2.20.0", "pip install --no-deps 'tensorflow-text==2.20.*'"),
-    (doctor.check_text(without("tensorflow-text"), tpu=False), "FAIL", "needs itself", doctor.INSTALL),
-    (doctor.check_text({}, tpu=True), "FAIL", "needs itself and tensorflow", doctor.TEXT_TPU),
+     "2.19.0 does not match tensorflow 2.20.0", "pip install --no-deps 'tensorflow-text==2.20.*'"),
+    (doctor.check_text(without("tensorflow-text"), tpu=False), "FAIL", "tensorflow is missing", doctor.INSTALL),
+    (doctor.check_text({}, tpu=True), "FAIL", "tensorflow-text or tensorflow is missing", doctor.TEXT_TPU),
     (doctor.check_import({"error": "boom"}, tpu=False), "FAIL", "boom",
      "make a new environment, then pip install"),
     (doctor.check_tpu({"tpu_kernels": 0}, tpu=True), "FAIL", "no kernel of ConfigureDistributedTPU",
@@ -70,7 +70,7 @@ def test_all_is_well(finding):
     (doctor.check_cpu("flags : sse2", 2, "x86_64"), "FAIL", "no AVX", "use another machine"),
     (doctor.check_space("disk", 3.0, 1, 5, "make room"), "warn", "3.0 GiB free", "make room"),
     (doctor.check_space("disk", 0.5, 1, 5, "make room"), "FAIL", "0.5 GiB free", "make room"),
-    (doctor.check_locale("ISO-8859-1"), "FAIL", "ISO-8859-1; wants UTF-8", "export PYTHONUTF8=1"),
+    (doctor.check_locale("ISO-8859-1"), "FAIL", "ISO-8859-1; UTF-8 is required", "export PYTHONUTF8=1"),
 ], ids=lambda value: value.about if isinstance(value, doctor.Finding) else "")
 def test_what_is_wrong_and_how_to_mend_it(finding, status, found, mend):
   assert finding.status == status

@@ -31,7 +31,7 @@ def test_imported_run_scores_as_the_original(golden, tmp_path, kind):
 
 
 def test_another_vocabulary_is_refused(golden, tmp_path):
-  with pytest.raises(ValueError, match=r"words with a count of 1000000 or more, the model has 44"):
+  with pytest.raises(ValueError, match=r"tokens with a count of 1000000 or more, the model has 44"):
     import_run(*paths(golden, "at"), 1_000_000, str(tmp_path / "run"))
 
 
@@ -48,8 +48,8 @@ def test_a_missing_file_is_refused(tmp_path):
   (tmp_path / "sizes.json").write_text('{"num_heads": 4}')
   at = lambda name: str(tmp_path / name)
   for config, vocab, problem, message in (
-    ("none.json", "vocab", FileNotFoundError, "No file .*none.json; give --model_config"),
-    ("sizes.json", "none", FileNotFoundError, "No file .*none; give --vocab"),
+    ("none.json", "vocab", FileNotFoundError, "No file .*none.json; give as --model_config"),
+    ("sizes.json", "none", FileNotFoundError, "No file .*none; give as --vocab"),
     ("sizes.json", "vocab", ValueError, "sizes.json has no 'vocab_size'; give the model_config.json that"),
   ):
     with pytest.raises(problem, match=message):

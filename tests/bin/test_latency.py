@@ -41,10 +41,10 @@ def test_two_systems_in_turns(tmp_path):
 
 
 @pytest.mark.parametrize("arguments, message", [
-  ([], "Wants --text, sentences to translate"),
+  ([], "Expected --text with sentences to translate"),
   (["--nar=runs/a", "--ar=configs/ar_wmt14.py"], "Random weights have a made-up vocabulary: give configs only"),
   (["--nar=runs/a", "--text=no/file"], "no/file"),
-  (["--text=README.md", "--batches=8,x"], "--batches wants whole numbers, as 8,32,128; got 8,x"),
+  (["--text=README.md", "--batches=8,x"], "--batches expects whole numbers, as 8,32,128; got 8,x"),
   (["--text=README.md"], "Nothing to compare: give --nar and --ar, or --system=NAME=FOLDER"),
 ])
 def test_refusals_are_one_line(tmp_path, arguments, message):

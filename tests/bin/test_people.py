@@ -81,7 +81,7 @@ def test_text_comes_through_pipes(call, tmp_path, capsys, name, kind):
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("kind", [*people.BAD, "nothing", "a folder"])
 def test_what_is_no_text_is_refused_and_leaves_nothing(call, tmp_path, name, kind):
-  data, message = people.BAD.get(kind, (None, "No file {}; give a text file, one sentence a line"))
+  data, message = people.BAD.get(kind, (None, "No file {}; give a text file, one sentence per line"))
 
   def write(path):
     if kind == "a folder":

@@ -85,10 +85,10 @@ def test_prepare_and_align_write_folders_of_any_name(prepare, load, tmp_path, ca
 
 
 @pytest.mark.parametrize("place, message", [
-  ("taken", "taken is there already and no empty folder; remove it, or choose another --out"),
-  ("file", "file is there already and no empty folder"),
+  ("taken", "taken already exists and is not an empty folder; remove it, or choose another --out"),
+  ("file", "file already exists and is not an empty folder"),
   ("file/out", r"\[Errno (17|20)\] .*file"),
-  ("/dev/null", "/dev/null is there already and no empty folder"),
+  ("/dev/null", "/dev/null already exists and is not an empty folder"),
 ])
 def test_prepare_and_align_refuse_a_place(prepare, load, tmp_path, place, message):
   (tmp_path / "taken").mkdir()
@@ -100,7 +100,7 @@ def test_prepare_and_align_refuse_a_place(prepare, load, tmp_path, place, messag
   assert re.match(f"prepare: .*{message}", people.refused(prepare, b"a b\nc d\n", None, place))
   align = load("align")[1]
   assert re.match(f"align: .*{message}", people.refused(align, f"--data_dir={data}", f"--out={tmp_path}/{place}"))
-  assert re.match("align: No manifest.json in .*/taken: it is no whole data folder", people.refused(
+  assert re.match("align: No manifest.json in .*/taken: it is not a complete data folder", people.refused(
     align, f"--data_dir={tmp_path}/taken", f"--out={tmp_path}/new"))
   assert people.listed(tmp_path) == before and (tmp_path / "taken/weights.npz").read_text() == "precious"
 

@@ -109,13 +109,13 @@ def test_report_of_any_name(load, tmp_path, monkeypatch, capsys, name):
 @pytest.mark.parametrize("data, message", [
   (None, r"\[Errno 2\] No such file or directory: '.*in.json'"),
   ("a folder", r"\[Errno 21\] Is a directory: '.*in.json'"),
-  (b"", ".*in.json is no report of bin/evaluate.py"),
-  (b"\n", ".*in.json is no report of bin/evaluate.py"),
-  (b'{"rows"', ".*in.json is no report of bin/evaluate.py"),
-  (b"\xff\xfe\0", ".*in.json is no report of bin/evaluate.py"),
-  (b'{"facts": {}, "rows": {}}', ".*in.json is no report of bin/evaluate.py"),
-  (b'{"facts": [], "rows": []}', ".*in.json is no report of bin/evaluate.py"),
-  (b"[" * 100_000, ".*in.json is no report of bin/evaluate.py"),
+  (b"", ".*in.json is not a report of bin/evaluate.py"),
+  (b"\n", ".*in.json is not a report of bin/evaluate.py"),
+  (b'{"rows"', ".*in.json is not a report of bin/evaluate.py"),
+  (b"\xff\xfe\0", ".*in.json is not a report of bin/evaluate.py"),
+  (b'{"facts": {}, "rows": {}}', ".*in.json is not a report of bin/evaluate.py"),
+  (b'{"facts": [], "rows": []}', ".*in.json is not a report of bin/evaluate.py"),
+  (b"[" * 100_000, ".*in.json is not a report of bin/evaluate.py"),
 ])
 def test_report_refuses(load, tmp_path, data, message):
   if data == "a folder":

@@ -30,7 +30,7 @@ def test_reports_become_a_table_and_a_plot(call, tmp_path, capsys):
 @pytest.mark.parametrize("files, message", [
   ([], "^report: No report to compare; give the report.json"),
   (["none.json"], "^report: .*none.json"),
-  (["list.json"], "^report: .*list.json is no report of bin/evaluate.py"),
+  (["list.json"], "^report: .*list.json is not a report of bin/evaluate.py"),
   (["ar/report.json", "other/report.json"], "^report: .*other/report.json is of another test set than .*ar"),
 ])
 def test_a_users_mistake_is_one_line(call, tmp_path, files, message):

@@ -101,7 +101,7 @@ def test_sweep(call, text, capsys):
   assert [line.split(" | ")[:2] for line in said.splitlines()[2:6]] == [
     ["| search.candidates=1 search.alpha=0.0", "22.59"], ["| search.candidates=1 search.alpha=1.0", "22.59"],
     ["| search.candidates=2 search.alpha=0.0", "100.00"], ["| search.candidates=2 search.alpha=1.0", "100.00"]]
-  assert said.endswith("Most BLEU, 100.00: --set=search.beam=5 --set=search.candidates=2 --set=search.alpha=0.0 "
+  assert said.endswith("Best BLEU,  100.00: --set=search.beam=5 --set=search.candidates=2 --set=search.alpha=0.0 "
                        "--rescore_with=runs/ar\n")
 
 
@@ -124,7 +124,7 @@ def test_sweep_ranks_where_there_are_several(call, text, capsys):
     "--set=search.candidates=2 --set=search.alpha=0.0 --set=search.beam=4 --rescore_with=runs/ar\n")
   call("sweep", f"--source={source}", f"--reference={reference}", "--rescore_with=runs/ar",
        "--try=search.candidates=1,2")
-  assert capsys.readouterr().out.endswith("Most BLEU, 100.00: --set=search.candidates=1\n")
+  assert capsys.readouterr().out.endswith("Best BLEU,  100.00: --set=search.candidates=1\n")
   with pytest.raises(SystemExit, match="^sweep: .*has nothing to rank"):
     call("sweep", f"--source={source}", f"--reference={reference}", "--rescore_with=runs/ar", "--try=search.beam=1,2")
 
@@ -155,7 +155,7 @@ def test_evaluate_beside_another_run(call, text, tmp_path, monkeypatch):
     ("evaluate", ["--source={}/src", "--reference={}/two"],
      "^evaluate: .*src has 1 lines and .*two has 2; parallel files have as many"),
     ("evaluate", ["--source={}/src", "--reference={}/src", "--beside_set=search.beam=5"],
-     "^evaluate: --beside_set changes how the run of --speed_beside searches; name that run too"),
+     "^evaluate: --beside_set changes the search of the run of --speed_beside; give that run too"),
     ("evaluate", ["--source={}/empty", "--reference={}/empty"], "^evaluate: There is no sentence to measure"),
 ])
 def test_a_users_mistake_is_one_line(call, text, tmp_path, name, arguments, message):
@@ -172,5 +172,5 @@ def test_a_users_mistake_is_one_line(call, text, tmp_path, name, arguments, mess
     ("sweep", ["--source=s", "--reference=t", "--try=search.beam=1"]),
 ])
 def test_stray_arguments_are_refused(call, name, needed):
-  with pytest.raises(app.UsageError, match="Arguments that no flag takes"):
+  with pytest.raises(app.UsageError, match="Arguments that are not flags"):
     call(name, *needed, "stray")

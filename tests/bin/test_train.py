@@ -49,7 +49,7 @@ def test_starts_cold_unless_told(call):
 def test_profile_steps_are_two_numbers(call):
   assert call("--profile_steps=200,210")[1]["profile_steps"] == (200, 210)
   for wrong in ("200", "210,200", "a,b", "1,2,3"):
-    with pytest.raises(SystemExit, match=f"^train: --profile_steps wants two updates, .* got {wrong}"):
+    with pytest.raises(SystemExit, match=f"^train: --profile_steps expects two updates, .* got {wrong}"):
       call(f"--profile_steps={wrong}")
 
 
@@ -65,8 +65,8 @@ def test_told_to_stop_it_exits_with_a_code_of_its_own(call, capsys):
 
 @pytest.mark.parametrize("flag, message", [
   ("--set=train.setps=5", r"train: --set train.setps=5: no field 'setps'\. Did you mean 'steps'\?"),
-  ("--set=train.steps", "train: --set wants name=value"),
-  ("--set=train.steps=many", "wants int, as 100000; got 'many'"),
+  ("--set=train.steps", "train: --set expects name=value"),
+  ("--set=train.steps=many", "expected int, such as 100000; got 'many'"),
 ])
 def test_a_wrong_setting_is_one_line_and_not_a_traceback(call, flag, message):
   with pytest.raises(SystemExit, match=message) as exit:
@@ -84,7 +84,7 @@ def test_what_fit_refuses_is_one_line(call, problem):
 
 
 def test_arguments_that_no_flag_takes(call):
-  with pytest.raises(app.UsageError, match="Arguments that no flag takes: train.steps=5"):
+  with pytest.raises(app.UsageError, match="Arguments that are not flags: train.steps=5"):
     call("train.steps=5")
 
 

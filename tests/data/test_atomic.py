@@ -65,7 +65,7 @@ def test_places_that_are_taken(tmp_path):
   (tmp_path / "dangling").symlink_to("nowhere")
   (tmp_path / "empty").mkdir()
   for name in ("file", "full", "dangling"):
-    with pytest.raises(FileExistsError, match=f"{name} is there already and no empty folder; remove it"):
+    with pytest.raises(FileExistsError, match=f"{name} already exists and is not an empty folder; remove it"):
       atomic.check_free(str(tmp_path / name))
     with pytest.raises(FileExistsError), atomic.folder(str(tmp_path / name)):
       pytest.fail("It began to work.")
@@ -83,7 +83,7 @@ def test_a_link_to_an_empty_folder_is_followed(tmp_path):
 
 
 def test_somebody_was_faster(tmp_path):
-  with pytest.raises(FileExistsError, match="out is there already"):
+  with pytest.raises(FileExistsError, match="out already exists"):
     with atomic.folder(str(tmp_path / "out")):
       (tmp_path / "out").mkdir()
       (tmp_path / "out/theirs").touch()
@@ -118,7 +118,7 @@ def test_a_file_on_another_file_system():
       atomic.write(f"{temporary}/{name}", name.encode())
   assert atomic.open_read("ram://atomic/out/whole").read() == b"whole"
   assert atomic.open_read("ram://atomic/out/inner/part").read() == b"inner/part"
-  with pytest.raises(FileExistsError, match="out is there already"):
+  with pytest.raises(FileExistsError, match="out already exists"):
     atomic.check_free("ram://atomic/out")
   assert not [name for name in tf.io.gfile.listdir("ram://atomic") if name.endswith(".tmp")]
 

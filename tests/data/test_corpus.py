@@ -82,7 +82,7 @@ def test_a_folder_may_be_there_if_it_is_no_data_folder(folder, tmp_path):
 
 
 def test_refuses_to_write_over_a_data_folder(folder):
-  with pytest.raises(FileExistsError, match="is there already and no empty folder; remove it"):
+  with pytest.raises(FileExistsError, match="already exists and is not an empty folder; remove it"):
     corpus.derive(folder, folder, PAIRS)
   assert everything(folder)
 
@@ -101,7 +101,7 @@ def test_refuses_another_vocabulary(folder):
 def test_refuses_another_version(folder):
   path = pathlib.Path(folder) / corpus.MANIFEST
   path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 7}))
-  with pytest.raises(ValueError, match="is of version 7, this program reads 1; run data_prep/prepare.py"):
+  with pytest.raises(ValueError, match="must be of version 1, but is of 7; run data_prep/prepare.py"):
     corpus.read(folder)
 
 

@@ -78,7 +78,7 @@ def test_plain_paths_are_themselves_and_others_links_of_this_process(tmp_path):
 
 
 def test_a_place_without_links_is_refused():
-  with pytest.raises(ValueError, match=r"^gs://bucket/run\[1\] has characters that TensorFlow takes for a pattern"):
+  with pytest.raises(ValueError, match=r"^gs://bucket/run\[1\] has characters that TensorFlow treats as a pattern"):
     paths.literal("gs://bucket/run[1]")
 
 

@@ -71,10 +71,10 @@ def test_atomic_write_replaces(tmp_path):
 def test_refuses_the_other_kind(tmp_path):
   path = str(tmp_path / "file")
   records.write(path, CANDIDATES)
-  with pytest.raises(ValueError, match=r"expected records with src, tgt, weight, index; they have index, le"):
+  with pytest.raises(ValueError, match=r"expected records with src, tgt, weight, index; got records with index, le"):
     list(records.read(path))
   records.write(path, PAIRS)
-  with pytest.raises(ValueError, match=r"expected records with index, src, tokens.* read\(\) is for pairs"):
+  with pytest.raises(ValueError, match=r"expected records with index, src, tokens.* Use read\(\) for pairs"):
     list(records.read_candidates(path))
 
 

@@ -50,17 +50,17 @@ def test_lines_end_at_line_feeds_only(write, warnings, data, expected):
 def test_a_carriage_return_inside_is_a_space_and_is_counted(write, warnings):
   path = write("text", b"a\rb\r\nc\r\n\r\rd\n")
   assert list(text.read(path)) == ["a b", "c", "  d"]
-  assert warnings == [f"{path}: 2 lines have a carriage return inside, which is read as a space."]
+  assert warnings == [f"{path}: 2 lines have a carriage return inside; it is read as a space."]
   assert list(text.read(path, warn=False)) and len(warnings) == 1
 
 
 @pytest.mark.parametrize("name, data, message", [
   ("latin", b"gut\nsch\xf6n\n", r"latin, line 2: not UTF-8 \(byte 4 is 0xf6\); convert it first"),
-  ("wide", "gut\n".encode("utf-16"), "wide is UTF-16, expected is UTF-8; convert it: iconv -f UTF-16"),
+  ("wide", "gut\n".encode("utf-16"), "wide must be UTF-8, but is UTF-16; convert it: iconv -f UTF-16"),
   ("cut.gz", gzip.compress(b"a line\n" * 999, mtime=0)[:50], r"cut.gz is a broken .gz archive \(.*\); fetch or pack"),
   ("flipped.gz", gzip.compress(b"a line\n", mtime=0)[:-8] + b"\0" * 8, r"flipped.gz is a broken .gz archive \(CRC"),
-  ("plain.gz", b"a line\n", "plain.gz is no gzip archive, though its name says so"),
-  ("empty.gz", b"", "empty.gz is no gzip archive"),
+  ("plain.gz", b"a line\n", "plain.gz must be a gzip archive by its name, but is not"),
+  ("empty.gz", b"", "empty.gz must be a gzip archive"),
 ])
 def test_what_cannot_be_read_is_said_in_one_line(write, name, data, message):
   with pytest.raises(ValueError, match=message) as error:

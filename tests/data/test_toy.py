@@ -90,13 +90,13 @@ def test_folder_holds_the_text(tmp_path):
 
 def test_folder_is_made_once(tmp_path):
   toy.write(str(tmp_path), SMALL)
-  with pytest.raises(FileExistsError, match="is there already and no empty folder"):
+  with pytest.raises(FileExistsError, match="already exists and is not an empty folder"):
     toy.write(str(tmp_path), SMALL)
 
 
 @pytest.mark.parametrize("values, message", [
-    (dict(modes=0), "toy.modes is from 1 to 6; got 0"),
-    (dict(modes=7), "toy.modes is from 1 to 6; got 7"),
+    (dict(modes=0), "toy.modes must be from 1 to 6; got 0"),
+    (dict(modes=7), "toy.modes must be from 1 to 6; got 7"),
     (dict(first_share=1.0), "got 1.0 for 2 modes"),
     (dict(modes=1), "1 for one mode; got 0.55"),
     (dict(shortest=9), "needs 1 <= shortest <= longest"),

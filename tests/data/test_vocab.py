@@ -185,11 +185,11 @@ def test_bytes_in_place_of_the_unknown():
 
 
 def test_refusals(tmp_path):
-  with pytest.raises(ValueError, match="must begin with <pad> <eos> <unk> <bos> <mask>, one a.* 'the a'"):
+  with pytest.raises(ValueError, match="must begin with <pad> <eos> <unk> <bos> <mask>, one per.* 'the a'"):
     vocab_lib.WordList(["the", "a"])
   with pytest.raises(ValueError, match="has the token 'a' twice"):
     words("a", "b", "a")
-  with pytest.raises(FileNotFoundError, match="No vocab.model nor vocab.txt .* data_prep/prepare.py"):
+  with pytest.raises(FileNotFoundError, match="No vocab.model or vocab.txt .* data_prep/prepare.py"):
     vocab_lib.load(str(tmp_path))
 
 

@@ -117,7 +117,7 @@ def test_refuses_no_data(tmp_path):
   nothing = dataclasses.replace(minuscule.get_config(), data=None)
   with pytest.raises(ValueError, match="give --data_dir"):
     run.run(nothing, "", str(tmp_path / "run"))
-  with pytest.raises(FileNotFoundError, match=f"No manifest.json in {tmp_path}: it is no whole data folder"):
+  with pytest.raises(FileNotFoundError, match=f"No manifest.json in {tmp_path}: it is not a complete data folder"):
     run.run(nothing, str(tmp_path), str(tmp_path / "run"))
   assert not (tmp_path / "run").exists()
 
@@ -186,5 +186,5 @@ def test_several_machines_are_refused_before_they_are_waited_for(monkeypatch, ca
   from tf_nar.cli import em
   monkeypatch.setenv("TF_CONFIG", json.dumps(
     {"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}, "task": {"type": "worker", "index": 0}}))
-  with pytest.raises(SystemExit, match="^em: An alternation runs on one machine; unset TF_CONFIG"):
+  with pytest.raises(SystemExit, match="^em: bin/em.py runs on one machine; unset TF_CONFIG"):
     em.main(em.flags.parse(["em", "--config=em_toy", "--workdir=unused"]))

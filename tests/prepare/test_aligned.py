@@ -63,7 +63,7 @@ def test_refuses_options(data, tmp_path, options, message):
 
 def test_refuses_a_place_that_is_taken_before_it_learns(data, monkeypatch):
   monkeypatch.setattr(aligned.fast_align, "learn", lambda *_, **__: pytest.fail("It learned."))
-  with pytest.raises(FileExistsError, match="data is there already and no empty folder; remove it, or choose"):
+  with pytest.raises(FileExistsError, match="data already exists and is not an empty folder; remove it, or choose"):
     aligned.align(data, data)
 
 
@@ -75,4 +75,4 @@ def test_the_program(data, tmp_path):
   assert first.returncode == 0 and "50 aligned pairs" in first.stdout, first.stderr
   second = run(f"--data_dir={data}", f"--out={out}")
   assert second.returncode == 1
-  assert second.stderr.splitlines()[-1].startswith(f"align: {out} is there already")
+  assert second.stderr.splitlines()[-1].startswith(f"align: {out} already exists")

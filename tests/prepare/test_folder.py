@@ -86,7 +86,7 @@ def test_text_that_comes_through_pipes(make, tmp_path):
 
 @pytest.mark.parametrize("data, message", [
   (gzip.compress("\n".join(EN).encode(), mtime=0)[:40], r"^.*/train0.en is a broken .gz archive \(.*\); fetch or pack"),
-  ("\n".join(EN).encode("utf-16"), "^.*/train0.en is UTF-16, expected is UTF-8; convert it: iconv"),
+  ("\n".join(EN).encode("utf-16"), "^.*/train0.en must be UTF-8, but is UTF-16; convert it: iconv"),
   ("ein schöner Turm\n".encode("latin-1"), "^.*/train0.en, line 1: not UTF-8"),
   (b"", "^.*/train0.en is empty; expected one sentence a line"),
 ])
@@ -103,7 +103,7 @@ def test_carriage_returns_are_white_space_and_counted(make, tmp_path):
                                      if "lower" not in line else (line.replace("lower", "low er"), target)
                                      for line, target in zip(EN, DE, strict=True)]
   inside = sum("low" in line for line in EN)
-  assert f"{inside} lines have a carriage return inside, which is read as a space." in "".join(make.warnings)
+  assert f"{inside} lines have a carriage return inside; it is read as a space." in "".join(make.warnings)
   assert "".join(make.warnings).count("carriage return") == 1  # Though it is read several times.
 
 
@@ -201,7 +201,7 @@ def test_a_run_folder_is_not_overwritten(make, tmp_path):
   run.mkdir()
   (run / "weights.npz").write_bytes(b"precious")
   (tmp_path / "out.tmp").mkdir()
-  with pytest.raises(FileExistsError, match="run is there already and no empty folder; remove it, or choose another"):
+  with pytest.raises(FileExistsError, match="run already exists and is not an empty folder; remove it, or choose"):
     make(EN, DE, "run")
   make(EN, DE)
   assert content(run) == {"weights.npz": b"precious"} and (tmp_path / "out.tmp").is_dir()

@@ -162,7 +162,7 @@ def test_refusals(options, tmp_path):
     prepared(options, max_length=1)
   assert not pathlib.Path(options.out).exists()
   prepared(options)
-  with pytest.raises(FileExistsError, match="is there already and no empty folder; remove it, or choose another"):
+  with pytest.raises(FileExistsError, match="already exists and is not an empty folder; remove it, or choose another"):
     prepared(options)
 
 
@@ -175,4 +175,4 @@ def test_the_program(options):
   first, second = run(), run()
   assert first.returncode == 0 and "57 training pairs" in first.stdout, first.stderr
   assert second.returncode == 1
-  assert second.stderr.splitlines()[-1].startswith(f"prepare: {options.out} is there already")
+  assert second.stderr.splitlines()[-1].startswith(f"prepare: {options.out} already exists")

@@ -1,27 +1,28 @@
-"""Measures how fast a config trains, and what share of the machine's best products of matrices that is.
+"""Measures how fast a config trains, in absolute terms and relative to the machine's fastest matrix products.
 
   python bin/bench_train.py --config=configs/nat_em_multi30k.py --data_dir=data/multi30k_en_de
   python bin/bench_train.py --config=configs/nat_em_wmt14.py --length=25 --vocab=32000 --output=speed.json
 
-Trains for real, on the batches of a data folder or on one made-up batch without padding, and keeps nothing. Each
-round measures in turn: --updates updates; the output softmax alone; two of the model's products, in bfloat16 and
-float32. Least, median and greatest of the rounds are told:
+Makes real updates, on the batches of a data folder or on one made-up batch without padding, and saves nothing. Each
+round measures in turn: --updates updates; the output softmax alone; two of the model's matrix products, in bfloat16
+and float32. The minimum, median and maximum over the rounds are printed:
 
-  model flop utilisation   operations of the model an update, by the formula of tf_nar/train/flops.py (6 x weights
-                           that multiply x places, attention and output layer included, padding too), a second, by
-                           those of the faster of the two products in the config's type, as it was in that round
-  share of input           of the time that passes until a batch is there; prefetching runs beside the update. On an
-                           accelerator, which the host runs ahead of, more than what it costs
-  share of output softmax  output layer, loss and their gradients: a part of the step, timed by itself
+  model flop utilisation   FLOP per second of the updates, divided by those of the faster of the two matrix products
+                           in the config's type, measured in the same round. FLOP per update are counted by the
+                           formula of tf_nar/train/flops.py: 6 x weights of matrix products x positions, plus
+                           attention; output layer and padding are included
+  share of input           share of the time spent waiting for the next batch; prefetching runs during the update.
+                           On an accelerator, which works behind the host, this overstates the cost
+  share of output softmax  output layer, loss and their gradients: a part of the update, timed separately
 
-On a machine that is busy with something else the numbers say little; a warning tells so.
+On a machine that is busy with other programs the numbers mean little; a warning is printed then.
 
-Against Hugging Face's Marian of the same shape on the same batches, in turns:
+Compared with Hugging Face's Marian of the same shape, on the same batches and in turns:
 
   python bin/bench_train.py --config=configs/ar_multi30k.py --data_dir=data/multi30k_en_de \\
       --baseline=marian --baseline_python=torch_env/bin/python
 
-bin/baselines/marian.py says what that Python needs, and what differs.
+bin/baselines/marian.py lists the packages which that Python needs, and the differences between the two.
 """
 import dataclasses
 import json
@@ -37,20 +38,20 @@ flags = program.Flags()
 CONFIG = flags.DEFINE_string("config", None, "A file that defines get_config(); see configs/.", required=True)
 DATA_DIR = flags.DEFINE_string("data_dir", "", "A data folder; or give --length and --vocab.")
 LENGTH = flags.DEFINE_integer("length", 0, "Tokens of every made-up sentence, EOS included.")
-VOCAB = flags.DEFINE_integer("vocab", 0, "Words of the made-up vocabulary.")
-ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds that count; one more, before them, does not.", lower_bound=1)
-UPDATES = flags.DEFINE_integer("updates", 10, "Updates a round.", lower_bound=1)
-BASELINE = flags.DEFINE_enum("baseline", None, ["marian"], "What to train in turns with ours; nothing if not given.")
-BASELINE_PYTHON = flags.DEFINE_string("baseline_python", "", "The Python that has what the baseline needs.")
+VOCAB = flags.DEFINE_integer("vocab", 0, "Size of the made-up vocabulary, in tokens.")
+ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds that are measured, after one more to warm up.", lower_bound=1)
+UPDATES = flags.DEFINE_integer("updates", 10, "Updates per round.", lower_bound=1)
+BASELINE = flags.DEFINE_enum("baseline", None, ["marian"], "A baseline to train in turns with ours; default: none.")
+BASELINE_PYTHON = flags.DEFINE_string("baseline_python", "", "A Python interpreter with the baseline's packages.")
 OUTPUT = flags.DEFINE_string("output", "", "A JSON file to write.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as train.tokens_per_batch=8192; may be repeated.")
 
-BUSY = 1.0  # Of the system's load average, programs that want to run.
+BUSY = 1.0  # System load average (number of runnable processes) above which the machine counts as busy.
 BASELINES = pathlib.Path(__file__).parents[2] / "bin/baselines"
 
 
 def data(experiment):
-  """Returns (batches, words of the vocabulary, what decodes ids or None)."""
+  """Returns (batches, vocabulary size, function that decodes ids, or None for made-up data)."""
   from tf_nar import models
   from tf_nar import types
   from tf_nar.data import pipeline
@@ -59,19 +60,19 @@ def data(experiment):
   train, kind = experiment.train, models.traits(experiment.family).batch(experiment.model)
   if DATA_DIR.value:
     if LENGTH.value or VOCAB.value:
-      raise ValueError("--data_dir has lengths and a vocabulary of its own; leave out --length and --vocab.")
+      raise ValueError("--data_dir brings its own lengths and vocabulary; leave out --length and --vocab.")
     vocab = vocab_lib.load(DATA_DIR.value)
     return (batch for *_, batch in pipeline.training(
       DATA_DIR.value, train, aligned=kind is types.Aligned)), len(vocab), vocab.decode
   if LENGTH.value < 1 or VOCAB.value <= 5:
-    raise ValueError("Wants --data_dir, or --length and --vocab as --length=25 --vocab=32000; "
+    raise ValueError("Expected --data_dir, or --length and --vocab such as --length=25 --vocab=32000; "
                      f"got --length={LENGTH.value} --vocab={VOCAB.value}.")
   rows = pipeline.rows(LENGTH.value, train.tokens_per_batch)
   return speed.made_up(rows, LENGTH.value, VOCAB.value, kind), VOCAB.value, None
 
 
 def machine(experiment):
-  """Returns the facts that a speed means nothing without."""
+  """Returns the facts about the machine that are needed to interpret a speed."""
   import tensorflow as tf
 
   from tf_nar.train import speed
@@ -83,7 +84,7 @@ def machine(experiment):
 
 
 def start_baseline(experiment, model):
-  """Returns a waiting baseline, or None."""
+  """Returns the started baseline, or None."""
   import tensorflow as tf
 
   from tf_nar.train import baseline as baseline_lib
@@ -91,11 +92,11 @@ def start_baseline(experiment, model):
   if not BASELINE.value:
     return None
   if not BASELINE_PYTHON.value:
-    raise ValueError(f"--baseline={BASELINE.value} wants --baseline_python; bin/baselines/ says what it must have.")
+    raise ValueError(f"--baseline={BASELINE.value} needs --baseline_python; bin/baselines/ lists its packages.")
   if not BASELINES.is_dir():
-    raise ValueError("--baseline is for a checkout, whose bin/baselines/ has its programs; this package was installed.")
+    raise ValueError("--baseline needs bin/baselines/, which the installed package does not have; use a checkout.")
   if len(tf.config.list_physical_devices()) > 1:
-    raise ValueError("The baseline trains on the CPU; hide the accelerators, as by CUDA_VISIBLE_DEVICES=-1.")
+    raise ValueError("The baseline trains on the CPU; hide the accelerators, as with CUDA_VISIBLE_DEVICES=-1.")
   net, adam = experiment.model.net, experiment.train.optimizer
   traits = model.traits
   decoder = model.decoder if traits.autoregressive else model.net.decoder
@@ -107,7 +108,7 @@ def start_baseline(experiment, model):
 
 
 def measure():
-  """Returns all that is told, ready for JSON."""
+  """Returns all results, as they are written to JSON."""
   from tf_nar import models
   from tf_nar.train import speed
   experiment = config_lib.load(CONFIG.value, config_lib.Experiment, SET.value)
@@ -131,7 +132,7 @@ def measure():
 
 
 def show(told):
-  """Prints what was measured."""
+  """Prints the results."""
   facts = {name: value for name, value in told.items() if name not in ("machine", "rounds", "spreads") and value}
   for name, value in (facts | told["machine"]).items():
     print(f"{name:34}{value}")
@@ -139,11 +140,11 @@ def show(told):
   for name, spread in told["spreads"].items():
     print(f"{name:44}" + "".join(f"{spread[each]:12,.4g}" for each in ("min", "median", "max")))
   if told["machine"]["load before"] > BUSY:
-    print(f"\nThe machine was busy before this began (load {told['machine']['load before']}): measure again when not.")
+    print(f"\nThe machine was busy before this began (load {told['machine']['load before']}); repeat it when idle.")
 
 
 def bench():
-  """Measures, shows and, where asked, writes down."""
+  """Measures, prints and, with --output, writes the results."""
   told = measure()
   show(told)
   if OUTPUT.value:

@@ -1,20 +1,21 @@
-"""Says whether a TPU will take an experiment, on a machine that has none.
+"""Checks on a machine without a TPU whether an experiment will run on one.
 
   python bin/check_tpu.py --config=configs/ar_multi30k.py --data_dir=data/multi30k_en_de
   python bin/check_tpu.py --config=configs/em_wmt14.py --vocab=32000 --nocompile     both models, not compiled
   python bin/check_tpu.py --config=configs/ctc_multi30k.py --quick --compile_for=v5e,v6e \\
       --jax_python=~/tpu_check/bin/python
 
-For every shape of batch the step of training, the search and the score are traced and read (shapes that are not
-known, operators that a TPU does not take, float64), then brought to XLA, whose bridge from TensorFlow is here that of
-a TPU; the step must say compiled what it says uncompiled, and an epoch may compile one program a shape and no more.
+For every batch shape, the graphs of the training step, the search and the scorer are traced and searched for unknown
+shapes, operators that a TPU does not support, and float64. They are then compiled by XLA, through the same TensorFlow
+bridge as for a TPU. The compiled step must return the same values as the uncompiled one, and an epoch must compile
+exactly one program per shape.
 
---compile_for goes on to the TPU's own compiler, which needs no TPU, and says the memory, the operations and the
-roofline of a step. It comes with jax, in an environment of its own:
+--compile_for also runs the TPU's own compiler, which needs no TPU, and prints the memory, the operations and the
+roofline time of a step. That compiler comes with jax, in a separate environment:
 
   python -m venv ~/tpu_check; ~/tpu_check/bin/pip install '.[tpu_check]'
 
-Exits with 1 if anything is found, a line each. Before the first hour on a real TPU: `python bin/doctor.py --tpu`.
+Prints one line per problem and exits with 1 if there is any. On a real TPU, first run `python bin/doctor.py --tpu`.
 """
 import dataclasses
 import os
@@ -28,13 +29,14 @@ flags = program.Flags()
 
 CONFIG = flags.DEFINE_string("config", None, "A file that defines get_config(), for bin/train.py or bin/em.py.",
                              required=True)
-DATA_DIR = flags.DEFINE_string("data_dir", "", "What data_prep/prepare.py made: its lengths and vocabulary count.")
-VOCAB = flags.DEFINE_integer("vocab", 32_000, "Words, where there is no --data_dir; lengths are then made up.",
+DATA_DIR = flags.DEFINE_string(
+    "data_dir", "", "A data folder of data_prep/prepare.py, for its sentence lengths and vocabulary size.")
+VOCAB = flags.DEFINE_integer("vocab", 32_000, "Vocabulary size without --data_dir; lengths are then made up.",
                              lower_bound=8)
-QUICK = flags.DEFINE_bool("quick", False, "The smallest shape alone.")
+QUICK = flags.DEFINE_bool("quick", False, "Checks the smallest batch shape only.")
 COMPILE = flags.DEFINE_bool("compile", True, "Whether to compile for the CPU and run; minutes for a large model.")
 COMPILE_FOR = flags.DEFINE_list("compile_for", [], f"TPUs to compile the step for: {', '.join(tpu_compile.CHIPS)}.")
-JAX_PYTHON = flags.DEFINE_string("jax_python", sys.executable, "The interpreter that has jax and libtpu.")
+JAX_PYTHON = flags.DEFINE_string("jax_python", sys.executable, "A Python interpreter with jax and libtpu.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as train.buckets=3; may be repeated.")
 
 
@@ -46,11 +48,11 @@ def load():
     return [made.teacher, made.student]
   if isinstance(made, config_lib.Experiment):
     return [made]
-  raise ValueError(f"{CONFIG.value} gives {type(made).__name__}, wanted is an Experiment or an Alternation.")
+  raise ValueError(f"{CONFIG.value} must return an Experiment or an Alternation; got {type(made).__name__}.")
 
 
 def check(experiment, histogram, vocab):
-  """Prints what is seen of an experiment and returns its findings."""
+  """Checks an experiment, prints the progress and returns its findings."""
   from tf_nar import models
   from tf_nar.export import tpu
   train = experiment.train
@@ -73,7 +75,7 @@ def check(experiment, histogram, vocab):
 
 
 def updates(model, train):
-  """Returns the step as a TPU has it, a graph for each shape, and the uncompiled one for all shapes."""
+  """Returns the training step compiled as for a TPU, with a graph per shape, and the uncompiled one for all shapes."""
   from tf_nar.train import ema
   from tf_nar.train import optimizer
   from tf_nar.train import step
@@ -83,7 +85,7 @@ def updates(model, train):
 
 
 def examined(program):
-  """Prints a line on a program; returns its findings and its HLO."""
+  """Examines a program and prints one line; returns its findings and its HLO."""
   from tf_nar.export import tpu
   seen = tpu.examine(program, COMPILE.value and program.name.startswith(("translate", "score")))
   took = "" if seen.compiled is None else f", compiled in {seen.compiled:.0f} s"
@@ -93,23 +95,23 @@ def examined(program):
 
 
 def for_tpu(name, hlo):
-  """Prints what the TPU's compiler says of a step and returns its findings."""
+  """Compiles a step by the TPU's compiler, prints its estimates and returns the findings."""
   findings = []
   for kind, found in tpu_compile.compile_for(COMPILE_FOR.value, hlo, os.path.expanduser(JAX_PYTHON.value)).items():
     chip = tpu_compile.CHIPS[kind]
     if isinstance(found, str):
-      findings.append(f"{name}: {kind} refuses it: {found}")
+      findings.append(f"{name}: the compiler for {kind} rejects it: {found}")
       continue
     print(f"        {kind}: compiled in {found.seconds:.0f} s; {found.memory / 1e9:.2f} GB of "
           f"{chip.memory * 4 / found.devices / 1e9:.0f} GB HBM, {found.flops / 1e9:,.1f} GFLOP, roofline "
           f"{1e3 * found.roofline(chip):.2f} ms", flush=True)
     if not found.fits(chip):
-      findings.append(f"{name}: {kind} has not the memory; lower train.tokens_per_batch")
+      findings.append(f"{name}: {kind} has too little memory; lower train.tokens_per_batch")
   return findings
 
 
 def epoch(model, compiled, plain, train, batches):
-  """Runs the step, compiled and not, and returns the findings."""
+  """Runs the training step compiled and uncompiled, and returns the findings."""
   from tf_nar.export import tpu
   accumulate, back = train.optimizer.accumulate, tpu.weights(model)
   seen = tpu.epoch(compiled, batches, accumulate, len(batches))
@@ -120,7 +122,7 @@ def epoch(model, compiled, plain, train, batches):
 
 
 def check_all():
-  """Checks the flags' experiments; returns the exit status."""
+  """Checks the experiments given by the flags; returns the exit status."""
   from tf_nar.data import corpus
   tpu_compile.check(COMPILE_FOR.value, os.path.expanduser(JAX_PYTHON.value))
   experiments = load()
@@ -130,7 +132,7 @@ def check_all():
   for finding in findings:
     print(finding, file=sys.stderr)
   if not findings:
-    print("Nothing was found that a TPU would refuse.")
+    print("No problem was found.")
   return 1 if findings else 0
 
 

@@ -1,9 +1,9 @@
-"""Lists the configs that come with the package, with what each is; any of them goes into --config by its name.
+"""Lists the configs that come with the package; any of them can be given to --config by its name.
 
   tf-nar configs
   tf-nar train --config=ar_multi30k --print_config
 
-A config of your own is a Python file that defines get_config(), as those do: --config=mine.py.
+Your own config is a Python file that defines get_config(), as theirs do: --config=mine.py.
 """
 from tf_nar import config
 from tf_nar import program
@@ -12,7 +12,7 @@ flags = program.Flags()
 
 
 def show():
-  """Prints a line a config."""
+  """Prints one line per config."""
   found = config.named()
   width = max(map(len, found))
   for name, about in found.items():

@@ -1,10 +1,10 @@
-"""Says what is wrong with an installation, and the command that mends it.
+"""Checks an installation, and prints for each problem the command that fixes it.
 
   python bin/doctor.py          this machine
-  python bin/doctor.py --tpu    a TPU VM: the TPU's kernels must be there as well
+  python bin/doctor.py --tpu    a TPU VM: also checks that the TPU's kernels are registered
 
-Exits with 1 if a line says FAIL. Uses the standard library only (so argparse, not absl), as it must run where
-nothing else does; TensorFlow is tried in another process, as a broken one may take its process down.
+Exits with 1 if a line begins with FAIL. Uses only the standard library (so argparse, not absl), as it must run where
+nothing is installed; TensorFlow is imported in another process, as a broken one may crash it.
 """
 import argparse
 import importlib.metadata
@@ -23,19 +23,19 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 INSTALL = "pip install -c constraints-cpu.txt -e '.[cpu,dev]'"
 INSTALL_TPU = "pip install -c constraints-tpu.txt -e '.[tpu]'"
 TEXT_TPU = "pip install --no-deps -c constraints-tpu.txt tensorflow-text keras-hub keras-nlp"
-# Distributions that all unpack into one folder `tensorflow/`.
+# Distributions that all install into the same folder `tensorflow/`.
 TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-tpu", "tf-nightly")
 NEEDED = ("absl-py", "keras", "keras-hub", "keras-nlp", "matplotlib", "numpy", "sacrebleu", "sentencepiece",
           "subword-nmt", "tensorboard", "tensorflow-text", "tqdm")
 
 
 class Finding(NamedTuple):
-  """What one check says."""
+  """The result of one check."""
 
   status: str  # "ok", "warn" or "FAIL".
-  about: str
-  found: str
-  mend: str = ""  # A command or an action; empty when all is well.
+  about: str  # What was checked.
+  found: str  # What the check found.
+  mend: str = ""  # The command or action that fixes it; empty if the status is "ok".
 
 
 def installed_versions():
@@ -58,11 +58,11 @@ def check_python(version):
   if (3, 11) <= tuple(version) <= (3, 12):
     return Finding("ok", "python", found)
   mend = "rm -rf .venv; make PYTHON=python3.12 test"
-  return Finding("FAIL", "python", f"{found}; wants 3.11 or 3.12", mend)
+  return Finding("FAIL", "python", f"{found}; 3.11 or 3.12 is required", mend)
 
 
 def check_pins(installed, pins, install=INSTALL):
-  """Checks versions against the pins; a package that only a pin names may be absent."""
+  """Checks versions against the pins; only the packages of `NEEDED` must be installed."""
   missing = [name for name in NEEDED if name not in installed]
   if missing:
     return Finding("FAIL", "packages", f"missing: {', '.join(missing)}", install)
@@ -84,9 +84,9 @@ def check_one_tensorflow(installed, tpu):
   # To uninstall one takes away files of the others, so all go and the right one comes back.
   mend = f"pip uninstall -y {' '.join(owners)}; {install}"
   if len(owners) > 1:
-    found = f"{' and '.join(owners)} were unpacked over each other"
+    found = f"{' and '.join(owners)} were installed over each other"
   else:
-    found = f"{owners[0]} where {wanted} is wanted"
+    found = f"{owners[0]} is installed, but {wanted} is required"
   return Finding("FAIL", "tensorflow", found, f"{mend}; {TEXT_TPU}" if tpu else mend)
 
 
@@ -96,16 +96,16 @@ def check_text(installed, tpu):
   text = installed.get("tensorflow-text")
   tensorflow = next((installed[name] for name in TENSORFLOWS if name in installed), None)
   if not text or not tensorflow:
-    return Finding("FAIL", "tensorflow-text", "needs itself and tensorflow", TEXT_TPU if tpu else INSTALL)
+    return Finding("FAIL", "tensorflow-text", "tensorflow-text or tensorflow is missing", TEXT_TPU if tpu else INSTALL)
   if minor(text) == minor(tensorflow):
     return Finding("ok", "tensorflow-text", text)
   version = ".".join(minor(tensorflow))
-  return Finding("FAIL", "tensorflow-text", f"{text} does not fit tensorflow {tensorflow}",
+  return Finding("FAIL", "tensorflow-text", f"{text} does not match tensorflow {tensorflow}",
                  f"pip install --no-deps 'tensorflow-text=={version}.*'")
 
 
 def check_import(probe, tpu):
-  """Checks what `run_probe` brought back: either facts or one `error`."""
+  """Checks the result of `run_probe`: either facts or one `error`."""
   if "error" in probe:
     install = INSTALL_TPU if tpu else INSTALL
     return Finding("FAIL", "import", probe["error"], f"rm -rf .venv, make a new environment, then {install}")
@@ -113,20 +113,20 @@ def check_import(probe, tpu):
 
 
 def check_tpu(probe, tpu):
-  """Checks that TPU programs can be started, where they should be."""
+  """Checks that TensorFlow can start TPU programs, if `tpu`."""
   if not tpu:
-    return Finding("ok", "tpu", "not asked for (--tpu)")
+    return Finding("ok", "tpu", "not checked (--tpu checks it)")
   if probe.get("tpu_kernels"):
     return Finding("ok", "tpu", "kernels are registered")
-  found = "no kernel of ConfigureDistributedTPU: a plain tensorflow lies over tensorflow-tpu"
+  found = "no kernel of ConfigureDistributedTPU: a plain tensorflow was installed over tensorflow-tpu"
   return Finding("FAIL", "tpu", found, f"pip uninstall -y {' '.join(TENSORFLOWS)}; {INSTALL_TPU}; {TEXT_TPU}")
 
 
 def check_gpus(probe, driver):
-  """Checks that TensorFlow sees the GPUs that a driver is there for."""
+  """Checks that TensorFlow sees a GPU, if a GPU driver is installed."""
   gpus = probe.get("gpus", [])
   if driver and not gpus:
-    return Finding("warn", "gpus", "a driver is there, but TensorFlow sees none",
+    return Finding("warn", "gpus", "a driver is installed, but TensorFlow sees none",
                    "pip install -c constraints-cpu.txt -e '.[gpu,dev]'")
   return Finding("ok", "gpus", f"{len(gpus)} seen")
 
@@ -140,11 +140,11 @@ def check_buckets(probe):
 
 
 def check_cpu(cpuinfo, cores, machine):
-  """Checks the instructions that TensorFlow's wheels are built for; says whether bfloat16 is fast."""
+  """Checks for the CPU instructions that TensorFlow's wheels need; also reports whether bfloat16 is fast."""
   flags = set(cpuinfo.split())
   if machine == "x86_64" and cpuinfo and "avx" not in flags:
     mend = "use another machine, or build tensorflow for this one"
-    return Finding("FAIL", "cpu", "no AVX, which the wheels need", mend)
+    return Finding("FAIL", "cpu", "no AVX, which TensorFlow's wheels need", mend)
   fast = " and ".join(name for name in ("amx_bf16", "avx512_bf16") if name in flags)
   return Finding("ok", "cpu", f"{cores} cores, bfloat16 by {fast or 'emulation (slow)'}")
 
@@ -156,10 +156,10 @@ def check_space(about, free, least, enough, mend):
 
 
 def check_locale(encoding):
-  """Checks that text goes through pipes as UTF-8."""
+  """Checks that text is read and written through pipes as UTF-8."""
   if encoding.lower().replace("-", "") == "utf8":
     return Finding("ok", "locale", encoding)
-  return Finding("FAIL", "locale", f"{encoding}; wants UTF-8", "export PYTHONUTF8=1")
+  return Finding("FAIL", "locale", f"{encoding}; UTF-8 is required", "export PYTHONUTF8=1")
 
 
 def run_probe(command=(sys.executable, __file__, "--probe")):
@@ -172,9 +172,9 @@ def run_probe(command=(sys.executable, __file__, "--probe")):
 
 
 def print_probe():
-  """The other side of `run_probe`: one line of JSON."""
+  """Prints the facts for `run_probe`, as one line of JSON."""
   import tensorflow as tf
-  import tensorflow_text  # noqa: F401  Its operators load, or this process fails.
+  import tensorflow_text  # noqa: F401  This process fails if its operators cannot be loaded.
   from tensorflow.python.framework import kernels  # Private: no public call lists the kernels.
   print(json.dumps({
       "tpu_kernels": len(kernels.get_registered_kernels_for_op("ConfigureDistributedTPU").kernel),
@@ -184,13 +184,13 @@ def print_probe():
 
 
 def free_memory(meminfo):
-  """Returns the GiB that /proc/meminfo says are available; endless where it does not say."""
+  """Returns the available GiB by /proc/meminfo; infinite if it has no such line."""
   kib = re.search(r"MemAvailable:\s+(\d+)", meminfo)
   return int(kib[1]) / 2**20 if kib else float("inf")
 
 
 def examine_tensorflow(probe, tpu):
-  """Yields what can be said once TensorFlow was tried."""
+  """Yields the findings of the checks that need TensorFlow."""
   yield check_import(probe, tpu)
   if "error" not in probe:
     yield check_tpu(probe, tpu)
@@ -210,7 +210,7 @@ def examine(tpu):
   yield check_text(installed, tpu)
   if set(TENSORFLOWS) & set(installed):
     yield from examine_tensorflow(run_probe(), tpu)
-  # macOS cannot say which cores a process may use.
+  # macOS has no call for the cores that a process may use.
   cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
   yield check_cpu(read("/proc/cpuinfo"), cores, platform.machine())
   memory, disk = free_memory(read("/proc/meminfo")), shutil.disk_usage(ROOT).free / 2**30
@@ -220,14 +220,14 @@ def examine(tpu):
 
 
 def main(argv=None, prog=None):
-  """Examines this machine and returns the exit status.
+  """Checks this machine and returns the exit status.
 
   Args:
     argv: arguments; those of this process if not given.
-    prog: what the program is called in its help.
+    prog: the name of the program in its help.
   """
   parser = argparse.ArgumentParser(prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-  parser.add_argument("--tpu", action="store_true", help="also ask for the TPU's kernels")
+  parser.add_argument("--tpu", action="store_true", help="also check for the TPU's kernels")
   parser.add_argument("--probe", action="store_true", help=argparse.SUPPRESS)
   arguments = parser.parse_args(argv)
   if arguments.probe:

@@ -1,13 +1,13 @@
-"""Alternates teacher and student: EM for non-autoregressive translation (Sun & Yang, ICML 2020).
+"""Trains an AR teacher and a NAR student in turns: EM for non-autoregressive translation (Sun & Yang, ICML 2020).
 
   python bin/em.py --config=configs/em_toy.py --workdir=runs/demo
   python bin/em.py --config=configs/em_toy.py --data_dir=data/mine --workdir=runs/mine --set=rounds=2
 
-The same command goes on with a run that was stopped; told to stop (SIGTERM) while it trains it saves and exits with 75.
-Settings are changed as --set=student.train.steps=500; --print_config shows them all.
+The same command resumes a run that was stopped. On SIGTERM during training it saves and exits with 75.
+Settings are changed with --set, as --set=student.train.steps=500; --print_config prints them all.
 
-Leaves in WORKDIR: round_R/{teacher,student}, which bin/translate.py and bin/export.py take;
-round_R/{distilled,selected}, data folders; em.json and em.png, what was measured.
+Writes into WORKDIR: round_R/{teacher,student}, run folders for bin/translate.py and bin/export.py;
+round_R/{distilled,selected}, data folders; em.json and em.png, the measures of each round.
 """
 from absl import logging
 
@@ -20,31 +20,32 @@ flags = program.Flags()
 
 CONFIG = flags.DEFINE_string(
   "config", None, "A name as em_multi30k, or a file whose get_config() returns an Alternation.", required=True)
-WORKDIR = flags.DEFINE_string("workdir", None, "Where all is kept; an old run goes on.", required=True)
-DATA_DIR = flags.DEFINE_string("data_dir", "", "Made by data_prep/prepare.py; empty: the toy pair.")
+WORKDIR = flags.DEFINE_string("workdir", None, "The folder to write; a run that is there is resumed.", required=True)
+DATA_DIR = flags.DEFINE_string(
+  "data_dir", "", "A data folder of data_prep/prepare.py; empty: a made-up toy language pair.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as rounds=2; may be repeated.")
 TPU = flags.DEFINE_string("tpu", "", '"local" on a TPU VM, else its name; empty: GPUs or the CPU.')
-EXPORT = flags.DEFINE_string("export", "", "Where to put the last student as a SavedModel; empty: nowhere.")
+EXPORT = flags.DEFINE_string("export", "", "A folder to export the last student to as a SavedModel; empty: no export.")
 PRINT_CONFIG = flags.DEFINE_bool(
-  "print_config", False, "Prints every setting with --set applied, its value and what it is; does nothing else.",
+  "print_config", False, "Prints every setting with its value, after --set, and its description; does nothing else.",
   spares=("workdir",))
 
-SHOWN = 3  # Lines.
+SHOWN = 3  # Validation lines whose translations are printed.
 
 FLOW = """\
-  true text -> teacher -> candidates -> distilled -> student -> scores -> selected
-                  ^                                                          |
-                  +------------------------ next round ----------------------+
+  original text -> teacher -> candidates -> distilled -> student -> scores -> selected
+                      ^                                                          |
+                      +------------------------ next round ----------------------+
 """
 NEXT = """
-Translate, measure and ship the student of the last round, {student}:
+To translate with, evaluate and export the student of the last round, {student}:
 
   python bin/translate.py --workdir={student} --input={data}/valid.src
   python bin/evaluate.py --workdir={student} --source={data}/valid.src --reference={data}/valid.tgt
   python bin/export.py --workdir={student} --out={workdir}/saved_model
 """
 YOURS = """
-Your own text, one sentence a line, with models of a size that suits it:
+To train on your own text, one sentence per line, with model sizes that suit it:
 
   python data_prep/prepare.py --source=train.src --target=train.tgt --valid_source=valid.src \\
       --valid_target=valid.tgt --vocab_size=8000 --out=data/mine
@@ -56,27 +57,27 @@ Your own text, one sentence a line, with models of a size that suits it:
 
 
 def ship(student, data_dir, out):
-  """Exports a student and shows what the SavedModel makes of the first validation lines."""
+  """Exports a student and prints the SavedModel's translations of the first validation lines."""
   import tensorflow as tf
 
   from tf_nar import runs
   from tf_nar.data import corpus as data_corpus
   from tf_nar.evaluate import corpus
   from tf_nar.export import saved_model
-  logging.set_verbosity(logging.WARNING)  # TensorFlow tells much of what it saves.
+  logging.set_verbosity(logging.WARNING)  # TensorFlow logs many lines while it saves.
   run = runs.load(student)
   if not tf.io.gfile.exists(out):
     saved_model.export(run, corpus.searcher(run.model, run.experiment.search), out)
   lines = data_corpus.validation(data_dir)[0][:SHOWN]
   loaded = tf.saved_model.load(paths.literal(out))  # Held: it owns the weights.
   said = loaded.translate(tf.constant(lines))["translation"].numpy()
-  print(f"The SavedModel {out} says:\n")
+  print(f"The SavedModel {out} translates:\n")
   for line, text in zip(lines, said, strict=True):
     print(f"  {line}\n  -> {text.decode()}\n")
 
 
 def alternate():
-  """Runs the flags' alternation, or shows it."""
+  """Runs the alternation given by the flags, or prints its settings."""
   import tensorflow as tf
 
   from tf_nar.em import config as em_config
@@ -85,12 +86,12 @@ def alternate():
   if PRINT_CONFIG.value:
     print(settings.table(config_lib.load(CONFIG.value, em_config.Alternation, SET.value, DATA_DIR.value)))
     return
-  # Every stage traces graphs of its own, which TensorFlow takes for a mistake.
+  # Every stage traces its own graphs, which TensorFlow would warn of as excessive retracing.
   tf.get_logger().setLevel("ERROR")
   workdir = WORKDIR.value
-  # Models are trained by all devices; candidates and scores come from the first.
   if strategy.machines() > 1:  # Before there is a strategy, which would wait for the other machines.
-    raise ValueError("An alternation runs on one machine; unset TF_CONFIG. bin/train.py takes several.")
+    raise ValueError("bin/em.py runs on one machine; unset TF_CONFIG. Only bin/train.py runs on several.")
+  # All devices train; candidates and scores are computed on the first.
   where = strategy.build(TPU.value)
   alternation = config_lib.load(CONFIG.value, em_config.Alternation, SET.value, DATA_DIR.value)
   print(FLOW)

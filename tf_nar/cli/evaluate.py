@@ -1,4 +1,4 @@
-"""Translates a test set, measures it, and says what each number means.
+"""Translates a test set, measures the translations, and explains each number.
 
   python bin/evaluate.py --workdir=runs/de_en --source=test.de --reference=test.en
   python bin/evaluate.py --workdir=runs/nat --source=test.de --reference=test.en --set=search.candidates=9 \\
@@ -6,12 +6,12 @@
   python bin/evaluate.py --workdir=runs/nat --source=test.de --reference=test.en --speed_beside=runs/ar \\
       --beside_set=search.beam=5
 
-Prints a table and writes it, with configuration, commit and hashes of the files, to --output; the translations
-go beside it (report.hypotheses.txt; not beside a device or a pipe). If the vocabulary is of tokenised text, source
-and reference must be so too, and BLEU is of that kind (tok:none); otherwise it is sacreBLEU's, by the tokeniser that
-data_prep/prepare.py noted for the target language (tok:13a where words have spaces between them).
---speed_beside measures the time a sentence takes, alone and among 128, in turns with another run's search.
-bin/report.py makes a table and a plot of several reports.
+Prints a table and writes it, with configuration, commit and hashes of the files, to --output. The translations are
+written next to it (report.hypotheses.txt), except when it is a device or a pipe. If the vocabulary is of tokenised
+text, source and reference must be tokenised too, and BLEU is tokenised BLEU (tok:none); otherwise it is sacreBLEU's,
+with the tokeniser that data_prep/prepare.py recorded for the target language (tok:13a for words between spaces).
+--speed_beside measures the time per sentence, one by one and in batches of 128, in turns with another run's search.
+bin/report.py combines several reports into a table and a plot.
 """
 import dataclasses
 import os
@@ -22,27 +22,27 @@ from tf_nar.data import text
 
 flags = program.Flags()
 
-WORKDIR = flags.DEFINE_string("workdir", None, "The run to measure.", required=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "The run folder to evaluate.", required=True)
 SOURCE = flags.DEFINE_string("source", None, "The test set's source sentences.", required=True)
 REFERENCE = flags.DEFINE_string("reference", None, "Their translations, as many lines.", required=True)
-OUTPUT = flags.DEFINE_string("output", "", "The report; report.json in the workdir if empty.")
+OUTPUT = flags.DEFINE_string("output", "", "The report to write; empty: report.json in the workdir.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
-RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, as the AR teacher, that ranks the candidates.")
+RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, such as the AR teacher, that ranks the candidates.")
 SPEED_BESIDE = flags.DEFINE_string(
-  "speed_beside", "", "A run, as the AR teacher, to compare the speed with; speed is not measured if empty.")
+  "speed_beside", "", "A run, such as the AR teacher, to compare the speed with; empty: speed is not measured.")
 BESIDE_SET = flags.DEFINE_multi_string("beside_set", [], "Overrides of that run, as search.beam=5; may be repeated.")
-TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens a batch, over all length candidates.",
+TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens per batch, over all length candidates.",
                               lower_bound=1)
 
 
 def evaluate():
-  """Measures the flags' test set and writes the report."""
+  """Evaluates the test set given by the flags and writes the report."""
   from tf_nar import translator
   from tf_nar.evaluate import lines
   from tf_nar.evaluate import progress
   from tf_nar.evaluate import report
   if BESIDE_SET.value and not SPEED_BESIDE.value:
-    raise ValueError("--beside_set changes how the run of --speed_beside searches; name that run too.")
+    raise ValueError("--beside_set changes the search of the run of --speed_beside; give that run too.")
   path = OUTPUT.value or os.path.join(WORKDIR.value, "report.json")
   atomic.check_no_folder(path)
   texts = {"source": text.read(SOURCE.value), "reference": text.read(REFERENCE.value)}
@@ -55,18 +55,18 @@ def evaluate():
     hypotheses, rows = model.evaluate(sources, references, bar.advance)
   if beside:
     rows += speed(model, beside, sources)
-  if not atomic.is_special(path):  # Beside a device is no place for files.
+  if not atomic.is_special(path):  # No file can be made next to a device such as /dev/stdout.
     with text.writing(f"{os.path.splitext(path)[0]}.hypotheses.txt") as write:
       for hypothesis in hypotheses:
         write(hypothesis)
   known = report.facts(run.experiment, WORKDIR.value, texts)
   report.write(path, rows, {**known, "rescored_with": RESCORE_WITH.value,
                              "speed_beside": SPEED_BESIDE.value})
-  print(report.table(rows))  # Last, as whoever reads it may go away.
+  print(report.table(rows))  # Last, as its reader may close the pipe.
 
 
 def baseline(run, sources):
-  """Returns the run to measure speed beside, before hours are spent on what it would refuse."""
+  """Opens and checks the run to compare the speed with, before hours of translation."""
   from tf_nar import runs
   from tf_nar.evaluate import testset
   other = runs.load(SPEED_BESIDE.value, BESIDE_SET.value)
@@ -78,7 +78,7 @@ def baseline(run, sources):
 
 
 def speed(model, other, sources):
-  """Returns the rows of the speed beside another run."""
+  """Returns the rows of the speed, compared with another run."""
   from tf_nar import translator
   from tf_nar.evaluate import testset
   name = f"{other.experiment.family} {dataclasses.asdict(other.experiment.search)}"

@@ -1,10 +1,10 @@
-"""Makes a run of a TensorFlow 1 checkpoint of the original NAT-EM program, AR or NAR.
+"""Imports a TensorFlow 1 checkpoint of the original NAT-EM program, AR or NAR, as a run.
 
   python bin/import_nat_em.py --checkpoint=DIR/model.ckpt-600 --model_config=DIR/model_config.json \\
       --vocab=vocab.txt --workdir=runs/imported
 
-Every other binary reads the run: bin/translate.py, bin/score.py, bin/evaluate.py, bin/export.py. Its text is
-tokenised and cut by merges already, as the original's was; `@@ ` is joined on output.
+bin/translate.py, bin/score.py, bin/evaluate.py and bin/export.py read the run. Its input must be tokenised and split
+by BPE, as the original's was; in the output, subwords marked by `@@ ` are joined.
 """
 import os
 
@@ -14,12 +14,13 @@ from tf_nar.data import paths
 
 flags = program.Flags()
 
-CHECKPOINT = flags.DEFINE_string("checkpoint", None, "The prefix, as DIR/model.ckpt-600.", required=True)
-MODEL_CONFIG = flags.DEFINE_string("model_config", None, "The model_config.json beside it.", required=True)
+CHECKPOINT = flags.DEFINE_string("checkpoint", None, "The prefix, such as DIR/model.ckpt-600.", required=True)
+MODEL_CONFIG = flags.DEFINE_string("model_config", None, "The model_config.json of the same folder.", required=True)
 VOCAB = flags.DEFINE_string("vocab", None, "The vocabulary that it was trained with, as `token count` lines.",
                             required=True)
 MINIMUM = flags.DEFINE_integer("minimum_count", 5,
-                               "Tokens seen fewer times are not in the model; 5 is the original's.", lower_bound=0)
+                               "Tokens with a lower count are not in the model; the original's value is 5.",
+                               lower_bound=0)
 WORKDIR = flags.DEFINE_string("workdir", None, "The run folder to make.", required=True)
 
 
@@ -27,9 +28,9 @@ def import_run(checkpoint, model_config, vocab, minimum, workdir):
   """Makes the run folder and returns its family.
 
   Raises:
-    FileNotFoundError: for a file that is not there.
-    ValueError: for a checkpoint of another program, a model_config.json without a size, or a vocabulary of
-      another size.
+    FileNotFoundError: if a file does not exist.
+    ValueError: for a checkpoint of another program, a model_config.json in which a size is missing, or a vocabulary
+      of another size.
   """
   import tensorflow as tf
 
@@ -44,7 +45,7 @@ def import_run(checkpoint, model_config, vocab, minimum, workdir):
   family = original.family(reader.get_variable_to_shape_map())
   for flag, path in (("--model_config", model_config), ("--vocab", vocab)):
     if not tf.io.gfile.exists(path):
-      raise FileNotFoundError(f"No file {path}; give {flag} what the original program wrote and read.")
+      raise FileNotFoundError(f"No file {path}; give as {flag} the file of the original program.")
   try:
     model = original.model_config(model_config, family)
   except KeyError as error:
@@ -54,8 +55,8 @@ def import_run(checkpoint, model_config, vocab, minimum, workdir):
   words = vocab_lib.read_counts(vocab, minimum=minimum)
   if len(words) != model.net.vocab:
     raise ValueError(
-      f"{vocab} gives {len(words)} words with a count of {minimum} or more, the model has {model.net.vocab}; "
-      "give the vocabulary that it was trained with, or --minimum_count.")
+      f"{vocab} gives {len(words)} tokens with a count of {minimum} or more, the model has {model.net.vocab}; "
+      "give the vocabulary that it was trained with, or another --minimum_count.")
   experiment = config.Experiment(family, model, models.family(family).Search())
   run = runs.create(experiment, words, workdir)
   original.load(run.model, lambda name: reader.get_tensor(f"{original.SCOPES[family]}/{name}"))
@@ -64,13 +65,13 @@ def import_run(checkpoint, model_config, vocab, minimum, workdir):
 
 
 def _literal(checkpoint):
-  """Returns the prefix as TensorFlow may have it, which takes it for a pattern."""
+  """Returns the prefix with special characters escaped, as TensorFlow treats it as a pattern."""
   folder, name = os.path.split(checkpoint)
   return os.path.join(paths.literal(folder), name)
 
 
 def make_run():
-  """Imports the flags' checkpoint."""
+  """Imports the checkpoint given by the flags."""
   family = import_run(CHECKPOINT.value, MODEL_CONFIG.value, VOCAB.value, MINIMUM.value, WORKDIR.value)
   print(program.typed(f"Imported a model of family {family}. Translate with:\n"
         f"  python bin/translate.py --workdir={WORKDIR.value}"))

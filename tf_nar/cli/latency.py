@@ -1,23 +1,23 @@
-"""How fast a NAR model translates, and how fast the AR models do that one could have used instead, in one run.
+"""Compares the latency and throughput of a NAR model with those of AR models, measured in turns in one run.
 
   python bin/latency.py --workdir=runs/latency --nar=runs/student --ar=runs/teacher --text=test.en
   python bin/latency.py --workdir=runs/latency_base --nar=configs/nat_em_wmt14.py \\
       --ar=configs/ar_wmt14.py --ar=configs/ar_wmt14_shallow.py --words=25 --vocab=32000
 
-Runs are exported into the work directory in every way that is compared: the NAR model in float32 and bfloat16, in one
-pass and with 9 lengths that the first teacher ranks; each AR model with beams 1 and 5, as SavedModel and, where
-ctranslate2 is installed, in CTranslate2 in float32 and int8. Folders that are exported already are compared by
---system=NAME=FOLDER[,beam=N]; of --nar and --ar only what is not there yet is exported.
+Runs are exported into the work directory in every variant that is compared: the NAR model in float32 and bfloat16, with
+one length and with 9 length candidates that the first AR model ranks; each AR model with beams 1 and 5, as a SavedModel
+and, if ctranslate2 is installed, in CTranslate2 in float32 and int8. Folders that are already exported are added with
+--system=NAME=FOLDER[,beam=N]; variants of --nar and --ar that exist in the work directory are not exported again.
 
-A config in place of a run stands for random weights of that shape, with planted lengths: every translation is as long
-as its source. Speed needs no training; tf_nar/latency/untrained.py says how it is done.
+A config in place of a run means random weights of that shape, with the predicted lengths set so that every translation
+is as long as its source. Speed needs no training; see tf_nar/latency/untrained.py.
 
-Each system is in a process of its own, with the same threads, and they are asked in turns for the same sentences. Time
-goes from strings to strings, so tokenisation counts: inside the graph of a SavedModel, in Python for CTranslate2, by
-the program in its folder. Told are milliseconds a sentence at batch 1 (p50, p95), sentences a second of batches, both
-also as ratios to --baseline; milliseconds by source length; peak memory; and the floor that the machine sets, from its
-best product of matrices and its memory, measured between the rounds. latency.json has all of it and every single time,
-latency.png latency against length and throughput against batch.
+Each system runs in its own process, with the same number of threads, and all translate the same sentences in turns.
+Time is measured from strings to strings, so tokenisation counts: inside the graph of a SavedModel, in Python for
+CTranslate2, by the program in its folder. Reported are milliseconds per sentence at batch 1 (p50, p95) and sentences
+per second in batches, both also as ratios to --baseline; milliseconds by source length; peak memory; and a lower bound
+for this machine, from its fastest matrix product and its memory bandwidth, measured between the rounds. latency.json
+has all results and every single time; latency.png plots latency against length and throughput against batch size.
 """
 import datetime
 import importlib.util
@@ -31,28 +31,29 @@ from tf_nar.data import atomic
 
 flags = program.Flags()
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Where exported systems and results go.", required=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "The folder for exported systems and results.", required=True)
 NAR = flags.DEFINE_string("nar", "", "A run with a length head, or a config for random weights.")
 AR = flags.DEFINE_multi_string("ar", [], "An AR run, or a config for random weights; may be repeated.")
-SYSTEM = flags.DEFINE_multi_string("system", [], "An exported one, NAME=FOLDER[,beam=N]; may be repeated.")
-BASELINE = flags.DEFINE_string("baseline", "", "The system that ratios are to; the first AR SavedModel with beam 5.")
-TEXT = flags.DEFINE_string("text", "", "Sentences, one a line, tokenised if the vocabulary is of tokenised text.")
-WORDS = flags.DEFINE_integer("words", 25, "Words of made-up sentences, for configs.", lower_bound=1)
-VOCAB = flags.DEFINE_integer("vocab", 32_000, "Words of the made-up vocabulary, for configs.", lower_bound=10)
-ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds that count; one more, before them, does not.", lower_bound=1)
-SENTENCES = flags.DEFINE_integer("sentences", 20, "Sentences one by one, a round.", lower_bound=2)
-BATCHES = flags.DEFINE_list("batches", ["8", "32", "128"], "Sizes of batches.")
+SYSTEM = flags.DEFINE_multi_string("system", [], "An exported system, NAME=FOLDER[,beam=N]; may be repeated.")
+BASELINE = flags.DEFINE_string(
+    "baseline", "", "The system that ratios refer to; empty: the first AR SavedModel with beam 5.")
+TEXT = flags.DEFINE_string("text", "", "Sentences, one per line, tokenised if the vocabulary is of tokenised text.")
+WORDS = flags.DEFINE_integer("words", 25, "Words per made-up sentence, for configs.", lower_bound=1)
+VOCAB = flags.DEFINE_integer("vocab", 32_000, "Size of the made-up vocabulary, for configs.", lower_bound=10)
+ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds that are measured, after one more to warm up.", lower_bound=1)
+SENTENCES = flags.DEFINE_integer("sentences", 20, "Sentences translated one by one in each round.", lower_bound=2)
+BATCHES = flags.DEFINE_list("batches", ["8", "32", "128"], "Batch sizes, in sentences.")
 LENGTHS = flags.DEFINE_list("lengths", ["5", "10", "20", "40", "60"], "Source lengths in words, for the plot.")
-EACH = flags.DEFINE_integer("sentences_a_length", 3, "Sentences of each such length, a round.", lower_bound=2)
-THREADS = flags.DEFINE_integer("threads", None, "Threads of every system; one a core if not given.", lower_bound=1)
+EACH = flags.DEFINE_integer("sentences_a_length", 3, "Sentences of each such length in each round.", lower_bound=2)
+THREADS = flags.DEFINE_integer("threads", None, "Threads of every system; default: one per core.", lower_bound=1)
 
-BUSY = 0.5  # Of the system's load average, programs that want to run.
-# Variables that change speeds.
+BUSY = 0.5  # System load average (number of runnable processes) above which the machine counts as busy.
+# Prefixes of environment variables that affect speed.
 SEEN = "OMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "XLA_", "TF_ENABLE_", "TF_ONEDNN_", "TF_XLA_", "CT2_"
 
 
 def threads():
-  """Returns how many threads every system has."""
+  """Returns the number of threads of every system."""
   from tf_nar.train import speed
   return THREADS.value or speed.cores()
 
@@ -61,11 +62,11 @@ def numbers(flag):
   try:
     return [int(number) for number in flag.value]
   except ValueError:
-    raise ValueError(f"--{flag.name} wants whole numbers, as 8,32,128; got {','.join(flag.value)}.") from None
+    raise ValueError(f"--{flag.name} expects whole numbers, as 8,32,128; got {','.join(flag.value)}.") from None
 
 
 def texts_and_runs():
-  """Returns (the sentences, the NAR run or "", the AR runs, how the weights came about)."""
+  """Returns (the sentences, the NAR run or "", the AR runs, a description of the weights)."""
   import tensorflow as tf
 
   from tf_nar import runs
@@ -77,7 +78,7 @@ def texts_and_runs():
           "each": EACH.value}
   if not configs:
     if not TEXT.value:
-      raise ValueError("Wants --text, sentences to translate; only configs have made-up ones.")
+      raise ValueError("Expected --text with sentences to translate; only configs have made-up ones.")
     return texts_lib.of_file(TEXT.value, **size), NAR.value, AR.value, "of the runs"
   if len(configs) < len(wanted) or TEXT.value or SYSTEM.value:
     raise ValueError("Random weights have a made-up vocabulary: give configs only, or runs and exported systems with "
@@ -95,7 +96,7 @@ def texts_and_runs():
 
 
 def machine():
-  """Returns the facts that a speed means nothing without."""
+  """Returns the facts about the machine that are needed to interpret a speed."""
   import tensorflow as tf
 
   from tf_nar.latency import bench
@@ -116,18 +117,18 @@ def compared(nar, ars):
   from tf_nar.latency import systems as systems_lib
   with_ct2 = importlib.util.find_spec("ctranslate2") is not None
   if not with_ct2:
-    print("Without CTranslate2, which is not installed (extra ct2).")
+    print("CTranslate2 is not installed (extra ct2), so it is left out.")
   systems = systems_lib.standard(nar, ars, os.path.join(WORKDIR.value, "systems"), with_ct2)
   systems += map(systems_lib.given, SYSTEM.value)
   names = [system.name for system in systems]
   twice = sorted({name for name in names if names.count(name) > 1})
   if not systems or twice:
-    raise ValueError(f"Two systems are called {twice[0]!r}; name one otherwise." if twice
+    raise ValueError(f"Two systems are called {twice[0]!r}; give one another name." if twice
                      else "Nothing to compare: give --nar and --ar, or --system=NAME=FOLDER.")
   beams = [system.name for system in systems if system.name.startswith("AR ")]
   baseline = BASELINE.value or [*beams[1:2], *beams, *names][0]
   if baseline not in names:
-    raise ValueError(f"--baseline={baseline} is none of the systems; there are: {'; '.join(names)}.")
+    raise ValueError(f"--baseline={baseline} is not one of the systems: {'; '.join(names)}.")
   for system in systems:
     print(f"{'' if os.path.exists(system.folder) else 'exporting '}{system.name}: {system.folder}", flush=True)
     systems_lib.prepare(system)
@@ -135,7 +136,7 @@ def compared(nar, ars):
 
 
 def measure():
-  """Returns all that is told, ready for JSON."""
+  """Returns all results, as they are written to JSON."""
   from tf_nar import runs
   from tf_nar.latency import bench
   from tf_nar.latency import floor
@@ -167,13 +168,13 @@ def measure():
   if nar:
     source = round(sum(len(line.split()) for line in texts.lines) / len(texts.lines))
     target = round(found[systems[0].name]["words out"]) if TEXT.value else source
-    # EOS is the 1. Words are counted, where tokens are some more: the floor is rather too low.
+    # The 1 is EOS. Words are counted here; as there are more tokens than words, the bound is rather too low.
     told["floor"] = floor.one_pass(nar, source + 1, target + 1, rates)
   return told | {"answers": answers}
 
 
 def show(told):
-  """Prints what was measured."""
+  """Prints the results."""
   from tf_nar.latency import summary
   for name, value in told["machine"].items():
     print(f"{name:16}{value}")
@@ -181,14 +182,14 @@ def show(told):
   print(summary.table(told["systems"], told["baseline"]))
   for dtype, of in told.get("floor", {}).items():
     took = told["systems"][f"NAR {dtype}"]["p50 ms"]
-    print(f"\nfloor of NAR {dtype} at batch 1: {of['floor, ms']:.1f} ms (computing {of['computing, ms']:.1f}, reading "
-          f"{of['reading, ms']:.1f}); it takes {took / of['floor, ms']:.2f} times as long")
+    print(f"\nlower bound of NAR {dtype} at batch 1: {of['floor, ms']:.1f} ms (computing {of['computing, ms']:.1f}, "
+          f"reading {of['reading, ms']:.1f}); measured: {took / of['floor, ms']:.2f} times as long")
   if told["machine"]["load before"] > BUSY:
-    print(f"\nThe machine was busy before this began (load {told['machine']['load before']}): measure again when not.")
+    print(f"\nThe machine was busy before this began (load {told['machine']['load before']}); repeat it when idle.")
 
 
 def compare():
-  """Measures, shows, and writes numbers and plot."""
+  """Measures, prints, and writes numbers and plot."""
   import tensorflow as tf
 
   from tf_nar.latency import summary

@@ -1,22 +1,22 @@
-"""Makes a data folder, which training reads, from parallel text: a vocabulary, records, a manifest.
+"""Makes a data folder for training from parallel text: a vocabulary, records, a manifest.
 
 From raw text, with a SentencePiece vocabulary for both languages:
 
   python data_prep/prepare.py --source=train.en --target=train.de \\
       --valid_source=valid.en --valid_target=valid.de --out=data/en_de
 
-From text that is tokenised (as by Moses), with joint byte-pair merges, the route of the papers:
+From text that is tokenised (for example by Moses), with joint byte-pair encoding (BPE), as in the papers:
 
   python data_prep/prepare.py --tokenizer=bpe --operations=10000 --source=train.tok.en ...
 
-From text that is tokenised and cut by merges already, with its `token count` list:
+From text that is already tokenised and split by BPE, with its list of `token count` lines:
 
   python data_prep/prepare.py --tokenizer=words --vocab=vocab.txt --source=train.bpe.en ...
 
-Other text for a vocabulary that exists: --reuse_vocab=data/en_de.
+To prepare further text with an existing vocabulary: --reuse_vocab=data/en_de.
 
-Files may be several (a.en,b.en), compressed (.gz) and remote (gs://). The result is the same for any
-number of --processes.
+Several files are separated by commas (a.en,b.en); they may be compressed (.gz) and remote (gs://). The result does not
+depend on the number of --processes.
 """
 from tf_nar import program
 from tf_nar.data import language
@@ -26,50 +26,50 @@ flags = program.Flags()
 
 _DEFAULT = options_lib.Options  # A class attribute is the default.
 GIVEN = [
-    flags.DEFINE_list("source", None, "Training text to translate from, one sentence a line.", required=True),
+    flags.DEFINE_list("source", None, "Training text to translate from, one sentence per line.", required=True),
     flags.DEFINE_list("target", None, "Its translation, line by line, file by file.", required=True),
     flags.DEFINE_string("valid_source", None, "Validation text.", required=True),
     flags.DEFINE_string("valid_target", None, "Its translation, the reference of BLEU.", required=True),
     flags.DEFINE_string("out", None, "The data folder to make.", required=True),
     flags.DEFINE_enum("tokenizer", _DEFAULT.tokenizer, options_lib.TOKENIZERS,
-                      "sentencepiece: raw text, pieces are learned. bpe: tokenised text, merges are learned. "
-                      "words: text that is ready, with its --vocab."),
+                      "sentencepiece: for raw text, learns pieces. bpe: for tokenised text, learns BPE merges. "
+                      "words: for text that is already split into the tokens of --vocab."),
     flags.DEFINE_integer("vocab_size", _DEFAULT.vocab_size,
                          "sentencepiece: pieces to learn, 5 reserved ones included."),
     flags.DEFINE_float("character_coverage", _DEFAULT.character_coverage,
                        "sentencepiece: share of the characters of the text that get a piece."),
     flags.DEFINE_enum("normalization", _DEFAULT.normalization, options_lib.NORMALIZATIONS,
-                      "sentencepiece: nmt_nfkc makes one of characters that look alike, as full-width marks or ², so "
-                      "they can never be written again; identity keeps each."),
+                      "sentencepiece: nmt_nfkc merges characters that look alike, such as full-width punctuation or ², "
+                      "so the model can never produce the original ones; identity keeps them apart."),
     flags.DEFINE_bool("byte_fallback", _DEFAULT.byte_fallback,
                       "sentencepiece: characters without a piece become their bytes (256 pieces more), not <unk>."),
     flags.DEFINE_integer("learn_lines", _DEFAULT.learn_lines,
                          "sentencepiece: pairs to learn from, evenly spread over the text; they are held in "
                          "memory. 0: all."),
-    flags.DEFINE_integer("operations", _DEFAULT.operations, "bpe: merges to learn."),
+    flags.DEFINE_integer("operations", _DEFAULT.operations, "bpe: number of merges to learn."),
     flags.DEFINE_integer("vocabulary_threshold", _DEFAULT.vocabulary_threshold,
-                         "bpe: units seen fewer times are taken apart again."),
-    flags.DEFINE_string("vocab", _DEFAULT.vocab, "words: the file of `token count` lines."),
+                         "bpe: subwords with a lower count are split into smaller ones."),
+    flags.DEFINE_string("vocab", _DEFAULT.vocab, "words: the vocabulary, a file of `token count` lines."),
     flags.DEFINE_integer("minimum_count", _DEFAULT.minimum_count,
-                         "words, bpe: tokens seen fewer times become <unk>; the original NAT-EM has 5."),
+                         "words, bpe: tokens with a lower count become <unk>; the original NAT-EM has 5."),
     flags.DEFINE_string("reuse_vocab", _DEFAULT.reuse_vocab,
-                        "A data or run folder whose vocabulary is used, whatever --tokenizer says."),
+                        "A data or run folder whose vocabulary is used; --tokenizer is then ignored."),
     flags.DEFINE_string("bleu_tokenize", _DEFAULT.bleu_tokenize,
-                        f"How sacrebleu cuts the target language: {', '.join(language.TOKENIZERS)}; or auto, by its "
-                        "letters."),
+                        "The sacrebleu tokeniser of the target language: "
+                        f"{', '.join(language.TOKENIZERS)}; or auto, by its script."),
     flags.DEFINE_integer("max_length", _DEFAULT.max_length,
                          "Pairs with more tokens on a side, EOS included, are dropped."),
     flags.DEFINE_float("max_ratio", _DEFAULT.max_ratio,
-                       "Pairs with more than so many tokens on one side for each of the other are dropped; "
+                       "Pairs whose longer side has more than this many times the tokens of the shorter are dropped; "
                        "0: none are. The papers on WMT14 and IWSLT14 have 1.5."),
     flags.DEFINE_integer("shards", _DEFAULT.shards,
-                         "Record files to write; for a large corpus, 100 MB or so each."),
-    flags.DEFINE_integer("processes", _DEFAULT.processes, "Processes that encode."),
+                         "Number of record files; for a large corpus, so many that each has about 100 MB."),
+    flags.DEFINE_integer("processes", _DEFAULT.processes, "Number of processes that encode the text."),
 ]
 
 
 def make_folder():
-  """Prepares the flags' text."""
+  """Prepares the text given by the flags."""
   from tf_nar.prepare import folder
   options = options_lib.Options(**{flag.name: flag.value for flag in GIVEN})
   print(program.typed(folder.summary(folder.prepare(options), options.out)))

@@ -1,11 +1,12 @@
-"""Compares runs by their reports: a table, and BLEU against the time that a sentence takes.
+"""Compares runs by their reports: a table, and a plot of BLEU against the time per sentence.
 
   python bin/report.py runs/*/report.json --out=runs/comparison
   python bin/report.py "AR, beam 5=runs/teacher/report.json" "CTC, distilled=runs/ctc/report.json" --out=runs/comparison
 
-Reads what bin/evaluate.py --speed_beside=RUN wrote, of one test set, and writes OUT.md, which it prints, and OUT.png;
-each report is named by its folder unless a name stands before it. Only systems whose speed was measured are in the
-plot. Times are those of the machine as it was then; by what was measured beside them in turns, systems compare.
+Reads reports that bin/evaluate.py --speed_beside=RUN wrote for one test set. Writes OUT.md, which it also prints, and
+OUT.png. A report is named after its folder unless a name is given before it. Only systems whose speed was measured are
+in the plot. Absolute times depend on the load of the machine at the time; compare systems by their speed relative to
+RUN, which was measured in turns with each.
 """
 import os
 
@@ -15,7 +16,7 @@ from tf_nar.evaluate import comparison
 
 flags = program.Flags()
 
-OUT = flags.DEFINE_string("out", None, "Where the table goes, as OUT.md, and the plot, as OUT.png.", required=True)
+OUT = flags.DEFINE_string("out", None, "The path of the table, OUT.md, and of the plot, OUT.png.", required=True)
 
 
 def read(argument):
@@ -27,7 +28,7 @@ def read(argument):
     digests = tuple(sorted(each["sha256"] for each in facts["data"].values()))
   except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
     raise ValueError(
-      f"{path} is no report of bin/evaluate.py ({problem!r}); give the report.json that it wrote.") from None
+      f"{path} is not a report of bin/evaluate.py ({problem!r}); give the report.json that it wrote.") from None
   folder, file = os.path.split(path)
   stem = os.path.splitext(file)[0]
   own = os.path.basename(os.path.abspath(folder))
@@ -41,13 +42,13 @@ def compare(arguments):
   systems, digests = zip(*map(read, arguments), strict=True)
   for argument, digest in zip(arguments, digests, strict=True):
     if digest != digests[0]:
-      raise ValueError(f"{argument} is of another test set than {arguments[0]}; compare reports of one.")
+      raise ValueError(f"{argument} is of another test set than {arguments[0]}; give reports of the same test set.")
   comparison.comparable(systems)
   text = comparison.table(systems)
   atomic.write(f"{OUT.value}.md", f"{text}\n".encode())
   print(text)
   if not comparison.plot(systems, f"{OUT.value}.png"):
-    print("\nNo plot: the speed of none was measured; add --speed_beside to bin/evaluate.py.")
+    print("\nNo plot, as no report has a measured speed; add --speed_beside to bin/evaluate.py.")
 
 
 def main(argv):

@@ -1,10 +1,11 @@
-"""Says how likely a model holds given translations: log p(target | source), in nats, one number a line.
+"""Scores given translations with a model: log p(target | source) in nats, one number per line.
 
   python bin/score.py --workdir=runs/nat --source=train.de --target=train.en --output=train.scores
 
-EOS is counted, and the length where the model predicts one; there is no smoothing and no division by length.
-A target longer than the model can say scores -inf; a source longer than it takes is cut. Both are counted.
-The log ends with nats a target token: under a NAR model this is NCM, the corpus-level multi-modality.
+The score includes EOS and, if the model predicts a length, the length; there is no label smoothing and no length
+normalisation. A target longer than the model can produce scores -inf, a source longer than it takes is cut; the log
+has the number of both. The log ends with nats per target token: for a NAR model this is NCM, a corpus-level measure of
+multi-modality.
 """
 import math
 
@@ -15,15 +16,15 @@ from tf_nar.data import text
 
 flags = program.Flags()
 
-WORKDIR = flags.DEFINE_string("workdir", None, "The run that scores.", required=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "The run folder of the model.", required=True)
 SOURCE = flags.DEFINE_string("source", None, "Source sentences.", required=True)
 TARGET = flags.DEFINE_string("target", None, "Their translations, as many lines.", required=True)
-OUTPUT = flags.DEFINE_string("output", "", "Where the numbers go; standard output if empty.")
-TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded tokens of a side a batch.", lower_bound=1)
+OUTPUT = flags.DEFINE_string("output", "", "The file for the scores; empty: standard output.")
+TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded tokens per batch, of each side.", lower_bound=1)
 
 
 def score_file():
-  """Scores the flags' pairs."""
+  """Scores the pairs given by the flags."""
   from tf_nar import runs
   from tf_nar import translator
   from tf_nar.evaluate import lines
@@ -41,11 +42,11 @@ def score_file():
       else:
         total, tokens = total + log_prob, tokens + length
   if unsayable:
-    logging.warning("%d targets scored -inf, as all of more than %d tokens with EOS do.", unsayable,
+    logging.warning("%d targets scored -inf, as do all of more than %d tokens with EOS.", unsayable,
                     model.run.experiment.model.net.max_length)
   if tokens:
     nats = multimodality.normalised_multimodality([total], [tokens])
-    logging.info("%.4f nats a target token over %d tokens.", nats, tokens)
+    logging.info("%.4f nats per target token over %d tokens.", nats, tokens)
 
 
 def main(argv):

@@ -1,12 +1,12 @@
-"""Serves an exported model over HTTP: JSON in, JSON out, and a page to try it in a browser.
+"""Serves an exported model over HTTP: a JSON API, and a page to try it in a browser.
 
   python bin/serve.py --model=runs/nat/saved_model
   python bin/serve.py --model=runs/nat/saved_model --host=0.0.0.0 --port=80 --max_batch=64 --max_wait_ms=5
   curl http://127.0.0.1:8000/translate -H 'Content-Type: application/json' -d '{"text": "a low house"}'
 
-/translate, and /candidates, /trace, /score where the model has these signatures; /health says 200 once the model is
-warm, /metrics is for Prometheus, / is the page. Sentences of different requests go through the model together.
-SIGTERM: what was asked is answered, nothing new is taken, and the program exits with 0. See docs/serving.md.
+Serves /translate, and /candidates, /trace and /score if the model has these signatures; /health answers 200 once the
+model is warmed up, /metrics is for Prometheus, / is the page. Sentences of different requests are batched. On SIGTERM
+it accepts no new requests, answers those it has, and exits with 0. See docs/serving.md.
 """
 import os
 import signal
@@ -16,27 +16,28 @@ from tf_nar import program
 
 flags = program.Flags()
 
-MODEL = flags.DEFINE_string("model", None, "A SavedModel, the --out of a bin/export.py.", required=True)
-HOST = flags.DEFINE_string("host", "127.0.0.1", "The address to listen at; 0.0.0.0 is every one of this machine.")
+MODEL = flags.DEFINE_string("model", None, "A SavedModel, the --out of bin/export.py.", required=True)
+HOST = flags.DEFINE_string("host", "127.0.0.1", "The address to listen at; 0.0.0.0: all addresses of this machine.")
 PORT = flags.DEFINE_integer("port", 8000, "The port to listen at; 0: a free one.", lower_bound=0, upper_bound=65535)
-MAX_BATCH = flags.DEFINE_integer("max_batch", 32, "Sentences that go through the model together.", lower_bound=1)
+MAX_BATCH = flags.DEFINE_integer("max_batch", 32, "Most sentences of a batch.", lower_bound=1)
 MAX_BATCH_CHARACTERS = flags.DEFINE_integer(
-    "max_batch_characters", 8000, "Characters of a batch, padding counted: what bounds memory.", lower_bound=1)
-MAX_WAIT_MS = flags.DEFINE_float("max_wait_ms", 2.0, "Milliseconds that a sentence may wait for others.", lower_bound=0)
-MAX_QUEUE = flags.DEFINE_integer("max_queue", 1024, "Sentences that may wait; more are told to come back (503).",
+    "max_batch_characters", 8000, "Most characters of a batch, padding included, which limits memory.", lower_bound=1)
+MAX_WAIT_MS = flags.DEFINE_float(
+    "max_wait_ms", 2.0, "Milliseconds that a sentence may wait for others to join its batch.", lower_bound=0)
+MAX_QUEUE = flags.DEFINE_integer("max_queue", 1024, "Most sentences that wait; above, requests are rejected (503).",
                                  lower_bound=1)
 TIMEOUT_S = flags.DEFINE_float("timeout_s", 30.0, "Seconds that a request may take (504).", lower_bound=0.01)
-MAX_LINES = flags.DEFINE_integer("max_lines", 256, "Sentences of a request (413).", lower_bound=1)
-MAX_CHARACTERS = flags.DEFINE_integer("max_characters", 2000, "Characters of a sentence (413).", lower_bound=1)
-MAX_BODY = flags.DEFINE_integer("max_body", 1 << 20, "Bytes of a request (413).", lower_bound=1)
+MAX_LINES = flags.DEFINE_integer("max_lines", 256, "Most sentences of a request (413).", lower_bound=1)
+MAX_CHARACTERS = flags.DEFINE_integer("max_characters", 2000, "Most characters of a sentence (413).", lower_bound=1)
+MAX_BODY = flags.DEFINE_integer("max_body", 1 << 20, "Most bytes of a request (413).", lower_bound=1)
 
 
 def serve():
   """Serves until SIGTERM or Ctrl-C."""
   if MAX_LINES.value > MAX_QUEUE.value:
     raise ValueError(f"--max_lines={MAX_LINES.value} is more than --max_queue={MAX_QUEUE.value} can hold; raise "
-                     "the latter.")
-  # Before TensorFlow comes: oneDNN may bring weights into its order once, as nothing here changes them.
+                     "--max_queue.")
+  # Set before TensorFlow is imported: lets oneDNN reorder weights only once, as nothing here changes them.
   os.environ.setdefault("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1")
   try:
     import uvicorn
@@ -68,7 +69,7 @@ def serve():
     failures.append(problem)
     server.should_exit = True
 
-  # uvicorn has handlers of its own while it runs, and raises what it has obeyed again; that must not end us.
+  # uvicorn installs its own handlers while it runs, and raises the signal again afterwards; that must not end us.
   for each in (signal.SIGTERM, signal.SIGINT):
     signal.signal(each, lambda *_: setattr(server, "should_exit", True))
   batcher.start(model.warm_ups(**sizes), failed)
@@ -80,15 +81,15 @@ def serve():
 
 
 def _listen(host, port):
-  """Returns a socket.
+  """Returns a listening socket.
 
   Raises:
-    ValueError: if another program has the port, or the machine has no such address.
+    ValueError: if another program uses the port, or if this machine does not have the address.
   """
   try:
     return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
   except OSError as problem:
-    why = problem.strerror.split(" (")[0]  # What Python adds says the address again.
+    why = problem.strerror.split(" (")[0]  # Without the address, which Python appends.
     raise ValueError(f"Cannot listen at {host}:{port}: {why}; give another --host or --port.") from None
 
 

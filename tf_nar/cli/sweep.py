@@ -1,31 +1,32 @@
-"""Tries options of a search on validation text, and says which are best there.
+"""Tries search options on validation text, and prints those with the best BLEU.
 
   python bin/sweep.py --workdir=runs/ctc --source=data/de_en/valid.src --reference=data/de_en/valid.tgt \\
       --set=search.beam=20 --try=search.bonus=-0.5,0,0.5
   python bin/sweep.py --workdir=runs/dag --source=data/de_en/valid.src --reference=data/de_en/valid.tgt \\
       --set=search.method=joint --try=search.penalty=1,1.2,1.4 --try=search.candidates=1,5 --rescore_with=runs/ar
 
-Every combination of the values translates the whole text; a table of all is printed, and of the one with the most BLEU
-the options to give bin/evaluate.py, bin/translate.py and bin/export.py. Options chosen on the test set flatter it.
+Translates the whole text with every combination of the values. Prints a table of all, and the options of the one with
+the best BLEU, for bin/evaluate.py, bin/translate.py and bin/export.py. Do not choose options on the test set, whose
+BLEU would then be too high.
 """
 from tf_nar import program
 from tf_nar.data import text
 
 flags = program.Flags()
 
-WORKDIR = flags.DEFINE_string("workdir", None, "The run whose search it is.", required=True)
-SOURCE = flags.DEFINE_string("source", None, "Source sentences that are not of the test set.", required=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "The run folder to translate with.", required=True)
+SOURCE = flags.DEFINE_string("source", None, "Source sentences, not those of the test set.", required=True)
 REFERENCE = flags.DEFINE_string("reference", None, "Their translations, as many lines.", required=True)
 TRY = flags.DEFINE_multi_string("try", None, "An option and its values, as search.beam=1,5; may be repeated.",
                                 required=True)
-SET = flags.DEFINE_multi_string("set", [], "Overrides that all have, as search.beam=20; may be repeated.")
-RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, as the AR teacher, that ranks the candidates.")
-TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens a batch, over all length candidates.",
+SET = flags.DEFINE_multi_string("set", [], "Overrides for all combinations, as search.beam=20; may be repeated.")
+RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, such as the AR teacher, that ranks the candidates.")
+TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens per batch, over all length candidates.",
                               lower_bound=1)
 
 
 def sweep():
-  """Measures every combination of the flags' values and prints them."""
+  """Measures every combination of the values given by the flags and prints them."""
   from tf_nar import runs
   from tf_nar.evaluate import comparison
   from tf_nar.evaluate import lines
@@ -42,7 +43,7 @@ def sweep():
   options = tuple(best.name.split())
   chosen = [f"--set={option}" for option in (*SET.value, *options)]
   chosen += [f"--rescore_with={RESCORE_WITH.value}"] * tuning.ranks(teacher, tried[options])
-  print(f"\nMost BLEU, {comparison.bleu(best):.2f}: {' '.join(chosen)}")
+  print(f"\nBest BLEU, {comparison.bleu(best):.2f}: {' '.join(chosen)}")
 
 
 def main(argv):

@@ -2,19 +2,19 @@
 
   python bin/train.py --config=configs/ar_multi30k.py --data_dir=data/multi30k_en_de --workdir=runs/teacher
 
-The same command goes on with a run that was stopped. Any setting can be changed:
+The same command resumes a run that was stopped. Any setting can be changed:
 
-  --set=train.steps=500 --set=model.net.dropout=0.2    an unknown name is refused with the nearest right one
-  python bin/train.py --config=ar_multi30k --print_config    all there are; a config of configs/ goes by its name too
+  --set=train.steps=500 --set=model.net.dropout=0.2    for an unknown name, the error suggests the nearest known one
+  python bin/train.py --config=ar_multi30k --print_config    prints all settings; configs/ can be given by name
 
-Watch it with `tensorboard --logdir=runs`; read its numbers in WORKDIR/log.jsonl. Told to stop (SIGTERM, or a Google
-Cloud machine's notice) it saves and exits with 75.
+Watch training with `tensorboard --logdir=runs`; the same numbers are in WORKDIR/log.jsonl. When told to stop (SIGTERM,
+or the preemption notice of a Google Cloud machine) it saves and exits with 75.
 
-A config may have phases, trainings in order: each is a run folder WORKDIR/phases/NAME, and WORKDIR itself is that of
-the last. A setting of one phase is changed as --set=phases.NAME.train.steps=300.
+A config may have phases, which are trained in order: each has a run folder WORKDIR/phases/NAME, and WORKDIR itself is
+the run folder of the result. A setting of one phase is changed as --set=phases.NAME.train.steps=300.
 
-On a TPU VM add --tpu=local. All GPUs of the machine are used; on several machines set TF_CONFIG on each and
-keep WORKDIR on a disk that they share. Neither changes what is learned: a batch is that of the config, shared out.
+On a TPU VM add --tpu=local. All GPUs of the machine are used. To train on several machines, set TF_CONFIG on each and
+put WORKDIR on a shared disk. Neither changes the model: the batch is always that of the config, split among devices.
 """
 from tf_nar import config as config_lib
 from tf_nar import program
@@ -24,23 +24,23 @@ flags = program.Flags()
 
 CONFIG = flags.DEFINE_string(
   "config", None, "A name that `tf-nar configs` lists, or a file that defines get_config().", required=True)
-DATA_DIR = flags.DEFINE_string("data_dir", None, "What data_prep/prepare.py made.", required=True)
-WORKDIR = flags.DEFINE_string("workdir", None, "Where the run is kept; an old run goes on.", required=True)
+DATA_DIR = flags.DEFINE_string("data_dir", None, "A data folder of data_prep/prepare.py.", required=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "The run folder; a run that is there is resumed.", required=True)
 WARM_START = flags.DEFINE_string(
-    "warm_start", None, "A finished run whose weights to start from; of another family, as the AR teacher, those that "
-    "both have: words, encoder, blocks of the decoder.")
+    "warm_start", None, "A finished run whose weights to start from; from another family, such as the AR teacher, the "
+    "weights that both have: token embeddings, encoder, decoder blocks.")
 ORIGINAL_DIR = flags.DEFINE_string(
-    "original_dir", None, "The data folder of phases that learn the original text, where DATA_DIR is a distilled one.")
+    "original_dir", None, "The data folder of phases that train on the original text, if DATA_DIR is a distilled one.")
 TPU = flags.DEFINE_string("tpu", "", '"local" on a TPU VM, else its name; empty: GPUs or the CPU.')
-PROFILE_STEPS = flags.DEFINE_list("profile_steps", [], "As 200,210: the updates that TensorBoard's profiler watches.")
+PROFILE_STEPS = flags.DEFINE_list("profile_steps", [], "The updates to profile for TensorBoard, as 200,210.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as train.steps=500; may be repeated.")
 PRINT_CONFIG = flags.DEFINE_bool(
-  "print_config", False, "Prints every setting with --set applied, its value and what it is; does nothing else.",
+  "print_config", False, "Prints every setting with its value, after --set, and its description; does nothing else.",
   spares=("data_dir", "workdir"))
 
 
 def train():
-  """Trains the flags' config, or shows it."""
+  """Trains the config given by the flags, or prints its settings."""
   from tf_nar import recipe
   from tf_nar.train import strategy
   if PRINT_CONFIG.value:
@@ -63,6 +63,6 @@ def _profile_steps(texts):
   if not texts:
     return ()
   if len(texts) != 2 or not all(text.isdigit() for text in texts) or int(texts[0]) >= int(texts[1]):
-    raise ValueError(f"--profile_steps wants two updates, the first and the one after the last, as 200,210; "
+    raise ValueError(f"--profile_steps expects two updates, the first and the one after the last, as 200,210; "
                      f"got {','.join(texts)}.")
   return tuple(map(int, texts))

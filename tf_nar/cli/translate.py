@@ -1,16 +1,16 @@
-"""Translates text, one sentence a line, in the order it came.
+"""Translates text, one sentence per line, in order.
 
   python bin/translate.py --workdir=runs/de_en --input=test.de --output=test.hyp
   python bin/translate.py --workdir=runs/de_en < test.de > test.hyp
-  python bin/translate.py --workdir=runs/de_en                            # Asks, on a terminal.
+  python bin/translate.py --workdir=runs/de_en                            # Prompts for sentences, on a terminal.
   python bin/translate.py --workdir=runs/ar --nbest=20 --input=test.de
   python bin/translate.py --workdir=runs/nat --set=search.candidates=9 --rescore_with=runs/ar --input=test.de
   python bin/translate.py --workdir=runs/cmlm --trace --input=test.de
 
-An empty line gives an empty line. A line longer than the model takes is cut, which is warned of and counted.
-N-best lines are `index ||| text ||| score`, the index counted from 0; --scores gives `text ||| score`.
---trace gives a line for each decoder pass of a search that has several, `index ||| pass ||| what it saw ||| what it
-said` of the best candidate, in tokens; an empty line has no pass.
+An empty line gives an empty line. A line longer than the model takes is cut; a warning gives the number of such lines.
+--nbest prints lines `index ||| text ||| score` with indices from 0; --scores prints `text ||| score`.
+--trace prints a line for each decoder pass of an iterative search, `index ||| pass ||| inputs ||| predictions` of the
+best candidate, in tokens; an empty line has no pass.
 """
 import functools
 import sys
@@ -20,23 +20,26 @@ from tf_nar.data import text
 
 flags = program.Flags()
 
-WORKDIR = flags.DEFINE_string("workdir", None, "The run that translates.", required=True)
-INPUT = flags.DEFINE_string("input", "", "Text to translate; standard input if empty.")
-OUTPUT = flags.DEFINE_string("output", "", "Where translations go; standard output if empty.")
+WORKDIR = flags.DEFINE_string("workdir", None, "The run folder to translate with.", required=True)
+INPUT = flags.DEFINE_string("input", "", "Text to translate; empty: standard input.")
+OUTPUT = flags.DEFINE_string("output", "", "The file for the translations; empty: standard output.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
-RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, as the AR teacher, that ranks the candidates.")
+RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, such as the AR teacher, that ranks the candidates.")
 NBEST = flags.DEFINE_integer(
-  "nbest", 0, "At most so many different candidates of a line, for which a search may widen; 0: none.", lower_bound=0)
-SCORES = flags.DEFINE_bool("scores", False, "Writes the score behind each translation.")
-TRACE = flags.DEFINE_bool("trace", False, "Writes what each decoder pass saw and said, a sentence at a time.")
-TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens a batch, over all length candidates.",
+  "nbest", 0, "Prints up to this many different candidates per line, widening the search if needed; 0: no lists.",
+  lower_bound=0)
+SCORES = flags.DEFINE_bool("scores", False, "Prints the score after each translation.")
+TRACE = flags.DEFINE_bool(
+  "trace", False, "Prints the inputs and predictions of each decoder pass, one sentence at a time.")
+TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens per batch, over all length candidates.",
                               lower_bound=1)
-WINDOW = flags.DEFINE_integer("window", 50_000, "Lines read and sorted at a time; 1 answers at once.",
-                              lower_bound=1)
+WINDOW = flags.DEFINE_integer(
+  "window", 50_000, "Lines that are read, sorted by length and translated together; 1 translates each at once.",
+  lower_bound=1)
 
 
 def translate():
-  """Translates from the flags' input to their output."""
+  """Translates from the input to the output given by the flags."""
   from tf_nar import runs
   from tf_nar import translator
   from tf_nar.evaluate import progress
@@ -55,7 +58,7 @@ def translate():
 
 
 def _translations(model, sources, window, advance):
-  """Yields the lines of translations of sentences; reads so many at a time and tells `advance` how many are done."""
+  """Yields output lines; reads `window` sentences at a time and passes the number translated to `advance`."""
   from tf_nar.evaluate import lines
   found = model.stream(sources, nbest=NBEST.value, window=window, progress=advance)
   for index, candidates in enumerate(found):
@@ -63,7 +66,7 @@ def _translations(model, sources, window, advance):
 
 
 def _tracer(model):
-  """Returns a function as `_translations` is, but to the lines of passes; it reads a sentence at a time."""
+  """Returns a function like `_translations` that yields the lines of decoder passes, reading a sentence at a time."""
   from tf_nar.evaluate import tracing
   search = model.run.experiment.search
   passes = tracing.tracer(model.run, search, model.ranker(search))

@@ -1,7 +1,7 @@
-"""A file, or a folder, is either whole or not there: it is written under another name and renamed.
+"""Atomic writing: a file or folder is written under a temporary name and renamed, so it is complete or absent.
 
-All temporary names of the house are made here. Each is new, so nobody's file is written over or removed, and says
-which process made it, so that what a killed process left is known and taken away.
+All temporary names of the package are made here. Each is new, so no other file is overwritten or removed, and contains
+the id of its process, so that the leftovers of a killed process are recognised and removed.
 """
 import contextlib
 import errno
@@ -13,19 +13,19 @@ import socket
 import stat
 
 _NO_ROOM = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
-_STREAMS = "/dev/fd/", "/dev/std", "/proc/"  # What leads to what a process has open, which the shell may have made.
+_STREAMS = "/dev/fd/", "/dev/std", "/proc/"  # Paths to open files of a process, such as the shell's redirections.
 
 
 def is_remote(path):
-  """Whether a path is on gs:// or another file system of TensorFlow's."""
+  """Whether a path is on gs:// or another file system that TensorFlow accesses."""
   return "://" in path
 
 
 def check_readable(path):
-  """Refuses what is no file to read.
+  """Checks that a path is a file to read.
 
   Raises:
-    FileNotFoundError: if nothing is there, or a folder.
+    FileNotFoundError: if the path does not exist or is a folder.
   """
   if is_remote(path):
     files = _remote()
@@ -33,16 +33,16 @@ def check_readable(path):
   else:
     there = os.path.exists(path) and not os.path.isdir(path)
   if not there:
-    raise FileNotFoundError(f"No file {path}; give a text file, one sentence a line.")
+    raise FileNotFoundError(f"No file {path}; give a text file, one sentence per line.")
 
 
 @contextlib.contextmanager
 def renamed(path):
-  """Gives a temporary path to write to; it becomes `path` if nothing was raised meanwhile. A link is followed.
+  """Context manager of a temporary path, which is renamed to `path` unless an exception is raised; follows links.
 
   Raises:
-    ValueError: for a folder.
-    OSError: where it cannot be written; then nothing is left.
+    ValueError: if `path` is a folder.
+    OSError: if it cannot be written; the temporary file is removed.
   """
   check_no_folder(path)
   if is_remote(path):
@@ -66,9 +66,9 @@ def renamed(path):
 
 @contextlib.contextmanager
 def replacing(path):
-  """Gives a binary file to write; what is written becomes `path` if nothing was raised meanwhile.
+  """Context manager of a binary file to write, which replaces `path` unless an exception is raised.
 
-  A device or a FIFO is no file that could be replaced, and is written into. Raises as `renamed`.
+  A device or a FIFO cannot be replaced and is written to directly. Raises as `renamed`.
   """
   if is_remote(path):
     with renamed(path) as temporary, _remote().GFile(temporary, "wb") as file:
@@ -81,7 +81,7 @@ def replacing(path):
 
 @contextlib.contextmanager
 def _named(path):
-  """Names the file that could not be written, which the operating system leaves out where a disk is full."""
+  """Adds the path to the error of a full disk, which the operating system leaves out."""
   try:
     yield
   except OSError as error:
@@ -98,11 +98,11 @@ def write(path, data):
 
 @contextlib.contextmanager
 def folder(out, last=""):
-  """Gives a temporary folder to fill; it becomes `out`, or nothing if anything was raised.
+  """Context manager of a temporary folder to fill, which becomes `out`; it is removed if an exception is raised.
 
   Args:
-    out: the folder, not there yet or empty.
-    last: the name of the file that says that the folder is whole; where folders cannot be renamed it is moved last.
+    out: the folder, which must not exist or be empty.
+    last: the name of the file that marks the folder as complete; where folders cannot be renamed it is moved last.
 
   Raises:
     FileExistsError: as `check_free`.
@@ -121,7 +121,7 @@ def folder(out, last=""):
     try:
       os.rename(temporary, out)
     except OSError:
-      check_free(out)  # Somebody was faster.
+      check_free(out)  # Another process may have made it meanwhile.
       raise
   finally:
     shutil.rmtree(temporary, ignore_errors=True)
@@ -142,10 +142,10 @@ def _remote_folder(out, last):
 
 
 def check_free(out):
-  """Refuses a place that is taken, for work that is long before it writes there.
+  """Checks that an output folder can be made, before long work starts.
 
   Raises:
-    FileExistsError: if `out` is a file, or a folder with anything in it.
+    FileExistsError: if `out` is a file or a folder that is not empty.
   """
   if is_remote(out):
     files = _remote()
@@ -153,21 +153,21 @@ def check_free(out):
   else:
     taken = os.path.lexists(out) and (not os.path.isdir(out) or os.listdir(out))
   if taken:
-    raise FileExistsError(f"{out} is there already and no empty folder; remove it, or choose another --out.")
+    raise FileExistsError(f"{out} already exists and is not an empty folder; remove it, or choose another --out.")
 
 
 def check_no_folder(path):
-  """Refuses a folder where a file is to be written.
+  """Checks that a path to write is not a folder.
 
   Raises:
-    ValueError: if `path` is a folder, or is meant as one by a last slash.
+    ValueError: if `path` is a folder or ends in a slash.
   """
   if path.endswith("/") or not is_remote(path) and os.path.isdir(path):
     raise ValueError(f"{path} is a folder; give the name of a file to write.")
 
 
 def is_special(path):
-  """Whether something is there that is no file and no folder, as a device; or what leads to an open file."""
+  """Whether a path is neither a regular file nor a folder, as a device or a FIFO, or leads to an open file."""
   try:
     mode = os.stat(path).st_mode
   except OSError:
@@ -176,12 +176,12 @@ def is_special(path):
 
 
 def exists(path):
-  """Whether a file or folder is there, local or gs://."""
+  """Whether a file or folder exists, local or gs://."""
   return _remote().exists(path) if is_remote(path) else os.path.exists(path)
 
 
 def open_read(path):
-  """Opens a file of the house to read bytes, local or gs://."""
+  """Opens a file to read bytes, local or gs://."""
   return _remote().GFile(path, "rb") if is_remote(path) else open(path, "rb")
 
 
@@ -190,7 +190,7 @@ def _temporary(path):
 
 
 def _remove_abandoned(out):
-  """Removes the temporary files and folders of `out` whose process, of this machine, is no more."""
+  """Removes the temporary files and folders of `out` that were left by ended processes of this machine."""
   above, name = os.path.split(out)
   mine = re.compile(re.escape(f"{name}.{socket.gethostname()}-") + r"(\d+)-[0-9a-f]{8}\.tmp")
   for other in os.listdir(above) if os.path.isdir(above) else ():
@@ -214,5 +214,5 @@ def _lives(process):
 
 
 def _remote():
-  import tensorflow as tf  # Only where it is needed: what is local is read and written without.
+  import tensorflow as tf  # Imported here, as local files are read and written without it.
   return tf.io.gfile

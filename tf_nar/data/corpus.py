@@ -1,7 +1,7 @@
-"""The data folder: `manifest.json` says what is in it, and that it is whole.
+"""The data folder, whose `manifest.json` describes it and marks it as complete.
 
-A folder is built beside its place and its manifest is moved in last, so a folder with a manifest can be
-trusted, on a file system without renaming of folders (gs://) too.
+A folder is built under a temporary name and its manifest is moved last, so that a folder with a manifest is complete
+even on a file system that cannot rename folders (gs://).
 """
 import collections
 import contextlib
@@ -19,35 +19,35 @@ from tf_nar.data import vocab as vocab_lib
 
 MANIFEST = "manifest.json"
 SOURCE, TARGET = "valid.src", "valid.tgt"
-EXTRA = 20  # Tokens that a target may have beyond `Split.length_ratio` times its source.
-OUTLIERS = 0.001  # Share of the pairs that may have more.
+EXTRA = 20  # Tokens that a target may have in addition to `Split.length_ratio` times those of its source.
+OUTLIERS = 0.001  # Share of the pairs whose target may be longer still.
 _VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-  """What is known of one part, "train" or "valid". Tokens count EOS."""
+  """The statistics of one split, "train" or "valid". Numbers of tokens include EOS."""
 
   pairs: int
   source_tokens: int
   target_tokens: int
-  lengths: dict  # max(len(src), len(tgt)) -> pairs.
-  dropped: dict = dataclasses.field(default_factory=dict)  # Reason -> lines of the text.
-  shards: tuple = ()  # File names; validation is text and has none.
+  lengths: dict  # max(len(src), len(tgt)) -> number of pairs.
+  dropped: dict = dataclasses.field(default_factory=dict)  # Reason -> number of dropped lines.
+  shards: tuple = ()  # File names; empty for validation, which is stored as text.
   inputs: tuple = ()  # (file name, SHA-256 of its uncompressed text) of each input.
-  # Folders of older versions have none of what follows.
-  records_sha256: str = ""  # Of the training records in their order.
-  unknown: int = 0  # Tokens that are UNK.
-  changed: int = 0  # Lines that normalization changes.
+  # Folders of older versions lack the following fields.
+  records_sha256: str = ""  # Hash of the training records in order.
+  unknown: int = 0  # Number of UNK tokens.
+  changed: int = 0  # Number of lines that normalization changes.
   length_ratio: float = 1.0  # All but `OUTLIERS` of the pairs have T <= length_ratio * S + `EXTRA`.
 
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-  """What is known of a data folder."""
+  """The description of a data folder, stored in `manifest.json`."""
 
   tokenization: str  # "sentencepiece", "words" or "bpe".
-  tokenized: bool  # Whether the text was tokenized already: BLEU then uses tokenize=none.
+  tokenized: bool  # Whether the text was already tokenized, in which case BLEU uses tokenize=none.
   vocabulary_size: int
   vocabulary_sha256: str
   splits: dict  # Name -> Split.
@@ -55,7 +55,7 @@ class Manifest:
 
 
 class Writer:
-  """Deals training pairs out to shards, one after the other, and counts them. Use in a `with`."""
+  """Distributes training pairs over shards, in turn, and counts them. A context manager."""
 
   def __init__(self, folder, shards):
     if shards < 1:
@@ -75,7 +75,7 @@ class Writer:
     return self._open.__exit__(*error)
 
   def add(self, serialized, source_length, target_length):
-    """Writes one serialized `records.Pair`; the lengths count EOS."""
+    """Writes one serialized `records.Pair`; the lengths include EOS."""
     self._writers[self._pairs % len(self._writers)].write(serialized)
     self._digest.update(serialized)
     self._pairs += 1
@@ -85,7 +85,7 @@ class Writer:
     self._ratios[max(10, -(-10 * (target_length - EXTRA) // source_length))] += 1
 
   def _length_ratio(self):
-    """Returns the least factor, at least 1, by which all but a thousandth of the targets are within their limit."""
+    """Returns the least `Split.length_ratio` of at least 1 that at most a share `OUTLIERS` of the pairs exceeds."""
     over = 0
     for tenths, pairs in sorted(self._ratios.items(), reverse=True):
       over += pairs
@@ -94,10 +94,10 @@ class Writer:
     return 1.0
 
   def split(self, dropped=None, inputs=(), **counted):
-    """Returns the `Split` of what was written; `counted` are further fields of it.
+    """Returns the `Split` of the written pairs; `counted` are further fields of it.
 
     Raises:
-      ValueError: if nothing was.
+      ValueError: if no pair was written.
     """
     dropped = dict(dropped or {})
     if not self._pairs:
@@ -109,7 +109,7 @@ class Writer:
 
 
 def building(folder):
-  """Gives an empty folder to fill, which becomes `folder` if nothing was raised; see `atomic.folder`."""
+  """Context manager of an empty folder to fill, which becomes `folder`; see `atomic.folder`."""
   return atomic.folder(folder, last=MANIFEST)
 
 
@@ -123,17 +123,17 @@ def read(folder):
   """Returns the `Manifest` of a folder.
 
   Raises:
-    FileNotFoundError: if it has none.
-    ValueError: if another version wrote it, or the vocabulary is not the one that the records were made with.
+    FileNotFoundError: if it has no manifest.
+    ValueError: if another version wrote it, or if the vocabulary is not that of the records.
   """
   path = os.path.join(folder, MANIFEST)
   if not tf.io.gfile.exists(path):
-    raise FileNotFoundError(f"No {MANIFEST} in {folder}: it is no whole data folder. "
+    raise FileNotFoundError(f"No {MANIFEST} in {folder}: it is not a complete data folder. "
                             f"Make one: python data_prep/prepare.py --out={folder} ...")
   with tf.io.gfile.GFile(path) as file:
     values = json.load(file)
   if values.get("version") != _VERSION:
-    raise ValueError(f"{path} is of version {values.get('version')}, this program reads {_VERSION}; "
+    raise ValueError(f"{path} must be of version {_VERSION}, but is of {values.get('version')}; "
                      "run data_prep/prepare.py again.")
   splits = {name: _split(split) for name, split in values["splits"].items()}
   manifest = Manifest(**values | {"splits": splits})
@@ -145,9 +145,9 @@ def read(folder):
 
 
 def digests(folder):
-  """Returns the digests, hex, by which a text is known again: first the one to write down, then an older version's.
+  """Returns two hex digests that identify the text of a folder: today's, and that which older versions recorded.
 
-  The first is of what a training sees: the training records, the vocabulary, and which validation text it is.
+  The first covers what training depends on: the training records, the vocabulary and the hashes of the validation text.
   """
   manifest = read(folder)
   train, valid = manifest.splits["train"], manifest.splits["valid"]
@@ -162,7 +162,7 @@ def shards(folder, split="train"):
 
 
 def validation(folder):
-  """Returns the validation text: source lines and target lines, equally many."""
+  """Returns the validation text: a list of source lines and a list of as many target lines."""
   return _lines(os.path.join(folder, SOURCE)), _lines(os.path.join(folder, TARGET))
 
 
@@ -170,16 +170,16 @@ def derive(source_folder, out_folder, pairs, shards=4):
   """Writes a data folder with the vocabulary and validation text of another, and new training pairs.
 
   Args:
-    source_folder: the data folder to follow.
-    out_folder: the new one; it appears when it is whole.
+    source_folder: the data folder to take them from.
+    out_folder: the new folder; it appears when it is complete.
     pairs: iterator of `records.Pair`.
-    shards: how many record files.
+    shards: number of record files.
 
   Returns:
     The new `Manifest`.
 
   Raises:
-    FileExistsError: if there is anything in `out_folder`.
+    FileExistsError: if `out_folder` is not empty.
     ValueError: if there are no pairs.
   """
   manifest = read(source_folder)

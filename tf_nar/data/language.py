@@ -1,7 +1,7 @@
-"""What depends on how a language is written: into which words its text is cut to be measured.
+"""Chooses the sacrebleu tokeniser by the script of the target language.
 
-BLEU counts words. Chinese, Japanese, Thai and others are written without spaces between them, so a whole sentence would
-be one word and every BLEU 0; sacrebleu has tokenisers for them.
+BLEU counts words. Chinese, Japanese, Thai and others are written without spaces between words, so that a whole sentence
+would count as one word and BLEU would be 0; sacrebleu has tokenisers for them.
 """
 import collections
 import functools
@@ -10,30 +10,30 @@ import itertools
 import unicodedata
 from typing import NamedTuple
 
-NONE = "none"  # Of text that is tokenised already.
-DEFAULT = "13a"  # Of languages that are written with spaces.
-# Tokeniser of sacrebleu -> what it needs beside it, (module, what to install).
+NONE = "none"  # For text that is already tokenised.
+DEFAULT = "13a"  # For languages that are written with spaces.
+# Tokeniser of sacrebleu -> (module that it needs, package to install), or None.
 TOKENIZERS = {
   NONE: None, DEFAULT: None, "intl": None, "char": None, "zh": None,
   "ja-mecab": ("MeCab", "sacrebleu[ja]"), "ko-mecab": ("mecab_ko", "sacrebleu[ko]"),
 }
-# The first word of the name of a letter in Unicode -> how text is cut in which it prevails.
+# The first word of a letter's Unicode name, which is its script -> tokeniser of text in which the script prevails.
 _SCRIPTS = {"CJK": "zh", "HIRAGANA": "ja-mecab", "KATAKANA": "ja-mecab", "HANGUL": "ko-mecab",
             **dict.fromkeys(("THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN"), "char")}
-_LINES = 1_000  # Looked at, of a text.
-_KANA = 0.05  # Share of the letters from which on it is Japanese and not Chinese.
-_LONG = 30  # Characters a word, on average, from which on a text has hardly any spaces.
+_LINES = 1_000  # Lines of a text that are examined.
+_KANA = 0.05  # Share of kana among the letters above which text is Japanese rather than Chinese.
+_LONG = 30  # Mean number of characters between spaces from which a text counts as written without spaces.
 
 
 class Guess(NamedTuple):
-  """What a text seems to want."""
+  """The result of examining a text."""
 
-  tokenizer: str
-  spaced: bool  # Whether it has spaces, as text that is cut at spaces must.
+  tokenizer: str  # The sacrebleu tokeniser that suits its script.
+  spaced: bool  # Whether words are separated by spaces, as text that is split at spaces must be.
 
 
 def guess(lines):
-  """Looks at the first lines of a text, strings."""
+  """Returns the `Guess` for a text by its first lines, strings."""
   scripts, characters, words = collections.Counter(), 0, 0
   for line in itertools.islice(lines, _LINES):
     parts = line.split()
@@ -48,28 +48,29 @@ def guess(lines):
 
 
 def check(tokenizer):
-  """Refuses a tokeniser that there is not, or that lacks its package.
+  """Checks that a sacrebleu tokeniser can be used.
 
   Raises:
-    ValueError, ImportError: for that.
+    ValueError: for an unknown tokeniser.
+    ImportError: if its package is not installed.
   """
   if tokenizer not in TOKENIZERS:
     raise ValueError(f"--bleu_tokenize is one of {', '.join(TOKENIZERS)}; got {tokenizer!r}.")
   needed = TOKENIZERS[tokenizer]
   if needed and importlib.util.find_spec(needed[0]) is None:
     module, package = needed
-    raise ImportError(f"BLEU cuts this text with {tokenizer}, which needs {module}: pip install '{package}', or give "
-                      "--bleu_tokenize=char, which counts characters.")
+    raise ImportError(f"BLEU tokenises this text with {tokenizer}, which needs {module}: pip install '{package}', or "
+                      "give --bleu_tokenize=char, which counts characters.")
 
 
 def words(line, tokenizer):
-  """Returns the words of a line, as BLEU by that tokeniser counts them; at spaces where a language has them."""
+  """Returns the words of a line as the tokeniser splits it; at spaces if the language is written with spaces."""
   return (line if tokenizer in {NONE, DEFAULT, "intl"} else _cutter(tokenizer)(line)).split()
 
 
 @functools.cache
 def _cutter(tokenizer):
-  import sacrebleu  # Only evaluation needs it.
+  import sacrebleu  # Imported here, as only evaluation needs it.
   return sacrebleu.BLEU(tokenize=tokenizer).tokenizer
 
 

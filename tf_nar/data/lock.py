@@ -1,4 +1,4 @@
-"""One process at a time writes a folder."""
+"""Locks a folder, so that only one process at a time writes to it."""
 import contextlib
 import os
 
@@ -6,18 +6,18 @@ from tf_nar.data import atomic
 
 try:
   import fcntl
-except ImportError:  # Not on Windows.
+except ImportError:  # Windows has no fcntl.
   fcntl = None
 
-_HELD = set()  # By this process, which may ask again.
+_HELD = set()  # Folders that this process has locked; locking them again has no effect.
 
 
 @contextlib.contextmanager
 def held(folder):
-  """Holds a local folder for this process; the operating system lets go of it when the process ends, however it ends.
+  """Locks a local folder for this process; the operating system releases the lock however the process ends.
 
   Raises:
-    ValueError: if another process holds it.
+    ValueError: if another process has locked it.
   """
   if fcntl is None or atomic.is_remote(folder) or os.path.realpath(folder) in _HELD:
     yield
@@ -30,7 +30,7 @@ def held(folder):
       raise ValueError(
         f"{folder} is in use by another process; wait for its end, or choose another --workdir.") from None
     except OSError:
-      pass  # A file system without locks.
+      pass  # The file system has no locks.
     _HELD.add(os.path.realpath(folder))
     yield
   finally:

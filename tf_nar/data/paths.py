@@ -1,4 +1,4 @@
-"""What may stand in a path: anything. TensorFlow takes some of its paths for patterns, and is given others."""
+"""Lets paths contain any character, although TensorFlow treats some paths as glob patterns."""
 import atexit
 import functools
 import os
@@ -8,23 +8,23 @@ import tempfile
 
 from tf_nar.data import atomic
 
-_PLAIN = re.compile(r"[\w./~+=@%, -]*")  # Characters that no matcher of TensorFlow's takes for a pattern.
+_PLAIN = re.compile(r"[\w./~+=@%, -]*")  # Characters without a special meaning in TensorFlow's patterns.
 
 
 def literal(path):
-  """Returns a path to the same file or folder that is safe to give to what matches patterns.
+  """Returns a path to the same file or folder without characters that have a special meaning in patterns.
 
-  Checkpoints and SavedModels are found so by TensorFlow; `run[1]` would never match itself. A path with such characters
-  is reached by a link in a temporary folder, which this process removes at its end.
+  TensorFlow finds checkpoints and SavedModels by patterns, and `run[1]` would not match itself. A path with such
+  characters is replaced by a link in a temporary folder, which this process removes when it ends.
 
   Raises:
-    ValueError: for such a path on gs://, where there are no links.
+    ValueError: for such a path on gs://, which has no links.
   """
   if _PLAIN.fullmatch(path.replace("://", "", 1)):
     return path
   if atomic.is_remote(path):
-    raise ValueError(f"{path} has characters that TensorFlow takes for a pattern; expected are letters, digits and "
-                     "any of ._~+=@%,- here. Choose another name.")
+    raise ValueError(f"{path} has characters that TensorFlow treats as a pattern; expected letters, digits and any of "
+                     "._~+=@%,- only. Choose another name.")
   return _linked(os.path.abspath(path))
 
 

@@ -1,7 +1,7 @@
-"""Batches for training: an endless stream that is a function of (seed, epoch) and can start anywhere.
+"""Batches for training: an endless stream that depends only on (seed, epoch) and can start at any position.
 
-Each batch has one of a few static shapes (rows, length), which is what XLA wants, and about the same
-number of places, which is what the optimizer wants.
+Each batch has one of a few static shapes (rows, length), as XLA compiles once for each, and about the same number of
+positions, so that every update weighs about the same.
 """
 import math
 from typing import NamedTuple
@@ -13,33 +13,33 @@ from tf_nar import types
 from tf_nar.data import corpus
 from tf_nar.data import records
 
-_SHUFFLED = 100_000  # Records held to shuffle; a corpus below that is shuffled exactly.
-_READ_AT_ONCE = 16  # Shards.
-_PARSED_TOGETHER = 256  # Records.
-_AHEAD = 64  # Batches, so that the start of an epoch does not stop the training.
-_MULTIPLE = 4  # Of padded lengths.
-_ROWS_MULTIPLE = 8  # A TPU core wants rows in eights.
+_SHUFFLED = 100_000  # Records in the shuffle buffer; a smaller corpus is shuffled uniformly.
+_READ_AT_ONCE = 16  # Shards that are read in parallel.
+_PARSED_TOGETHER = 256  # Records that are parsed in one call.
+_AHEAD = 64  # Prefetched batches, so that training does not wait at the start of an epoch.
+_MULTIPLE = 4  # Padded lengths are multiples of this.
+_ROWS_MULTIPLE = 8  # Numbers of rows are multiples of this, the tile size of a TPU core.
 
 
 class Position(NamedTuple):
-  """A place in the stream: the next batch to come."""
+  """A position in the stream: that of the next batch."""
 
   epoch: int = 0
-  batch: int = 0  # Within the epoch.
+  batch: int = 0  # Index within the epoch.
 
 
 _START = Position()
 
 
 def bucket_lengths(histogram, count):
-  """Chooses the padded lengths that waste the fewest places.
+  """Chooses the padded lengths that need the fewest padding positions.
 
-  Each pair is padded to the least chosen length that holds it. An exact dynamic programme over the
-  multiples of 4 below the longest pair, and the longest pair itself, O(count * lengths^2).
+  Each pair is padded to the least chosen length that it fits into. This is an exact dynamic programme over the
+  multiples of 4 below the longest pair, and the length of the longest pair, in O(count * lengths^2).
 
   Args:
-    histogram: dict, length -> pairs.
-    count: how many lengths at most.
+    histogram: dict, length -> number of pairs.
+    count: largest number of lengths.
 
   Returns:
     Increasing list of at most `count` lengths; the last is the greatest of `histogram`.
@@ -51,11 +51,12 @@ def bucket_lengths(histogram, count):
     raise ValueError("bucket_lengths needs count >= 1 and a histogram with lengths; "
                      f"got count={count} and {len(histogram)} lengths.")
   longest = max(histogram)
-  # An end that no pair is just below would be worse than the one before it.
+  # Candidates are lengths of pairs, rounded up: any other would only add padding compared with the next lower one.
   ends = [0, *sorted({min(-(-length // _MULTIPLE) * _MULTIPLE, longest) for length in histogram})]
-  # pairs[j]: pairs up to ends[j]. As the sum of lengths is constant, the places padded to count.
+  # pairs[j]: number of pairs of length up to ends[j]. The sum of their lengths is constant, so minimising the padding
+  # is minimising the padded positions.
   pairs = [sum(n for length, n in histogram.items() if length <= end) for end in ends]
-  # best[j]: (places, chosen lengths) for all pairs up to ends[j], with at most k buckets after round k.
+  # best[j]: (positions, chosen lengths) for all pairs up to ends[j], with at most k buckets after round k.
   best = [(0, ())] + [(float("inf"), ())] * (len(ends) - 1)
   for _ in range(min(count, len(ends) - 1)):
     best = [min([best[j]] + [(best[i][0] + ends[j] * (pairs[j] - pairs[i]), (*best[i][1], ends[j]))
@@ -64,15 +65,15 @@ def bucket_lengths(histogram, count):
 
 
 def rows(length, tokens_per_batch):
-  """Returns how many sentences of `length` fit in a batch: a multiple of 8, at least 8."""
+  """Returns the number of sentences of `length` in a batch: a multiple of 8, at least 8."""
   return max(_ROWS_MULTIPLE, tokens_per_batch // length // _ROWS_MULTIPLE * _ROWS_MULTIPLE)
 
 
 def shapes(histogram, train):
-  """Returns [(rows, length)] of the batches that a training sees, shortest first.
+  """Returns the shapes [(rows, length)] of the training batches, shortest first.
 
   Args:
-    histogram: dict, length -> pairs.
+    histogram: dict, length -> number of pairs.
     train: as for `training`.
 
   Raises:
@@ -83,9 +84,10 @@ def shapes(histogram, train):
 
 
 def padding_waste(folder, train):
-  """Returns the share of target places that are PAD in an epoch, blank rows included.
+  """Returns the share of target positions that are PAD in an epoch, padding rows included.
 
-  From the manifest alone. Exact if no pair is left out, else targets are taken to fill pairs as in the whole.
+  Computed from the manifest. Exact if no pair is left out; otherwise the target tokens are estimated by assuming the
+  same ratio of target tokens to pair length as in all pairs.
   """
   split = corpus.read(folder).splits["train"]
   kept = _kept(split.lengths, train.max_length)
@@ -100,14 +102,14 @@ def padding_waste(folder, train):
 
 
 def check(folder, train, *, aligned=False):
-  """Refuses a data folder that `training` cannot stream.
+  """Checks that `training` can stream a data folder.
 
   Raises:
-    ValueError: if `train.max_length` leaves no pair, or the pairs are not aligned and should be.
+    ValueError: if `train.max_length` leaves no pair, or if `aligned` and the pairs have no fertilities.
   """
   _kept(corpus.read(folder).splits["train"].lengths, train.max_length)
   if aligned and not next(records.read(corpus.shards(folder, "train")[0])).fertility:
-    raise ValueError(f"{folder} has no fertilities, which the model learns from; make a folder that has: "
+    raise ValueError(f"{folder} has no fertilities, which the model learns from; make a folder with them: "
                      f"python data_prep/align.py --data_dir={folder} --out=...")
 
 
@@ -116,13 +118,13 @@ def training(folder, train, start=_START, *, aligned=False):
 
   Args:
     folder: a data folder.
-    train: `config.Train`; `seed`, `tokens_per_batch`, `max_length` and `buckets` matter.
-    start: `Position` of the first batch; it and all that follow are those of an undisturbed stream.
-    aligned: whether batches are `types.Aligned`, of a folder that data_prep/align.py made.
+    train: `config.Train`, of which `seed`, `tokens_per_batch`, `max_length` and `buckets` are used.
+    start: `Position` of the first batch; from there on, batches equal those of a stream from the beginning.
+    aligned: whether batches are `types.Aligned`, for a folder made by data_prep/align.py.
 
   Returns:
-    Dataset of (epoch int64 [], batch within the epoch int64 [], `types.Batch`), src and tgt int32
-    [rows(L), L] for the L of its bucket. In an epoch each pair comes once; blank rows fill the last
+    Dataset of (epoch int64 [], index of the batch within the epoch int64 [], `types.Batch`), with src and tgt int32
+    [rows(L), L] for the padded length L of its bucket. An epoch has each pair once; padding rows fill up the last
     batch of a bucket.
 
   Raises:
@@ -132,7 +134,7 @@ def training(folder, train, start=_START, *, aligned=False):
   split = corpus.read(folder).splits["train"]
   kept = _kept(split.lengths, train.max_length)
   if left_out := split.pairs - sum(kept.values()):
-    logging.info("%d of %d pairs are longer than %d and left out.", left_out, split.pairs, train.max_length)
+    logging.info("%d of %d pairs are longer than %d tokens and left out.", left_out, split.pairs, train.max_length)
   paths = corpus.shards(folder, "train")
   batched = _batching(bucket_lengths(kept, train.buckets), train.tokens_per_batch, aligned)
 
@@ -156,7 +158,7 @@ def _kept(lengths, max_length):
 
 
 def _inside(lengths, histogram):
-  """Returns dict, padded length -> pairs of `histogram` that it holds."""
+  """Returns dict, padded length -> number of pairs of `histogram` that are padded to it."""
   inside = dict.fromkeys(lengths, 0)
   for length, pairs in histogram.items():
     inside[min(end for end in lengths if end >= length)] += pairs
@@ -164,9 +166,9 @@ def _inside(lengths, histogram):
 
 
 def _shuffled(paths, seed, epoch, size):
-  """Serialized records of one epoch: shards in a new order, then records within a bounded buffer."""
-  # Dataset.shuffle mixes the program's global seed into its own. This sets that of the function being
-  # traced, and only that, so that the order depends on nothing but the arguments.
+  """Returns the serialized records of one epoch: shards in random order, then records within a bounded buffer."""
+  # Dataset.shuffle combines its own seed with the global one. This sets the global seed of the function that is being
+  # traced, and no other, so that the order depends on the arguments only.
   tf.random.set_seed(1)
   key = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0], tf.int64), epoch, alg="philox")  # [2]
   order = tf.random.experimental.stateless_shuffle(tf.constant(paths), key, alg="philox")
@@ -178,11 +180,11 @@ def _shuffled(paths, seed, epoch, size):
 
 
 def _batching(lengths, tokens_per_batch, aligned):
-  """Returns a function from serialized records to full batches; it leaves out longer pairs."""
+  """Returns a function from serialized records to padded batches; it leaves out pairs beyond the longest length."""
   ends = tf.constant(lengths, tf.int64)
   counts = tf.constant([rows(length, tokens_per_batch) for length in lengths], tf.int64)
 
-  def assign(serialized):  # string [P] -> int64 [P], its bucket; past the last one if the pair is too long.
+  def assign(serialized):  # string [P] -> int64 [P], index of the bucket; one past the last if the pair is too long.
     src, tgt, _, _ = records.parse_batch(serialized)
     longer = tf.maximum(src.row_lengths(), tgt.row_lengths())
     return serialized, tf.searchsorted(ends, longer, out_type=tf.int64)
@@ -195,7 +197,7 @@ def _batching(lengths, tokens_per_batch, aligned):
     return types.Aligned(*batch, filled(records.parse_fertility(serialized))) if aligned else batch
 
   def batched(serialized):
-    # Records travel serialized and are parsed twice, many at a time: one by one it takes three times as long.
+    # Records stay serialized and are parsed twice, many at a time: one by one takes three times as long.
     placed = serialized.batch(_PARSED_TOGETHER).map(assign, tf.data.AUTOTUNE).unbatch()
     return placed.filter(lambda _, bucket: bucket < len(lengths)).group_by_window(
         key_func=lambda _, bucket: bucket,

@@ -1,4 +1,4 @@
-"""The TFRecord schema, in one place: sentence pairs, and the candidates that a teacher gave for a source."""
+"""The TFRecord schema of sentence pairs, and of the translation candidates of a source."""
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -7,26 +7,26 @@ from tf_nar.data import atomic
 
 
 class Pair(NamedTuple):
-  """A sentence pair in ids."""
+  """A sentence pair as token ids."""
 
   src: list  # Ends in EOS.
   tgt: list  # Ends in EOS.
-  weight: float = 1.0  # How much it counts in training.
+  weight: float = 1.0  # Its weight in the training loss.
   index: int = 0  # Line number in the original text, from 0.
-  fertility: tuple = ()  # Target tokens of each source token, by data_prep/align.py; empty if not aligned.
+  fertility: tuple = ()  # Number of target tokens aligned to each source token; empty without data_prep/align.py.
 
 
 class Candidates(NamedTuple):
-  """N translations of one source, best first."""
+  """The N translation candidates of one source, best first."""
 
   index: int  # Line number in the original text, from 0.
   src: list  # Ends in EOS.
   tokens: list  # N lists of ids, each ends in EOS.
-  scores: list  # N floats: what ranked them.
+  scores: list  # N floats, by which they are ranked.
 
 
 def serialize(item):
-  """Returns a `Pair` or `Candidates` as the bytes of one record; equal items give equal bytes."""
+  """Returns the bytes of the record of a `Pair` or `Candidates`; equal items give equal bytes."""
   features = {"index": _ints([item.index]), "src": _ints(item.src)}
   if isinstance(item, Pair):
     features |= {"tgt": _ints(item.tgt), "weight": _floats([item.weight])}
@@ -43,7 +43,7 @@ def serialize(item):
 
 
 def write(path, items):
-  """Writes `Pair`s or `Candidates` as one file, which appears when it is whole."""
+  """Writes `Pair`s or `Candidates` to one file, which appears when it is complete."""
   with atomic.renamed(path) as temporary, tf.io.TFRecordWriter(temporary) as writer:
     for item in items:
       writer.write(serialize(item))
@@ -89,7 +89,7 @@ def parse(serialized):
 
 
 def parse_batch(serialized):
-  """Parses `Pair`s together, many times faster than one by one.
+  """Parses several `Pair`s in one call, which is many times faster than one by one.
 
   Args:
     serialized: string [B].
@@ -107,7 +107,7 @@ def parse_batch(serialized):
 
 
 def parse_fertility(serialized):
-  """Parses the fertilities of `Pair`s: string [B] -> ragged int32 [B, (S)], of no values where there are none."""
+  """Parses the fertilities of `Pair`s: string [B] -> ragged int32 [B, (S)]; rows are empty without fertilities."""
   parsed = tf.io.parse_example(serialized, {"fertility": tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)})
   return tf.cast(parsed["fertility"], tf.int32)
 
@@ -119,8 +119,8 @@ def _features(path, names):
       missing = [name for name in names if name not in features]
       if missing:
         raise ValueError(f"{path}: expected records with {', '.join(names)}; "
-                         f"they have {', '.join(sorted(features))}. "
-                         "read() is for pairs, read_candidates() for candidates.")
+                         f"got records with {', '.join(sorted(features))}. "
+                         "Use read() for pairs and read_candidates() for candidates.")
       yield features
   except tf.errors.DataLossError as error:
     raise ValueError(f"{path} is cut short or damaged; write it again.") from error

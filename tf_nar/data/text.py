@@ -1,9 +1,9 @@
-"""Text, one sentence a line: the one reader and the one writer of the house.
+"""Reads and writes text with one sentence per line.
 
-Plain files, .gz archives, gs://, pipes, FIFOs and standard input are read alike, and everything is UTF-8 whatever the
-locale says. Only a line feed ends a line: Unicode has other separators, which are characters of a sentence here, so
-that two parallel files keep their lines together. A byte order mark is no text, a carriage return before the line feed
-belongs to the line end, and one inside a line is read as a space, which is counted and said.
+Plain files, .gz archives, gs://, pipes, FIFOs and standard input are read alike, always as UTF-8 whatever the locale.
+Only a line feed ends a line; other Unicode line separators are characters of the sentence, so that the lines of two
+parallel files stay aligned. A byte order mark is dropped. A carriage return before the line feed belongs to the line
+end; one inside a line is read as a space, and a warning gives the number of such lines.
 """
 import codecs
 import contextlib
@@ -19,30 +19,30 @@ from absl import logging
 
 from tf_nar.data import atomic
 
-_BLOCK = 1 << 20  # Bytes.
+_BLOCK = 1 << 20  # Bytes that are read at a time.
 _GZIP = b"\x1f\x8b"
 _OTHER_ENCODINGS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
 STANDARD_INPUT = "standard input"
 
 
 class Lines:
-  """The lines of a text, as strings without line end; what was read is known once they are all read.
+  """The lines of a text, as strings without line end. Its counts and hash are final once all lines are read.
 
   Attributes:
-    name: what messages call it.
-    count: lines read so far.
-    sha256: of the bytes read so far, of an archive uncompressed.
-    mended: lines so far that had a carriage return inside.
+    name: its name in messages.
+    count: number of lines read so far.
+    sha256: hash of the (uncompressed) bytes read so far.
+    mended: number of lines so far with a carriage return inside.
   """
 
   def __init__(self, path="", prompt="", warn=True):
     """Args:
       path: a file; empty or "-" is standard input.
-      prompt: shown before each line is asked for, on a terminal.
-      warn: whether to say at the end how many lines had a carriage return inside.
+      prompt: printed on a terminal before each line is read.
+      warn: whether to log at the end how many lines had a carriage return inside.
 
     Raises:
-      FileNotFoundError: for a file that is not there, or a folder.
+      FileNotFoundError: if the file does not exist or is a folder.
     """
     self._path, self._prompt, self._warn = "" if path == "-" else path, prompt, warn
     self.name = os.fsencode(self._path).decode("utf-8", "backslashreplace") or STANDARD_INPUT
@@ -56,14 +56,14 @@ class Lines:
     return self._digest.hexdigest()
 
   def facts(self):
-    """Returns which text it was: {"path", "lines", "sha256"}."""
+    """Returns {"path", "lines", "sha256"}, which identify the text."""
     return {"path": self.name, "lines": self.count, "sha256": self.sha256}
 
   def __iter__(self):
     """Yields the lines.
 
     Raises:
-      ValueError: for a line that is not UTF-8, by its number, an archive that is broken, or a closed standard input.
+      ValueError: for a line that is not UTF-8 (with its number), a broken archive, or a closed standard input.
     """
     with _opened(self._path) as file:
       for raw in _whole(self._asked(file), self.name):
@@ -71,7 +71,7 @@ class Lines:
         self.count += 1
         yield self._decoded(raw)
     if self.mended and self._warn:
-      logging.warning("%s: %d lines have a carriage return inside, which is read as a space.", self.name, self.mended)
+      logging.warning("%s: %d lines have a carriage return inside; it is read as a space.", self.name, self.mended)
 
   def _asked(self, file):
     if not self._prompt:
@@ -102,16 +102,16 @@ class Lines:
   def _check_encoding(self, raw):
     for mark, encoding in _OTHER_ENCODINGS.items():
       if raw.startswith(mark):
-        raise ValueError(f"{self.name} is {encoding}, expected is UTF-8; convert it: iconv -f {encoding} -t UTF-8.")
+        raise ValueError(f"{self.name} must be UTF-8, but is {encoding}; convert it: iconv -f {encoding} -t UTF-8.")
 
 
 def read(path="", prompt="", warn=True):
-  """Returns the `Lines` of a file, or of standard input where `path` is empty or "-"."""
+  """Returns the `Lines` of a file, or of standard input if `path` is empty or "-"."""
   return Lines(path, prompt, warn)
 
 
 def _whole(raws, name):
-  """Yields what an archive or file has, and says in one line which is broken."""
+  """Yields the raw lines, and turns the errors of a broken archive into one that names it."""
   try:
     yield from raws
   except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -120,7 +120,7 @@ def _whole(raws, name):
 
 @contextlib.contextmanager
 def _opened(path):
-  """Gives a binary stream of lines; only what cannot be sought is asked of the source, so a pipe will do."""
+  """Context manager of a binary stream of lines; it never seeks in the source, so that pipes can be read."""
   with contextlib.ExitStack() as stack:
     if not path:
       file = _standard_input()
@@ -130,7 +130,7 @@ def _opened(path):
       file = stack.enter_context(open(path, "rb"))
     packed = hasattr(file, "peek") and file.peek(2)[:2] == _GZIP
     if path.endswith(".gz") and not packed:
-      raise ValueError(f"{path} is no gzip archive, though its name says so; unpack or rename it.")
+      raise ValueError(f"{path} must be a gzip archive by its name, but is not; rename it.")
     yield io.BufferedReader(gzip.GzipFile(fileobj=file), _BLOCK) if packed else file
 
 
@@ -141,7 +141,7 @@ def _standard_input():
 
 
 class _Remote(io.RawIOBase):
-  """A file on gs:// or another file system of TensorFlow's."""
+  """A file on gs:// or another file system that TensorFlow accesses."""
 
   def __init__(self, path):
     import tensorflow as tf
@@ -158,7 +158,7 @@ class _Remote(io.RawIOBase):
 
 @contextlib.contextmanager
 def kept(*paths):
-  """Gives paths that can be read several times: of what is no regular file, as a pipe or "-", that of a copy."""
+  """Context manager of paths that can be read several times; of pipes and "-" (standard input) they are of copies."""
   with tempfile.TemporaryDirectory() as folder:
     yield [_copy(path, os.path.join(folder, str(number))) if _is_once(path) else path
            for number, path in enumerate(paths)]
@@ -182,13 +182,13 @@ def _copy(path, folder):
 
 @contextlib.contextmanager
 def writing(path=""):
-  """Gives a function that writes one line, to a file or, where `path` is empty or "-", at once to standard output.
+  """Context manager of a function that writes one line to a file, or to standard output if `path` is empty or "-".
 
-  A file has a temporary name until all is written: a half-written translation is never taken for a whole one. A device
-  or a FIFO is written into, and a link is followed.
+  A file has a temporary name until all is written, so that an incomplete translation is not mistaken for a complete
+  one. A device or a FIFO is written to directly, and a link is followed. Standard output is flushed after every line.
 
   Raises:
-    ValueError: for a folder, or a standard output that is closed.
+    ValueError: for a folder, or if standard output is closed.
   """
   if path in {"", "-"}:
     if sys.stdout is None:
@@ -201,12 +201,12 @@ def writing(path=""):
 
 
 def is_terminal(stream):
-  """Whether a stream of this process, None where it is closed, is a terminal."""
+  """Whether a stream of this process is a terminal; `stream` is None if it is closed."""
   return stream is not None and stream.isatty()
 
 
 def as_utf8(stream):
-  """Makes a stream of this process write UTF-8, whatever the locale; what is no character is written escaped."""
+  """Makes a stream of this process write UTF-8, whatever the locale; invalid characters are escaped."""
   if isinstance(stream, io.TextIOWrapper):
     stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 

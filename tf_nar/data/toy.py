@@ -1,22 +1,22 @@
-"""A language pair made by the program, where what a parallel model can do best is known in closed form.
+"""A synthetic language pair for which the best possible NAR model is known in closed form.
 
-A source is a few made-up words. It has `modes` equally good translations: each word takes the ending of the
-mode, and all words of a sentence the same one. Text shows one of them, drawn for each sentence alone:
+A source is a sequence of made-up words. It has `modes` equally good translations: every word gets the ending of the
+mode, the same for all words of a sentence. The text has one of them, drawn independently for each sentence:
 
   source   bada kuvi      mode 0   badan kuvin      mode 1   badas kuvis      mixed, wrong   badan kuvis
 
-Nothing in a source tells the mode, so a model that says all words at once pays the entropy H of the mode for
-every word, and one that says them in turn pays it once a sentence. With W words a sentence and EOS:
+The source does not determine the mode, so a model that predicts all words independently pays the entropy H of the mode
+for every word, and an autoregressive one pays it once per sentence. With W words in a sentence, and EOS:
 
-  NCM  = H E[W] / E[W + 1]            nats a token of a parallel model, at best   (`parallel_nats`)
-  NLL  = H / E[W + 1]                 of a sequential one
-  BLEU <= 100 max share               against one reference, for translations wholly in the commonest mode
+  NCM  = H E[W] / E[W + 1]            nats per token of a NAR model, at best   (`parallel_nats`)
+  NLL  = H / E[W + 1]                 nats per token of an AR model
+  BLEU <= 100 max share               against one reference, for translations wholly in the most frequent mode
 
-Lengths are the source's, so the length costs nothing. Sun & Yang (ICML 2020) lower the first of these numbers
-by choosing the text. Distillation alone does so only as far as the teacher prefers one mode: a teacher that
-remembers which mode each training sentence had gives all modes back. A student that cannot remember leans a
-little to the commoner mode. The lean of a rare word is unsure, so argmax, word by word, mixes modes; but over
-a sentence leans add up, so it ranks candidates wholly in that mode first.
+A target is as long as its source, so the length costs nothing. Sun & Yang (ICML 2020) lower NCM by choosing the text.
+Distillation alone lowers it only as far as the teacher prefers one mode: a teacher that has memorised the mode of each
+training sentence reproduces all modes. A student that cannot memorise them prefers the more frequent mode slightly. For
+a rare word the preference is noisy, so that argmax, word by word, mixes modes; but over a sentence the preferences add
+up, so that the student ranks candidates wholly in that mode first.
 """
 import dataclasses
 import math
@@ -30,28 +30,28 @@ from tf_nar.data import corpus
 from tf_nar.data import records
 from tf_nar.data import vocab as vocab_lib
 
-_ENDINGS = "nslrtm"  # One a mode.
+_ENDINGS = "nslrtm"  # One for each mode.
 _CONSONANTS, _VOWELS = "bdfgkpvz", "aeiou"
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-  """A toy pair. The first mode has `first_share` of the text and the others the rest, equally."""
+  """A toy pair. A share `first_share` of the text is in the first mode, the rest is shared equally by the others."""
 
-  words: int = 40  # Distinct source words.
-  modes: int = 2  # Ways to say a sentence.
-  first_share: float = 0.55  # Of the text, in the first mode; the others share the rest.
-  shortest: int = 4  # Words a sentence; lengths are uniform from here ...
-  longest: int = 8  # ... to here.
+  words: int = 40  # Number of distinct source words.
+  modes: int = 2  # Number of translations of a sentence.
+  first_share: float = 0.55  # Share of the text in the first mode; the other modes have equal shares of the rest.
+  shortest: int = 4  # Least number of words in a sentence; lengths are uniformly distributed.
+  longest: int = 8  # Largest number of words in a sentence.
   pairs: int = 600  # Training sentences, all different.
-  valid_pairs: int = 200  # None of them a training sentence.
-  seed: int = 0  # Of the text.
+  valid_pairs: int = 200  # Validation sentences, none of which is a training sentence.
+  seed: int = 0  # Seed of the text.
 
   def __post_init__(self):
     if not 1 <= self.modes <= len(_ENDINGS):
-      raise ValueError(f"toy.modes is from 1 to {len(_ENDINGS)}; got {self.modes}.")
+      raise ValueError(f"toy.modes must be from 1 to {len(_ENDINGS)}; got {self.modes}.")
     if not 0 < self.first_share <= 1 or (self.modes == 1) != (self.first_share == 1):
-      raise ValueError(f"toy.first_share is above 0 and below 1, and 1 for one mode; got {self.first_share} "
+      raise ValueError(f"toy.first_share must be above 0 and below 1, or 1 for one mode; got {self.first_share} "
                        f"for {self.modes} modes.")
     most = (len(_CONSONANTS) * len(_VOWELS)) ** 2
     if not (1 <= self.shortest <= self.longest and 2 <= self.words <= most):
@@ -63,18 +63,18 @@ class Config:
 
 
 def shares(config):
-  """Returns float [modes]: how much of the text is in each mode."""
+  """Returns float [modes]: the share of the text in each mode."""
   rest = (1 - config.first_share) / max(config.modes - 1, 1)
   return np.array([config.first_share] + [rest] * (config.modes - 1))
 
 
 def entropy(config):
-  """Returns H, the nats that the mode of a sentence is worth."""
+  """Returns H, the entropy of the mode of a sentence in nats."""
   return float(-sum(share * math.log(share) for share in shares(config)))
 
 
 def parallel_nats(config):
-  """Returns the NCM of the text under an ideal parallel model, nats a target token with EOS."""
+  """Returns the NCM of the text under an ideal NAR model, in nats per target token with EOS."""
   words = (config.shortest + config.longest) / 2
   return entropy(config) * words / (words + 1)
 
@@ -85,35 +85,35 @@ def translate(source, mode):
 
 
 def mode(source, target):
-  """Returns the mode that a line is translated in, or None for a mixed or wrong translation."""
+  """Returns the mode of a translation, or None if it is mixed or wrong."""
   matching = [k for k in range(len(_ENDINGS)) if target and target == translate(source, k)]
   return matching[0] if matching else None
 
 
 def valid_share(sources, targets):
-  """Returns the share of lines that are translated wholly in one mode, whichever.
+  """Returns the share of lines that are translated wholly in one mode, whichever it is.
 
   Raises:
-    ValueError: for different counts, or none.
+    ValueError: if the numbers of sources and targets differ or are 0.
   """
   if len(sources) != len(targets) or not sources:
-    raise ValueError("As many targets as sources are needed, at least one; got "
+    raise ValueError("Expected as many targets as sources, at least one; got "
                      f"{len(targets)} and {len(sources)}.")
   return sum(mode(*pair) is not None for pair in zip(sources, targets, strict=True)) / len(sources)
 
 
 def sentences(config):
-  """Makes the text: a function of the config alone.
+  """Makes the text, which depends on the config only.
 
   Returns:
     sources: `pairs + valid_pairs` different lines.
-    targets: a translation of each.
+    targets: the translation of each.
   """
   draw = np.random.default_rng(config.seed)
   words, chosen = _source_words(config.words), {}  # A dict keeps the order in which it was filled.
   while len(chosen) < config.pairs + config.valid_pairs:
     length = draw.integers(config.shortest, config.longest + 1)
-    # No word twice in a row: a decoder that forbids doubles (ODD) then loses nothing.
+    # No word is repeated, so that a search that forbids repeated tokens (ODD) loses nothing.
     steps = [draw.integers(len(words)), *draw.integers(1, len(words), size=length - 1)]
     chosen[" ".join(words[k % len(words)] for k in np.cumsum(steps))] = None
   modes = draw.choice(config.modes, len(chosen), p=shares(config))
@@ -124,15 +124,15 @@ def write(folder, config, shards=2):
   """Writes the pair as a data folder.
 
   Args:
-    folder: where; it appears when it is whole.
+    folder: the folder to write; it appears when it is complete.
     config: a `Config`.
-    shards: how many record files.
+    shards: number of record files.
 
   Returns:
     The folder's `corpus.Manifest`.
 
   Raises:
-    FileExistsError: if `folder` is a data folder already.
+    FileExistsError: if `folder` already exists and is not empty.
   """
   sources, targets = sentences(config)
   vocab = vocabulary(config)

@@ -1,8 +1,7 @@
-"""Text to ids and back. Both kinds of vocabulary reserve the first ids as `types` says.
+"""Vocabularies, which map text to token ids and back. Both kinds reserve the first ids as defined in `types`.
 
-`WordList` is for text whose tokens stand apart by spaces, perhaps cut further by byte-pair merges
-(Sennrich et al., arXiv:1508.07909); `Pieces` is a SentencePiece model (Kudo and Richardson,
-arXiv:1808.06226) for raw text.
+`WordList` is for text whose tokens are separated by spaces, optionally split further by byte-pair encoding (Sennrich
+et al., arXiv:1508.07909); `Pieces` is a SentencePiece model (Kudo and Richardson, arXiv:1808.06226) for raw text.
 """
 import hashlib
 import io
@@ -15,17 +14,17 @@ from tf_nar.data import language
 from tf_nar.data import text
 
 WORDS_FILE, CODES_FILE, PIECES_FILE = "vocab.txt", "bpe.codes", "vocab.model"
-TARGET_FILE = "target.json"  # How text in the target language is measured.
-MARK = "@@"  # Follows a part that is not its word's last, as subword-nmt writes it.
+TARGET_FILE = "target.json"  # Holds the sacrebleu tokeniser of the target language.
+MARK = "@@"  # Ends a subword that is not the last of its word, as subword-nmt writes it.
 SPACE = "\u2581"  # Begins a piece that begins a word.
-_CACHED_WORDS = 1_000_000  # Distinct words whose cut is remembered: the memory of a long corpus.
+_CACHED_WORDS = 1_000_000  # Distinct words whose segmentation is cached, which limits the memory for a long corpus.
 
 
 class WordList:
-  """Tokens by line number. With `codes`, words are first cut by those merges.
+  """A list of tokens, whose ids are their line numbers. With `codes`, words are first split by those BPE merges.
 
-  A merge that gives a token outside the list is taken back, so that a rare word falls into smaller
-  known units, and into UNK only for a character that the list does not have.
+  A merge that gives a token outside the list is undone, so that a rare word is split into smaller known subwords, with
+  UNK only for a character that is not in the list.
   """
 
   tokenized = True
@@ -34,30 +33,30 @@ class WordList:
     """Makes a vocabulary.
 
     Args:
-      tokens: strings, the reserved ones first: all of `types.SPECIALS`, or the first four, as the
-        original NAT-EM program has it; then `has_mask` is False and id 4 is a plain word.
+      tokens: strings, the reserved ones first: all of `types.SPECIALS`, or the first four, as in the
+        original NAT-EM program; then `has_mask` is False and id 4 is an ordinary token.
       codes: text of a subword-nmt file of merges, or None.
       bleu_tokenize: sacrebleu's tokeniser for the target language.
 
     Raises:
-      ValueError: if the reserved tokens are not first, or a token is there twice.
+      ValueError: if the reserved tokens are not first, or if a token occurs twice.
     """
     self.tokens, self.codes, self.bleu_tokenize = list(tokens), codes, bleu_tokenize
     if tuple(self.tokens[:4]) != types.SPECIALS[:4]:
-      raise ValueError(f"{WORDS_FILE} must begin with {' '.join(types.SPECIALS)}, one a line; "
+      raise ValueError(f"{WORDS_FILE} must begin with {' '.join(types.SPECIALS)}, one per line; "
                        f"it begins with {' '.join(self.tokens[:5])!r}. "
                        "For `token count` lines use data_prep/prepare.py --tokenizer=words.")
     self.has_mask = self.tokens[4:5] == [types.SPECIALS[types.MASK]]
     ids = {token: position for position, token in enumerate(self.tokens)}
     if len(ids) != len(self.tokens):
       twice = next(token for position, token in enumerate(self.tokens) if ids[token] != position)
-      raise ValueError(f"{WORDS_FILE} has the token {twice!r} twice; leave one.")
+      raise ValueError(f"{WORDS_FILE} has the token {twice!r} twice; remove one.")
     reserved = types.SPECIALS[:5 if self.has_mask else 4]
-    # A `<eos>` typed in a text is a word like others, and must not end the sentence.
+    # A `<eos>` typed in a text is an unknown word, and must not end the sentence.
     self._ids = {token: position for token, position in ids.items() if token not in reserved}
     self._skipped = {types.PAD, types.BOS} | ({types.MASK} if self.has_mask else set())
     self._bpe = bpe(codes, set(self._ids)) if codes else None
-    # Text for a list of parts and without merges is in parts itself: it is joined to be read and measured.
+    # A list with subwords but without merges expects text that is split into subwords; `plain` joins them.
     self.takes_parts = not codes and any(map(_is_part, self.tokens))
 
   @property
@@ -77,19 +76,19 @@ class WordList:
     return [self._ids.get(word, types.UNK) for word in words]
 
   def decode(self, ids):
-    """Returns the text of ids up to the first EOS, the parts of a cut word joined."""
+    """Returns the text of ids up to the first EOS, with subwords joined."""
     return join(self.tokens[i] for i in _until_end(ids, self._skipped))
 
   def plain(self, line):
-    """Returns a line of text as people read it: in whole words, where the vocabulary takes them in parts."""
+    """Returns a line of text in whole words, joining subwords if the vocabulary expects text split into subwords."""
     return join(line.split(" ")) if self.takes_parts else line
 
   def changes(self, line):
-    """Whether the vocabulary normalizes a line before it cuts it; it does not."""
+    """Whether normalization changes a line; always False, as this vocabulary does not normalize."""
     return False
 
   def within_words(self):
-    """Returns of each token whether two of it in a row stand within a word, list of bool."""
+    """Returns for each token whether two of it in a row are within one word, list of bool."""
     return [_is_part(token) for token in self.tokens]
 
   def spell(self, ids):
@@ -121,7 +120,7 @@ class Pieces:
     """Loads `model` (bytes); `bleu_tokenize` is sacrebleu's tokeniser for the target language.
 
     Raises:
-      ValueError: if its reserved ids are not those of `types`.
+      ValueError: if its reserved ids differ from those of `types`.
     """
     self._model, self.bleu_tokenize = model, bleu_tokenize
     self._processor = _sentencepiece().SentencePieceProcessor(model_proto=model)
@@ -145,16 +144,16 @@ class Pieces:
     return self._processor.decode(_until_end(ids, self._skipped))
 
   def plain(self, line):
-    """Returns a line of text as people read it, as it is."""
+    """Returns a line of text unchanged, as raw text has whole words."""
     return line
 
   def changes(self, line):
-    """Whether the model's normalization makes another text of a line, white space apart."""
+    """Whether the model's normalization changes a line, apart from white space."""
     made = self._processor.normalize(line).replace(SPACE, " ")
     return made.split() != line.split()
 
   def within_words(self):
-    """Returns of each token whether two of it in a row stand within a word, list of bool."""
+    """Returns for each token whether two of it in a row are within one word, list of bool."""
     return [not token.startswith(SPACE) for token in self.spell(range(len(self)))]
 
   def spell(self, ids):
@@ -178,12 +177,12 @@ def load(folder):
     FileNotFoundError: if there is none.
   """
   path = lambda name: os.path.join(folder, name)
-  # Folders of older versions do not say how their target language is measured: as one with spaces.
+  # Folders of older versions have no target.json; the defaults then apply.
   told = json.loads(_read(path(TARGET_FILE))) if atomic.exists(path(TARGET_FILE)) else {}
   if atomic.exists(path(PIECES_FILE)):
     return Pieces(_read(path(PIECES_FILE)), **told)
   if not atomic.exists(path(WORDS_FILE)):
-    raise FileNotFoundError(f"No {PIECES_FILE} nor {WORDS_FILE} in {folder}: it is no data or run folder. "
+    raise FileNotFoundError(f"No {PIECES_FILE} or {WORDS_FILE} in {folder}: it is not a data or run folder. "
                             "Make a data folder with data_prep/prepare.py.")
   tokens = _text_of(path(WORDS_FILE)).removesuffix("\n").split("\n")
   codes = _text_of(path(CODES_FILE)) if atomic.exists(path(CODES_FILE)) else None
@@ -195,8 +194,8 @@ def read_counts(path, minimum=5, mask=False):
 
   Args:
     path: the file.
-    minimum: tokens counted fewer times are left out; 5 is the original program's.
-    mask: whether `<mask>` is put after the four reserved tokens that the original has.
+    minimum: tokens with a lower count are left out; the original program uses 5.
+    mask: whether `<mask>` is added after the four reserved tokens of the original.
 
   Returns:
     A `WordList` in the order of the file.
@@ -216,12 +215,12 @@ def read_counts(path, minimum=5, mask=False):
 
 
 def join(tokens):
-  """Returns the text of tokens, the parts of words that subword-nmt marked joined; `@@` alone is a word."""
+  """Returns the text of tokens, joining the subwords that subword-nmt marked; `@@` alone is a word."""
   return "".join(map(surface, tokens)).removesuffix(" ")
 
 
 def surface(token):
-  """Returns what a token adds to a text: a word and the space behind it, or a part of a word without its mark."""
+  """Returns what a token adds to a text: a word with the space after it, or a subword without its mark."""
   return token.removesuffix(MARK) if _is_part(token) else f"{token} "
 
 
@@ -230,16 +229,16 @@ def _is_part(token):
 
 
 def bpe(codes, known=None):
-  """Returns subword-nmt's cutter of words for the text of a file of merges.
+  """Returns subword-nmt's segmenter for the text of a file of merges.
 
   Args:
     codes: the text.
-    known: set of units that may come out, others are cut further; None: all may.
+    known: set of subwords that may result, others are split further; None: no restriction.
   """
   try:
     from subword_nmt import apply_bpe
   except ImportError as error:
-    raise ImportError("Byte-pair merges need subword-nmt: pip install subword-nmt.") from error
+    raise ImportError("BPE merges need subword-nmt: pip install subword-nmt.") from error
   return apply_bpe.BPE(io.StringIO(codes), vocab=known)
 
 
@@ -259,7 +258,7 @@ def _save_target(vocab, folder):
 
 
 def _text_of(path):
-  """Returns the text of a file as it is, without a byte order mark.
+  """Returns the text of a file without its byte order mark.
 
   Raises:
     ValueError: if it is not UTF-8.
