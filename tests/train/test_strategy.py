@@ -5,7 +5,6 @@ import pathlib
 import socket
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from tests.train import bigram
 from tests.train import test_step
 from tests.train.test_step import make
 from tests.train.test_step import updates
+from tf_nar import types
 from tf_nar.train import step as step_lib
 from tf_nar.train import strategy
 
@@ -58,7 +58,7 @@ def test_replicas_with_micro_batches_of_their_own(two):
 
 def test_replicas_without_noise_are_one(two, monkeypatch):
   make_bigram = bigram.Bigram
-  monkeypatch.setattr(bigram, "Bigram", lambda words: make_bigram(words, rate=0.0))
+  monkeypatch.setattr(bigram, "Bigram", lambda tokens: make_bigram(tokens, rate=0.0))
   assert_same(trained(two), trained(ALONE))
 
 
@@ -90,8 +90,8 @@ def test_noise_can_be_drawn_again_and_differs_between_replicas(two):
   for count, position in ((1, ALONE), (2, two)):
     with position.scope():
       update = updates(bigram.Bigram(tokens=20), seed=7)
-      update._model.objective = lambda batch, *, seed, training, step: {
-        "token": SimpleNamespace(total=tf.constant(0.0), count=tf.random.stateless_uniform([], seed))}
+      update._model.objective = lambda batch, *, seed, training, step: types.Loss({
+        "token": types.Term(tf.constant(0.0), tf.random.stateless_uniform([], seed))})
     drawn[count] = counts(position, update)
   again = lambda draw: tf.random.stateless_uniform([], tf.random.fold_in([7, step_lib.NOISE], draw, alg="philox"))
   np.testing.assert_array_equal(drawn[1], [again(5)])
