@@ -61,7 +61,7 @@ def test_text_is_read(call, tmp_path, warnings, capsys, name, kind):
   text, out = people.GOOD[kind], tmp_path / "out"
   arguments, paths = given(name, tmp_path, out, lambda path: path.write_bytes(text.data))
   if name in ("evaluate", "sweep") and not text.said:
-    assert people.refused(call, name, *arguments).startswith(f"{name}: There is no sentence to measure")
+    assert people.refused(call, name, *arguments).startswith(f"{name}: There is no sentence to evaluate")
     assert people.listed(tmp_path) == sorted(path.name for path in paths)
     return
   call(name, *arguments)

@@ -43,8 +43,8 @@ def test_prepare(prepare, capsys, warnings, kind, through):
   kept = [count for count, said in zip(text.words, text.said, strict=True) if 0 < count < 9]
   words = sum(said.count(" ") + 1 for said in text.said if said)
   if not kept or " ".join(text.said).count("<unk>") > 0.9 * words:
-    message = {"no line": "source is empty; expected one sentence a line"}.get(
-      kind, "(No training pair is left; dropped: |100 % of the tokens are unknown to .*/counts: it is not of this te)")
+    message = {"no line": "source is empty; expected one sentence per line"}.get(
+      kind, "(No training pair is left; dropped: |100 % of the tokens are unknown to .*/counts, which must be of ano)")
     assert re.match(f"prepare: .*{message}", people.refused(prepare, text.data, None, "out", write))
     return
   out = prepare(text.data, write=write)

@@ -106,8 +106,8 @@ def test_sweep(call, text, capsys):
 
 
 @pytest.mark.parametrize("tried, message", [
-  ("train.steps=1,2", "^sweep: --try wants an option of the search and its values, as search.beam=1,5; got 'train.s"),
-  ("search.beam", "^sweep: --try wants an option of the search .* got 'search.beam'"),
+  ("train.steps=1,2", "^sweep: --try expects an option of the search and its values, as search.beam=1,5; got 'train.s"),
+  ("search.beam", "^sweep: --try expects an option of the search .* got 'search.beam'"),
   ("search.bean=1,2", "^sweep: .*no field 'bean'. Did you mean 'beam'"),
 ])
 def test_sweep_refuses(call, text, tried, message):
@@ -149,14 +149,14 @@ def test_evaluate_beside_another_run(call, text, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name, arguments, message", [
     ("translate", ["--input={}/none"], "^translate: No file .*none; give a text file"),
     ("translate", ["--input={}/none", "--set=search.bean=1"], "no field 'bean'. Did you mean 'beam'"),
-    ("translate", ["--input={}/src", "--trace"], "^translate: A trace shows .*, and ar has no such search; trace a"),
+    ("translate", ["--input={}/src", "--trace"], "^translate: A trace needs an iterative search, .*; ar has none. Use"),
     ("translate", ["--input={}/src", "--trace", "--nbest=2"], "^translate: --trace .*; leave out --nbest and --scores"),
     ("score", ["--source={}/src", "--target={}/none"], "^score: No file .*none; give a text file"),
     ("evaluate", ["--source={}/src", "--reference={}/two"],
      "^evaluate: .*src has 1 lines and .*two has 2; parallel files have as many"),
     ("evaluate", ["--source={}/src", "--reference={}/src", "--beside_set=search.beam=5"],
      "^evaluate: --beside_set changes the search of the run of --speed_beside; give that run too"),
-    ("evaluate", ["--source={}/empty", "--reference={}/empty"], "^evaluate: There is no sentence to measure"),
+    ("evaluate", ["--source={}/empty", "--reference={}/empty"], "^evaluate: There is no sentence to evaluate"),
 ])
 def test_a_users_mistake_is_one_line(call, text, tmp_path, name, arguments, message):
   for file, content in (("src", "a b\n"), ("two", "a\nb\n"), ("empty", "")):

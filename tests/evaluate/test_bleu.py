@@ -32,7 +32,7 @@ def test_the_same_text_is_perfect():
 
 @pytest.mark.parametrize("hypotheses, references, message", [
     (["a"], ["a", "b"], "as many hypotheses as references; got 1 and 2"),
-    ([], [], "no sentence to measure"),
+    ([], [], "no sentence to evaluate"),
 ])
 def test_refusals(hypotheses, references, message):
   with pytest.raises(ValueError, match=message):

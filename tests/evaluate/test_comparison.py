@@ -29,7 +29,7 @@ def test_plot_shows_those_whose_speed_was_measured(tmp_path):
 
 def test_unlike_numbers_are_refused():
   comparison.comparable([system("one", 40.0, 10.0), system("other", 40.0)])
-  with pytest.raises(ValueError, match="bleu_tokenized of 'one' and 'other' cannot be compared: it is 'tok:none'"):
+  with pytest.raises(ValueError, match="bleu_tokenized of 'one' and 'other' cannot be compared, as it is 'tok:none'"):
     comparison.comparable([system("one", 40.0), system("other", 40.0, signature="tok:13a")])
   raw = comparison.system("raw", [report.Row("bleu_detokenized", 40.0, "tok:13a")])
   with pytest.raises(ValueError, match="BLEU of tokenised and of raw text"):

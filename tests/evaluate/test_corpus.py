@@ -170,7 +170,7 @@ def test_a_teacher_scores_each_candidate_with_its_own_source():
 
 @pytest.mark.parametrize("arguments, message", [
     ({"tokens_per_batch": 0}, "tokens_per_batch must be at least 1; got 0"),
-    ({"tokens_per_batch": 64, "longest": 3}, "1 has 4 tokens with EOS, but the model takes 3; cut or drop"),
+    ({"tokens_per_batch": 64, "longest": 3}, "1 has 4 tokens with EOS, but the model takes at most 3; cut or drop"),
 ])
 def test_translate_refuses(arguments, message):
   with pytest.raises(ValueError, match=message):

@@ -20,8 +20,8 @@ def warnings(monkeypatch):
 def test_encode_cuts_what_the_model_does_not_take(warnings):
   text = ["a b", "a b c", "", "c c c c"]
   assert list(lines.encode(text, VOCAB, 3)) == [[A, B, 1], [A, B, 1], [1], [C, C, 1]]
-  assert warnings == ["Line 2 has 4 tokens with EOS, but the model takes 3: the rest is cut off, here and of "
-                      "every such line.", "2 of 4 lines were cut to 3 tokens."]
+  assert warnings == ["Line 2 has 4 tokens with EOS, but the model takes 3: it is cut, as is every such "
+                      "line.", "2 of 4 lines were cut to 3 tokens."]
 
 
 def test_encode_is_quiet_where_all_fits(warnings):
@@ -60,8 +60,8 @@ def test_paired(tmp_path):
 
 
 @pytest.mark.parametrize("first, second, message", [
-    (4, 2, "x has 4 lines and y has 2; parallel files have as many"),
-    (0, 3, "x has 0 lines and y has 3"),
+    (4, 2, "Parallel files must have the same number of lines; x has 4 and y has 2"),
+    (0, 3, "lines; x has 0 and y has 3"),
 ])
 def test_paired_refuses_other_counts(tmp_path, monkeypatch, first, second, message):
   monkeypatch.chdir(tmp_path)

@@ -26,9 +26,9 @@ def test_what_cannot_be_said_is_left_out():
 
 @pytest.mark.parametrize("log_probs, lengths, message", [
     ([-1.0], [1, 2], "as many scores as targets; got 1 and 2"),
-    ([], [], "Of 0 targets the model can say no token"),
-    ([-math.inf], [3], "Of 1 targets the model can say no token"),
-    ([-1.0, math.nan, math.inf], [1, 1, 1], "2 of 3 scores are no log probabilities"),
+    ([], [], "None of 0 targets has a token and a finite score"),
+    ([-math.inf], [3], "None of 1 targets has a token and a finite score"),
+    ([-1.0, math.nan, math.inf], [1, 1, 1], "2 of 3 scores are not log probabilities"),
 ])
 def test_refusals(log_probs, lengths, message):
   with pytest.raises(ValueError, match=message):

@@ -30,7 +30,7 @@ def test_length_ratio_is_of_the_corpus():
 
 
 def test_text_is_not_counted_by_letters():
-  with pytest.raises(ValueError, match="lists of words or ids; got text, 'all good': split it"):
+  with pytest.raises(ValueError, match="lists of words or ids; got a string, 'all good'; split it"):
     repetition.repetition(["all good"])
 
 

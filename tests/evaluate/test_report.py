@@ -25,7 +25,7 @@ def test_table_is_aligned():
 
 @pytest.mark.parametrize("rows, message", [
     ([ROWS[0], ROWS[0]], "Two rows are called 'bleu_detokenized'"),
-    ([report.Row("x", math.nan, "")], "every value of a report is finite"),
+    ([report.Row("x", math.nan, "")], "every value of a report must be finite"),
 ])
 def test_write_refuses(tmp_path, rows, message):
   with pytest.raises(ValueError, match=message):

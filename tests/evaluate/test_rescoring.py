@@ -27,7 +27,7 @@ def test_the_teacher_scores_its_way_if_it_has_one():
 
 
 @pytest.mark.parametrize("teacher, message", [
-    (run("ar", words="v2"), "ar cannot rescore nat: its vocabulary is another one"),
+    (run("ar", words="v2"), "ar cannot rescore nat: it has another vocabulary"),
     (run("ar", positions=8), "ar cannot rescore nat: it takes 8 tokens, fewer than 16; train it with"),
 ])
 def test_refusals(teacher, message):
@@ -36,6 +36,7 @@ def test_refusals(teacher, message):
 
 
 def test_one_candidate_is_not_ranked():
-  message = "ar has nothing to rank: .* nat says one candidate; add --set=search.beam=18 --set=search.candidates=9[.]$"
+  message = ("ar has nothing to rank: .* nat returns one candidate; "
+             "add --set=search.beam=18 --set=search.candidates=9[.]$")
   with pytest.raises(ValueError, match=message):
     rescoring.by(run("ar"), run("nat"), ctc.Search())

@@ -31,7 +31,7 @@ def test_measure_sees_the_stutter_and_that_it_can_be_mended():
   assert found["sentences"].value == 4
   assert found["passes"].value == 3
   assert found["sentences_per_second"].value > 0
-  assert "up to 8 padded source tokens a batch, 3 batches" in found["sentences_per_second"].signature
+  assert "up to 8 padded source tokens per batch, 3 batches" in found["sentences_per_second"].signature
 
 
 def test_raw_text_is_measured_under_another_name():
@@ -78,7 +78,7 @@ def test_surprise_is_the_mean_over_tokens_that_can_be_said():
   row, = testset.surprise(
     score, VOCAB, ["a", "b c", "d"], ["a", "b c", "c d e"], tokens_per_batch=64, longest=9)
   assert row.name == "ncm" and row.value == pytest.approx((3 + 5) / (2 + 4))
-  assert "1 pairs left out" in row.signature
+  assert "1 pairs of probability 0 are left out" in row.signature
 
 
 def test_speed_is_taken_in_turns_with_the_baseline(monkeypatch):

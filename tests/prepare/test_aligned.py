@@ -38,7 +38,7 @@ def test_the_folder_is_the_same_with_fertilities(data, tmp_path, monkeypatch):
   words = sum(len(pair.src) - 1 for pair in PAIRS)
   assert sum(report.fertilities.values()) == words
   text = aligned.summary(report, out)
-  assert "50 aligned pairs; learned from 50." in text and "Fertilities of words: 0: " in text
+  assert "50 aligned pairs; the lexicon was estimated from 50." in text and "Fertilities of tokens: 0: " in text
 
 
 def test_twice_gives_the_same_bytes(data, tmp_path):
@@ -53,7 +53,7 @@ def test_learning_can_be_from_a_part(data, tmp_path):
 
 
 @pytest.mark.parametrize("options, message", [
-  (dict(iterations=0), "--iterations is at least 1 and --learn_pairs at least 0, which is all; got 0 and 500000"),
+  (dict(iterations=0), "--iterations must be at least 1 and --learn_pairs at least 0 .all pairs.; got 0 and 500000"),
   (dict(learn_pairs=-1), "got 5 and -1"),
 ])
 def test_refuses_options(data, tmp_path, options, message):

@@ -28,7 +28,7 @@ def test_refusals(write, tmp_path):
   two, three, empty = write("two", b"1\n2\n"), write("three", b"1\n2\n3\n"), write("empty", b"")
   with pytest.raises(ValueError, match=r"two has 2 lines but .*three has 3; line n of one must translate"):
     bitext.survey([two], [three])
-  with pytest.raises(ValueError, match="empty is empty; expected one sentence a line"):
+  with pytest.raises(ValueError, match="empty is empty; expected one sentence per line"):
     bitext.survey([two], [empty])
   with pytest.raises(ValueError, match="Each source file needs one target file; got 2 and 1"):
     bitext.survey([two, two], [two])

@@ -48,5 +48,5 @@ def test_reads_only_a_little_ahead(folder, monkeypatch):
 
 
 def test_refuses_no_process(folder):
-  with pytest.raises(ValueError, match="--processes wants at least 1, got 0"):
+  with pytest.raises(ValueError, match="--processes must be at least 1; got 0"):
     next(encode.encode([], folder, LIMITS, processes=0))

@@ -47,7 +47,7 @@ def make(tmp_path, monkeypatch):
     try:
       return folder_lib.prepare(options)
     except ValueError as error:
-      if not (most := re.search("more than this text can carry; the largest possible is ([0-9]+)", str(error))):
+      if not (most := re.search("too large for this text; the largest possible is ([0-9]+)", str(error))):
         raise
       said.clear()
       return folder_lib.prepare(dataclasses.replace(options, vocab_size=int(most[1])))
@@ -88,7 +88,7 @@ def test_text_that_comes_through_pipes(make, tmp_path):
   (gzip.compress("\n".join(EN).encode(), mtime=0)[:40], r"^.*/train0.en is a broken .gz archive \(.*\); fetch or pack"),
   ("\n".join(EN).encode("utf-16"), "^.*/train0.en must be UTF-8, but is UTF-16; convert it: iconv"),
   ("ein schöner Turm\n".encode("latin-1"), "^.*/train0.en, line 1: not UTF-8"),
-  (b"", "^.*/train0.en is empty; expected one sentence a line"),
+  (b"", "^.*/train0.en is empty; expected one sentence per line"),
 ])
 def test_what_is_no_text_names_its_file_and_leaves_nothing(make, tmp_path, data, message):
   with pytest.raises(ValueError, match=message) as error:
@@ -114,7 +114,7 @@ def test_a_byte_order_mark_is_no_text(make, tmp_path):
 
 
 def test_where_no_pair_repeats_that_is_said(make):
-  with pytest.raises(ValueError, match="No pair of characters stands twice in the text, so no byte-pair merge can be"):
+  with pytest.raises(ValueError, match="No pair of characters occurs twice in the text, so no BPE merge can be"):
     make(["ab cd", "ef gh"], ["ij kl", "mn op"])
 
 
@@ -124,10 +124,10 @@ def test_the_share_of_the_unknown_is_said_and_refused_near_all(make, tmp_path):
   made = make(["the x", "the the"], ["Haus Haus", "Haus y"], tokenizer="words", vocab=str(counts), max_ratio=0)
   assert made.manifest.splits["train"].unknown == 2  # Of 8 tokens.
   assert "Unknown: 25.00 % of the tokens of the training pairs." in folder_lib.summary(made, "out")
-  with pytest.raises(ValueError, match="^98 % of the tokens are unknown to .*counts: it is not of this text. Give the"):
+  with pytest.raises(ValueError, match="^98 % of the tokens are unknown to .*counts, which must be of another text. "):
     make(["the " + "x " * 9, "y " * 10], ["z " * 10, "z " * 10], "other", tokenizer="words", vocab=str(counts))
   assert not (tmp_path / "other").exists()
-  with pytest.raises(ValueError, match="^100 % of the tokens are unknown to .*/out: it is not of this text"):
+  with pytest.raises(ValueError, match="^100 % of the tokens are unknown to .*/out, which must be of another text"):
     make(ZH, ZH, "other", reuse_vocab=str(tmp_path / "out"))
 
 
@@ -158,7 +158,7 @@ def test_very_long_lines_are_counted(make, tmp_path):
   make([*EN, long, long], [*DE, long, long], **options)
   assert f"4 lines have more than {learn.LONGEST} bytes: no pieces were learned from them." in make.warnings
   assert texts(tmp_path / "out")[-1] == (long, long)  # They are training pairs all the same.
-  with pytest.raises(ValueError, match=r"^All 4 lines have more than 4192 bytes, .*; give one sentence a line.$"):
+  with pytest.raises(ValueError, match=r"^All 4 lines have more than 4192 bytes, .*; give one sentence per line.$"):
     make([long, long], [long, long], "other", **options)
 
 
@@ -166,7 +166,7 @@ def test_a_target_without_spaces_is_measured_in_characters(make, tmp_path):
   made = make(EN, ZH, tokenizer="sentencepiece", normalization="identity", character_coverage=1.0,
               max_ratio=0)
   assert made.vocab.bleu_tokenize == "zh" and made.guessed
-  told = "BLEU cuts the target language with tok:zh (a guess by its letters; --bleu_tokenize sets it)"
+  told = "BLEU tokenises the target language with tok:zh (guessed by its script; --bleu_tokenize sets it)"
   assert told in folder_lib.summary(made, "out")
   vocab = vocab_lib.load(str(tmp_path / "out"))  # As a training does.
   rows = {row.name: row for row in testset.quality(ZH, [vocab.encode(line) for line in ZH], ZH, vocab)}
@@ -181,14 +181,14 @@ def test_a_target_without_spaces_for_words_between_spaces_is_warned_of(make):
   long = [line.replace("。", "") * 6 for line in ZH]
   made = make(EN, long, max_ratio=0)
   assert made.vocab.bleu_tokenize == "none"
-  assert any("hardly any spaces, and --tokenizer=bpe takes what is between spaces for words" in line
+  assert any("hardly any spaces, but --tokenizer=bpe expects words separated by spaces" in line
              for line in make.warnings)
 
 
 def test_a_tokenizer_may_be_told(make, tmp_path):
   made = make(EN, DE, tokenizer="sentencepiece", bleu_tokenize="char")
   assert vocab_lib.load(str(tmp_path / "out")).bleu_tokenize == "char"
-  assert "tok:char (as told, or as the vocabulary has it)" in folder_lib.summary(made, "out")
+  assert "tok:char (as requested, or as in the vocabulary)" in folder_lib.summary(made, "out")
   again = make(EN, DE, "again", reuse_vocab=str(tmp_path / "out"))
   assert again.vocab.bleu_tokenize == "char" and again.vocab.sha256 == made.vocab.sha256
   with pytest.raises(ValueError, match="--bleu_tokenize is one of none, 13a, .* got '14a'"):

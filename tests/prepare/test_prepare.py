@@ -74,7 +74,7 @@ def test_the_manifest_tells_what_was_dropped(options):
   assert valid.pairs == 4 and valid.shards == () and sum(valid.lengths.values()) == 4
   assert [name for name, _ in train.inputs] == ["train.en", "train.de"]
   text = folder_lib.summary(made, options.out)
-  assert "57 training pairs, 4 for validation" in text
+  assert "57 training pairs, 4 validation pairs" in text
   assert "Dropped: 1 empty source, 1 empty target, 1 too long." in text
   assert f"Next: python bin/train.py --config=configs/... --data_dir={options.out}" in text
 

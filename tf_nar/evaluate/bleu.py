@@ -1,8 +1,8 @@
-"""BLEU and chrF by sacrebleu, always with the signature that says which of their many kinds it is.
+"""BLEU and chrF by sacrebleu, always with the signature that identifies the variant.
 
-A call for clarity (Post, 2018, arXiv:1804.08771): BLEU on tokenised text depends on the tokeniser of whoever
-prepared it and compares only with papers that share the preparation. It is never put beside a detokenised one
-under the same name.
+BLEU on tokenised text depends on the tokeniser with which the text was prepared, and is comparable only with papers
+that share the preparation ("A Call for Clarity", Post, 2018, arXiv:1804.08771). It is therefore never reported under
+the same name as detokenised BLEU.
 """
 from typing import NamedTuple
 
@@ -19,22 +19,22 @@ def bleu(hypotheses, references, *, tokenize):
 
   Args:
     hypotheses: strings, as many as references.
-    references: strings, one a hypothesis.
-    tokenize: how sacrebleu cuts both sides into words, as a vocabulary's `bleu_tokenize` says: "none" of text that
-      is tokenised already, "13a" by the rules of mteval-v13a, "zh", ...
+    references: strings, one for each hypothesis.
+    tokenize: sacrebleu's tokeniser for both sides, a vocabulary's `bleu_tokenize`: "none" for text that is already
+      tokenised, "13a" for the rules of mteval-v13a, "zh", ...
 
   Raises:
-    ValueError: for different counts, or none.
+    ValueError: if the numbers of hypotheses and references differ or are 0.
     ImportError: as `language.check`.
   """
-  import sacrebleu  # Only evaluation needs it: pip install sacrebleu
+  import sacrebleu  # Imported here, as only evaluation needs it.
   language.check(tokenize)
   metric = sacrebleu.BLEU(tokenize=tokenize, force=tokenize == language.NONE)
   return _corpus(metric, hypotheses, references)
 
 
 def chrf(hypotheses, references):
-  """Returns the corpus chrF2 as a `Score`; white space does not count. Raises as `bleu`."""
+  """Returns the corpus chrF2 as a `Score`; white space is ignored. Raises as `bleu`."""
   import sacrebleu
   return _corpus(sacrebleu.CHRF(), hypotheses, references)
 
@@ -44,6 +44,6 @@ def _corpus(metric, hypotheses, references):
     raise ValueError(f"There must be as many hypotheses as references; got {len(hypotheses)} and "
                      f"{len(references)}.")
   if not hypotheses:
-    raise ValueError("There is no sentence to measure; give at least one hypothesis and its reference.")
+    raise ValueError("There is no sentence to evaluate; give at least one hypothesis and its reference.")
   value = metric.corpus_score(hypotheses, [references]).score
   return Score(value, str(metric.get_signature()))

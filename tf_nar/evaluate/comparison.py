@@ -1,9 +1,9 @@
-"""Several reports as one table and one plot, to compare systems by."""
+"""Compares systems by their reports, in one table and one plot."""
 from typing import NamedTuple
 
 from tf_nar.evaluate import plots
 
-COLUMNS = {  # Heading -> (rows of a report, of which the first that is there counts; how to write it)
+COLUMNS = {  # Heading -> (names of rows of a report, of which the first that exists is shown; format of the number).
   "BLEU": (("bleu_tokenized", "bleu_detokenized"), "{:.2f}"),
   "chrF": (("chrf_tokenized", "chrf_detokenized"), "{:.1f}"),
   "repeats": (("repetition_words",), "{:.2%}"),
@@ -18,7 +18,7 @@ COLUMNS = {  # Heading -> (rows of a report, of which the first that is there co
 
 
 class System(NamedTuple):
-  """A report under the name it has in a comparison."""
+  """A system of a comparison, by its report."""
 
   name: str
   values: dict  # Row name -> value.
@@ -31,23 +31,23 @@ def system(name, rows):
 
 
 def comparable(systems):
-  """Refuses systems whose BLEU, or whose baseline of speed, is not of one kind.
+  """Checks that systems were measured with the same BLEU and the same baseline of speed.
 
   Raises:
-    ValueError: for two signatures of one number.
+    ValueError: if one number has two signatures, or if tokenised and detokenised BLEU are mixed.
   """
   for key in (*COLUMNS["BLEU"][0], "times_baseline_batch_1"):
     kinds = {each.signatures[key]: each.name for each in systems if key in each.signatures}
     if len(kinds) > 1:
       (first, one), (second, other), *_ = kinds.items()
-      raise ValueError(f"{key} of {one!r} and {other!r} cannot be compared: it is {first!r} of one and {second!r} of "
-                       "the other; measure both in the same way.")
+      raise ValueError(f"{key} of {one!r} and {other!r} cannot be compared, as it is {first!r} of one and {second!r} "
+                       "of the other; measure both in the same way.")
   if len({key for key in COLUMNS["BLEU"][0] for each in systems if key in each.values}) > 1:
     raise ValueError("BLEU of tokenised and of raw text cannot be compared; measure all in the same way.")
 
 
 def table(systems):
-  """Returns the systems as a table in Markdown, a line each; columns that nobody has are left out."""
+  """Returns a Markdown table with one line per system; columns without any value are left out."""
   shown = {head: column for head, column in COLUMNS.items() if any(_value(each, head) is not None for each in systems)}
   lines = [["system", *shown], ["---"] * (1 + len(shown))]
   for each in systems:
@@ -57,19 +57,19 @@ def table(systems):
 
 
 def plot(systems, path):
-  """Draws BLEU against the time of a sentence alone, as a PNG file. Returns how many systems have both."""
+  """Plots BLEU against the time per sentence at batch 1 to a PNG file. Returns the number of systems with both."""
   points = [(_value(each, "ms alone"), _value(each, "BLEU"), each.name) for each in systems]
   points = [point for point in points if None not in point]
   if points:
     import adjustText
     with plots.drawing(path, size=(8, 5)) as axis:
       for milliseconds, bleu, _ in points:
-        axis.scatter(milliseconds, bleu)  # Each of another colour.
+        axis.scatter(milliseconds, bleu)  # One call per point gives each its own colour.
       axis.set_xscale("log")
       axis.margins(x=0.2, y=0.1)
       axis.xaxis.set_major_formatter("{x:g}")
       axis.xaxis.set_minor_formatter("{x:g}")
-      axis.set_xlabel("milliseconds a sentence, one at a time")
+      axis.set_xlabel("milliseconds per sentence, one at a time")
       axis.set_ylabel("BLEU")
       axis.grid(alpha=0.3)
       names = [axis.text(*point, fontsize=8) for point in points]
@@ -78,7 +78,7 @@ def plot(systems, path):
 
 
 def bleu(system):
-  """Returns the BLEU of a `System`, of whichever kind of text it is."""
+  """Returns the BLEU of a `System`, tokenised or detokenised."""
   return _value(system, "BLEU")
 
 

@@ -1,9 +1,9 @@
-"""Translates and scores whole corpora of token ids, in the order they came in.
+"""Translates and scores whole corpora of token ids; results are in the order of the input.
 
-Sentences are sorted by length and cut into groups of about as many padded tokens each. Lengths are rounded up
-to `STEP` and a group has as many rows as its length allows, so a corpus shows the model few shapes; only the
-last group is smaller, and blank rows fill it to a power of two. Longest first: what does not fit into memory
-fails in the first second.
+Sentences are sorted by length and split into groups of about the same number of padded tokens. Lengths are rounded up
+to a multiple of `STEP`, and a group has as many rows as its length allows, so that the model gets few shapes; only the
+last group is smaller, and padding rows fill it up to a power of two. The longest sentences come first, so that a lack
+of memory shows at once.
 """
 import functools
 import itertools
@@ -16,29 +16,29 @@ from absl import logging
 from tf_nar import types
 
 STEP = 8  # Padded lengths are multiples of this, or the longest length that the model takes.
-WINDOW = 50_000  # Sentences in memory at a time when a corpus streams through.
+WINDOW = 50_000  # Sentences that are held in memory at a time when a corpus is streamed.
 
 
 class Candidate(NamedTuple):
   """One translation of one sentence."""
 
-  tokens: list[int]  # Words, and EOS if it was said; no PAD.
-  score: float  # What the search ranked by, higher is better.
+  tokens: list[int]  # Token ids, with EOS if it was predicted; no PAD.
+  score: float  # The score that the search ranked by; higher is better.
 
 
-NOTHING = Candidate([types.EOS], 0.0)  # The sure translation of an empty line.
+NOTHING = Candidate([types.EOS], 0.0)  # The translation of an empty line, with probability 1.
 
 
 def searcher(model, search, teacher_score=None):
   """Returns `model.translate` as one graph for all shapes: int32 [B, S] -> `types.Translation`.
 
   Args:
-    model: of any family.
-    search: that family's `Search`.
-    teacher_score: src int32 [B, S], tgt int32 [B, N, T] -> float32 [B, N], as `rescoring.by` gives it, to
-      choose among the candidates; None leaves that to the model.
+    model: a model of any family.
+    search: the `Search` of that family.
+    teacher_score: src int32 [B, S], tgt int32 [B, N, T] -> float32 [B, N], from `rescoring.by`, ranks the candidates;
+      None: the model ranks them.
   """
-  # Without autograph, for which nothing here asks, what a search refuses is said in one line.
+  # Autograph is not needed, and would turn the one-line errors of a search into long ones.
   @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)], autograph=False)
   def translate_batch(src):
     return model.translate(src, search, rescore=teacher_score and functools.partial(teacher_score, src))
@@ -46,15 +46,15 @@ def searcher(model, search, teacher_score=None):
 
 
 def positions(model, search, tokens_per_batch):
-  """Returns how many source positions to show a search at once, when one candidate a sentence allows so many tokens.
+  """Returns the padded source tokens per batch of a search, given those for one candidate per sentence.
 
-  Candidates that are decoded side by side share the memory, which their logits fill.
+  Candidates that are decoded in parallel divide the number, as their logits fill the memory.
   """
   return max(1, tokens_per_batch // (search.candidates if model.traits.side_by_side else 1))
 
 
 def limit(model, search):
-  """Returns a function from source tokens to the most tokens that a search says; None where it sets no limit."""
+  """Returns a function from source lengths to the longest output of a search, in tokens; None if it has no limit."""
   return functools.partial(model.limit, search) if "limit" in model.traits.offers else None
 
 
@@ -65,7 +65,7 @@ def scorer(model):
 
 
 def terms(model):
-  """Returns the terms of `model.objective`, dropout off, as one graph: a `Batch` -> {name: (total, count)}."""
+  """Returns the terms of `model.objective` with dropout off, as one graph: a `Batch` -> {name: (total, count)}."""
   tokens = tf.TensorSpec([None, None], tf.int32)
   signature = [types.Batch(tokens, tokens, tf.TensorSpec([None], tf.float32))]
 
@@ -80,19 +80,19 @@ def translate(model_translate, sources, *, tokens_per_batch, longest=None, progr
   """Translates every source.
 
   Args:
-    model_translate: maps int32 [B, S], blank rows included, to a `types.Translation`.
-    sources: lists of ids with EOS; one with no word in it is not shown to the model but gives `NOTHING`.
-    tokens_per_batch: padded source places in a group; a longer sentence is a group of its own.
-    longest: the most source tokens that the model takes, so that rounding up does not exceed it.
-    progress: called with the number of sentences just done.
-    limit: as `limit` gives it; translations that reach it are counted and warned of, for they may be cut off.
+    model_translate: maps int32 [B, S], padding rows included, to a `types.Translation`.
+    sources: lists of ids with EOS; a source of EOS only is not given to the model, its translation is `NOTHING`.
+    tokens_per_batch: padded source tokens per group; a longer sentence is a group by itself.
+    longest: the most source tokens that the model takes, which rounding up must not exceed.
+    progress: called with the number of sentences just translated.
+    limit: from `limit`; a warning gives the number of translations that reach it, as they may be cut off.
 
   Returns:
-    For each source, in the given order, the list of its `Candidate`s, best first. Candidates that are not
-    there (score -inf) are left out, and so are those that say again what a better one says, so a list may be empty.
+    For each source, in the given order, the list of its `Candidate`s, best first. Candidates with a score of -inf,
+    which the search did not find, and duplicates of better ones are left out, so that a list may be empty.
 
   Raises:
-    ValueError: for a source above `longest`, or `tokens_per_batch` below 1.
+    ValueError: for a source longer than `longest`, or `tokens_per_batch` below 1.
   """
   found = [[NOTHING] for _ in sources]
   nonempty = [i for i, source in enumerate(sources) if any(token != types.EOS for token in source)]
@@ -113,7 +113,7 @@ def translate(model_translate, sources, *, tokens_per_batch, longest=None, progr
 
 
 def _warn_of_cuts(lengths, found, limit, longest):
-  """Counts the translations as long as the search allows; `lengths` are of their sources."""
+  """Warns of the number of translations that are as long as the search allows; `lengths` are those of the sources."""
   most = np.asarray(limit(np.array(lengths, np.int32)))
   most = most if longest is None else np.minimum(most, longest)
   cut = sum(bool(each) and len(each[0].tokens) >= bound for each, bound in zip(found, most, strict=True))
@@ -123,7 +123,7 @@ def _warn_of_cuts(lengths, found, limit, longest):
 
 
 def _different(candidates):
-  """Returns those that say something new, as a list."""
+  """Returns the list of candidates without later duplicates."""
   first = {}
   for candidate in candidates:
     first.setdefault(tuple(candidate.tokens), candidate)
@@ -131,22 +131,22 @@ def _different(candidates):
 
 
 def score(model_score, pairs, *, tokens_per_batch, longest=None, progress=None):
-  """Scores every pair; a group pads both sides to one length, that of its longest side.
+  """Scores every pair; in a group, both sides are padded to the length of the longest.
 
-  A target above `longest` is one that the model cannot say: -inf.
+  A target longer than `longest` cannot be produced by the model and scores -inf.
 
   Args:
-    model_score: maps int32 [B, S] and int32 [B, T], blank rows included, to float32 [B].
+    model_score: maps int32 [B, S] and int32 [B, T], padding rows included, to float32 [B].
     pairs: (source, target) lists of ids with EOS.
-    tokens_per_batch: padded places of one side in a group.
-    longest: the most tokens a side that the model takes.
-    progress: called with the number of pairs just done.
+    tokens_per_batch: padded tokens of one side per group.
+    longest: the most tokens that the model takes on a side.
+    progress: called with the number of pairs just scored.
 
   Returns:
     float32 [n], in the given order.
 
   Raises:
-    ValueError: for a source above `longest`, or `tokens_per_batch` below 1.
+    ValueError: for a source longer than `longest`, or `tokens_per_batch` below 1.
   """
   scores = np.full(len(pairs), -np.inf, np.float32)
   sayable = [i for i, (_, target) in enumerate(pairs) if longest is None or len(target) <= longest]
@@ -162,7 +162,7 @@ def score(model_score, pairs, *, tokens_per_batch, longest=None, progress=None):
 
 
 def mean_terms(model_terms, pairs, *, tokens_per_batch, longest=None):
-  """Returns {name: mean} of an objective's terms over (source, target) pairs of ids with EOS; see `terms`."""
+  """Returns {name: mean} of the loss terms over (source, target) pairs of ids with EOS; see `terms`."""
   sums = {}
   for rows, shape in _groups(range(len(pairs)), [max(map(len, pair)) for pair in pairs], tokens_per_batch, longest):
     src, tgt = (_padded([pairs[i][side] for i in rows], shape) for side in (0, 1))
@@ -174,18 +174,18 @@ def mean_terms(model_terms, pairs, *, tokens_per_batch, longest=None):
 
 
 def stream(run, items, window=WINDOW):
-  """Yields the results of `run`, a function of a list, for more than memory holds: `window` items a time."""
+  """Yields the results of `run`, a function of a list, for `window` items at a time, to limit memory."""
   items = iter(items)
   while chunk := list(itertools.islice(items, window)):
     yield from run(chunk)
 
 
 def neighbours(sources, rows, longest=None):
-  """Returns a list of int32 [rows, S]: sources of about one length together, shortest first; the odd ones are left out.
+  """Returns a list of int32 [rows, S]: groups of sources of similar length, shortest first; the rest is left out.
 
   Args:
     sources: lists of ids with EOS.
-    rows: sentences a group.
+    rows: sentences per group.
     longest: as for `translate`.
   """
   order = sorted(sources, key=len)
@@ -200,14 +200,14 @@ def _groups(indices, lengths, tokens_per_batch, longest):
   order = sorted(zip(lengths, indices, strict=True), key=lambda pair: -pair[0])  # Stable.
   if longest is not None and order and order[0][0] > longest:
     length, index = order[0]
-    raise ValueError(f"Sentence {index} has {length} tokens with EOS, but the model takes {longest}; "
+    raise ValueError(f"Sentence {index} has {length} tokens with EOS, but the model takes at most {longest}; "
                      "cut or drop it.")
   start = 0
   while start < len(order):
     length = _rounded(order[start][0], longest)
     fit = max(1, tokens_per_batch // length)
     rows = [i for _, i in order[start:start + fit]]
-    left = 1 << (len(rows) - 1).bit_length()  # The next power of two, at least as many as there are.
+    left = 1 << (len(rows) - 1).bit_length()  # The least power of two that is not below the number of rows.
     yield rows, (min(fit, left), length)
     start += fit
 
@@ -219,6 +219,6 @@ def _rounded(length, longest):
 
 def _padded(sentences, shape):
   array = np.full(shape, types.PAD, np.int32)
-  for row, sentence in zip(array, sentences, strict=False):  # Rows beyond the sentences stay blank.
+  for row, sentence in zip(array, sentences, strict=False):  # Rows beyond the sentences remain padding.
     row[:len(sentence)] = sentence
   return array

@@ -1,4 +1,4 @@
-"""What a search spends, measured from outside it."""
+"""Measures the time and the decoder passes of a search."""
 import time
 
 import tensorflow as tf
@@ -7,12 +7,12 @@ from tf_nar import types
 
 
 class Meter:
-  """Wraps a search, int32 [B, S] -> `types.Translation`, and adds up what its calls spend.
+  """Wraps a search, int32 [B, S] -> `types.Translation`, and adds up the cost of its calls.
 
   Attributes:
-    calls: groups translated.
-    passes: decoder passes, summed over the groups.
-    seconds: wall clock, results copied back to the host, so the device has finished.
+    calls: number of batches translated.
+    passes: decoder passes, summed over the batches.
+    seconds: wall clock time, including the copy of the results to the host, so that the device has finished.
   """
 
   def __init__(self, search, clock=time.perf_counter):
@@ -20,7 +20,7 @@ class Meter:
     self.calls, self.passes, self.seconds = 0, 0, 0.0
 
   def warm_up(self):
-    """Searches once, over a blank sentence, and does not count it: a first call also builds the graph."""
+    """Translates a padding row without counting it, as the first call also builds the graph."""
     self._search(tf.fill([1, 8], types.PAD))
 
   def __call__(self, src):
@@ -33,9 +33,9 @@ class Meter:
 
 
 def in_turns(searches, groups, clock=time.perf_counter):
-  """Returns {name: seconds of each group, float [G]} of several searches, each asked in turn for every group.
+  """Returns {name: seconds of each group, float [G]} of several searches, which translate each group in turn.
 
-  What disturbs the machine for a while so disturbs them all.
+  Temporary load on the machine so affects all of them.
 
   Args:
     searches: name -> search, int32 [B, S] -> `types.Translation`.
@@ -43,7 +43,7 @@ def in_turns(searches, groups, clock=time.perf_counter):
   """
   meters = {name: Meter(search, clock) for name, search in searches.items()}
   for meter in meters.values():
-    meter(groups[0])  # Builds the graph, and is not counted.
+    meter(groups[0])  # Builds the graph; its time is not counted.
   took = {name: [] for name in meters}
   for group in groups:
     for name, meter in meters.items():

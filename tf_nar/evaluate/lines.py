@@ -1,4 +1,4 @@
-"""Between lines of text and what a model takes and gives."""
+"""Converts lines of text to the inputs of a model, and its outputs to lines of text."""
 import itertools
 
 from absl import logging
@@ -7,30 +7,30 @@ from tf_nar import types
 
 
 def encode(lines, vocab, longest):
-  """Yields the ids of each line with EOS; a longer one is cut to `longest` tokens, warned of and counted."""
+  """Yields the ids of each line with EOS, cut to `longest` tokens; warnings give the first and the number of cuts."""
   cut = 0
   for number, line in enumerate(lines, 1):
     ids = vocab.encode(line)
     if len(ids) >= longest:
       cut += 1
       if cut == 1:
-        logging.warning("Line %d has %d tokens with EOS, but the model takes %d: the rest is cut off, here "
-                        "and of every such line.", number, len(ids) + 1, longest)
+        logging.warning("Line %d has %d tokens with EOS, but the model takes %d: it is cut, as is every such line.",
+                        number, len(ids) + 1, longest)
     yield ended(ids, longest)
   if cut:
     logging.warning("%d of %d lines were cut to %d tokens.", cut, number, longest)
 
 
 def ended(ids, longest):
-  """Returns the ids of words with EOS, cut to `longest` tokens."""
+  """Returns ids with EOS appended, cut to `longest` tokens."""
   return [*ids[:longest - 1], types.EOS]
 
 
 def formatted(index, candidates, vocab, *, nbest=0, scores=False):
   """Returns the output lines of one sentence.
 
-  With `nbest`: at most so many lines `index ||| text ||| score`, the index from 0. Otherwise one line, the
-  best candidate's text (empty where there is none), with ` ||| score` behind it if `scores`.
+  With `nbest`, at most so many lines `index ||| text ||| score`, with the index from 0. Otherwise one line: the text
+  of the best candidate (empty if there is none), followed by ` ||| score` if `scores`.
   """
   texts = [(vocab.decode(tokens), f"{score:z.6f}") for tokens, score in candidates]
   if nbest:
@@ -40,10 +40,10 @@ def formatted(index, candidates, vocab, *, nbest=0, scores=False):
 
 
 def paired(sources, targets):
-  """Yields the lines of two parallel texts together; each is a `text.Lines`.
+  """Yields the pairs of lines of two parallel texts, each a `text.Lines`.
 
   Raises:
-    ValueError: where one ends before the other.
+    ValueError: if one ends before the other.
   """
   lines, end = (iter(sources), iter(targets)), object()
   while True:
@@ -55,12 +55,12 @@ def paired(sources, targets):
     for rest in lines:
       for _ in rest:
         pass
-    raise ValueError(f"{sources.name} has {sources.count} lines and {targets.name} has {targets.count}; parallel "
-                     "files have as many.")
+    raise ValueError(f"Parallel files must have the same number of lines; {sources.name} has {sources.count} and "
+                     f"{targets.name} has {targets.count}.")
 
 
 def encode_pairs(pairs, vocab, longest):
-  """Yields the ids, with EOS, of (source, target) texts. Only sources are cut: half a target is another."""
+  """Yields the ids, with EOS, of (source, target) texts. Only sources are cut, as a cut target is another target."""
   left, right = itertools.tee(pairs)
   sources = encode((source for source, _ in left), vocab, longest)
   targets = ([*vocab.encode(target), types.EOS] for _, target in right)

@@ -1,4 +1,4 @@
-"""A plot is a PNG file, made without a screen."""
+"""Writes plots as PNG files, without a display."""
 import contextlib
 import warnings
 
@@ -9,15 +9,15 @@ from tf_nar.data import atomic
 
 @contextlib.contextmanager
 def drawing(path, *, columns=1, size):
-  """Gives the axes to draw on, one of each of `columns`; they become the PNG file `path`, local or gs://.
+  """Context manager of the axes to draw on, one per column; they are written to the PNG file `path`, local or gs://.
 
   Args:
-    path: of the file.
-    columns: how many axes, side by side.
-    size: width and height in inches, of all together.
+    path: the path of the file.
+    columns: number of axes, side by side.
+    size: width and height of the figure in inches.
 
   Raises:
-    ImportError: without matplotlib.
+    ImportError: if matplotlib is not installed.
   """
   import matplotlib
   matplotlib.use("Agg")
@@ -33,7 +33,7 @@ def drawing(path, *, columns=1, size):
       pyplot.close(figure)
   lacking = [each for each in caught if "missing from font" in str(each.message)]
   if lacking:
-    logging.warning("%s: the font of the plot lacks some characters of its names; it has boxes for them.", path)
+    logging.warning("%s: the font of the plot lacks some characters of the names; boxes are drawn for them.", path)
   for each in caught:
     if each not in lacking:
       warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)

@@ -1,4 +1,4 @@
-"""Tells a person how far a long job got: a bar on a terminal, a line now and then in a log."""
+"""Shows the progress of a long job: a bar on a terminal, or a log line from time to time."""
 import sys
 import time
 
@@ -9,16 +9,16 @@ from tf_nar.data import text
 
 
 class Progress:
-  """Counts what is done; a context manager, so that the bar closes with the job.
+  """Counts finished units; a context manager, so that the bar is closed at the end.
 
   Args:
-    what: the job, as "translate".
-    total: how many there will be; None where nobody knows yet.
-    unit: what is counted, in the plural.
-    every: seconds between two log lines where there is no terminal.
-    stream: where the bar goes; standard error unless told.
-    quiet: no bar, as where the results themselves go to the terminal.
-    clock: seconds, monotonic.
+    what: the name of the job, such as "translate".
+    total: the number of units; None if it is unknown.
+    unit: the name of the units, in the plural.
+    every: seconds between two log lines if there is no terminal.
+    stream: the stream of the bar; None: standard error.
+    quiet: whether to show nothing, as if the results themselves are printed on the terminal.
+    clock: function that returns monotonic seconds.
   """
 
   def __init__(self, what, *, total=None, unit="sentences", every=30.0, stream=None, quiet=False,
@@ -33,7 +33,7 @@ class Progress:
     self._bar = tqdm.tqdm(total=total, desc=what, unit=f" {unit}", file=stream) if shown else None
 
   def advance(self, count):
-    """Notes that `count` more are done."""
+    """Counts `count` more finished units."""
     self._done += count
     if self._bar is not None:
       self._bar.update(count)
@@ -44,7 +44,7 @@ class Progress:
     self._said = self._clock()
     of = f" of {self._total}" if self._total else ""
     rate = self._done / max(self._said - self._start, 1e-9)
-    logging.info("%s: %d%s %s, %.1f a second.", self._what, self._done, of, self._unit, rate)
+    logging.info("%s: %d%s %s, %.1f per second.", self._what, self._done, of, self._unit, rate)
 
   def __enter__(self):
     return self

@@ -1,24 +1,24 @@
-"""Repeats and length: the two faults of a model that says all words at once.
+"""Measures repeated tokens and length, the two typical errors of NAR models.
 
-Neighbouring places that lean to different translations say one word twice in a row; the share of such words
-shows how far a model has got away from that (Ghazvininejad et al., arXiv:1904.09324).
+Adjacent positions that are part of different translations often predict the same token; the share of such tokens
+measures how far a model suffers from multi-modality (Ghazvininejad et al., arXiv:1904.09324).
 """
 import itertools
 
 
 def repetition(sentences):
-  """Returns the share of tokens that equal the one before, over all sentences.
+  """Returns the share of tokens, over all sentences, that equal the token before them.
 
   Args:
     sentences: lists of words or of ids, without EOS and PAD.
 
   Raises:
-    ValueError: for text that was not split.
+    ValueError: if a sentence is a string instead of a list.
   """
   repeats = total = 0
   for tokens in sentences:
     if isinstance(tokens, str):
-      raise ValueError(f"Repeats are counted in lists of words or ids; got text, {tokens[:30]!r}: split it.")
+      raise ValueError(f"Expected lists of words or ids; got a string, {tokens[:30]!r}; split it.")
     repeats += sum(a == b for a, b in itertools.pairwise(tokens))
     total += len(tokens)
   return repeats / total if total else 0.0
@@ -30,10 +30,10 @@ def deduplicate(tokens):
 
 
 def length_ratio(hypotheses, references):
-  """Returns tokens said by tokens of the references, over the corpus: below 1 is too short.
+  """Returns the ratio of hypothesis tokens to reference tokens over the corpus; below 1 is too short.
 
   Raises:
-    ValueError: where the references are empty.
+    ValueError: if the references have no tokens.
   """
   expected = sum(map(len, references))
   if not expected:

@@ -1,4 +1,4 @@
-"""What was measured, with what each number means and what it was measured on."""
+"""Reports of measurements: each number with its definition, and the facts needed to reproduce them."""
 import dataclasses
 import json
 import os
@@ -12,9 +12,9 @@ from tf_nar.data import atomic
 
 
 class Row(NamedTuple):
-  """One number that nobody has to guess the meaning of."""
+  """One number with its definition."""
 
-  name: str  # As "bleu_detokenized"; another kind of number has another name.
+  name: str  # Such as "bleu_detokenized"; every kind of number has a different name.
   value: float
   signature: str  # sacrebleu's signature, or the definition in a sentence.
 
@@ -23,17 +23,17 @@ def write(path, rows, known):
   """Writes `report.json`: {"facts": `known`, "rows": {name: {"value", "signature"}}}.
 
   Raises:
-    ValueError: for two rows of one name, or a number that is not finite, which JSON cannot hold.
+    ValueError: for two rows of the same name, or a number that is not finite, which JSON cannot represent.
   """
   names = [row.name for row in rows]
   twice = sorted({name for name in names if names.count(name) > 1})
   if twice:
-    raise ValueError(f"Two rows are called {twice[0]!r}; each kind of number has a name of its own.")
+    raise ValueError(f"Two rows are called {twice[0]!r}; the names of rows must differ.")
   content = {row.name: {"value": row.value, "signature": row.signature} for row in rows}
   try:
     text = json.dumps({"facts": known, "rows": content}, indent=2, ensure_ascii=False, allow_nan=False)
   except ValueError as error:
-    raise ValueError(f"{path}: every value of a report is finite, but one is not ({error}).") from None
+    raise ValueError(f"{path}: every value of a report must be finite, but one is not ({error}).") from None
   atomic.write(path, f"{text}\n".encode())
 
 
@@ -53,12 +53,12 @@ def table(rows):
 
 
 def facts(experiment, workdir, texts):
-  """Returns what a reader needs to measure the same again: model, code, machine and the very files.
+  """Returns the facts needed to repeat a measurement: model, code, machine and the hashes of the files.
 
   Args:
     experiment: the `config.Experiment` in effect.
     workdir: the run folder.
-    texts: dict, what a text is for -> its `data.text.Lines`, all read.
+    texts: dict, the use of a text ("source", "reference") -> its `data.text.Lines`, all of which were read.
   """
   return {"workdir": workdir, "commit": commit(), "seed": experiment.train.seed, "machine": machine(),
           "data": {use: lines.facts() for use, lines in texts.items()},
@@ -66,7 +66,7 @@ def facts(experiment, workdir, texts):
 
 
 def machine():
-  """Returns what the numbers were measured on, as far as it can be asked for."""
+  """Returns the devices and versions that the numbers were measured with, as far as they are known."""
   devices = tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU")
   details = tf.config.experimental.get_device_details
   kinds = [details(device).get("device_name", device.name) for device in devices]
@@ -75,13 +75,13 @@ def machine():
 
 
 def commit():
-  """Returns the commit of this code, and "-dirty" if files differ from it; "unknown" outside git."""
+  """Returns the commit of this code, with "-dirty" if files differ from it; "unknown" outside git."""
   here = os.path.dirname(os.path.abspath(__file__))
   def git(*words):
     done = subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=True)
     return done.stdout.strip()
   try:
-    # An installed copy may lie in a repository that is not its own; there this file is not tracked.
+    # An installed copy may lie in another repository, in which this file is not tracked.
     git("ls-files", "--error-unmatch", os.path.basename(__file__))
     return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
   except (OSError, subprocess.CalledProcessError):

@@ -1,29 +1,29 @@
-"""Lets another run choose among candidates, as an AR teacher among the lengths of its NAR student."""
+"""Ranks the candidates of one run by the scores of another, as an AR teacher ranks those of its NAR student."""
 import tensorflow as tf
 
 
 def several(search):
-  """Whether a search finds more than one candidate, to be ranked."""
+  """Whether a search returns more than one candidate to rank."""
   return search.with_candidates(2) == search
 
 
 def by(teacher, run, search):
-  """Returns the teacher's scores of candidates: src int32 [B, S], tgt int32 [B, N, T] -> float32 [B, N].
+  """Returns the function of the teacher's scores: src int32 [B, S], tgt int32 [B, N, T] -> float32 [B, N].
 
-  They are by its `score_candidates` if its family has it, which reads a source once; else by `repeated`.
+  It is the teacher's `score_candidates` if its family has one, which encodes a source once; else `repeated`.
 
   Args:
     teacher: the run that scores.
-    run: the run whose candidates are scored; ids go straight from its model to the teacher's.
-    search: what finds them.
+    run: the run whose candidates are scored; its token ids are passed to the teacher unchanged.
+    search: the search that finds the candidates.
 
   Raises:
-    ValueError: for another vocabulary, where ids mean other words, a teacher that takes fewer places, or a search
-      that finds one candidate only.
+    ValueError: if the vocabularies differ, if the teacher takes fewer tokens than `run`, or if the search returns only
+      one candidate.
   """
   if teacher.vocab.sha256 != run.vocab.sha256:
-    raise ValueError(f"{teacher.workdir} cannot rescore {run.workdir}: its vocabulary is another one; train "
-                     "both on data folders with one vocabulary.")
+    raise ValueError(f"{teacher.workdir} cannot rescore {run.workdir}: it has another vocabulary; train "
+                     "both on data folders with the same vocabulary.")
   positions = [one.experiment.model.net.max_length for one in (teacher, run)]
   if positions[0] < positions[1]:
     raise ValueError(f"{teacher.workdir} cannot rescore {run.workdir}: it takes {positions[0]} tokens, fewer "
@@ -31,7 +31,7 @@ def by(teacher, run, search):
   if not several(search):
     wide = vars(search.with_candidates(9)).items()
     options = [f"search.{name}={value}" for name, value in wide if value != getattr(search, name)]
-    raise ValueError(f"{teacher.workdir} has nothing to rank: the search of {run.workdir} says one candidate; "
+    raise ValueError(f"{teacher.workdir} has nothing to rank: the search of {run.workdir} returns one candidate; "
                      f"add {' '.join(f'--set={option}' for option in options)}.")
   if "score_candidates" in teacher.model.traits.offers:
     return teacher.model.score_candidates
@@ -39,7 +39,10 @@ def by(teacher, run, search):
 
 
 def repeated(score):
-  """Returns what `by` does, of a `score` of pairs, int32 [B, S], int32 [B, T] -> float32 [B]: a source for each."""
+  """Returns a function as `by` does, from a `score` of pairs, int32 [B, S], int32 [B, T] -> float32 [B].
+
+  The source is repeated, and encoded again, for each of its candidates.
+  """
   def score_candidates(src, tgt):
     batch, count, positions = tf.unstack(tf.shape(tgt))
     flat = tf.reshape(tgt, [batch * count, positions])

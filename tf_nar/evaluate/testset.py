@@ -1,4 +1,4 @@
-"""Translates a test set and measures the translations: all that a line of a results table needs."""
+"""Translates a test set and measures quality, cost and speed, for a line of a results table."""
 import statistics
 from typing import NamedTuple
 
@@ -14,8 +14,8 @@ from tf_nar.evaluate import multimodality
 from tf_nar.evaluate import repetition
 from tf_nar.evaluate import report
 
-TIMES = ("sentences_per_second",)  # Rows of `measure` that another call measures otherwise.
-SINGLE, CROWD = 100, 128  # Sentences asked for one by one, and all together, to take the time.
+TIMES = ("sentences_per_second",)  # Rows of `measure` that differ from call to call.
+SINGLE, CROWD = 100, 128  # Number of sentences that are timed one by one; batch size of those timed together.
 
 
 class Measured(NamedTuple):
@@ -24,24 +24,24 @@ class Measured(NamedTuple):
 
 
 def measure(search, vocab, sources, references, *, tokens_per_batch, longest, progress=None, limit=None):
-  """Translates `sources` and compares with `references`.
+  """Translates `sources` and compares the translations with `references`.
 
   Args:
     search: maps int32 [B, S] to a `types.Translation`.
     vocab: the run's vocabulary.
     sources: strings, as many as references.
-    references: strings; tokenised if the vocabulary is of tokenised text, otherwise as people write. Where it takes
-      words in parts (`vocab.takes_parts`) they may be so cut or whole.
-    tokens_per_batch: padded source places in a group.
+    references: strings; tokenised if the vocabulary is of tokenised text, otherwise raw text. If it expects text split
+      into subwords (`vocab.takes_parts`), they may be split or whole words.
+    tokens_per_batch: padded source tokens per batch.
     longest: the most tokens that the model takes.
-    progress: called with the number of sentences just done.
-    limit: as `corpus.translate` takes it.
+    progress: called with the number of sentences just translated.
+    limit: see `corpus.translate`.
 
   Returns:
     A `Measured`.
 
   Raises:
-    ValueError: for different counts, or none.
+    ValueError: if the numbers of sources and references differ or are 0.
   """
   if len(sources) != len(references):
     raise ValueError(f"There must be as many sources as references; got {len(sources)} and "
@@ -56,12 +56,12 @@ def measure(search, vocab, sources, references, *, tokens_per_batch, longest, pr
 
 
 def brief(search, vocab, ids, references, **options):
-  """Returns the translations of ids with EOS, as strings, and {"bleu", "chrf", "repeats"} of them.
+  """Returns the translations as strings, and {"bleu", "chrf", "repeats"} of them.
 
   Args:
     search, vocab, references: as for `measure`.
-    ids: lists of ids with EOS.
-    options: of `corpus.translate`.
+    ids: the sources, lists of ids with EOS.
+    options: keyword arguments of `corpus.translate`.
   """
   predictions, texts = _said(search, vocab, ids, **options)
   plain = [vocab.plain(line) for line in references]
@@ -70,7 +70,7 @@ def brief(search, vocab, ids, references, **options):
 
 
 def _said(search, vocab, ids, **options):
-  """Returns the best translation of each source, its ids without EOS and its text; nothing where there is none."""
+  """Returns the best translations as lists of ids without EOS and as texts; empty if no candidate was found."""
   found = corpus.translate(search, ids, **options)
   words = lambda candidates: [token for token in candidates[0].tokens if token != types.EOS] if candidates else []
   predictions = [words(candidates) for candidates in found]
@@ -78,13 +78,13 @@ def _said(search, vocab, ids, **options):
 
 
 def quality(hypotheses, predictions, references, vocab):
-  """Yields the rows that say how good translations are.
+  """Yields the rows of translation quality.
 
   Args:
     hypotheses: strings.
-    said: the ids that each of them is the text of, without EOS.
+    predictions: the token ids of each hypothesis, without EOS.
     references: strings.
-    vocab: the vocabulary; its `tokenized` says of which kind the strings are.
+    vocab: the vocabulary; its `tokenized` is whether the strings are tokenised.
   """
   kind = "tokenized" if vocab.tokenized else "detokenized"
   once = [repetition.deduplicate(ids) for ids in predictions]
@@ -93,76 +93,76 @@ def quality(hypotheses, predictions, references, vocab):
   yield report.Row(f"bleu_{kind}", *bleu.bleu(hypotheses, plain, tokenize=cut))
   yield report.Row(f"chrf_{kind}", *bleu.chrf(hypotheses, plain))
   value, signature = bleu.bleu(once_text, plain, tokenize=cut)
-  yield report.Row(f"bleu_{kind}_deduplicated", value, f"{signature}, adjacent equal model tokens said once")
-  for name, ids, text, when in (("", predictions, hypotheses, "after what the search itself merges"),
-                                ("_deduplicated", once, once_text, "adjacent equal model tokens said once")):
+  yield report.Row(f"bleu_{kind}_deduplicated", value, f"{signature}, adjacent equal model tokens merged")
+  for name, ids, text, when in (("", predictions, hypotheses, "in the output of the search, which may merge some"),
+                                ("_deduplicated", once, once_text, "adjacent equal model tokens merged")):
     yield report.Row(f"repetition_tokens{name}", repetition.repetition(ids),
                      f"share of model tokens equal to the one before, {when}")
     yield report.Row(f"repetition_words{name}", repetition.repetition([language.words(line, cut) for line in text]),
                      f"share of words equal to the one before, {when}")
   if whole_words(references, vocab):
     lengths = [[language.words(line, cut) for line in text] for text in (hypotheses, plain)]
-    of = "words said by words of the references"
+    of = "words of the translations divided by words of the references"
   else:
     lengths = predictions, [vocab.encode(line) for line in references]
-    of = "model tokens said by model tokens of the references, without EOS"
+    of = "model tokens of the translations divided by those of the references, without EOS"
   if any(lengths[1]):
     yield report.Row("length_ratio", repetition.length_ratio(*lengths), of)
   else:
-    logging.warning("The references are blank, so there is no length ratio.")
+    logging.warning("The references are empty, so there is no length ratio.")
 
 
 def whole_words(references, vocab):
-  """Whether references are in whole words though the vocabulary takes them in parts: they are no tokens of its then."""
+  """Whether references are in whole words although the vocabulary expects subwords, so that it cannot encode them."""
   return vocab.takes_parts and references == [vocab.plain(line) for line in references]
 
 
 def _cost(meter, sentences, tokens_per_batch):
   yield report.Row("sentences", sentences, "lines of the test set, empty ones included")
   yield report.Row("passes", meter.passes / max(meter.calls, 1),
-                   "decoder passes a batch, a ranking teacher's too, mean over batches")
+                   "decoder passes per batch, including those of a ranking teacher, mean over batches")
   rate = sentences / meter.seconds if meter.seconds else 0.0
   yield report.Row("sentences_per_second", rate,
-                   f"wall clock of the search and the copy back, after one warm-up call; sorted by length, "
-                   f"up to {tokens_per_batch} padded source tokens a batch, {meter.calls} batches")
+                   f"wall clock time of the search and the copy to the host, after one warm-up call; sorted by length, "
+                   f"up to {tokens_per_batch} padded source tokens per batch, {meter.calls} batches")
 
 
 def surprise(score, vocab, sources, references, *, tokens_per_batch, longest):
-  """Yields the row of how unlikely a model finds the references; none where it can say none of them.
+  """Yields the row of NCM of the references; no row if all have probability 0.
 
   Args:
     score: maps int32 [B, S], int32 [B, T] to log p float32 [B].
     vocab, sources, references, tokens_per_batch, longest: as for `measure`.
   """
   if whole_words(references, vocab):
-    logging.warning("The references are in whole words, and the vocabulary takes words in parts: no NCM. Give the "
-                    "references cut as the training text was.")
+    logging.warning("The references are in whole words, but the vocabulary expects subwords, so there is no NCM; give "
+                    "references split as the training text.")
     return
   pairs = list(lines.encode_pairs(zip(sources, references, strict=True), vocab, longest))
   log_probs = corpus.score(score, pairs, tokens_per_batch=tokens_per_batch, longest=longest)
   left_out = int((log_probs == -float("inf")).sum())
   if left_out < len(pairs):
     ncm = multimodality.normalised_multimodality(log_probs, [len(target) for _, target in pairs])
-    yield report.Row("ncm", ncm, "nats a model token of the references, EOS counted, by the score of the family; "
-                     f"{left_out} pairs left out that it cannot say")
+    yield report.Row("ncm", ncm, "nats per model token of the references, EOS included, by the score of the family; "
+                     f"{left_out} pairs of probability 0 are left out")
 
 
 def check_speed(sources):
-  """Refuses a test set that is too small for `speed`.
+  """Checks that a test set is large enough for `speed`.
 
   Raises:
     ValueError: for fewer than `CROWD` sentences.
   """
   if len(sources) < CROWD:
-    raise ValueError(f"Speed is measured on at least {CROWD} sentences; got {len(sources)}: give a longer test set.")
+    raise ValueError(f"Speed is measured on at least {CROWD} sentences; got {len(sources)}; give a larger test set.")
 
 
 def speed(search, baseline, name, vocab, sources, *, longest):
-  """Yields the rows of how fast a search is beside another, both asked in turns for the same sentences.
+  """Yields the rows of the speed of a search and of a baseline, which translate the same sentences in turns.
 
   Args:
     search, baseline: int32 [B, S] -> `types.Translation`.
-    name: what the baseline is.
+    name: the description of the baseline.
     vocab, sources, longest: as for `measure`.
 
   Raises:
@@ -173,11 +173,11 @@ def speed(search, baseline, name, vocab, sources, *, longest):
   alone = corpus.neighbours(ids[::max(len(ids) // SINGLE, 1)][:SINGLE], 1, longest)
   took = {1: cost.in_turns({"ours": search, "baseline": baseline}, alone),
           CROWD: cost.in_turns({"ours": search, "baseline": baseline}, corpus.neighbours(ids, CROWD, longest))}
-  how = "wall clock of the search and the copy back, ids in and out, in turns with the baseline"
+  how = "wall clock time of the search and the copy to the host, ids to ids, in turns with the baseline"
   milliseconds = [1000 * each for each in took[1]["ours"]]
   yield report.Row("milliseconds_batch_1", statistics.median(milliseconds), f"median of {len(alone)} sentences; {how}")
   rate = CROWD * len(took[CROWD]["ours"]) / sum(took[CROWD]["ours"])
-  yield report.Row(f"sentences_per_second_batch_{CROWD}", rate, f"sentences of about one length together; {how}")
+  yield report.Row(f"sentences_per_second_batch_{CROWD}", rate, f"batches of sentences of similar length; {how}")
   for size, of in took.items():
     yield report.Row(f"times_baseline_batch_{size}", sum(of["baseline"]) / sum(of["ours"]),
                      f"seconds of {name} by seconds of this, the same sentences in turns, batches of {size}")

@@ -1,4 +1,4 @@
-"""Shows what each decoder pass of a search was given and what it said, for looking at; a sentence at a time."""
+"""Shows the inputs and predictions of each decoder pass of a search, one sentence at a time."""
 import functools
 
 import tensorflow as tf
@@ -15,21 +15,21 @@ def searcher(model, search, teacher_score=None):
 
 
 def tracer(run, search, teacher_score=None):
-  """Returns a function of a source's ids with EOS to [(seen, said)], a pair of lists of tokens a pass.
+  """Returns a function from a source's ids with EOS to [(inputs, predictions)], two lists of tokens for each pass.
 
-  They are those of the best candidate; a source with no word in it has no pass.
+  They are those of the best candidate; a source of EOS only has no pass.
 
   Args:
     run: the run that translates.
-    search: its family's `Search`.
+    search: the `Search` of its family.
     teacher_score: as in `corpus.searcher`.
 
   Raises:
-    ValueError: if the family's search has no passes to show.
+    ValueError: if the search of the family is not iterative.
   """
   if "trace" not in run.model.traits.offers:
-    raise ValueError(f"A trace shows how the passes of a search change a translation, and {run.experiment.family} has "
-                     "no such search; trace a family as cmlm.")
+    raise ValueError("A trace needs an iterative search, whose passes change the translation; "
+                     f"{run.experiment.family} has none. Use a family such as cmlm.")
 
   trace = searcher(run.model, search, teacher_score)
 
@@ -45,6 +45,6 @@ def tracer(run, search, teacher_score=None):
 
 
 def formatted(index, passes):
-  """Returns a line a pass: `index ||| pass ||| seen ||| said`, passes counted from 1."""
+  """Returns one line per pass: `index ||| pass ||| inputs ||| predictions`, with passes counted from 1."""
   return [f"{index} ||| {number} ||| {' '.join(inputs)} ||| {' '.join(predictions)}"
           for number, (inputs, predictions) in enumerate(passes, 1)]

@@ -1,4 +1,4 @@
-"""Options of a search, tried on a text: every combination translates the whole of it, and the most BLEU is best."""
+"""Tries search options on a text: translates all of it with every combination, and picks the one of best BLEU."""
 import itertools
 
 from tf_nar import config
@@ -10,43 +10,43 @@ from tf_nar.evaluate import testset
 
 
 def combinations(tries):
-  """["search.beam=1,5", …] -> [("search.beam=1", …), …], every value of each with every one of the others."""
+  """["search.beam=1,5", …] -> [("search.beam=1", …), …], all combinations of the values."""
   for each in tries:
     if not str(each).startswith("search.") or "=" not in each:
-      raise ValueError(f"--try wants an option of the search and its values, as search.beam=1,5; got {each!r}.")
+      raise ValueError(f"--try expects an option of the search and its values, as search.beam=1,5; got {each!r}.")
   names, values = zip(*(each.split("=", 1) for each in tries), strict=True)
   rows = itertools.product(*(each.split(",") for each in values))
   return [tuple(f"{name}={value}" for name, value in zip(names, row, strict=True)) for row in rows]
 
 
 def searches(experiment, tries, settings=()):
-  """Returns {options: search} of every combination, on top of `settings`, overrides that all of them have.
+  """Returns {options: search} of every combination; `settings` are overrides that apply to all of them.
 
   Raises:
-    ValueError: for what is no option of the experiment's search, or no value of it.
+    ValueError: for an option that the experiment's search does not have, or a value that does not fit.
   """
   return {options: config.override(experiment, *settings, *options).search for options in combinations(tries)}
 
 
 def measure(run, tried, sources, references, *, tokens_per_batch, teacher=None, known=(), after=lambda systems: None):
-  """Translates a text by each search and measures it.
+  """Translates a text with each search and measures the translations.
 
   Args:
-    run: what translates; as a `runs.Run`.
-    tried: {options: search}, as `searches` gives.
+    run: the `runs.Run` that translates.
+    tried: {options: search}, from `searches`.
     sources: sentences.
     references: their translations.
-    tokens_per_batch: padded source tokens a batch, over all candidates.
-    teacher: a run that ranks where a search finds several candidates, so that those compare with searches that find
-      one; None: none does.
-    known: `comparison.System`s of an earlier call that was stopped; their options are not tried again.
-    after: called with all systems so far when there is a new one.
+    tokens_per_batch: padded source tokens per batch, over all candidates.
+    teacher: a run that ranks the candidates of the searches that return several; those that return one are measured
+      without it. None: no rescoring.
+    known: `comparison.System`s of an earlier, interrupted call; their options are not tried again.
+    after: called with all systems so far whenever one is added.
 
   Returns:
     A list of `comparison.System`, named by their options with spaces between, in the order of `tried`.
   """
   ranked = [search for search in tried.values() if ranks(teacher, search)]
-  # Without a search of several candidates the teacher has nothing to rank, which is refused.
+  # If no search returns several candidates, `rescoring.by` raises, as the teacher has nothing to rank.
   score = teacher and rescoring.by(teacher, run, ranked[0] if ranked else run.experiment.search)
   known, systems = {system.name: system for system in known}, []
   with progress.Progress("translate", total=len(sources) * len(tried)) as bar:
@@ -66,10 +66,10 @@ def measure(run, tried, sources, references, *, tokens_per_batch, teacher=None, 
 
 
 def ranks(teacher, search):
-  """Whether a teacher ranks what a search finds."""
+  """Whether there is a teacher, and candidates of the search for it to rank."""
   return bool(teacher) and rescoring.several(search)
 
 
 def best(systems):
-  """Returns the system with the most BLEU, the first of several."""
+  """Returns the system with the best BLEU; of equals the first."""
   return max(systems, key=comparison.bleu)

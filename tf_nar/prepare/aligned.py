@@ -1,4 +1,4 @@
-"""From a data folder to the same folder with fertilities, which `nat_fertility` learns from."""
+"""Makes a copy of a data folder with fertilities, for models of the family `nat_fertility`."""
 import itertools
 from typing import NamedTuple
 
@@ -9,39 +9,39 @@ from tf_nar.data import corpus
 from tf_nar.data import records
 from tf_nar.prepare import fast_align
 
-_WINDOW = 20_000  # Pairs in memory at a time while they are written.
+_WINDOW = 20_000  # Pairs that are aligned and written at a time, which limits memory.
 
 
 class Report(NamedTuple):
-  """What was done."""
+  """The statistics of an alignment."""
 
   pairs: int
-  learned_from: int  # Pairs.
-  log_likelihoods: list  # log p a target word, before each iteration.
-  fertilities: dict  # Fertility -> source words.
+  learned_from: int  # Number of pairs that the lexicon was estimated from.
+  log_likelihoods: list  # log p per target token, before each iteration.
+  fertilities: dict  # Fertility -> number of source tokens, without EOS.
 
 
 def align(data_dir, out, iterations=5, learn_pairs=500_000):
   """Makes the data folder `out`: the records of `data_dir` in their order, each with its fertilities.
 
-  The result is a function of the folder and the options.
+  The result depends on the folder and the options only.
 
   Args:
     data_dir: a data folder.
-    out: the new one; it appears when it is whole.
-    iterations: of EM.
-    learn_pairs: how many pairs to learn from, evenly spread; they are held in memory. 0: all.
+    out: the new folder; it appears when it is complete.
+    iterations: iterations of EM.
+    learn_pairs: number of pairs to estimate the lexicon from, evenly spread; they are held in memory. 0: all.
 
   Returns:
     A `Report`.
 
   Raises:
-    FileExistsError: if there is anything in `out`.
-    FileNotFoundError: if `data_dir` is none.
-    ValueError: for options out of range, or pairs without a word.
+    FileExistsError: if `out` is not empty.
+    FileNotFoundError: if `data_dir` is not a data folder.
+    ValueError: for options out of range, or if no pair has a token on both sides.
   """
   if iterations < 1 or learn_pairs < 0:
-    raise ValueError(f"--iterations is at least 1 and --learn_pairs at least 0, which is all; got {iterations} and "
+    raise ValueError(f"--iterations must be at least 1 and --learn_pairs at least 0 (all pairs); got {iterations} and "
                      f"{learn_pairs}.")
   atomic.check_free(out)
   manifest = corpus.read(data_dir)
@@ -57,13 +57,13 @@ def align(data_dir, out, iterations=5, learn_pairs=500_000):
 
 
 def _pairs(folder):
-  """Yields the pairs in the order in which `corpus.Writer` dealt them out."""
+  """Yields the pairs in the order in which `corpus.Writer` distributed them over the shards."""
   for row in itertools.zip_longest(*map(records.read, corpus.shards(folder))):
     yield from (pair for pair in row if pair is not None)
 
 
 def _aligned(folder, lexicon, counts, bar):
-  """Yields the pairs with their fertilities, and counts those of words in `counts`."""
+  """Yields the pairs with their fertilities, and counts the fertilities of tokens other than EOS in `counts`."""
   pairs = _pairs(folder)
   while window := list(itertools.islice(pairs, _WINDOW)):
     bare = [(pair.src[:-1], pair.tgt[:-1]) for pair in window]
@@ -82,13 +82,13 @@ def _bar(total, what):
 
 
 def summary(report, out):
-  """Returns what a person wants to know of the new folder, and what to do next."""
+  """Returns the summary of the new folder that is printed, with the next command."""
   words = sum(report.fertilities.values())
   shares = ", ".join(f"{n}: {100 * report.fertilities.get(n, 0) / words:.1f} %" for n in range(4)) if words else "none"
   likelihoods = " ".join(f"{each:.3f}" for each in report.log_likelihoods)
   return "\n".join([
-      f"{out}: {report.pairs} aligned pairs; learned from {report.learned_from}.",
-      f"log p of a target word, by iteration: {likelihoods}.",
-      f"Fertilities of words: {shares}; the greatest is {max(report.fertilities, default=0)}.",
+      f"{out}: {report.pairs} aligned pairs; the lexicon was estimated from {report.learned_from}.",
+      f"log p per target token, by iteration: {likelihoods}.",
+      f"Fertilities of tokens: {shares}; the greatest is {max(report.fertilities, default=0)}.",
       f"Next: python bin/train.py --config=configs/nat_fertility_multi30k.py --data_dir={out} --workdir=runs/...",
   ])

@@ -1,4 +1,4 @@
-"""Parallel text: files of which line n of one translates line n of the other."""
+"""Reads parallel text: pairs of files in which line n of the target translates line n of the source."""
 import itertools
 import os
 from typing import NamedTuple
@@ -7,31 +7,31 @@ from tf_nar.data import text
 
 
 class Survey(NamedTuple):
-  """What one reading of a parallel text tells."""
+  """The result of reading a parallel text once."""
 
   pairs: int
   inputs: list  # (file name, SHA-256 of its uncompressed text), sources then targets.
 
 
 def pairs(sources, targets):
-  """Yields (source line, target line) of equally long lists of files that were surveyed."""
+  """Yields (source line, target line) of equally long lists of files that `survey` has checked."""
   for source, target in zip(sources, targets, strict=True):
     yield from zip(text.read(source, warn=False), text.read(target, warn=False), strict=True)
 
 
 def survey(sources, targets):
-  """Reads everything once.
+  """Reads a parallel text once, to check it and to count its lines.
 
   Args:
-    sources: paths.
-    targets: paths, the translation of the source at the same place.
+    sources: paths of the source files.
+    targets: paths of their translations, in the same order.
 
   Returns:
     A `Survey`.
 
   Raises:
-    FileNotFoundError, ValueError: for a file that is not there, is empty, is not UTF-8, or has not as
-      many lines as its translation.
+    FileNotFoundError: if a file does not exist.
+    ValueError: if a file is empty, is not UTF-8, or has another number of lines than its translation.
   """
   if len(sources) != len(targets) or not sources:
     raise ValueError(f"Each source file needs one target file; got {len(sources)} and {len(targets)}.")
@@ -46,7 +46,7 @@ def _count_pair(source, target):
     pass
   for lines in both:
     if not lines.count:
-      raise ValueError(f"{lines.name} is empty; expected one sentence a line.")
+      raise ValueError(f"{lines.name} is empty; expected one sentence per line.")
   if both[0].count != both[1].count:
     raise ValueError(f"{source} has {both[0].count} lines but {target} has {both[1].count}; "
                      "line n of one must translate line n of the other.")

@@ -1,4 +1,4 @@
-"""Text to records, in one process or several; the result is the same for any number."""
+"""Encodes text as records, in one process or several; the result does not depend on their number."""
 import collections
 import concurrent.futures
 import contextlib
@@ -10,29 +10,29 @@ from tf_nar import types
 from tf_nar.data import records
 from tf_nar.data import vocab as vocab_lib
 
-_LINES = 2_000  # A task: long enough to be worth sending, short enough to hold several for each process.
-_TASKS = 4  # Held for each process.
+_LINES = 2_000  # Lines of a task: enough to be worth sending, few enough to hold several tasks for each process.
+_TASKS = 4  # Tasks that wait for each process.
 
 
 class Limits(NamedTuple):
-  """Which pairs are kept."""
+  """The limits on the pairs that are kept."""
 
-  max_length: int  # Tokens with EOS, on either side.
-  max_ratio: float  # Tokens of the longer side over those of the shorter, without EOS; 0: any.
+  max_length: int  # Largest number of tokens with EOS, on either side.
+  max_ratio: float  # Largest ratio of the tokens of the longer side to those of the shorter, without EOS; 0: any.
 
 
 class Encoded(NamedTuple):
-  """A range of lines. `pairs` holds (serialized record, source length, target length), lengths with EOS."""
+  """An encoded range of lines."""
 
-  pairs: list
-  dropped: collections.Counter  # Reason -> lines.
-  lines: int
-  unknown: int = 0  # Tokens of the pairs that are UNK.
-  changed: int = 0  # Lines of the pairs that normalization changes, white space apart.
+  pairs: list  # (serialized record, source length, target length) of each kept pair, lengths with EOS.
+  dropped: collections.Counter  # Reason -> number of dropped lines.
+  lines: int  # Number of lines in the range.
+  unknown: int = 0  # Number of UNK tokens in the kept pairs.
+  changed: int = 0  # Number of lines of the kept pairs that normalization changes, apart from white space.
 
 
 def reason(source, target, limits):
-  """Returns why a pair of id lists (without EOS) is dropped, or None."""
+  """Returns the reason for dropping a pair of id lists (without EOS), or None."""
   short, long = sorted((len(source), len(target)))
   if not short:
     return "empty source" if not source else "empty target"
@@ -71,13 +71,13 @@ def encode_lines(first, pairs, vocab, limits):
 
 
 def encode(pairs, folder, limits, processes=1):
-  """Encodes a text, a range of lines at a time and in order.
+  """Encodes a text in order, a range of lines at a time.
 
   Args:
-    pairs: iterator of (source, target) strings, read only a little ahead of what is yielded.
-    folder: where the vocabulary is.
+    pairs: iterator of (source, target) strings, read only a little ahead of the results.
+    folder: the folder of the vocabulary.
     limits: `Limits`.
-    processes: how many work; 1 is this one.
+    processes: number of processes; 1: this process does the work.
 
   Yields:
     `Encoded`.
@@ -86,13 +86,13 @@ def encode(pairs, folder, limits, processes=1):
     ValueError: if `processes` is below 1.
   """
   if processes < 1:
-    raise ValueError(f"--processes wants at least 1, got {processes}.")
+    raise ValueError(f"--processes must be at least 1; got {processes}.")
   if processes == 1:
     vocab = vocab_lib.load(folder)
     for first, chunk in _ranges(pairs):
       yield encode_lines(first, chunk, vocab, limits)
     return
-  # Not fork: TensorFlow may have started threads here, which a forked child would lack.
+  # Not "fork", as TensorFlow may have started threads here, which a forked child would lack.
   context = multiprocessing.get_context("forkserver")
   context.set_forkserver_preload(["tensorflow"])
   with contextlib.closing(_ranges(pairs)) as ranges, concurrent.futures.ProcessPoolExecutor(
@@ -115,7 +115,7 @@ def _ranges(pairs):
 
 
 def _start(folder, limits):
-  # A vocabulary is loaded once in a process, not sent with each task.
+  # The vocabulary is loaded once in each process instead of being sent with each task.
   global _state
   _state = vocab_lib.load(folder), limits
 

@@ -3,48 +3,49 @@
   p(e | f) = Π_j Σ_i p(a_j = i) t(e_j | f_i)
   p(a_j = 0) = p0, the empty word;      p(a_j = i) ∝ exp(-λ |i/S - j/T|)      i = 1 ... S, j = 1 ... T, no EOS
 
-t is learned by EM; with λ = 0 that is IBM model 1 (Brown et al., 1993). All in numpy, a group of pairs at a time.
+t is estimated by EM; with λ = 0 the model is IBM model 1 (Brown et al., 1993). All in numpy, a group of pairs at a
+time. A "word" is a token of the vocabulary here, as in the paper.
 
-# Differs: λ stays what it is, t is the likeliest and has no prior, and an alignment gives every target word a source
-word: the empty one serves in learning alone.
+# Differs: λ is fixed, t is a maximum likelihood estimate without a prior, and every target word is aligned to a source
+word: the empty word is used in estimation only.
 """
 from typing import NamedTuple
 
 import numpy as np
 
 TENSION, EMPTY = 4.0, 0.08  # λ and p0, the defaults of the released program.
-CELLS = 1 << 21  # Of a group, source words times target words, padding and all: what bounds the memory.
-_UNSEEN = 1e-9  # p of a word beside a word that it was never seen with: there the diagonal decides.
-_NOTHING = 0  # The empty word; PAD, which no sentence has.
+CELLS = 1 << 21  # Size of a group, source positions times target positions with padding, which limits memory.
+_UNSEEN = 1e-9  # t of two words that never occurred in one pair, so that the prior decides among such.
+_NOTHING = 0  # The empty word: the id of PAD, which no sentence contains.
 
 
 class Lexicon(NamedTuple):
-  """t(e | f), of the words that were seen together."""
+  """t(e | f) of the words that occurred in one pair."""
 
   keys: np.ndarray  # int64 [n], increasing: f * words + e.
   prob: np.ndarray  # float64 [n].
-  words: int  # V.
-  tension: float
+  words: int  # V, the vocabulary size.
+  tension: float  # λ.
 
 
 class _Group(NamedTuple):
-  rows: list  # Which pairs.
-  keys: np.ndarray  # int64 [B, T, S + 1]; the empty word first.
+  rows: list  # Indices of the pairs.
+  keys: np.ndarray  # int64 [B, T, S + 1]; the empty word is first.
   prior: np.ndarray  # float64 [B, T, S + 1], p(a_j = i); 0 past the lengths.
 
 
 def learn(pairs, words, iterations=5, *, tension=TENSION, progress=None):
-  """Learns a lexicon.
+  """Estimates a lexicon.
 
   Args:
     pairs: list of (source, target) lists of ids, without EOS.
-    words: V, one above the greatest id.
-    iterations: of EM.
+    words: V, one more than the greatest id.
+    iterations: iterations of EM.
     tension: λ.
-    progress: called with the number of pairs just read, in each of `iterations` + 1 readings.
+    progress: called with the number of pairs just processed, in each of `iterations` + 1 passes over them.
 
   Returns:
-    `Lexicon`, and log p(e | f) a target word before each iteration, a list of floats.
+    `Lexicon`, and log p(e | f) per target word before each iteration, a list of floats.
 
   Raises:
     ValueError: if no pair has a word on both sides.
@@ -79,7 +80,7 @@ def align(pairs, lexicon):
     lexicon: `Lexicon`.
 
   Returns:
-    For each pair int64 [T], counted from 0.
+    For each pair, int64 [T]: positions in the source, from 0.
   """
   found = [None] * len(pairs)
   for group in _groups(pairs, lexicon):
@@ -92,11 +93,12 @@ def align(pairs, lexicon):
 
 
 def fertility(pair, positions):
-  """Counts how many target tokens each source token has.
+  """Counts the target tokens that are aligned to each source token.
 
   Args:
-    pair: (source, target) lists of ids with EOS. EOS has EOS; and all, where the source has no word.
-    places: int [T - 1], the source word of each target word, as `align` finds it; ignored for a source without words.
+    pair: (source, target) lists of ids with EOS. EOS is aligned to EOS; if the source has no word, all target tokens
+      are.
+    positions: int [T - 1], the source position of each target word, from `align`; ignored for a source without words.
 
   Returns:
     tuple of S ints that add up to T.
@@ -108,7 +110,7 @@ def fertility(pair, positions):
 
 
 def _groups(pairs, lexicon, progress=None):
-  """Yields the pairs as `_Group`s, those of like lengths together."""
+  """Yields the pairs as `_Group`s of similar lengths."""
   sizes = [(len(target), len(source)) for source, target in pairs]
   order = sorted(range(len(pairs)), key=lambda n: sizes[n])  # Stable.
   start = 0
@@ -127,11 +129,11 @@ def _groups(pairs, lexicon, progress=None):
 
 
 def _seen(groups):
-  """Returns the keys of some groups, increasing."""
+  """Returns the keys that occur in some groups, increasing."""
   keys, fresh = np.empty(0, np.int64), []
   for group in groups:
     fresh.append(np.unique(group.keys[group.prior > 0]))
-    if sum(map(len, fresh)) > len(keys):  # Else the many are sorted again for a few.
+    if sum(map(len, fresh)) > len(keys):  # Merged rarely, as each merge sorts all keys.
       keys, fresh = np.unique(np.concatenate([keys, *fresh])), []
   return np.unique(np.concatenate([keys, *fresh]))
 
@@ -155,7 +157,7 @@ def _padded(sentences):
 
 
 def _normalised(lexicon, counts):
-  """The lexicon of t(e | f) in proportion to `counts`."""
+  """Returns the lexicon with t(e | f) proportional to `counts`."""
   source = lexicon.keys // lexicon.words
   of_word = np.bincount(source, counts, minlength=lexicon.words)[source]
   return lexicon._replace(prob=np.divide(counts, of_word, where=of_word > 0, out=np.zeros_like(counts)))

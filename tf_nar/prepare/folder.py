@@ -1,4 +1,4 @@
-"""From options to a data folder: survey the text, get the vocabulary, encode, say what was done."""
+"""Makes a data folder: checks the text, learns or loads the vocabulary, encodes the text and summarises the result."""
 import collections
 import dataclasses
 import os
@@ -16,19 +16,19 @@ from tf_nar.prepare import encode
 from tf_nar.prepare import learn
 from tf_nar.prepare import options as options_lib
 
-MOST_UNKNOWN = 0.9  # Share of UNK from which on the vocabulary is not of this text.
+MOST_UNKNOWN = 0.9  # Share of UNK tokens above which the vocabulary is assumed to be of another text.
 
 
 class Made(NamedTuple):
-  """What `prepare` did."""
+  """The result of `prepare`."""
 
   manifest: corpus.Manifest
   vocab: object
-  guessed: bool  # Whether how BLEU cuts the target language was guessed.
+  guessed: bool  # Whether the BLEU tokeniser of the target language was guessed by its script.
 
 
 def prepare(options):
-  """Makes the data folder `options.out`; input that can be read once only, as a pipe, is copied first.
+  """Makes the data folder `options.out`; input that can be read only once, such as a pipe, is copied first.
 
   Args:
     options: `options.Options`.
@@ -37,7 +37,7 @@ def prepare(options):
     A `Made`.
 
   Raises:
-    FileExistsError, FileNotFoundError, ValueError: for text or options that cannot be used, each saying why.
+    FileExistsError, FileNotFoundError, ValueError: for text or options that cannot be used.
   """
   if options.tokenizer == "words" and not (options.vocab or options.reuse_vocab):
     raise ValueError("--tokenizer=words needs --vocab, a file of `token count` lines, or --reuse_vocab.")
@@ -76,19 +76,19 @@ def _vocabulary(options, count):
 
 
 def _measured(options, words):
-  """Decides how BLEU cuts the target language, which the vocabulary keeps; returns whether that was guessed."""
+  """Sets the BLEU tokeniser of the vocabulary, and returns whether it was guessed by the script of the text."""
   told = options.bleu_tokenize != options_lib.AUTO
   guess = language.guess(text.read(options.target[0], warn=False))
   if not guess.spaced and words.tokenized:
-    logging.warning("%s has hardly any spaces, and --tokenizer=%s takes what is between spaces for words; cut it into "
-                    "words first, or take --tokenizer=sentencepiece.", options.target[0], options.tokenizer)
+    logging.warning("%s has hardly any spaces, but --tokenizer=%s expects words separated by spaces; segment it into "
+                    "words first, or use --tokenizer=sentencepiece.", options.target[0], options.tokenizer)
   guessed = not (told or words.tokenized or options.reuse_vocab)
   if told or guessed:
     words.bleu_tokenize = options.bleu_tokenize if told else guess.tokenizer
   language.check(words.bleu_tokenize)
   if not guess.spaced and words.bleu_tokenize == language.DEFAULT:
-    logging.warning("%s has hardly any spaces, so BLEU by %s would take its sentences for words; give --bleu_tokenize, "
-                    "as --bleu_tokenize=char.", options.target[0], language.DEFAULT)
+    logging.warning("%s has hardly any spaces, so BLEU with tok:%s would count a sentence as one word; give another "
+                    "tokeniser, as --bleu_tokenize=char.", options.target[0], language.DEFAULT)
   return guessed
 
 
@@ -113,8 +113,8 @@ def _check_known(manifest, options):
   words = split.source_tokens + split.target_tokens - 2 * split.pairs
   if split.unknown > MOST_UNKNOWN * words:
     whose = options.reuse_vocab or options.vocab or "the vocabulary"
-    raise ValueError(f"{100 * split.unknown / words:.0f} % of the tokens are unknown to {whose}: it is not of this "
-                     "text. Give the vocabulary that the text was cut for, or leave it out to learn one.")
+    raise ValueError(f"{100 * split.unknown / words:.0f} % of the tokens are unknown to {whose}, which must be of "
+                     "another text. Give the vocabulary of this text, or leave it out to learn one.")
 
 
 def _valid(options, found, words, folder):
@@ -142,14 +142,15 @@ def _watched(pairs, total, what):
 
 
 def summary(made, out):
-  """Returns what a person wants to know of a new data folder, and what to do next."""
+  """Returns the summary of a new data folder that is printed, with the next command."""
   manifest = made.manifest
   train, valid = manifest.splits["train"], manifest.splits["valid"]
   dropped = ", ".join(f"{count} {why}" for why, count in train.dropped.items()) or "none"
   words = train.source_tokens + train.target_tokens - 2 * train.pairs
   lines = [
-      f"{out}: {train.pairs} training pairs, {valid.pairs} for validation, {manifest.vocabulary_size} words.",
-      f"Tokens a pair: {train.source_tokens / train.pairs:.1f} source, "
+      f"{out}: {train.pairs} training pairs, {valid.pairs} validation pairs, {manifest.vocabulary_size} tokens in the "
+      "vocabulary.",
+      f"Tokens per pair: {train.source_tokens / train.pairs:.1f} source, "
       f"{train.target_tokens / train.pairs:.1f} target; the longest side has {max(train.lengths)}.",
       f"Unknown: {100 * train.unknown / max(words, 1):.2f} % of the tokens of the training pairs.",
       f"Dropped: {dropped}.",
@@ -157,9 +158,9 @@ def summary(made, out):
   if not manifest.tokenized:
     lines.append(f"Normalization changes {100 * train.changed / (2 * train.pairs):.1f} % of the lines "
                  "(--normalization=identity changes none).")
-  how = "a guess by its letters; --bleu_tokenize sets it" if made.guessed else "as told, or as the vocabulary has it"
+  how = "guessed by its script; --bleu_tokenize sets it" if made.guessed else "as requested, or as in the vocabulary"
   lines += [
-      f"BLEU cuts the target language with tok:{made.vocab.bleu_tokenize} ({how}).",
+      f"BLEU tokenises the target language with tok:{made.vocab.bleu_tokenize} ({how}).",
       f"Next: python bin/train.py --config=configs/... --data_dir={out} --workdir=runs/...",
   ]
   return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Learns a vocabulary, one for both languages, from text. Equal text gives equal bytes."""
+"""Learns a joint vocabulary for both languages from text. Equal text gives equal bytes."""
 import collections
 import contextlib
 import io
@@ -13,7 +13,7 @@ from tf_nar.data import language
 from tf_nar.data import text
 from tf_nar.data import vocab
 
-LONGEST = 4192  # Bytes of a line that SentencePiece learns from; it leaves out longer ones.
+LONGEST = 4192  # Largest number of bytes of a line that SentencePiece learns from; longer lines are left out.
 
 
 def pieces(sentences, size, character_coverage=0.9995, normalization="nmt_nfkc", byte_fallback=False,
@@ -21,18 +21,18 @@ def pieces(sentences, size, character_coverage=0.9995, normalization="nmt_nfkc",
   """Learns a SentencePiece unigram model (Kudo, arXiv:1804.10959).
 
   Args:
-    sentences: iterator of lines; all are held in memory while it learns.
-    size: how many pieces, the reserved ones included.
+    sentences: iterator of lines; all are held in memory during learning.
+    size: number of pieces, the reserved ones included.
     character_coverage: share of the characters of the text that get a piece; the rest becomes UNK.
-    normalization: of `options.NORMALIZATIONS`; "identity" keeps every character as it is.
-    byte_fallback: whether the rest becomes its bytes instead, which have 256 pieces.
+    normalization: one of `options.NORMALIZATIONS`; "identity" keeps every character as it is.
+    byte_fallback: whether the rest becomes its bytes instead of UNK; bytes have 256 pieces.
     bleu_tokenize: sacrebleu's tokeniser for the target language.
 
   Returns:
     `vocab.Pieces`.
 
   Raises:
-    ValueError: if the text cannot carry so many pieces, or has more characters than pieces.
+    ValueError: if the text is too small for so many pieces, or has more characters than pieces.
   """
   import sentencepiece
   model = io.BytesIO()
@@ -44,7 +44,7 @@ def pieces(sentences, size, character_coverage=0.9995, normalization="nmt_nfkc",
         normalization_rule_name=normalization, byte_fallback=byte_fallback,
         pad_id=types.PAD, eos_id=types.EOS, unk_id=types.UNK, bos_id=types.BOS,
         pad_piece=pad, eos_piece=eos, unk_piece=unk, bos_piece=bos, unk_surface=unk,
-        # A control symbol takes the next id, 4, and is never found in a text that happens to contain it.
+        # A control symbol gets the next id, 4, and is never matched in a text that happens to contain it.
         control_symbols=[mask])
   except RuntimeError as error:
     raise ValueError(_explained(str(error), size)) from error
@@ -52,10 +52,10 @@ def pieces(sentences, size, character_coverage=0.9995, normalization="nmt_nfkc",
 
 
 def _short(sentences):
-  """Yields those that SentencePiece learns from, and counts the others.
+  """Yields the lines that SentencePiece learns from, and warns of the number of longer ones.
 
   Raises:
-    ValueError: if none is short enough.
+    ValueError: if no line is short enough.
   """
   kept = left = 0
   for sentence in sentences:
@@ -65,35 +65,35 @@ def _short(sentences):
       kept += 1
       yield sentence
   if left and not kept:
-    raise ValueError(f"All {left} lines have more than {LONGEST} bytes, and no pieces are learned from such; give one "
-                     "sentence a line.")
+    raise ValueError(f"All {left} lines have more than {LONGEST} bytes, too many to learn pieces from; give one "
+                     "sentence per line.")
   if left:
     logging.warning("%d lines have more than %d bytes: no pieces were learned from them.", left, LONGEST)
 
 
 def merges(sentences, operations, threshold=0, minimum=1, bleu_tokenize=language.NONE):
-  """Learns joint byte-pair merges (Sennrich et al., arXiv:1508.07909) with subword-nmt.
+  """Learns joint BPE merges (Sennrich et al., arXiv:1508.07909) with subword-nmt.
 
   Args:
-    sentences: iterator of lines, words apart by spaces; each different word is held in memory.
-    operations: how many merges at most.
-    threshold: a merged unit seen fewer times is taken apart again.
-    minimum: units seen fewer times after that are left out of the list and become UNK.
+    sentences: iterator of lines with words separated by spaces; every distinct word is held in memory.
+    operations: largest number of merges.
+    threshold: subwords with a lower count are split again.
+    minimum: subwords with a lower count after that are left out of the vocabulary and become UNK.
     bleu_tokenize: sacrebleu's tokeniser for the target language.
 
   Returns:
-    `vocab.WordList` of the units of this text, the most frequent first.
+    `vocab.WordList` of the subwords of this text, the most frequent first.
 
   Raises:
     ValueError: if there is nothing to merge.
   """
   words = collections.Counter(word for line in sentences for word in line.split(" ") if word)
   if all(len(word) == 1 for word in words):
-    raise ValueError("The text has no word of two characters, so no byte-pair merge can be learned. "
+    raise ValueError("The text has no word of two characters, so no BPE merge can be learned. "
                      "Give text with spaces between words.")
   if not any(_repeats(words)):
-    raise ValueError("No pair of characters stands twice in the text, so no byte-pair merge can be learned; give more "
-                     "text, or --tokenizer=sentencepiece.")
+    raise ValueError("No pair of characters occurs twice in the text, so no BPE merge can be learned; give more text, "
+                     "or --tokenizer=sentencepiece.")
   codes = _codes(words, operations)
   units = _count_units(words, vocab.bpe(codes))
   if threshold > 1:
@@ -105,7 +105,7 @@ def merges(sentences, operations, threshold=0, minimum=1, bleu_tokenize=language
 
 
 def _repeats(words):
-  """Yields True at the first pair of neighbours in a word that was there before."""
+  """Yields True at every pair of adjacent symbols in a word that has occurred before."""
   seen = set()
   for word, count in words.items():
     for pair in itertools.pairwise([*word[:-1], f"{word[-1]}</w>"]):
@@ -118,7 +118,7 @@ def _codes(words, operations):
   from subword_nmt import learn_bpe
   counts = io.StringIO("".join(f"{word} {count}\n" for word, count in sorted(words.items())))
   codes = io.StringIO()
-  # learn_bpe reports to stderr: a bar on a terminal, noise in a log.
+  # learn_bpe draws a progress bar on stderr, which would clutter a log.
   quiet = contextlib.nullcontext() if text.is_terminal(sys.stderr) else contextlib.redirect_stderr(io.StringIO())
   with quiet:
     learn_bpe.learn_bpe(counts, codes, operations, is_dict=True)
@@ -135,8 +135,8 @@ def _count_units(words, bpe):
 
 def _explained(complaint, size):
   if found := re.search(r"value <= (\d+)", complaint):
-    return f"--vocab_size={size} is more than this text can carry; the largest possible is {found[1]}."
+    return f"--vocab_size={size} is too large for this text; the largest possible is {found[1]}."
   if found := re.search(r"smaller than required_chars.*?(\d+) vs (\d+)", complaint, re.DOTALL):
-    return (f"--vocab_size={size} is too small: the characters of the text alone need {found[2]}. "
+    return (f"--vocab_size={size} is too small: the characters of the text alone need {found[2]} pieces. "
             "Raise it or lower --character_coverage.")
   return f"SentencePiece could not learn {size} pieces: {' '.join(complaint.split())}"

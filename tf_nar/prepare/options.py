@@ -1,14 +1,14 @@
-"""What can be asked of `prepare`; it imports nothing, so that its flags are known at once."""
+"""The options of `prepare`; this module imports nothing heavy, so that --help answers at once."""
 import dataclasses
 
 TOKENIZERS = "sentencepiece", "words", "bpe"
-NORMALIZATIONS = "nmt_nfkc", "nmt_nfkc_cf", "nfkc", "identity"  # Of SentencePiece.
+NORMALIZATIONS = "nmt_nfkc", "nmt_nfkc_cf", "nfkc", "identity"  # Names of SentencePiece's normalization rules.
 AUTO = "auto"
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What `prepare.py` takes; its flags say what each is."""
+  """The options of `prepare.py`; they are described by its flags in tf_nar/cli/prepare.py."""
 
   source: tuple
   target: tuple
