@@ -215,7 +215,7 @@ class Diverges(bigram.Bigram):
 
 
 @pytest.mark.parametrize("after, message", [
-  (0, r"loss is nan at step 1; nothing was saved yet"),
+  (0, r"loss is nan at step 1; no checkpoint was saved yet"),
   (4, r"loss is nan at step 5; the last good checkpoint is .*ckpt-000003\. Lower train.optimizer"),
 ])
 def test_a_loss_that_is_no_number_stops_the_run(data, tmp_path, after, message):
@@ -237,7 +237,7 @@ def test_told_to_stop_it_saves_at_once_and_goes_on(data, tmp_path, undisturbed):
 
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(pipeline, "training", told(5))
-    with pytest.raises(preemption.Preempted, match=r"saved after step 5\. The same command goes on"):
+    with pytest.raises(preemption.Preempted, match=r"saved after step 5\. Run the same command to resume"):
       train(data, tmp_path)
   assert checkpoint.Checkpoints(bigram.Bigram(), tf.Module(), str(tmp_path)).steps() == [3, 5]
   model, shipped = train(data, tmp_path)
@@ -305,7 +305,7 @@ def test_averages_are_validated_and_shipped(data, tmp_path):
     np.testing.assert_allclose(shipped[v.path], expected, rtol=1e-5)
     np.testing.assert_array_equal(v.numpy(), last.numpy())  # Training went on with its own weights.
 
-  with pytest.raises(ValueError, match=r"ckpt-000004 does not hold all of this run's state; go on with the settings"):
+  with pytest.raises(ValueError, match=r"ckpt-000004 does not hold all of this run's state; give the settings"):
     train(data, tmp_path / "4", dataclasses.replace(settings, steps=5))
 
 
