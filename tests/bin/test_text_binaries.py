@@ -51,7 +51,7 @@ def test_translate_rescored(call, text, capsys):
 
 def test_translate_with_a_trace(call, text, monkeypatch, capsys):
   def trace(self, src, search, rescore=None):
-    """Two passes; the second says the last place again."""
+    """Two passes, of which the second repeats the last position."""
     masks = tf.where(src > 0, types.MASK, 0)
     half = tf.concat([src[:, :-1], masks[:, -1:]], 1)
     steps = lambda *each: tf.stack(each, 1)[:, None]

@@ -18,11 +18,11 @@ PLAN = [
 
 
 class Killed(BaseException):
-  """As a signal: nothing catches it."""
+  """An exception that nothing catches, like a signal."""
 
 
 class Stages:
-  """Notes which stage ran on what, and writes that as its result. May be killed in the middle of a stage."""
+  """Stages that record their inputs and write them as their result; can be killed in the middle of one."""
 
   def __init__(self, workdir, kill_in=None):
     self.ran, self._workdir, self._kill_in = [], workdir, kill_in

@@ -1,4 +1,4 @@
-"""The talk with another process, by scripts that need nothing."""
+"""The communication with another process, by scripts without dependencies."""
 import os
 import sys
 

@@ -1,4 +1,4 @@
-"""One flag to a strategy; k replicas to one; several processes to one."""
+"""Choosing a strategy; k replicas and several processes give the results of one."""
 import json
 import os
 import pathlib
@@ -80,7 +80,7 @@ def test_rows_are_shared_out_and_blank_ones_fill_up():
 
 
 def counts(position, update):
-  """What each replica counts at draw 5."""
+  """The counts of each replica at draw 5."""
   ask = tf.function(lambda: position.run(lambda: update._terms(make(4, 6, 0), tf.constant(5, tf.int64))[1]))
   return np.concatenate(position.experimental_local_results(ask()))
 
