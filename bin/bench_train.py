@@ -1,6 +1,6 @@
-"""Measures how fast a config trains, and what share of the machine's best products of matrices that is.
+"""Measures how fast a config trains, in absolute terms and relative to the machine's fastest matrix products.
 
-tf_nar/cli/bench_train.py has its flags and its work; installed, it is `tf-nar bench_train`.
+tf_nar/cli/bench_train.py has its flags and does the work; in the installed package it is `tf-nar bench_train`.
 """
 import os
 import sys

@@ -1,6 +1,6 @@
-"""Says whether a TPU will take an experiment, on a machine that has none.
+"""Checks on a machine without a TPU whether an experiment will run on one.
 
-tf_nar/cli/check_tpu.py has its flags and its work; installed, it is `tf-nar check_tpu`.
+tf_nar/cli/check_tpu.py has its flags and does the work; in the installed package it is `tf-nar check_tpu`.
 """
 import os
 import sys

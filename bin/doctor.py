@@ -1,6 +1,6 @@
-"""Says what is wrong with an installation, and the command that mends it.
+"""Checks an installation, and prints for each problem the command that fixes it.
 
-tf_nar/cli/doctor.py has its flags and its work; installed, it is `tf-nar doctor`.
+tf_nar/cli/doctor.py has its flags and does the work; in the installed package it is `tf-nar doctor`.
 """
 import os
 import sys

@@ -1,6 +1,6 @@
-"""Alternates teacher and student: EM for non-autoregressive translation (Sun & Yang, ICML 2020).
+"""Trains an AR teacher and a NAR student in turns: EM for non-autoregressive translation (Sun & Yang, ICML 2020).
 
-tf_nar/cli/em.py has its flags and its work; installed, it is `tf-nar em`.
+tf_nar/cli/em.py has its flags and does the work; in the installed package it is `tf-nar em`.
 """
 import os
 import sys

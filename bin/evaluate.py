@@ -1,6 +1,6 @@
-"""Translates a test set, measures it, and says what each number means.
+"""Translates a test set, measures the translations, and explains each number.
 
-tf_nar/cli/evaluate.py has its flags and its work; installed, it is `tf-nar evaluate`.
+tf_nar/cli/evaluate.py has its flags and does the work; in the installed package it is `tf-nar evaluate`.
 """
 import os
 import sys

@@ -1,6 +1,6 @@
-"""Makes of a run one SavedModel that translates raw strings and needs nothing of this project.
+"""Exports a run to a SavedModel that translates strings and does not need this project.
 
-tf_nar/cli/export.py has its flags and its work; installed, it is `tf-nar export`.
+tf_nar/cli/export.py has its flags and does the work; in the installed package it is `tf-nar export`.
 """
 import os
 import sys

@@ -1,6 +1,6 @@
-"""Makes of an AR run a CTranslate2 folder that translates, for which only CTranslate2 and the tokeniser are needed.
+"""Exports an AR run to a CTranslate2 folder, which needs only CTranslate2 and the tokeniser to translate.
 
-tf_nar/cli/export_ct2.py has its flags and its work; installed, it is `tf-nar export_ct2`.
+tf_nar/cli/export_ct2.py has its flags and does the work; in the installed package it is `tf-nar export_ct2`.
 """
 import os
 import sys

@@ -1,6 +1,6 @@
-"""Makes a run of a TensorFlow 1 checkpoint of the original NAT-EM program, AR or NAR.
+"""Imports a TensorFlow 1 checkpoint of the original NAT-EM program, AR or NAR, as a run.
 
-tf_nar/cli/import_nat_em.py has its flags and its work; installed, it is `tf-nar import_nat_em`.
+tf_nar/cli/import_nat_em.py has its flags and does the work; in the installed package it is `tf-nar import_nat_em`.
 """
 import os
 import sys

@@ -1,6 +1,6 @@
-"""How fast a NAR model translates, and how fast the AR models do that one could have used instead, in one run.
+"""Compares the latency and throughput of a NAR model with those of AR models, measured in turns in one run.
 
-tf_nar/cli/latency.py has its flags and its work; installed, it is `tf-nar latency`.
+tf_nar/cli/latency.py has its flags and does the work; in the installed package it is `tf-nar latency`.
 """
 import os
 import sys

@@ -1,6 +1,6 @@
-"""Puts load on a `bin/serve.py` of this machine and says how long its answers take: p50, p95, p99, sentences/s, errors.
+"""Load-tests a `bin/serve.py` on this machine: latency p50, p95, p99, sentences/s, errors.
 
-tf_nar/cli/load.py has its flags and its work; installed, it is `tf-nar load`.
+tf_nar/cli/load.py has its flags and does the work; in the installed package it is `tf-nar load`.
 """
 import os
 import sys

@@ -1,6 +1,6 @@
-"""Compares runs by their reports: a table, and BLEU against the time that a sentence takes.
+"""Compares runs by their reports: a table, and a plot of BLEU against the time per sentence.
 
-tf_nar/cli/report.py has its flags and its work; installed, it is `tf-nar report`.
+tf_nar/cli/report.py has its flags and does the work; in the installed package it is `tf-nar report`.
 """
 import os
 import sys

@@ -1,6 +1,6 @@
-"""Says how likely a model holds given translations: log p(target | source), in nats, one number a line.
+"""Scores given translations with a model: log p(target | source) in nats, one number per line.
 
-tf_nar/cli/score.py has its flags and its work; installed, it is `tf-nar score`.
+tf_nar/cli/score.py has its flags and does the work; in the installed package it is `tf-nar score`.
 """
 import os
 import sys

@@ -1,6 +1,6 @@
-"""Serves an exported model over HTTP: JSON in, JSON out, and a page to try it in a browser.
+"""Serves an exported model over HTTP: a JSON API, and a page to try it in a browser.
 
-tf_nar/cli/serve.py has its flags and its work; installed, it is `tf-nar serve`.
+tf_nar/cli/serve.py has its flags and does the work; in the installed package it is `tf-nar serve`.
 """
 import os
 import sys

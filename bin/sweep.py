@@ -1,6 +1,6 @@
-"""Tries options of a search on validation text, and says which are best there.
+"""Tries search options on validation text, and prints those with the best BLEU.
 
-tf_nar/cli/sweep.py has its flags and its work; installed, it is `tf-nar sweep`.
+tf_nar/cli/sweep.py has its flags and does the work; in the installed package it is `tf-nar sweep`.
 """
 import os
 import sys

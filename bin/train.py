@@ -1,6 +1,6 @@
 """Trains the model that a config describes.
 
-tf_nar/cli/train.py has its flags and its work; installed, it is `tf-nar train`.
+tf_nar/cli/train.py has its flags and does the work; in the installed package it is `tf-nar train`.
 """
 import os
 import sys

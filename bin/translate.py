@@ -1,6 +1,6 @@
-"""Translates text, one sentence a line, in the order it came.
+"""Translates text, one sentence per line, in order.
 
-tf_nar/cli/translate.py has its flags and its work; installed, it is `tf-nar translate`.
+tf_nar/cli/translate.py has its flags and does the work; in the installed package it is `tf-nar translate`.
 """
 import os
 import sys

@@ -3,8 +3,9 @@
   python bin/train.py --config=configs/ar_multi30k.py --data_dir=data/multi30k_en_de --workdir=runs/teacher
 
 The published recipe for a text-only Transformer of this size (Wu et al., ACL 2021: 41.02 BLEU, tokenised, test_2016,
-beam 5): 8,192 tokens an update, 8,000 updates, warm-up 2,000, peak 0.005, dropout 0.3, mean of the last 10 checkpoints.
-Measured with half the tokens an update and a peak of 0.0035: 39.8 at alpha 1.0, 40.0 at 1.6 (docs/results.md).
+beam 5): 8,192 tokens per update, 8,000 updates, warm-up 2,000, peak learning rate 0.005, dropout 0.3, average of the
+last 10 checkpoints. Measured with half the tokens per update and a peak of 0.0035: BLEU 39.8 at alpha 1.0, 40.0 at 1.6
+(docs/results.md).
 """
 from tf_nar import config
 from tf_nar.layers import transformer
@@ -15,7 +16,7 @@ def get_config():
   return config.Experiment(
     family="ar",
     model=ar.Config(transformer.TINY),
-    search=ar.Search(beam=1, extra_length=20),  # Of validation; evaluate with --set=search.beam=5.
+    search=ar.Search(beam=1, extra_length=20),  # Used in validation; evaluate with --set=search.beam=5.
     train=config.Train(
       steps=8_000,
       tokens_per_batch=8_192,

@@ -1,10 +1,10 @@
 """The AR teacher on WMT14 en-de, the base model of the original program.
 
-The settings are those of its launchers: about 1,280 sentences an update, in eight micro-batches.
+The settings are those of its launch scripts: about 1,280 sentences per update, in eight micro-batches.
 
   python bin/train.py --config=configs/ar_wmt14.py --data_dir=data/wmt14_en_de --workdir=runs/ar_wmt14
 
-Not measured yet: it wants an accelerator.
+Not measured yet, as it needs an accelerator.
 """
 from tf_nar import config
 from tf_nar.layers import transformer

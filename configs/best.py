@@ -1,20 +1,21 @@
-"""A translator of one pass from a text of your own: as configs/best_multi30k.py, of sizes that suit the data folder.
+"""A single-pass NAR model for your own text: as configs/best_multi30k.py, with sizes that suit the data folder.
 
   python bin/em.py --config=configs/best.py --data_dir=data/mine --workdir=runs/mine --export=runs/mine/saved_model
 
-The manifest of the data folder decides: nets are tiny below 200,000 pairs, small below 2,000,000, of base size beyond;
-updates go by target tokens, so many epochs within bounds; the rest are shares of the updates. --print_config with
---data_dir shows what it comes to. For another budget set minutes or updates of each training:
+The manifest of the data folder determines the sizes: models are tiny below 200,000 pairs, small below 2,000,000, and of
+base size beyond; the number of updates follows from the target tokens, for a fixed number of epochs within bounds; the
+other durations are shares of the updates. --print_config with --data_dir prints the result. For another budget set the
+minutes or the updates of each training:
 
   --set=teacher.train.minutes=30 --set=student.train.minutes=30 --set=student.phases.bigrams.train.minutes=5
   --set=teacher.train.steps=4000 --set=student.phases.distilled.train.steps=2000
 
-Minutes bound the updates of a training, without its validations; warm-up, cooldown and glancing shrink with them. With
-another number of updates these stay as they are, so set train.optimizer.warmup, train.optimizer.cooldown and
+Minutes limit the updates of a training, without its validations; warm-up, cooldown and glancing shrink in proportion.
+They do not change with another number of updates, so set train.optimizer.warmup, train.optimizer.cooldown and
 model.glance.updates too.
 
-On Multi30k these are the settings of configs/best_multi30k.py but for rounding; docs/results.md has numbers of
-its parts. Larger texts are not measured yet.
+On Multi30k these are, up to rounding, the settings of configs/best_multi30k.py, whose parts have results in
+docs/results.md. Larger texts are not measured yet.
 """
 import dataclasses
 from typing import NamedTuple
@@ -27,20 +28,20 @@ from tf_nar.models import ar
 from tf_nar.models import ctc
 from tf_nar.ops import glancing
 
-PADDED = 1.25  # Positions of a batch for each target token: Multi30k's.
-LONGEST = 256  # Tokens; longer pairs are left out.
+PADDED = 1.25  # Padded positions of a batch per target token, as on Multi30k.
+LONGEST = 256  # Tokens of the longest pairs; longer ones are left out.
 
 
 class Size(NamedTuple):
-  """What suits texts of fewer than `pairs`; learning rates are peaks."""
+  """The settings for texts of fewer than `pairs` pairs."""
 
   pairs: float
   net: transformer.Config
-  dropout: float  # Of the student.
-  tokens: int  # A micro-batch of the teacher; half of it is the student's.
-  accumulate: int
-  rate: float  # The teacher's; half of it is the student's, a fifth that of bigrams.
-  most: int  # Updates of a training.
+  dropout: float  # Dropout of the student.
+  tokens: int  # Tokens per micro-batch of the teacher; the student has half.
+  accumulate: int  # Micro-batches per update.
+  rate: float  # Peak learning rate of the teacher; the student has half, the phase "bigrams" a fifth.
+  most: int  # Largest number of updates of a training.
 
 
 SIZES = (
@@ -52,7 +53,7 @@ SIZES = (
     transformer.TINY, width=512, ffn=2048, heads=8, encoder_layers=6, decoder_layers=6, dropout=0.1),
     0.1, 8_192, 4, 0.0007, 100_000),
 )
-# Without a data folder, for those who look: Multi30k.
+# The statistics of Multi30k, used without a data folder, as by --print_config.
 EXAMPLE = corpus.Split(pairs=28_998, source_tokens=426_768, target_tokens=429_501, lengths={52: 28_998})
 
 
@@ -73,7 +74,7 @@ def get_config(data_dir=None):
 
 
 def _updates(train, tokens, epochs, least, most):
-  """Returns the updates of so many epochs, within bounds, as a multiple of 60, of which schedules take shares."""
+  """Returns the updates of `epochs` epochs, within bounds; a multiple of 60, as schedules are shares of it."""
   steps = epochs * PADDED * train.target_tokens / tokens
   return int(min(max(steps, least), most)) // 60 * 60
 
@@ -83,7 +84,7 @@ def _teacher(size, train, longest):
   return config.Experiment(
     family="ar",
     model=ar.Config(size.net),
-    search=ar.Search(beam=1),  # Of validation.
+    search=ar.Search(beam=1),  # Used in validation.
     train=config.Train(
       steps=steps, tokens_per_batch=size.tokens, max_length=longest, log_every=50, validate_every=steps // 60,
       validate_sentences=2_000, keep=10, average=10,
@@ -95,7 +96,7 @@ def _teacher(size, train, longest):
 def _student(size, train, longest):
   steps = _updates(train, size.tokens // 2 * size.accumulate, 11, 720, size.most)
   tuned = min(max(steps // 300 * 60, 300), 3_000)
-  # Two positions a source token for texts whose two sides are about as long.
+  # Gives two decoder positions per source token if both sides are about equally long.
   upsample = max(2, round(1.5 * train.target_tokens / train.source_tokens))
   return config.Experiment(
     family="ctc",

@@ -1,9 +1,9 @@
-"""EM on Multi30k en-de with the best student of one pass, CTC with glancing, that begins with its teacher's weights.
+"""EM on Multi30k en-de with the best single-pass student, CTC with glancing, which starts from its teacher's weights.
 
   python bin/em.py --config=configs/em_glat_ctc_multi30k.py --data_dir=data/multi30k_en_de --workdir=runs/em_glat_ctc
 
-Hours on two CPU cores; the same command goes on after a stop. The student of its first round alone is measured, test
-BLEU 38.9: docs/results.md.
+It takes hours on two CPU cores; the same command resumes after an interruption. Only the student of its first round is
+measured: test BLEU 38.9 (docs/results.md).
 """
 import dataclasses
 
@@ -17,5 +17,5 @@ def get_config():
     em_multi30k.get_config(),
     student=config.override(glat_ctc_multi30k.get_config(), "train.steps=2640", "model.glance.updates=2400"),
     student_from_teacher=True,
-    raw_student=False,  # From scratch it learns too little in so many updates.
+    raw_student=False,  # Trained from scratch, it would need more updates.
   )

@@ -1,13 +1,13 @@
-"""EM on the built-in toy pair, where distillation alone does not help (tf_nar/data/toy.py says why).
+"""EM on the built-in toy pair, for which distillation alone does not help (tf_nar/data/toy.py explains why).
 
   python bin/em.py --config=configs/em_toy.py --workdir=runs/demo
 
-Measured on two CPU cores, TF 2.20; seeds of data, teacher and student all 0 / all 1. NCM is that of the text
-that the round's student learned, nats a token; BLEU and the share of translations wholly in one mode are the
-student's, by ODD, on validation text. At best a parallel model has NCM 0.583 on the true text, and BLEU 58.
+Measured on two CPU cores, TF 2.20; seeds of data, teacher and student all 0 / all 1. NCM is that of the text on which
+the round's student was trained, in nats per token; BLEU and the share of translations wholly in one mode ("valid") are
+the student's, by ODD, on validation text. At best a NAR model has NCM 0.583 on the original text, and BLEU 58.
 
   round                  NCM              BLEU           valid
-  0  true text           0.624 / 0.631    41.9 / 29.0    0.415 / 0.190
+  0  original text       0.624 / 0.631    41.9 / 29.0    0.415 / 0.190
   1  distillation        0.604 / 0.609    40.3 / 37.5    0.360 / 0.345
   2                      0.073 / 0.107    58.4 / 54.7    1.000 / 0.980
   3                      0.067 / 0.071    58.4 / 54.3    1.000 / 0.995
@@ -35,7 +35,7 @@ def _train(steps, learning_rate, warmup):
 
 def get_config():
   return em_config.Alternation(
-    # No dropout and no smoothing: the teacher is to remember which mode each sentence had.
+    # Without dropout and label smoothing, so that the teacher memorises the mode of each sentence.
     teacher=config.Experiment(
       "ar", ar.Config(_net(encoder_layers=2, decoder_layers=2, dropout=0.0), smoothing=0.0),
       ar.Search(beam=3, extra_length=4), _train(300, 1e-3, 100)),

@@ -1,10 +1,10 @@
 """The whole alternation on WMT14 en-de, the base model of the original program.
 
-20 candidates a sentence; everything from scratch each round.
+It has 20 candidates per sentence; every model is trained from scratch in each round.
 
   python bin/em.py --config=configs/em_wmt14.py --data_dir=data/wmt14_en_de --workdir=runs/em_wmt14
 
-Not measured yet: it wants an accelerator. The original's number of rounds is not known.
+Not measured yet, as it needs an accelerator. The original's number of rounds is not known.
 """
 from configs import ar_wmt14
 from configs import nat_em_wmt14

@@ -3,9 +3,10 @@
   python bin/train.py --config=configs/glat_ctc_multi30k.py --data_dir=data/multi30k_en_de \\
       --workdir=runs/glat_ctc
 
-Measured with --warm_start of a teacher: test BLEU 35.0 on raw text; on distilled, with --set=train.steps=2640
---set=model.glance.updates=2400, 38.9, and with nine candidates that the teacher ranks 40.2. Fine-tuned by bigrams
-(model.ngrams=2) of the original text such a run came from 37.5 to 38.5, under a teacher with 38.6: docs/results.md.
+Measured with --warm_start from a teacher: test BLEU 35.0 trained on raw text; on distilled text, with
+--set=train.steps=2640 --set=model.glance.updates=2400, 38.9, and 40.2 with nine candidates ranked by the teacher.
+Fine-tuning with expected bigrams (model.ngrams=2) on the original text raised such a run from 37.5 to 38.5, with a
+teacher of 38.6 (docs/results.md).
 """
 import dataclasses
 

@@ -1,11 +1,11 @@
 """The NAR student on IWSLT14 de-en, the small model of the original program.
 
-The settings are those of its launchers: about 200 sentences an update.
+The settings are those of its launch scripts: about 200 sentences per update.
 
   python bin/train.py --config=configs/nat_em_iwslt14.py --data_dir=data/iwslt14_de_en \\
       --workdir=runs/nat_em_iwslt14
 
-Not measured yet: it wants an accelerator.
+Not measured yet, as it needs an accelerator.
 """
 from tf_nar import config
 from tf_nar.layers import transformer

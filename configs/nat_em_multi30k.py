@@ -3,9 +3,9 @@
   python bin/train.py --config=configs/nat_em_multi30k.py --data_dir=data/multi30k_en_de \\
       --workdir=runs/student
 
-That trains on the text as it came; configs/em_multi30k.py trains it on what a teacher makes of it. The budget is for a
-student that begins with its teacher's weights (--warm_start); from scratch it takes several times as many updates.
-Measured with --warm_start, test BLEU 29.0 on raw text and 33.2 on distilled: docs/results.md.
+That trains on the original text; configs/em_multi30k.py trains on a teacher's translations. The number of updates is
+for a student that starts from its teacher's weights (--warm_start); from scratch it takes several times as many.
+Measured with --warm_start: test BLEU 29.0 trained on raw text, 33.2 on distilled text (docs/results.md).
 """
 import dataclasses
 

@@ -1,12 +1,12 @@
 """The NAR student on WMT14 en-de, the large model of the original program.
 
-The settings are those of its launchers for the base model: about 1,280 sentences an update, in eight
+The settings are those of its launch scripts for the base model: about 1,280 sentences per update, in eight
 micro-batches.
 
   python bin/train.py --config=configs/nat_em_wmt14_large.py --data_dir=data/wmt14_en_de \\
       --workdir=runs/nat_em_wmt14_large
 
-Not measured yet: it wants an accelerator.
+Not measured yet, as it needs an accelerator.
 """
 import dataclasses
 

@@ -1,6 +1,6 @@
-"""Aligns the training pairs of a data folder word by word, for the models that learn fertilities.
+"""Adds fertilities to a data folder by word alignment, for models that predict them (nat_fertility).
 
-tf_nar/cli/align.py has its flags and its work; installed, it is `tf-nar align`.
+tf_nar/cli/align.py has its flags and does the work; in the installed package it is `tf-nar align`.
 """
 import os
 import sys

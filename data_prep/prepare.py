@@ -1,6 +1,6 @@
-"""Makes a data folder, which training reads, from parallel text: a vocabulary, records, a manifest.
+"""Makes a data folder for training from parallel text: a vocabulary, records, a manifest.
 
-tf_nar/cli/prepare.py has its flags and its work; installed, it is `tf-nar prepare`.
+tf_nar/cli/prepare.py has its flags and does the work; in the installed package it is `tf-nar prepare`.
 """
 import os
 import sys

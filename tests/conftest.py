@@ -2,14 +2,14 @@
 import os
 import pathlib
 
-# Before any test imports TensorFlow: errors and warnings are heard, notes on CPU features are not.
+# Set before any test imports TensorFlow, so that it logs warnings and errors but not its CPU features.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-# Devices are fixed when TensorFlow first uses one. Work stays on the first unless a test asks for more.
+# Devices are fixed when TensorFlow first uses one. Tests run on the first unless they request more.
 tf.config.set_logical_device_configuration(
   tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 
@@ -32,13 +32,13 @@ def _folder(variable, what):
 
 @pytest.fixture(scope="session")
 def golden():
-  """The folder with `nat_em_tiny.npz` and `tf1_checkpoint/`: numbers of the original TensorFlow 1 program."""
+  """The folder with `nat_em_tiny.npz` and `tf1_checkpoint/`: reference results of the original TensorFlow 1 program."""
   return _folder("TF_NAR_GOLDEN", "the original program's numbers (nat_em_tiny.npz)")
 
 
 @pytest.fixture(scope="session")
 def two():
-  """A strategy of two replicas. The only one: TensorFlow's collectives mix up those of a second."""
+  """The only strategy of two replicas, as TensorFlow's collectives confuse those of several strategies."""
   return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 

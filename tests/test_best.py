@@ -1,4 +1,4 @@
-"""configs/best.py: sizes and budgets of the text at hand."""
+"""configs/best.py chooses sizes and numbers of updates by the text."""
 import dataclasses
 
 import pytest

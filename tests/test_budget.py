@@ -1,4 +1,4 @@
-"""Updates bounded by minutes: measured once, recorded, and kept by whoever goes on."""
+"""A number of updates limited by minutes is measured once, recorded, and kept when a training is resumed."""
 import dataclasses
 
 import pytest
@@ -34,7 +34,7 @@ def test_all_that_counts_updates_keeps_its_share():
 
 @pytest.fixture
 def clocked(monkeypatch):
-  """Makes an update take so many seconds by the clock; nothing is computed."""
+  """Makes an update take the given seconds by a fake clock; nothing is computed."""
   def set_to(seconds):
     class Training:
       def __init__(self, *_):
@@ -58,7 +58,7 @@ def test_as_many_updates_as_the_minutes_allow(clocked, seconds, steps):
 
 
 class Killed(BaseException):
-  """What no program catches."""
+  """An exception that no program catches."""
 
 
 def test_a_run_keeps_the_updates_that_it_began_with(tmp_path, clocked, monkeypatch):
@@ -72,7 +72,7 @@ def test_a_run_keeps_the_updates_that_it_began_with(tmp_path, clocked, monkeypat
     return seen[-1][1]
 
   monkeypatch.setattr(loop, "run", train)
-  for seconds in (0.25, 0.125):  # The second start is not to measure again.
+  for seconds in (0.25, 0.125):  # The second start must not measure again.
     clocked(seconds)
     with pytest.raises(Killed):
       fit.fit(GLANCING, data, workdir)

@@ -1,4 +1,4 @@
-"""`tf-nar`: programs by their names."""
+"""`tf-nar` runs programs by their names."""
 import os
 import pathlib
 import subprocess

@@ -127,7 +127,7 @@ def test_a_config_goes_by_its_name(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   assert config.load("ar_multi30k", config.Experiment, ["train.steps=1e3"]).train.steps == 1000
   assert set(config.named()) == {path.stem for path in CONFIGS}
-  (tmp_path / "ar_multi30k").write_text(GOOD)  # A file of that very name goes first.
+  (tmp_path / "ar_multi30k").write_text(GOOD)  # A file of the same name takes precedence.
   assert config.load("ar_multi30k", config.Experiment).model is None
 
 

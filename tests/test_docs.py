@@ -1,6 +1,6 @@
-"""Every command that a page, a docstring or a program's message shows is one that can be typed.
+"""Every command in a page, a docstring or a message of a program is valid.
 
-Flags are read from the text of the programs, so nothing heavy is imported.
+Flags are parsed from the source of the programs, so that nothing heavy is imported.
 """
 import ast
 import pathlib
@@ -17,11 +17,11 @@ PYTHON = re.compile(r"\bpython ((?:bin|data_prep)/(?:[^`\n# ]| (?![ #]))*)")
 COMMAND = re.compile(r"\btf-nar ([a-z][a-z0-9_-]*)((?: --?[^`\n# ]+)*)")
 MAKE = re.compile(r"(?:^|`)make ((?:[A-Z]+=\S+ )*)([a-z-]+)", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
-ALWAYS = {"help", "helpfull"}  # absl's own.
+ALWAYS = {"help", "helpfull"}  # Flags of absl.
 
 
 def strings(path):
-  """Returns the text of a page, or all strings of a program, with X for what an f-string fills in."""
+  """Returns the text of a page, or all strings of a program, with X for the expressions of f-strings."""
   text = path.read_text()
   if path.suffix == ".md":
     return text
@@ -34,7 +34,7 @@ def strings(path):
 
 
 def module(program):
-  """Returns where the flags of a program are: bin/train.py -> tf_nar/cli/train.py."""
+  """Returns the module with the flags of a program: bin/train.py -> tf_nar/cli/train.py."""
   return pathlib.Path("tf_nar/cli") / pathlib.Path(program).name
 
 
@@ -49,9 +49,9 @@ def commands(text):
 
 
 def flags(text):
-  """Returns the names of the flags that a program defines, and those that it cannot do without.
+  """Returns the names of all flags that a program defines, and of the required ones.
 
-  By absl's `flags.DEFINE_...("name", ..., required=True)` or argparse's `add_argument("--name")`.
+  It finds absl's `flags.DEFINE_...("name", ..., required=True)` and argparse's `add_argument("--name")`.
   """
   known, needed = set(ALWAYS), set()
   for node in ast.walk(ast.parse(text)):
@@ -66,7 +66,7 @@ def flags(text):
 
 
 def complaints(command, root=ROOT):
-  """Returns what is wrong with a command, a list of words that begins with the program's path."""
+  """Returns the errors in a command, a list of words that begins with the program's path."""
   program, *words = command
   if not (root / program).is_file():
     return [f"there is no {program}"]
@@ -77,7 +77,7 @@ def complaints(command, root=ROOT):
   configs = [word.partition("=")[2] for word in words if word.startswith("--config=configs/")]
   configs += [f"configs/{name}.py" for name in re.findall(r"--config=(\w+)(?: |$)", " ".join(words))]
   wrong += [f"there is no {path}" for path in configs if "..." not in path and not (root / path).is_file()]
-  # "..." and a command that is only named leave the rest to the reader.
+  # A command that ends in "..." or has no flags is incomplete on purpose.
   if given - ALWAYS and not words[-1].endswith("...") and "print_config" not in given:
     wrong += [f"{program} needs --{name}" for name in sorted(needed - given)]
   return wrong

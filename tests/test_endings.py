@@ -1,4 +1,4 @@
-"""How every program ends: a status, and at most one line."""
+"""How programs end: with an exit status and at most one line."""
 import os
 import signal
 import subprocess
@@ -88,7 +88,7 @@ def test_a_reader_that_goes_away_ends_it_quietly():
   assert process.wait(60) == 141 and process.stderr.read() == b""
   closed = spawn(WRITES.format(lines=1).replace("write(", "print("), stdout=subprocess.PIPE)
   closed.stdout.close()
-  assert closed.wait(60) == 141 and closed.stderr.read() == b""  # What is only written at the end, too.
+  assert closed.wait(60) == 141 and closed.stderr.read() == b""  # Also if it is written only at the end.
 
 
 def test_ctrl_c():

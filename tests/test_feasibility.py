@@ -1,4 +1,4 @@
-"""Whether there is room for the training pairs, known before the first update."""
+"""The check before the first update that the decoder is long enough for the training pairs."""
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +12,7 @@ EOS = types.EOS
 
 
 def model(upsample):
-  """One that needs a place for each word of a target."""
+  """A model that needs a decoder position for each token of a target."""
   return SimpleNamespace(config=SimpleNamespace(upsample=upsample),
                          upsampling=lambda source, target: -(-(len(target) - 1) // source))
 
@@ -26,7 +26,7 @@ def warnings(monkeypatch):
 
 @pytest.fixture
 def data(tmp_path):
-  """Returns a function: how many words of a target each of the single source tokens has -> a data folder."""
+  """Returns a function: the target lengths of pairs with one source token each -> a data folder."""
   def make(*words):
     return folders.make(tmp_path / "data", [records.Pair([EOS], [5] * count + [EOS]) for count in words])
   return make

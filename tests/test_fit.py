@@ -1,4 +1,4 @@
-"""Data folder in, run folder out."""
+"""`fit.fit` trains from a data folder into a run folder."""
 import contextlib
 import dataclasses
 import os
@@ -34,7 +34,7 @@ def experiment(name, **train):
 
 
 class Killed(BaseException):
-  """What no program catches."""
+  """An exception that no program catches."""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def assert_same(one, other):
 
 
 def killed_at(batch):
-  """A stream of training that ends its program as it is asked for one more batch."""
+  """A training stream that ends its program when one more batch is requested."""
   def training(folder, train, position, **options):
     yield from stream(folder, train, position, **options).take(batch)
     raise Killed
@@ -111,7 +111,7 @@ def test_stopping_changes_nothing(data, tmp_path, monkeypatch, name):
 
 @pytest.fixture
 def began(monkeypatch):
-  """{path: array}, the weights with which the last model would have begun; nothing is trained."""
+  """{path: array}, the initial weights of the last model; nothing is trained."""
   held = {}
 
   def run(model, *_, **__):
@@ -234,7 +234,7 @@ def test_who_began_meanwhile_is_not_overwritten(data, tmp_path, monkeypatch):
 
 
 class Echo:
-  """Says the source, at half a nat a token; it has no objective that validation text would do for."""
+  """Predicts the source, at half a nat per token; its objective cannot be computed on validation text."""
 
   traits = family.Traits(lambda *_: family.Operations(0, 0), batch=lambda config: types.Aligned)
 
@@ -249,7 +249,7 @@ class Echo:
 
 
 def validation(folder, max_length=12, **train):
-  """A `Validation` of the echo on text that is its own translation but for one repeated word."""
+  """A `Validation` of the echo on text that is its own translation except for one repeated word."""
   text = "w1 w2 w3 w4\nw5 w5 w7 w8 w9\n"
   for name in (corpus.SOURCE, corpus.TARGET):
     with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
@@ -266,7 +266,7 @@ def text_data(tmp_path):
 def test_validation_measures(text_data):
   numbers, texts = validation(text_data)()
   np.testing.assert_allclose([numbers["bleu"], numbers["ncm"]], [100, 0.5])
-  assert numbers["repeats"] == pytest.approx(1 / 9)  # Of nine words; EOS is none.
+  assert numbers["repeats"] == pytest.approx(1 / 9)  # Of nine words; EOS does not count.
   assert texts["translations"].splitlines()[2] == "| w1 w2 w3 w4 | w1 w2 w3 w4 | w1 w2 w3 w4 |"
 
 

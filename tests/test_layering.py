@@ -1,4 +1,4 @@
-"""Imports go down only, and never in a circle. The order is that of docs/design.md."""
+"""Imports go down the layers of docs/design.md only, without cycles."""
 import ast
 import graphlib
 import pathlib
@@ -25,7 +25,7 @@ ORDER = [
     {"bin", "data_prep", "__main__"},
 ]
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
-# These are given a model; that keeps them usable with one from elsewhere.
+# These get a model as an argument, so that they can be used with other models.
 NEVER = {"train": {"models", "runs"}, "evaluate": {"models", "runs"}, "serve": set(RANK) - {"serve", "data"}}
 ROOT = pathlib.Path(__file__).parent.parent
 HOUSE = ("tf_nar", "bin", "configs", "data_prep")
@@ -42,13 +42,13 @@ MODULES = {module_of(path) for path in FILES}
 
 
 def part_of(module):
-  """Returns the part of the house that a module is in; "" for `tf_nar` itself."""
+  """Returns the layer of the package that a module is in; "" for `tf_nar` itself."""
   top, *rest = module.split(".")
   return top if top != "tf_nar" else rest[0] if rest else ""
 
 
 def imports(text, modules=MODULES):
-  """Returns the house's modules that a program imports, at its top or later."""
+  """Returns the modules of the package that a program imports, at its top or later."""
   names = []
   for node in ast.walk(ast.parse(text)):
     if isinstance(node, ast.Import):
@@ -61,7 +61,7 @@ def imports(text, modules=MODULES):
 
 
 def complaints(part, text, modules=MODULES):
-  """Returns what is wrong with the imports of a program that is in `part`."""
+  """Returns the errors in the imports of a program that is in `part`."""
   wrong = []
   for module in sorted(imports(text, modules)):
     other = part_of(module)
@@ -81,7 +81,7 @@ def test_imports_go_down(path):
 def test_no_circle_inside_a_folder(folder):
   inside = {module_of(path): path for path in FILES if path.parent == folder}
   graph = {name: imports((ROOT / path).read_text()) & set(inside) for name, path in inside.items()}
-  graphlib.TopologicalSorter(graph).prepare()  # Raises CycleError, which names the circle.
+  graphlib.TopologicalSorter(graph).prepare()  # Raises CycleError, which names the cycle.
 
 
 PLANTED = {f"tf_nar.{name}" for name in "types config ops ops.masking models models.ar runs".split()}

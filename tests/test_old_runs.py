@@ -1,4 +1,4 @@
-"""Runs of version 0.1, made by its programs and kept as they were: they load and say what they said."""
+"""Runs written by the programs of version 0.1 load, and give the same translations."""
 import json
 import pathlib
 
@@ -17,7 +17,7 @@ LINES = "a low house", "the new tower is low", "show"
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_it_loads_and_says_the_same(name):
-  run = runs.load(str(FOLDER / name), ["search.unknown=True"])  # Translations had <unk> then.
+  run = runs.load(str(FOLDER / name), ["search.unknown=True"])  # Translations could contain <unk> in that version.
   sources = [[*run.vocab.encode(line), types.EOS] for line in LINES]
   found = corpus.translate(
     corpus.searcher(run.model, run.experiment.search), sources, tokens_per_batch=64, longest=12)

@@ -1,4 +1,4 @@
-"""Training in bfloat16 learns what training in float32 does."""
+"""Training in bfloat16 learns the same as training in float32."""
 import dataclasses
 
 import pytest
@@ -12,7 +12,7 @@ from tf_nar.train import monitor
 @pytest.mark.slow
 def test_quality_on_the_toy_pair_does_not_depend_on_the_precision(tmp_path):
   alternation = em_toy.get_config()
-  # One way to say each thing, so that a student can learn all of it.
+  # Each source has a single translation, so that a student can learn all of it.
   data, last = str(tmp_path / "data"), {}
   toy.write(data, dataclasses.replace(alternation.data, modes=1, first_share=1.0))
   for dtype in ("float32", "mixed_bfloat16"):

@@ -1,4 +1,4 @@
-"""The frame of programs: what --help says and costs, and what a wrong flag is told."""
+"""The frame of programs: content and cost of --help, and the messages for wrong flags."""
 import importlib
 import pathlib
 import subprocess
@@ -10,7 +10,7 @@ from tf_nar import program
 
 ROOT = pathlib.Path(__file__).parent.parent
 BINARIES = [*sorted((ROOT / "bin").glob("*.py")), *sorted((ROOT / "data_prep").glob("*.py"))]
-FRAMED = [path.stem for path in BINARIES if path.stem != "doctor"]  # It has the standard library only.
+FRAMED = [path.stem for path in BINARIES if path.stem != "doctor"]  # It uses the standard library only.
 HEAVY = "tensorflow", "keras", "keras_nlp", "sacrebleu", "matplotlib", "sentencepiece", "uvicorn", "tqdm"
 IMPORT_ALL = f"""
 import importlib, sys

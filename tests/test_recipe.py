@@ -1,4 +1,4 @@
-"""Experiments of several phases: one run folder in, the same however often it was stopped."""
+"""Experiments of several phases give one run folder, the same however often they are interrupted."""
 import dataclasses
 import json
 import os
@@ -39,13 +39,13 @@ def experiment(**changes):
 
 
 def data(folder):
-  """Returns a text and the original of it, data folders of one vocabulary."""
+  """Returns the data folders of a distilled text and of its original, with the same vocabulary."""
   return [folders.make(folder / name, folders.random_pairs(60, longest=11, seed=seed))
           for name, seed in (("given", 0), ("original", 1))]
 
 
 class Killed(BaseException):
-  """What no program catches."""
+  """An exception that no program catches."""
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_another_sweep_of_a_finished_recipe_trains_nothing(finished, texts, tmp_
   other = experiment(sweep=("search.unknown=True",))
   again = recipe.run(other, texts[0], finished.workdir, original_dir=texts[1])
   assert again.experiment.search.unknown
-  recipe.run(experiment(), texts[0], finished.workdir, original_dir=texts[1])  # As it was, for the other tests.
+  recipe.run(experiment(), texts[0], finished.workdir, original_dir=texts[1])  # Restored for the other tests.
 
 
 def test_a_sweep_after_one_training(texts, tmp_path, fits):
@@ -250,7 +250,7 @@ MOMENTS = ["first", "between", "second", "sweep", "end"]
 
 
 def main(folder, moment):
-  """Runs the recipe in a process of its own, which kills itself at a moment."""
+  """Runs the recipe in a separate process, which kills itself at a given moment."""
   for owner, name, planted in stopped_at(moment, lambda: os.kill(os.getpid(), signal.SIGKILL)):
     setattr(owner, name, planted)
   text, original = (os.path.join(folder, name) for name in ("given", "original"))

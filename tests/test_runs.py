@@ -29,7 +29,7 @@ def resized(**net):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-  """A run with weights of its own."""
+  """A run with its own random weights."""
   workdir = str(tmp_path_factory.mktemp("runs") / "finished")
   run = runs.create(EXPERIMENT, VOCAB, workdir)
   runs.save_weights(weights(families.build("ar", seed=5)), workdir)

@@ -1,4 +1,4 @@
-"""Settings and what the source says of them."""
+"""Settings and their comments in the source."""
 import dataclasses
 import pathlib
 import runpy

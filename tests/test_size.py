@@ -8,7 +8,7 @@ import pytest
 
 FILE, TEST_FILE, FUNCTION, ARGUMENTS = 300, 400, 60, 8
 VAGUE = {"utils", "util", "common", "helpers", "helper", "misc", "core"}
-# A folder of one machine, at the start of a path: not ../work, not runs/work, not https://host/home.
+# An absolute path on one machine: not ../work, not runs/work, not https://host/home.
 MACHINE_PATH = re.compile(r"(?<![\w.~/-])/(?:work|root|home|farm)/\w")
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -22,7 +22,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def too_large(text):
-  """Returns what in a program is over a limit of functions."""
+  """Returns the functions of a program that exceed a limit."""
   wrong = []
   for node in ast.walk(ast.parse(text)):
     if isinstance(node, FUNCTIONS):
@@ -35,14 +35,14 @@ def too_large(text):
 
 
 def returned_errors(text):
-  """Returns the lines where an exception is returned, which nobody would notice, and not raised."""
+  """Returns the lines in which an exception is returned instead of raised, which nobody would notice."""
   calls = [node.value for node in ast.walk(ast.parse(text))
            if isinstance(node, ast.Return) and isinstance(node.value, ast.Call)]
   return [call.lineno for call in calls if re.search(r"(Error|Exception)$", ast.unparse(call.func))]
 
 
 def tracked():
-  """Returns the files that git has or would take; without git, the programs."""
+  """Returns the files that git tracks or would add; without git, the programs."""
   command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
   listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
   paths = map(pathlib.Path, listed.stdout.splitlines()) if listed.returncode == 0 else CODE + TESTS

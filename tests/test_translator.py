@@ -1,4 +1,4 @@
-"""From Python: a run folder, strings in, strings out."""
+"""Translating strings with a run folder from Python."""
 import math
 import subprocess
 import sys
@@ -53,7 +53,7 @@ def test_strings_in_strings_out(model):
 
 
 def test_nbest(model):
-  found = model.nbest(LINES, 5)  # Alone it finds one.
+  found = model.nbest(LINES, 5)  # Without a teacher it returns one.
   assert 1 < len(found[0]) == len({text for text, _ in found[0]}) <= 5
   scores = [score for _, score in found[0]]
   assert scores == sorted(scores, reverse=True) and found[1] == [("", 0.0)]

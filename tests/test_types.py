@@ -18,7 +18,7 @@ def test_loss_adds_scaled_means():
 
 
 def test_a_term_of_nothing_is_zero():
-  # A batch without the words that a term is about must not give 0 / 0.
+  # A batch without tokens for a term must not give 0 / 0.
   assert float(types.loss({"token": term(0.0, 0.0), "length": term(1.0, 2.0)})) == 0.5
 
 

@@ -1,4 +1,4 @@
-"""The wheel, installed into a folder of its own and used from another, with the packages of this environment."""
+"""The wheel, installed into a separate folder and used from another, with the packages of this environment."""
 import os
 import pathlib
 import shutil
@@ -21,7 +21,7 @@ print(len(tf_nar.load("run").translate(["the low house", "a red river"])))
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-  """Returns a folder with the installed wheel, built of a copy, as a build leaves files beside its sources."""
+  """Returns a folder with the installed wheel, built from a copy, as a build leaves files next to its sources."""
   copy, out, target = (tmp_path_factory.mktemp(name) for name in ("copy", "wheel", "target"))
   for name in SOURCES:
     source = ROOT / name
@@ -34,7 +34,7 @@ def installed(tmp_path_factory):
 
 @pytest.fixture
 def call(installed, tmp_path):
-  """Returns a function that runs a command in an empty folder and gives what it prints."""
+  """Returns a function that runs a command in an empty folder and returns its output."""
   def call(*command):
     environment = os.environ | {"PYTHONPATH": str(installed)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)

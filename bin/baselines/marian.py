@@ -1,16 +1,16 @@
-"""Trains Hugging Face's Marian, for `bin/bench_train.py --baseline=marian` to compare with; not to be called by hand.
+"""Trains Hugging Face's Marian, as the baseline of `bin/bench_train.py --baseline=marian`, which starts this program.
 
-It needs torch and transformers, so it has a Python of its own, which needs nothing else:
+It needs torch and transformers and nothing else, in a separate Python environment:
 
   python3 -m venv torch_env
   torch_env/bin/pip install torch transformers
   python bin/bench_train.py --config=configs/ar_multi30k.py --length=24 --vocab=9713 \\
       --baseline=marian --baseline_python=torch_env/bin/python
 
-Reads its questions from stdin and answers on stdout, as tf_nar/train/baseline.py says. The shape, the batches with
-their padding, label smoothing over all words, clipping, dropout, Adam and bfloat16 (by autocast) are as ours. Its
-attention is torch's fused one, its Adam the fused one; threads wait without spinning unless OMP_WAIT_POLICY says
-otherwise. Differs: sine positions, no norm of the embeddings.
+It reads requests from stdin and answers on stdout; see tf_nar/train/baseline.py. The shape, the batches with their
+padding, label smoothing over the vocabulary, clipping, dropout, Adam and bfloat16 (by autocast) are as ours. It uses
+torch's fused attention and fused Adam; threads wait without spinning unless OMP_WAIT_POLICY is set otherwise. Differs:
+sinusoidal positions, no layer norm of the embeddings.
 """
 import json
 import sys
@@ -43,7 +43,7 @@ class Marian:
       self.model.parameters(), lr=1e-4, betas=(settings["beta_1"], settings["beta_2"]), fused=True)
 
   def update(self, batches):
-    """Descends the loss over micro-batches, a list of (src, tgt), int64 [B, S] and [B, T]."""
+    """Makes one update on micro-batches, a list of (src, tgt), int64 [B, S] and [B, T]."""
     tokens = sum(int((tgt != PAD).sum()) for _, tgt in batches)
     for src, tgt in batches:
       with torch.autocast("cpu", self._dtype or torch.bfloat16, enabled=self._dtype is not None):

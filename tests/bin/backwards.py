@@ -9,7 +9,7 @@ VOCAB = vocab_lib.WordList([*types.SPECIALS, *"abcdefgh"])
 
 
 class Backwards:
-  """Says the source backwards, then, each a nat worse, the source itself and the same some letters further on."""
+  """Candidates are the source backwards, then, each a nat worse, the source itself and others shifted by letters."""
 
   traits = family.Traits(lambda *_: family.Operations(0, 0))
 
@@ -25,6 +25,6 @@ class Backwards:
     return types.Translation(tokens, score, tf.constant(1))
 
   def score(self, src, tgt):
-    """Half a nat a target token, and 100 where it does not begin as the source does."""
+    """Half a nat per target token, plus 100 if the target does not begin as the source."""
     tokens = tf.math.count_nonzero(tgt, 1, dtype=tf.float32)
     return -0.5 * tokens - 100 * tf.cast(src[:, 0] != tgt[:, 0], tf.float32)

@@ -13,12 +13,12 @@ from tf_nar.models import ar
 
 @pytest.fixture
 def load():
-  """Returns a function: the name of a program -> (its module, what calls it with arguments as a shell would)."""
+  """Returns a function: the name of a program -> (its module, a function that calls it with arguments as a shell)."""
   def load(name):
     program = importlib.import_module(f"tf_nar.cli.{name}")
 
     def call(*arguments):
-      program.flags.values.unparse_flags()  # An earlier call may have left some.
+      program.flags.values.unparse_flags()  # An earlier call may have left some values.
       return program.main(program.flags.parse([name, *map(str, arguments)]))
 
     return program, call
@@ -28,13 +28,13 @@ def load():
 
 @pytest.fixture
 def vocab():
-  """The vocabulary of the model that `call` has programs load."""
+  """The vocabulary of the model that programs load under `call`."""
   return backwards.VOCAB
 
 
 @pytest.fixture
 def call(monkeypatch, load, vocab):
-  """Returns a function that runs a program with arguments, as a shell would; the run that it loads is planted."""
+  """Returns a function that runs a program with arguments, as a shell would, on a fake run."""
   def load_run(workdir, overrides=()):
     net = ar.transformer.Config(max_length=6)
     experiment = config.override(config.Experiment("ar", ar.Config(net), ar.Search(beam=4)), *overrides)
@@ -48,7 +48,7 @@ def call(monkeypatch, load, vocab):
 
 @pytest.fixture
 def warnings(monkeypatch):
-  """The warnings that programs log, as they come."""
+  """The warnings that programs log, in order."""
   said = []
   monkeypatch.setattr(logging, "warning", lambda text, *values: said.append(text % values))
   return said

@@ -1,4 +1,4 @@
-"""Text and places as people have them."""
+"""Texts and paths as they occur in practice."""
 import gzip
 import os
 import pathlib
@@ -15,11 +15,11 @@ VOCAB = vocab_lib.WordList([*types.SPECIALS, *COUNTS])
 
 
 class Good(NamedTuple):
-  """A text that every program reads."""
+  """A text that every program can read."""
 
   data: bytes
-  said: list  # What the model says to it: up to 5 words of each line, backwards.
-  words: list  # How many each line has.
+  said: list  # The model's translations: up to 5 words of each line, backwards.
+  words: list  # The number of words of each line.
   warns: str = ""
 
 
@@ -68,7 +68,7 @@ def listed(folder):
 
 
 def refused(program, *arguments):
-  """Calls a program that refuses; returns its only line."""
+  """Calls a program that fails; returns its only line of output."""
   with pytest.raises(SystemExit) as exit:
     program(*arguments)
   assert isinstance(exit.value.code, str) and "\n" not in exit.value.code  # Python prints it and exits with 1.

@@ -1,4 +1,4 @@
-"""bin/bench_train.py from flags to what it prints and writes, on a model of no size."""
+"""bin/bench_train.py from flags to its output, on a tiny model."""
 import json
 
 import pytest

@@ -19,7 +19,7 @@ def get_config():
   train = config.Train(tokens_per_batch=64, max_length=12, buckets=2)
   return config.Experiment("nat_em", nat_em.Config(net), nat_em.Search(), train)
 """
-# Put before the config's function: the search prints its source.
+# The search prints the config's source.
 PRINTING = """
 import tensorflow as tf
 search = nat_em.one_pass.translate

@@ -1,4 +1,4 @@
-"""Each check with fakes, each mending line by its words; the program where nothing is installed."""
+"""Each check on fake facts, each suggested command, and the program where nothing is installed."""
 import subprocess
 import sys
 
@@ -108,7 +108,7 @@ def test_probe_reads_the_last_line():
 
 
 def test_doctor_runs_where_nothing_is_installed():
-  # -S leaves out site-packages: the standard library is all there is.
+  # -S leaves out site-packages, so that only the standard library can be imported.
   said = subprocess.run([sys.executable, "-S", doctor.__file__], capture_output=True, text=True)
   assert said.returncode == 1, said.stderr
   assert "FAIL  packages         missing: absl-py" in said.stdout

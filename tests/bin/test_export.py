@@ -1,4 +1,4 @@
-"""bin/export.py as a user calls it; the lines that it prints are run as they are."""
+"""bin/export.py as a user calls it; the code that it prints is run unchanged."""
 import json
 import pathlib
 import subprocess

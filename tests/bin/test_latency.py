@@ -1,4 +1,4 @@
-"""bin/latency.py as a user calls it, on models of no size."""
+"""bin/latency.py as a user calls it, on tiny models."""
 import json
 import pathlib
 import subprocess

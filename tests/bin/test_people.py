@@ -1,4 +1,4 @@
-"""Text and places as people have them: what is asked, what comes out, what lies there after it."""
+"""Programs on texts and paths as they occur in practice: their results and the files that they leave."""
 import gzip
 import hashlib
 import json
@@ -17,7 +17,7 @@ def vocab():
   return people.VOCAB
 
 
-# What a program is asked, how often it is given the text, and what lies in its folder after it.
+# The arguments of a program, how often it gets the text, and the files in its folder afterwards.
 READERS = {
   "translate": (["--input={0}", "--output={out}"], 1),
   "score": (["--source={0}", "--target={1}", "--output={out}"], 2),
@@ -36,7 +36,7 @@ def given(name, folder, out, write):
 
 
 def check_output(name, text, out, paths, printed):
-  """Holds what a program left against what is right."""
+  """Compares the results of a program with the expected ones."""
   files = [path.name for path in paths]
   if name == "translate":
     assert out.read_text().split("\n") == [*text.said, ""] and people.listed(out.parent) == sorted([*files, "out"])
@@ -99,7 +99,7 @@ WRITERS = [name for name in READERS if name != "sweep"]
 
 
 def made(folder, kind):
-  """Makes a place to write to; returns its path and where its text will be."""
+  """Makes a path to write to; returns it and the path where the text will be."""
   out = folder / "out"
   if kind == "a link":
     (folder / "real").write_text("old")
@@ -152,7 +152,7 @@ def test_into_a_fifo(call, tmp_path, name):
   ("/dev/full", re.escape("[Errno 28] No space left on device: '/dev/full'")),
   ("{}", "{} is a folder; give the name of a file to write"),
   ("{}/new/", "{}/new/ is a folder; give the name of a file to write"),
-  ("{}/in0/out", r"\[Errno (17|20)\] .*: '{}/in0'"),  # A file for a folder, as no mode stops root.
+  ("{}/in0/out", r"\[Errno (17|20)\] .*: '{}/in0'"),  # A file in place of a folder, as root ignores permissions.
 ])
 def test_places_where_nothing_can_be_written(call, tmp_path, name, place, message):
   arguments, paths = given(name, tmp_path, place.format(tmp_path), lambda path: path.write_bytes(people.PLAIN.data))

@@ -1,4 +1,4 @@
-"""Text and places as people have them, where data and run folders are made of them."""
+"""Data and run folders made from texts and paths as they occur in practice."""
 import os
 import pathlib
 import re
@@ -13,7 +13,7 @@ from tf_nar.data import corpus
 
 @pytest.fixture
 def prepare(load, tmp_path):
-  """Returns a function of the bytes of sources that runs data_prep/prepare.py to tmp_path/out, and gives the folder."""
+  """Returns a function that runs data_prep/prepare.py on the bytes of sources and returns the folder tmp_path/out."""
   counts = tmp_path / "counts"
   counts.write_text("".join(f"{token} 9\n" for token in people.COUNTS))
 

@@ -1,4 +1,4 @@
-"""Text and places as people have them, where a model is served, load is put on it, and reports are compared."""
+"""Serving, load-testing and comparing reports, on texts and paths as they occur in practice."""
 import json
 import re
 
@@ -14,7 +14,7 @@ from tf_nar.serve import loaded
 
 @pytest.fixture
 def server():
-  """A planted model, served, and its address."""
+  """The address of a server of a fake model."""
   model = planted.Model()
   with planted.served(model, max_batch=1) as url:
     yield model, url
@@ -28,7 +28,7 @@ def test_load_asks_what_is_in_a_file(load, server, tmp_path, capsys, kind):
   program = load("load")[1]
   if not any(people.GOOD[kind].words):
     assert people.refused(program, *arguments).startswith("load: Expected sentences to translate, got none")
-  elif kind in ("NUL", "separators of Unicode") or "100,000" in kind:  # Which the server says that it refuses.
+  elif kind in ("NUL", "separators of Unicode") or "100,000" in kind:  # The server answers that it rejects these.
     with pytest.raises(SystemExit) as exit:
       program(*arguments)
     assert exit.value.code == 1 and re.search(r"errors: \d+\n  4(00|13): .*Expected", capsys.readouterr().out)
@@ -51,7 +51,7 @@ def test_load_refuses(load, server, tmp_path, kind):
   assert re.match("load: " + message.format(re.escape(str(source))), line) and not server[0].batches
 
 
-SENTENCES = {  # As they stand in JSON.
+SENTENCES = {  # As they are written in JSON.
   '""': "", '" "': " ", '"▁ @@ <unk> </s>"': "▁ @@ <UNK> </S>",
   '"\\ud83d\\ude00"': "\U0001f600", '"\\ufeffa"': "\ufeffA",
   '"\\u00e4"': "Ä", '"a\\u00a0b"': "A\u00a0B", '"a\\tb"': 400, '"a\\u0000"': 400, '"\\ud83d"': 400, '"\\ude00"': 400,
@@ -83,7 +83,7 @@ def test_serve_answers_what_is_text(client, form, sentence):
 
 def test_serve_refuses_a_folder_that_is_no_model(load, tmp_path, monkeypatch):
   serve = load("serve")[1]
-  monkeypatch.setattr(loaded, "share_threads", lambda folder: None)  # TensorFlow has worked here already.
+  monkeypatch.setattr(loaded, "share_threads", lambda folder: None)  # TensorFlow is already initialised.
   for name in people.NAMES:
     line = people.refused(serve, f"--model={tmp_path}/{name}")
     assert line == (f"serve: Expected a SavedModel, got {tmp_path}/{name} without a saved_model.pb; give the --out of "

@@ -1,4 +1,4 @@
-"""report from files to files."""
+"""bin/report.py from files to files."""
 import json
 
 import pytest

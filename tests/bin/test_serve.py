@@ -1,4 +1,4 @@
-"""bin/serve.py and bin/load.py as an operator calls them: a tiny model, real processes, real signals."""
+"""bin/serve.py and bin/load.py as an operator calls them, with a tiny model, real processes and real signals."""
 import contextlib
 import json
 import math
@@ -39,7 +39,7 @@ def exported(tmp_path_factory):
 
 @contextlib.contextmanager
 def serving(model, *arguments):
-  """Gives the process of a server and its address, once it is ready."""
+  """Context manager of the process of a server and its address, once it is ready."""
   command = [sys.executable, ROOT / "bin/serve.py", f"--model={model}", "--port=0", *arguments]
   process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
   try:
@@ -78,7 +78,7 @@ def by_the_run(run, texts):
 
 
 def loaded(url, tmp_path, seconds):
-  """Returns what bin/load.py prints of 8 clients."""
+  """Returns the output of bin/load.py with 8 clients."""
   (tmp_path / "source").write_text("\n".join([*TEXTS, "", "  "]))
   asked = [f"--url={url}", f"--source={tmp_path}/source", f"--seconds={seconds}"]
   command = [sys.executable, ROOT / "bin/load.py", *asked]
@@ -98,7 +98,7 @@ def test_it_says_what_the_run_says_bears_what_comes_and_stops_at_last(exported, 
     assert [[one["translation"] for one in each] for each in found] == wanted and len(wanted[0]) == 3
     assert ask(f"{url}/health")[1]["model"]["family"] == "nat_em"
 
-    # A line of a megabyte, ten thousand lines, bytes that are no text, and nothing.
+    # A line of a megabyte, ten thousand lines, bytes that are not text, and nothing.
     bodies = [b'{"text": "%s"}' % (b"a" * 1_000_000), json.dumps({"text": ["a"] * 10_000}).encode(), b"\xff\xfe", b""]
     assert [ask(f"{url}/translate", body)[0] for body in bodies] == [413, 413, 400, 400]
 
@@ -107,7 +107,7 @@ def test_it_says_what_the_run_says_bears_what_comes_and_stops_at_last(exported, 
     metrics = urllib.request.urlopen(f"{url}/metrics", timeout=60).read().decode()
     assert 'tf_nar_requests_total{path="/translate",status="413"} 2.0' in metrics
     assert float(re.search(r'tf_nar_batch_sentences_bucket{le="1.0",offer="translate"} (\S+)', metrics)[1]) < float(
-        re.search(r'tf_nar_requests_total{path="/translate",status="200"} (\S+)', metrics)[1])  # Some went together.
+        re.search(r'tf_nar_requests_total{path="/translate",status="200"} (\S+)', metrics)[1])  # Some were batched.
 
     answers = []
     asking = [threading.Thread(target=lambda: answers.append(translate(url, TEXTS * 40)[0])) for _ in range(3)]

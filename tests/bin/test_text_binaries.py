@@ -51,7 +51,7 @@ def test_translate_rescored(call, text, capsys):
 
 def test_translate_with_a_trace(call, text, monkeypatch, capsys):
   def trace(self, src, search, rescore=None):
-    """Two passes; the second says the last place again."""
+    """Two passes, of which the second repeats the last position."""
     masks = tf.where(src > 0, types.MASK, 0)
     half = tf.concat([src[:, :-1], masks[:, -1:]], 1)
     steps = lambda *each: tf.stack(each, 1)[:, None]
@@ -74,7 +74,7 @@ def test_score(call, text, tmp_path):
 
 def test_score_refuses_other_counts(call, text, tmp_path):
   source, target = text("src", "a b\nc\n"), text("tgt", "a\n")
-  with pytest.raises(SystemExit, match="^score: .*src has 2 lines and .*tgt has 1; parallel files have as many"):
+  with pytest.raises(SystemExit, match="^score: Parallel files must have the same number.*src has 2 and .*tgt has 1"):
     call("score", f"--source={source}", f"--target={target}", f"--output={tmp_path}/out")
   assert not (tmp_path / "out").exists()
 
@@ -101,7 +101,7 @@ def test_sweep(call, text, capsys):
   assert [line.split(" | ")[:2] for line in said.splitlines()[2:6]] == [
     ["| search.candidates=1 search.alpha=0.0", "22.59"], ["| search.candidates=1 search.alpha=1.0", "22.59"],
     ["| search.candidates=2 search.alpha=0.0", "100.00"], ["| search.candidates=2 search.alpha=1.0", "100.00"]]
-  assert said.endswith("Best BLEU,  100.00: --set=search.beam=5 --set=search.candidates=2 --set=search.alpha=0.0 "
+  assert said.endswith("Best BLEU, 100.00: --set=search.beam=5 --set=search.candidates=2 --set=search.alpha=0.0 "
                        "--rescore_with=runs/ar\n")
 
 
@@ -124,7 +124,7 @@ def test_sweep_ranks_where_there_are_several(call, text, capsys):
     "--set=search.candidates=2 --set=search.alpha=0.0 --set=search.beam=4 --rescore_with=runs/ar\n")
   call("sweep", f"--source={source}", f"--reference={reference}", "--rescore_with=runs/ar",
        "--try=search.candidates=1,2")
-  assert capsys.readouterr().out.endswith("Best BLEU,  100.00: --set=search.candidates=1\n")
+  assert capsys.readouterr().out.endswith("Best BLEU, 100.00: --set=search.candidates=1\n")
   with pytest.raises(SystemExit, match="^sweep: .*has nothing to rank"):
     call("sweep", f"--source={source}", f"--reference={reference}", "--rescore_with=runs/ar", "--try=search.beam=1,2")
 
@@ -153,7 +153,7 @@ def test_evaluate_beside_another_run(call, text, tmp_path, monkeypatch):
     ("translate", ["--input={}/src", "--trace", "--nbest=2"], "^translate: --trace .*; leave out --nbest and --scores"),
     ("score", ["--source={}/src", "--target={}/none"], "^score: No file .*none; give a text file"),
     ("evaluate", ["--source={}/src", "--reference={}/two"],
-     "^evaluate: .*src has 1 lines and .*two has 2; parallel files have as many"),
+     "^evaluate: Parallel files must have the same number of lines; .*src has 1 and .*two has 2"),
     ("evaluate", ["--source={}/src", "--reference={}/src", "--beside_set=search.beam=5"],
      "^evaluate: --beside_set changes the search of the run of --speed_beside; give that run too"),
     ("evaluate", ["--source={}/empty", "--reference={}/empty"], "^evaluate: There is no sentence to evaluate"),

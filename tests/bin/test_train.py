@@ -22,7 +22,7 @@ def get_config():
 
 @pytest.fixture
 def call(monkeypatch, tmp_path, load):
-  """Returns a function that runs the program and gives the call of `fit.fit`, which does not train."""
+  """Returns a function that runs the program and returns the call of `fit.fit`, which does not train."""
   calls = []
   (tmp_path / "config.py").write_text(CONFIG)
 
@@ -71,7 +71,7 @@ def test_told_to_stop_it_exits_with_a_code_of_its_own(call, capsys):
 def test_a_wrong_setting_is_one_line_and_not_a_traceback(call, flag, message):
   with pytest.raises(SystemExit, match=message) as exit:
     call(flag)
-  assert isinstance(exit.value.code, str)  # Which Python prints to stderr, and exits with 1.
+  assert isinstance(exit.value.code, str)  # Python prints it to stderr and exits with 1.
 
 
 @pytest.mark.parametrize("problem", [ValueError("no such run"), FloatingPointError("It is nan")])

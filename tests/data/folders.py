@@ -17,7 +17,7 @@ def random_pairs(count, longest=30, seed=0):
 
 
 def aligned(pairs):
-  """Returns the pairs with fertilities: the source's EOS stands for the whole target."""
+  """Returns the pairs with fertilities: the whole target is aligned to the source's EOS."""
   return [pair._replace(fertility=(0,) * (len(pair.src) - 1) + (len(pair.tgt),)) for pair in pairs]
 
 

@@ -1,4 +1,4 @@
-"""Another process that holds a folder."""
+"""Another process that locks a folder."""
 import contextlib
 import subprocess
 import sys
@@ -14,7 +14,7 @@ with lock.held(sys.argv[1]):
 
 @contextlib.contextmanager
 def held(folder):
-  """Gives the process, once it holds the folder; it lets go at the end."""
+  """Context manager of the process, once it has locked the folder; it releases the lock at the end."""
   command = [sys.executable, "-c", HOLD, str(folder)]
   with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
     assert other.stdout.readline() == b"held\n"

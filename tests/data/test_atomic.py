@@ -1,4 +1,4 @@
-"""Whole or not there: temporary names, places that are taken, folders that appear at once."""
+"""Atomic writing: temporary names, existing paths, folders that appear complete."""
 import errno
 import os
 import pathlib
@@ -25,7 +25,7 @@ def test_the_neighbours_of_a_temporary_name_stay(tmp_path):
   with atomic.folder(str(tmp_path / "out")) as temporary:
     assert os.path.dirname(temporary) == str(tmp_path) and temporary != str(tmp_path / "out.tmp")
     pathlib.Path(temporary, "inside").write_text("new")
-    assert names(tmp_path) == sorted(["out.tmp", os.path.basename(temporary)])  # Not there before it is whole.
+    assert names(tmp_path) == sorted(["out.tmp", os.path.basename(temporary)])  # No incomplete folder.
   assert names(tmp_path) == ["out", "out.tmp"]
   assert (tmp_path / "out/inside").read_text() == "new" and (tmp_path / "out.tmp/notes").read_text() == "precious"
   (tmp_path / "file.tmp").write_text("precious")
@@ -129,7 +129,7 @@ def test_what_is_no_file_to_write(tmp_path):
     with pytest.raises(ValueError, match=f"{path} is a folder; give the name of a file to write"):
       atomic.write(path, b"")
   with pytest.raises(OSError, match="file") as error:
-    atomic.write(f"{tmp_path}/file/inside", b"")  # As root no mode forbids writing, so a file stands for the folder.
+    atomic.write(f"{tmp_path}/file/inside", b"")  # Root ignores permissions, so a file is in place of the folder.
   assert error.value.errno in (errno.ENOTDIR, errno.EEXIST)
   assert names(tmp_path) == ["file"]
 

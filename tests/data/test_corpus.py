@@ -70,7 +70,7 @@ def test_a_failed_derivation_leaves_nothing_that_looks_whole(folder, tmp_path):
   with pytest.raises(RuntimeError, match="the teacher died"):
     corpus.derive(folder, out, broken())
   assert not pathlib.Path(out).exists()
-  corpus.derive(folder, out, PAIRS[1:], shards=1)  # What was left behind does not disturb the next try.
+  corpus.derive(folder, out, PAIRS[1:], shards=1)  # Leftovers do not affect the next attempt.
   assert everything(out) == PAIRS[1:]
 
 

@@ -1,4 +1,4 @@
-"""How a target language is cut to be measured."""
+"""The BLEU tokeniser of a target language."""
 import pytest
 import sacrebleu
 

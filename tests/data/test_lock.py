@@ -1,4 +1,4 @@
-"""One process at a time writes a folder."""
+"""Only one process at a time writes to a folder."""
 import os
 import signal
 import subprocess
@@ -12,7 +12,7 @@ from tf_nar.data import lock
 
 @pytest.fixture
 def other(tmp_path):
-  """Another process that holds the folder, by another path to it."""
+  """Another process that has locked the folder, by another path to it."""
   (tmp_path / "run").mkdir()
   (tmp_path / "link").symlink_to("run")
   with holding.held(tmp_path / "link") as process:

@@ -1,4 +1,4 @@
-"""Folders of any name, where TensorFlow would take a path for a pattern."""
+"""Folders of any name, although TensorFlow treats some paths as patterns."""
 import os
 import re
 
@@ -17,14 +17,14 @@ NAMES = ["run[1]", "run[!1]", "a*b", "what?", "{a,b}", "with space", "quo'te", '
 
 
 def asked(tmp_path, name):
-  """Yields a folder's path in the ways that a person may type it."""
+  """Yields a folder's path in the forms that a user may type."""
   return [str(tmp_path / name), f"{tmp_path}/{name}/", name, f"./{name}/"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_checkpoints_are_saved_restored_thinned_out_and_averaged(tmp_path, monkeypatch, name):
   monkeypatch.chdir(tmp_path)
-  decoy = tmp_path / "run1" / "checkpoints"  # What run[1] would match.
+  decoy = tmp_path / "run1" / "checkpoints"  # The pattern run[1] would match this.
   decoy.mkdir(parents=True)
   (decoy / "ckpt-000009.index").touch()
   for number, workdir in enumerate(asked(tmp_path, name)):
@@ -44,7 +44,7 @@ def test_checkpoints_are_saved_restored_thinned_out_and_averaged(tmp_path, monke
 
 
 class Shout(tf.Module):
-  """Says a text in capitals; it has a weight, which TensorFlow finds by a path."""
+  """Returns a text in capitals; it has a weight, which TensorFlow finds by a path."""
 
   def __init__(self):
     super().__init__()

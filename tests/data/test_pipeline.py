@@ -125,7 +125,7 @@ def test_the_stream_starts_anywhere(folder):
   whole = take(folder, 2 * count + 3)
   for start in (1, count - 1, count, count + 2, 2 * count + 1):
     assert_equal(take(folder, len(whole) - start, start=whole[start][0]), whole[start:])
-  # The place after the last batch of an epoch is the start of the next epoch.
+  # The position after the last batch of an epoch is the start of the next epoch.
   assert_equal(take(folder, 2, start=pipeline.Position(0, count)), whole[count:count + 2])
 
 
@@ -135,7 +135,7 @@ def test_the_order_depends_on_the_seed_and_on_nothing_else(folder):
   numbers = tf.random.uniform([4])
   tf.random.set_seed(123)
   assert_equal(take(folder, 8), before)
-  np.testing.assert_array_equal(tf.random.uniform([4]), numbers)  # The program's own are untouched.
+  np.testing.assert_array_equal(tf.random.uniform([4]), numbers)  # The program's own seeds are unchanged.
   other = take(folder, 8, config.Train(tokens_per_batch=256, buckets=3, seed=6))
   assert any(not np.array_equal(a[1], b[1]) for a, b in zip(before, other, strict=True))
 

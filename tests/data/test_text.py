@@ -1,4 +1,4 @@
-"""The one reader and the one writer."""
+"""Reading and writing text."""
 import errno
 import gzip
 import hashlib
@@ -32,7 +32,7 @@ def warnings(monkeypatch):
 
 @pytest.mark.parametrize("data, expected", [
   ("a\u2028b\r\n\nc\x0bd\u0085\nä", ["a\u2028b", "", "c\x0bd\u0085", "ä"]),
-  ("\ufeffone\n\ufefftwo\n", ["one", "\ufefftwo"]),  # Only the first is a mark.
+  ("\ufeffone\n\ufefftwo\n", ["one", "\ufefftwo"]),  # Only the first is a byte order mark.
   ("a\0b\n", ["a\0b"]),
   ("\n\n", ["", ""]),
   ("", []),

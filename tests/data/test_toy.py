@@ -48,7 +48,7 @@ def test_shares_of_modes_are_as_asked():
 
 
 def test_parallel_nats_is_the_optimum_over_all_distributions_of_words():
-  # The best parallel model of a text without features says, for every word, how often each mode was taken.
+  # The best NAR model of such a text predicts, for every word, the share of each mode.
   config = toy.Config(words=8, pairs=2_000, valid_pairs=1, shortest=5, first_share=0.7)
   sources, targets = toy.sentences(config)
   pairs = [pair for lines in zip(sources, targets, strict=True)

@@ -51,7 +51,7 @@ def test_merges_cut_words_and_decode_joins_them():
   cut = [vocab.tokens[i] for i in vocab.encode("low new")]
   assert cut == ["low", "ne@@", "w"]
   assert vocab.decode(vocab.encode("low new")) == "low new"
-  assert vocab.decode([5]) == "lo"  # A word that ends too soon shows no mark.
+  assert vocab.decode([5]) == "lo"  # A word whose last subword is missing has no mark in the text.
 
 
 def test_a_merge_out_of_the_list_is_taken_back():
@@ -141,7 +141,7 @@ def test_how_the_target_is_measured_is_kept(tmp_path, pieces):
     assert (again.bleu_tokenize, again.sha256) == (vocab.bleu_tokenize, vocab.sha256)
   assert [words("a").bleu_tokenize, pieces.bleu_tokenize] == ["none", "13a"]
   for folder, value in (("sentencepiece", "13a"), ("words", "none")):
-    (tmp_path / folder / "target.json").unlink()  # As older versions wrote it.
+    (tmp_path / folder / "target.json").unlink()  # As written by older versions.
     assert vocab_lib.load(str(tmp_path / folder)).bleu_tokenize == value
 
 
@@ -174,7 +174,7 @@ def test_normalization_that_changes_a_line_is_seen():
   keeps = learn.pieces(lines, 33, character_coverage=1.0, normalization="identity")
   assert loses.changes("10²") and loses.decode(loses.encode("10²")) == "102"
   assert not keeps.changes("Ｆull！ 10² …") and keeps.decode(keeps.encode("Ｆull！ 10² …")) == "Ｆull！ 10² …"
-  assert not any(vocab.changes("  a  low house ") for vocab in (loses, keeps, words("a")))  # White space is none.
+  assert not any(vocab.changes("  a  low house ") for vocab in (loses, keeps, words("a")))  # Not white space.
 
 
 def test_bytes_in_place_of_the_unknown():

@@ -1,4 +1,4 @@
-"""The least alternation with real models: seconds of arithmetic, the rest is tracing."""
+"""The smallest alternation with real models; most of its time is spent tracing graphs."""
 from tf_nar import config
 from tf_nar.data import toy
 from tf_nar.em import config as em_config

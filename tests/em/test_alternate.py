@@ -18,11 +18,11 @@ PLAN = [
 
 
 class Killed(BaseException):
-  """As a signal: nothing catches it."""
+  """An exception that nothing catches, like a signal."""
 
 
 class Stages:
-  """Notes which stage ran on what, and writes that as its result. May be killed in the middle of a stage."""
+  """Stages that record their inputs and write them as their result; can be killed in the middle of one."""
 
   def __init__(self, workdir, kill_in=None):
     self.ran, self._workdir, self._kill_in = [], workdir, kill_in
@@ -115,5 +115,5 @@ def test_time_is_kept_with_the_stage(tmp_path):
 
 
 def test_refuses_no_rounds(tmp_path):
-  with pytest.raises(ValueError, match="rounds >= 1, got 0"):
+  with pytest.raises(ValueError, match="rounds must be at least 1, .*; got 0"):
     run(Stages(tmp_path), tmp_path, rounds=0)

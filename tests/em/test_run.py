@@ -22,7 +22,7 @@ from tf_nar.em import run
 
 
 class Stages:
-  """Every stage makes an empty folder; the measures are planted."""
+  """Stages that make empty folders; the measures are given."""
 
   def __init__(self, *values):
     self.values = iter(values)
@@ -67,8 +67,8 @@ def test_stops_early(tmp_path):
 def test_every_family_is_a_student(tmp_path, family):
   teacher, student = (config.Experiment(name, *families.TINY[name], minuscule.TRAIN) for name in ("ar", family))
   if hasattr(student.model, "copy"):
-    student = config.override(student, "model.copy=uniform")  # By fertility wants alignments.
-  student = dataclasses.replace(student, search=type(student.search)())  # Of one candidate, so that it must widen.
+    student = config.override(student, "model.copy=uniform")  # Copying by fertility needs alignments.
+  student = dataclasses.replace(student, search=type(student.search)())  # One candidate, so it must be widened.
   alternation = dataclasses.replace(
     minuscule.get_config(), teacher=teacher, student=student, rounds=1, raw_student=False, student_from_teacher=True)
   row, = run.run(alternation, "", str(tmp_path), tell=lambda text: None)

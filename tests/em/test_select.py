@@ -30,7 +30,7 @@ def test_quality_of_the_first_teacher_outweighs_the_student():
   student, quality = [-3.0, -4.0], [-9.0, -2.0]
   choose = lambda weight: select.best(select.merit(student, [3, 3], quality=quality, weight=weight))
   choices = [choose(weight) for weight in (0.0, 0.1, 0.2, 1.0)]
-  assert choices == [0, 0, 1, 1]  # They change sides at lambda = 1 / 7.
+  assert choices == [0, 0, 1, 1]  # The ranking changes at lambda = 1 / 7.
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -52,7 +52,7 @@ def test_selection_is_never_worse_than_the_teachers_best(seed):
 
 
 def test_soft_weights_are_the_posterior_over_what_the_proposal_reached():
-  # Three translations are all there is. Drawn by the proposal and weighted, they are the posterior.
+  # There are only three translations. Drawn from the proposal and weighted, they follow the posterior.
   student, proposal = np.log([0.5, 0.3, 0.2]), np.log([0.2, 0.2, 0.6])
   weights = select.weights(select.merit(student, [3, 3, 3]), proposal)
   ratios = np.array([0.5 / 0.2, 0.3 / 0.2, 0.2 / 0.6])

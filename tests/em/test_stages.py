@@ -1,4 +1,4 @@
-"""The stages that move text, with planted models; training is fit's and is tested there."""
+"""The stages other than training, with fake models; training is tested in tests/test_fit.py."""
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -24,7 +24,7 @@ def alternation(**values):
 
 
 def says(*lists):
-  """A search that says these candidates to whatever source."""
+  """A search that returns these candidates for every source."""
   width = max(map(len, lists))
   tokens = [words + [PAD] * (width - len(words)) for words in lists]
   scores = [-1.0 - k if words else -np.inf for k, words in enumerate(lists)]
@@ -137,10 +137,10 @@ def test_from_candidates_to_the_next_text(data, tmp_path):
   write_candidates(data, candidates, lambda pair: ([pair.tgt, other(pair)], [-1.0, -2.0]))
   work = stages.Stages(alternation(), data)
   tf.io.gfile.makedirs(scores)
-  for path in corpus.shards(data):  # The student likes the second wherever the index is odd.
+  for path in corpus.shards(data):  # The student scores the second higher where the index is odd.
     values = [value for pair in records.read(path) for value in (-5.0, -4.0 if pair.index % 2 else -6.0)]
     stages._save(stages._scores_path(scores, path), {"student": np.array(values, np.float32)})
-  for _ in range(2):  # A start that was stopped before DONE leaves the folder; the next one begins again.
+  for _ in range(2):  # A call that is interrupted before DONE leaves the folder; the next call starts again.
     work.distil(candidates, distilled)
     work.choose(candidates, scores, selected)
   assert pairs_of(distilled) == pairs_of(data)

@@ -1,4 +1,4 @@
-"""A planted model that doubles every word, so that order, blanks and shapes are seen from outside."""
+"""A fake model that doubles every token id, which shows order, padding rows and shapes."""
 import itertools
 import random
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ def sentences(count, seed=0):
 
 
 class Doubler:
-  """Says every word times two; a second candidate is there for sources of odd length."""
+  """Predicts every token id times two; sources of odd length have a second candidate."""
 
   def __init__(self):
     self.shapes = []
@@ -30,7 +30,7 @@ class Doubler:
     self.shapes.append(src.shape)
     lengths = (src != PAD).sum(1)
     tokens = np.where(src > EOS, 2 * src, src)
-    # What a model says to a blank row is noise, and must not be seen.
+    # The output for a padding row is arbitrary and must not be returned.
     tokens = np.where(lengths[:, None] > 0, tokens, 777)
     second = np.where(lengths % 2, -1.0, -np.inf)
     both = np.stack([tokens, tokens + (tokens > EOS)], 1)
@@ -134,7 +134,7 @@ def test_stream_holds_one_window_at_a_time():
 
 
 class Copier:
-  """A model of two candidates: the source, and the source without its first word. Ranks as it is told."""
+  """A model of two candidates: the source, and the source without its first token; their rank is given."""
 
   traced = 0
 

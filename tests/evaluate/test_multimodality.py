@@ -6,7 +6,7 @@ from tf_nar.evaluate import multimodality
 
 
 def test_two_equal_modes_cost_one_bit_a_word():
-  # A model that cannot choose between two words at every place; EOS and the length are sure.
+  # A model with two equally likely tokens at every position; EOS and the length have probability 1.
   words = [3, 5]
   ncm = multimodality.normalised_multimodality([-n * math.log(2) for n in words], [n + 1 for n in words])
   assert ncm == pytest.approx(8 * math.log(2) / 10)

@@ -43,7 +43,7 @@ def test_facts_say_what_was_measured(tmp_path):
   assert facts["data"] == {"source": {"path": str(path), "lines": 2, "sha256": digest}}
   assert facts["experiment"]["family"] == "ar" and facts["seed"] == 0 and facts["workdir"] == "runs/x"
   assert facts["machine"]["devices"]
-  report.write(str(tmp_path / "report.json"), ROWS, facts)  # All of it is JSON.
+  report.write(str(tmp_path / "report.json"), ROWS, facts)  # All of it can be written as JSON.
 
 
 def test_commit_is_a_hash_or_unknown():

@@ -12,7 +12,7 @@ REFERENCES = ["a b c d e", "f g h a b", "", "c d e f"]
 
 
 def stutter(src):
-  """Translates into the source, its first word said twice."""
+  """Translates into the source with its first token repeated."""
   tokens = tf.concat([src[:, :1], src], 1)
   return types.Translation(tokens[:, None], tf.zeros([tf.shape(src)[0], 1]), tf.constant(3))
 
@@ -71,7 +71,7 @@ def test_measure_refuses_other_counts():
 
 
 def test_surprise_is_the_mean_over_tokens_that_can_be_said():
-  # A nat a token and one more a sentence; "b c" cannot be said.
+  # A nat per token and one more per sentence; "b c" has probability 0.
   def score(src, tgt):
     tokens = tf.math.count_nonzero(tgt, 1, dtype=tf.float32)
     return tf.where(tgt[:, 0] == VOCAB.encode("b")[0], -float("inf"), -tokens - 1)

@@ -1,4 +1,4 @@
-"""The passes of a translation, as they are shown."""
+"""How the decoder passes of a translation are shown."""
 from types import SimpleNamespace
 
 import pytest

@@ -10,7 +10,7 @@ from tf_nar.data import records
 from tf_nar.prepare import aligned
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-PAIRS = folders.random_pairs(50, longest=8)  # Some have no word on a side.
+PAIRS = folders.random_pairs(50, longest=8)  # Some pairs have no token on a side.
 
 
 @pytest.fixture

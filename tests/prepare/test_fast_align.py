@@ -1,4 +1,4 @@
-"""Alignments that were planted are found."""
+"""The aligner recovers known alignments."""
 import itertools
 
 import numpy as np
@@ -7,12 +7,12 @@ import pytest
 from tf_nar.prepare import fast_align
 
 WORDS = 100
-# What each source word becomes: nothing, one word, two, or three.
+# Each source word is translated by no word, one, two, or three.
 PHRASES = [[]] * 3 + [[50 + n] for n in range(25)] + [[80 + 2 * n, 81 + 2 * n] for n in range(6)] + [[92, 93, 94]]
 
 
 def planted(count, seed=0, swapped=0.3):
-  """Returns pairs, and the source word of each target word; neighbours sometimes change places."""
+  """Returns pairs, and the source word of each target word; adjacent words are sometimes swapped."""
   draw = np.random.default_rng(seed)
   pairs, positions = [], []
   for _ in range(count):
@@ -37,7 +37,7 @@ def test_planted_alignments_are_found(lexicon):
   pairs, positions = planted(200, seed=1)
   found = fast_align.align(pairs, lexicon)
   right = [list(one) == other for one, other in zip(found, positions, strict=True)]
-  assert np.mean(right) > 0.95  # Words that stand for nothing collect some of others.
+  assert np.mean(right) > 0.95  # Untranslated words attract some target words of others.
 
 
 @pytest.mark.parametrize("tension", [0.0, fast_align.TENSION])  # IBM model 1, and with the diagonal.

@@ -1,4 +1,4 @@
-"""Data folders of text as people have it."""
+"""Data folders made from texts as they occur in practice."""
 import dataclasses
 import gzip
 import os
@@ -157,7 +157,7 @@ def test_very_long_lines_are_counted(make, tmp_path):
   options = dict(tokenizer="sentencepiece", max_length=9_000)
   make([*EN, long, long], [*DE, long, long], **options)
   assert f"4 lines have more than {learn.LONGEST} bytes: no pieces were learned from them." in make.warnings
-  assert texts(tmp_path / "out")[-1] == (long, long)  # They are training pairs all the same.
+  assert texts(tmp_path / "out")[-1] == (long, long)  # They are kept as training pairs.
   with pytest.raises(ValueError, match=r"^All 4 lines have more than 4192 bytes, .*; give one sentence per line.$"):
     make([long, long], [long, long], "other", **options)
 

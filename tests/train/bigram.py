@@ -1,4 +1,4 @@
-"""The least that a loop can train: says each word from the source word in its place, under dropout."""
+"""The smallest model to train: predicts each token from the source token at its position, with dropout."""
 import keras
 import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""The talk with another process, by scripts that need nothing."""
+"""The communication with another process, by scripts without dependencies."""
 import os
 import sys
 
@@ -44,7 +44,7 @@ def test_the_environment_goes_before(monkeypatch):
 
 @pytest.mark.parametrize("script, message", [
   ("import no_such_torch", "^The baseline stopped: ModuleNotFoundError: No module named 'no_such_torch'$"),
-  ("print('hello')", "^The baseline stopped: it said nothing$"),
+  ("print('hello')", "^The baseline stopped: it printed nothing$"),
 ])
 def test_one_that_stops_is_one_line(script, message):
   with pytest.raises(ValueError, match=message):

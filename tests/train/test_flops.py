@@ -1,4 +1,4 @@
-"""The formula against the products that TensorFlow's graph of an update holds."""
+"""The formula compared with the matrix products in TensorFlow's graph of an update."""
 import dataclasses
 import math
 
@@ -24,7 +24,7 @@ NET = transformer.Config(
   vocab=320, width=32, ffn=48, heads=2, encoder_layers=3, decoder_layers=2, dropout=0.0, attention_dropout=0.0,
   relu_dropout=0.0, max_length=24)
 TARGET = 16
-# Rows and source places, so that the output layer has whole chunks, and no blank places.
+# Rows and source positions, chosen so that the output layer has whole chunks without padding.
 SHAPES = {"ctc": (64, 8), "dag": (32, 16)}
 CONFIGS = {
   "ar": ar.Config(NET), "cmlm": cmlm.Config(NET), "ctc": ctc.Config(NET, upsample=2, glance=glancing.Glance()),
@@ -33,7 +33,7 @@ CONFIGS = {
 
 
 def products(graph):
-  """Returns the operations of all products of matrices in a graph, with the bodies of its loops run once."""
+  """Returns the operations of all matrix products in a graph, with the bodies of its loops run once."""
   total = 0
   for op in graph.get_operations():
     if op.type in ("MatMul", "BatchMatMulV2"):
@@ -78,7 +78,7 @@ def test_the_formula_is_what_the_graph_multiplies(family):
   # The output layer's bias is a column of its table, which the formula leaves out; and so are small heads.
   reads = 2 if models.traits(family).operations(config, source, TARGET).glanced else 1
   counted -= 2 * rows * canvas * NET.vocab * reads
-  if family == "dag":  # Logits and links are made again on the way back, not kept.
+  if family == "dag":  # Logits and links are recomputed in the backward pass.
     counted -= 2 * rows * (canvas * (NET.vocab * (NET.width + 1) + canvas * NET.width) + TARGET * NET.vocab)
   if family == "nat_fertility":
     counted -= 3 * 2 * rows * source * NET.width * nat_fertility.CLASSES
@@ -87,7 +87,7 @@ def test_the_formula_is_what_the_graph_multiplies(family):
 
 def test_by_hand():
   net = transformer.Config(vocab=7, width=2, ffn=3, encoder_layers=1, decoder_layers=1)
-  # One row, one source place, one target place: every weight once, and a pair of places for each attention.
+  # One row, one source position, one target position: every weight once, and one pair of positions per attention.
   encoder = 4 * 2 * 2 + 2 * 2 * 3 + 2 * 2
   decoder = 8 * 2 * 2 + 2 * 2 * 3 + 2 * 2 * 2
   assert flops.update(ar.TRAITS, ar.Config(net), 1, 1, 1) == 6 * (encoder + decoder + 2 * 7)

@@ -1,4 +1,4 @@
-"""A run may die at any moment; what it leaves must be that of a run that did not."""
+"""A run that is killed at any moment and resumed must give the results of an uninterrupted run."""
 import dataclasses
 import os
 import resource
@@ -28,7 +28,7 @@ TIMED = {"tokens_per_second", "input_share"}
 
 
 class Killed(BaseException):
-  """What no program catches."""
+  """An exception that no program catches."""
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +42,9 @@ def _no_events(monkeypatch):
 
 
 def train(data, workdir, train=TRAIN, dies=None, validate=None, make=bigram.Bigram):
-  """Trains a new model; returns it and what the loop gave.
+  """Trains a new model; returns it and the result of the loop.
 
-  `dies`: ("batch", n) kills it as the n-th batch is drawn, ("validation", n) in the n-th validation.
+  `dies`: ("batch", n) kills it when the n-th batch is drawn, ("validation", n) in the n-th validation.
   """
   model, validations = make(), []
   workdir.mkdir(exist_ok=True)
@@ -91,7 +91,7 @@ def test_log_of_a_run(undisturbed):
   logged = rows(undisturbed[0])
   assert [row["step"] for row in logged if "loss" in row] == [2, 3, 4, 6, 8]
   assert [row["step"] for row in logged if "valid_bleu" in row] == [3, 6, 8]
-  assert logged[-2]["epoch"] >= 1  # The runs below die in one epoch and go on into the next.
+  assert logged[-2]["epoch"] >= 1  # The runs below are killed in one epoch and continue into the next.
   assert {"loss", "token", "length", "gradient_norm", "learning_rate", "padding"} < logged[0].keys()
 
 
@@ -119,7 +119,7 @@ def test_stopping_changes_nothing_with_several_micro_batches(data, tmp_path):
 
 
 def spoil(path, kind):
-  """Leaves of a checkpoint what a machine might that stopped while writing it."""
+  """Truncates a checkpoint as a machine might that stopped while writing it."""
   index, data = (path.parent / f"{path.name}{end}" for end in (".index", ".data-00000-of-00001"))
   if kind == "no index":
     return index.unlink()
@@ -151,7 +151,7 @@ def scripted(bleus):
 @pytest.mark.parametrize("warmup, bleus, stops", [
   (0, [1, 2, 3, 4, 5, 6, 7, 8], 8),
   (0, [1, 3, 2, 2, 9, 9, 9, 9], 4),  # Two without a better one.
-  (0, [1, 1, 1, 2, 2, 2, 2, 2], 3),  # As good is not better.
+  (0, [1, 1, 1, 2, 2, 2, 2, 2], 3),  # Equal is not better.
   (4, [3, 2, 2, 2, 1, 1, 1, 9], 7),  # Those of the warm-up do not count.
 ])
 def test_patience(data, tmp_path, caplog, warmup, bleus, stops):
@@ -197,12 +197,12 @@ def test_ships_the_mean_of_the_right_checkpoints(data, tmp_path, options, shippe
   for n, variable in enumerate(model.variables):
     expected = np.mean([weights[step][n] for step in shipped], 0)
     np.testing.assert_allclose(mean[variable.path], expected, rtol=1e-6)
-    np.testing.assert_array_equal(variable.numpy(), weights[6][n])  # The model itself stays where it was.
+    np.testing.assert_array_equal(variable.numpy(), weights[6][n])  # The model's own weights are unchanged.
   assert set(checkpoint.Checkpoints(model, tf.Module(), str(tmp_path)).steps()) == left
 
 
 class Diverges(bigram.Bigram):
-  """Its loss is no number after some updates."""
+  """Its loss is NaN after some updates."""
 
   def __init__(self, after):
     super().__init__()
@@ -215,7 +215,7 @@ class Diverges(bigram.Bigram):
 
 
 @pytest.mark.parametrize("after, message", [
-  (0, r"loss is nan at step 1; nothing was saved yet"),
+  (0, r"loss is nan at step 1; no checkpoint was saved yet"),
   (4, r"loss is nan at step 5; the last good checkpoint is .*ckpt-000003\. Lower train.optimizer"),
 ])
 def test_a_loss_that_is_no_number_stops_the_run(data, tmp_path, after, message):
@@ -237,7 +237,7 @@ def test_told_to_stop_it_saves_at_once_and_goes_on(data, tmp_path, undisturbed):
 
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(pipeline, "training", told(5))
-    with pytest.raises(preemption.Preempted, match=r"saved after step 5\. The same command goes on"):
+    with pytest.raises(preemption.Preempted, match=r"saved after step 5\. Run the same command to resume"):
       train(data, tmp_path)
   assert checkpoint.Checkpoints(bigram.Bigram(), tf.Module(), str(tmp_path)).steps() == [3, 5]
   model, shipped = train(data, tmp_path)
@@ -303,9 +303,9 @@ def test_averages_are_validated_and_shipped(data, tmp_path):
         np.testing.assert_allclose(found, expected, rtol=1e-5)
   for v, last, expected in zip(model.variables, weights[-1].variables, mean, strict=True):
     np.testing.assert_allclose(shipped[v.path], expected, rtol=1e-5)
-    np.testing.assert_array_equal(v.numpy(), last.numpy())  # Training went on with its own weights.
+    np.testing.assert_array_equal(v.numpy(), last.numpy())  # Training continued with its own weights.
 
-  with pytest.raises(ValueError, match=r"ckpt-000004 does not hold all of this run's state; go on with the settings"):
+  with pytest.raises(ValueError, match=r"ckpt-000004 does not hold all of this run's state; give the settings"):
     train(data, tmp_path / "4", dataclasses.replace(settings, steps=5))
 
 

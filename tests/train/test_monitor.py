@@ -80,7 +80,7 @@ def test_slow_input_is_warned_of_once(tmp_path, caplog, monkeypatch, shares, war
   with monitor.Monitor(str(tmp_path), 0, 10) as log, caplog.at_level(logging.WARNING):
     for step, share in enumerate(shares, 1):
       log.write(step, loss=1.0, input_share=share)
-      log.write(step, valid_bleu=30.0)  # Validation says nothing of input.
+      log.write(step, valid_bleu=30.0)  # Validation rows have no input share.
   told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
   assert [text[:len(begin)] for text, begin in zip(told, warned, strict=True)] == warned
   assert all("--shards" in text and "\n" not in text for text in told)

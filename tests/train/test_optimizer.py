@@ -23,7 +23,7 @@ def variables():
 
 
 def gradients(step):
-  """Rows 1 and 4 of the table; row 4 was looked up twice."""
+  """Rows 1 and 4 of the embedding table; row 4 was looked up twice."""
   draw = np.random.default_rng(100 + step)
   rows, norm, kernel = (draw.normal(size=s).astype(np.float32) for s in ((3, 3), (3,), (3, 2)))
   table = tf.IndexedSlices(tf.constant(rows), tf.constant([4, 1, 4]), tf.constant([5, 3]))
@@ -33,7 +33,7 @@ def gradients(step):
 
 
 def by_hand(recipe, weights, steps):
-  """Adam as its docstring says it, in float64. `weights` are decayed but for the second."""
+  """Adam by the equations of its docstring, in float64. `weights` are decayed except for the second."""
   m, v = ([np.zeros_like(w) for w in weights] for _ in range(2))
   norms = []
   for step in range(steps):

@@ -28,7 +28,7 @@ def test_sigterm_is_heard_and_the_old_handler_comes_back():
 
 @pytest.fixture
 def metadata():
-  """A machine's metadata server; `answers` are given one after the other, the last for ever."""
+  """A machine's metadata server; `answers` are returned one after the other, the last one forever."""
   class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
       asked.append(self.headers["Metadata-Flavor"])

@@ -1,4 +1,4 @@
-"""Which updates TensorBoard's profiler watches."""
+"""The updates that TensorBoard's profiler records."""
 import pytest
 
 from tf_nar.train import profiler
@@ -6,7 +6,7 @@ from tf_nar.train import profiler
 
 @pytest.mark.parametrize("steps, began, watched", [
   ((2, 4), 0, [2, 3]), ((2, 9), 0, [2, 3, 4, 5]), ((), 0, []),
-  ((2, 4), 3, []),  # Resumed in their midst: a profile of a part would mislead.
+  ((2, 4), 3, []),  # Resumed between them: a profile of a part would mislead.
 ])
 def test_watches_what_it_is_told_to(monkeypatch, steps, began, watched):
   on, seen = [], []

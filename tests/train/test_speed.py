@@ -117,7 +117,7 @@ def test_a_round_compares(monkeypatch):
   assert baseline.inputs is turn.batches
   assert found["target tokens/s"] == 12 / 10 and found["target words/s"] == 8 / 10
   assert (found["share of input"], found["share of step"], found["padding"]) == (0.6, 0.4, 0.25)
-  assert found["share of output softmax"] == 0.5 * 2 / 10  # Two batches of the 8 places that were timed.
+  assert found["share of output softmax"] == 0.5 * 2 / 10  # Two batches of the 8 positions that were timed.
   assert found["times the baseline's speed"] == 5 / 4 and found["baseline tokens/s"] == 12 / 5
   best = max(2 * 8 * 4 * 8, 2 * 8 * 4 * 45) / 0.5
   operations = 2 * flops.update(ar.TRAITS, ar.Config(NET), 2, 4, 4)

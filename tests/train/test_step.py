@@ -23,7 +23,7 @@ def make(rows, length, seed):
 
 
 def joined(batches):
-  """The one batch that micro-batches make up."""
+  """The single batch that consists of all micro-batches."""
   longest = max(batch.src.shape[1] for batch in batches)
   wide = lambda tokens: tf.pad(tokens, [[0, 0], [0, longest - tokens.shape[1]]])
   return types.Batch(*(tf.concat(fields, 0) for fields in zip(

@@ -1,4 +1,4 @@
-"""One flag to a strategy; k replicas to one; several processes to one."""
+"""Choosing a strategy; k replicas and several processes give the results of one."""
 import json
 import os
 import pathlib
@@ -80,7 +80,7 @@ def test_rows_are_shared_out_and_blank_ones_fill_up():
 
 
 def counts(position, update):
-  """What each replica counts at draw 5."""
+  """The counts of each replica at draw 5."""
   ask = tf.function(lambda: position.run(lambda: update._terms(make(4, 6, 0), tf.constant(5, tf.int64))[1]))
   return np.concatenate(position.experimental_local_results(ask()))
 
@@ -99,7 +99,7 @@ def test_noise_can_be_drawn_again_and_differs_between_replicas(two):
 
 
 def test_xla_by_hand_is_refused_under_a_strategy(two):
-  with two.scope(), pytest.raises(ValueError, match=r"there is a strategy; set train\.jit=False"):
+  with two.scope(), pytest.raises(ValueError, match=r"there is a distribution strategy; set train\.jit=False"):
     updates(bigram.Bigram(tokens=20), jit=True)
 
 
@@ -150,13 +150,13 @@ def test_a_tpu_by_flag(monkeypatch, tpu, connects):
 @pytest.mark.parametrize("text", ["{", '{"cluster": []}', "[]", '{"cluster": {"worker": 3}}'])
 def test_a_wrong_tf_config_is_refused(monkeypatch, text):
   monkeypatch.setenv("TF_CONFIG", text)
-  with pytest.raises(ValueError, match='TF_CONFIG wants {"cluster"'):
+  with pytest.raises(ValueError, match='TF_CONFIG must be like {"cluster"'):
     strategy.build()
 
 
 def test_a_tpu_takes_no_tf_config(monkeypatch):
   monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a:1", "b:1"]}}))
-  with pytest.raises(ValueError, match="a TPU needs no TF_CONFIG, unset it"):
+  with pytest.raises(ValueError, match="A TPU needs no TF_CONFIG, unset it"):
     strategy.build("local")
 
 

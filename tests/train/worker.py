@@ -1,4 +1,4 @@
-"""One of several machines of a test: trains as test_strategy.trained does and tells what it got."""
+"""One of several machines of a test: trains as test_strategy.trained does and prints its results."""
 import sys
 
 import numpy as np

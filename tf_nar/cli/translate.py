@@ -26,7 +26,7 @@ OUTPUT = flags.DEFINE_string("output", "", "The file for the translations; empty
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
 RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, such as the AR teacher, that ranks the candidates.")
 NBEST = flags.DEFINE_integer(
-  "nbest", 0, "Prints up to this many different candidates per line, widening the search if needed; 0: no lists.",
+  "nbest", 0, "Prints up to this many different candidates per line, widening the search if needed; 0: off.",
   lower_bound=0)
 SCORES = flags.DEFINE_bool("scores", False, "Prints the score after each translation.")
 TRACE = flags.DEFINE_bool(

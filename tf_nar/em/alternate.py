@@ -1,16 +1,16 @@
-"""The alternation of Sun & Yang (ICML 2020, arXiv:2006.16378) as stages over folders.
+"""The alternation of Sun & Yang (ICML 2020, arXiv:2006.16378), as stages that each write a folder.
 
-  S_1 = the true text
+  S_1 = the original text
   in round t = 1, 2, ...
-    teacher      fits S_t                                 E-step: an AR model of the posterior
-    candidates   its n-best list of every source
-    distilled    the best of each list                    what it draws from the posterior
-    student      fits that                                M-step
+    teacher      an AR model trained on S_t               E-step: a model of the posterior
+    candidates   its n-best list for every source
+    distilled    the best candidate of each list          samples from the posterior
+    student      a NAR model trained on distilled         M-step
     scores       the student's, of all candidates
-    selected     the candidate it likes best: S_t+1
+    selected     the candidate of the best score: S_t+1
 
-Round 1 is plain distillation. Each stage is a folder that says DONE when it is whole, so the same command
-goes on where it was stopped, by whatever.
+Round 1 is plain distillation. The folder of a stage gets a file DONE when it is complete, so that the same command
+resumes an interrupted alternation at any stage.
 """
 import json
 import os
@@ -26,27 +26,28 @@ ROUND = ("teacher", "candidates", "distilled", "student", "scores", "selected", 
 
 def run(stages, data_dir, workdir, *, rounds, raw_student=True, after=lambda: None,
         enough=lambda number: False):
-  """Runs all rounds; what is done already is not done again.
+  """Runs all rounds, skipping the stages that are done.
 
   Args:
-    stages: an object with the work of each stage, as `stages.Stages`: methods `teach`, `propose`, `distil`,
-      `study`, `score`, `choose` and `measure`, each of which fills the folder given last, and is called
-      again on the same folder if it was stopped.
-    data_dir: the data folder of the true text.
-    workdir: where the folders of all stages are, as round_1/teacher. Round 0 is a student of the true text.
-    rounds: how many.
+    stages: an object with the work of each stage, such as `stages.Stages`: methods `teach`, `propose`, `distil`,
+      `study`, `score`, `choose` and `measure`. Each fills the folder that is its last argument, and is called again
+      with the same folder if it was interrupted.
+    data_dir: the data folder of the original text.
+    workdir: the folder of the folders of all stages, such as round_1/teacher. Round 0 is a student that is trained on
+      the original text.
+    rounds: number of rounds.
     raw_student: whether there is a round 0.
-    after: called when a stage is newly done.
+    after: called whenever a stage is newly done.
     enough: maps the number of a round just done to whether to stop.
 
   Returns:
     The number of the last round.
 
   Raises:
-    ValueError: for rounds below 1.
+    ValueError: if `rounds` is below 1.
   """
   if rounds < 1:
-    raise ValueError(f"The alternation needs rounds >= 1, got {rounds}; 1 is plain distillation.")
+    raise ValueError(f"rounds must be at least 1, which is plain distillation; got {rounds}.")
   def do(folder, work, *inputs):
     if once(folder, work, *inputs):
       after()
@@ -71,14 +72,14 @@ def run(stages, data_dir, workdir, *, rounds, raw_student=True, after=lambda: No
 
 
 def at(workdir, number):
-  """Returns dict, stage -> its folder in a round."""
+  """Returns dict, stage -> its folder, of one round."""
   return {stage: os.path.join(workdir, f"round_{number}", stage) for stage in ROUND}
 
 
 def once(folder, work, *inputs):
-  """Lets `work(*inputs, folder)` fill a folder unless it is done; returns whether there was work.
+  """Calls `work(*inputs, folder)` to fill a folder unless it is done; returns whether it was called.
 
-  DONE holds the seconds that it took: those of the start that finished it.
+  DONE holds the seconds of the call that completed the folder.
   """
   if seconds(folder) is not None:
     return False

@@ -1,9 +1,9 @@
-"""What is measured of one round: how many-minded its text is, and how well teacher and student translate.
+"""Measures one round: the multi-modality (NCM) of its texts, and the translation quality of teacher and student.
 
-NCM is in nats a target token with EOS and the length term, without smoothing and dropout. Every number called
-ncm is under the student of that round, on the training sentences of index below `sample`: of the true text,
-of the distilled text that the student learned, and of the selected text. Numbers of two rounds compare where
-their students were trained equally long.
+NCM is in nats per target token, with EOS and the length term, without label smoothing and with dropout off. Every
+number called ncm is under the student of the round, on the training sentences with an index below `sample`: of the
+original text, of the distilled text that the student was trained on, and of the selected text. Numbers of two rounds
+are comparable if their students were trained equally long.
 """
 import dataclasses
 import json
@@ -30,16 +30,16 @@ def measure(folders, data_dir, alternation):
   """Measures a round.
 
   Args:
-    folders: dict, stage -> folder; "student", and of a full round also "teacher", "distilled" and "selected".
-    data_dir: the data folder of the true text.
-    alternation: `config.Alternation`; with toy data, translations wholly in one mode are counted.
+    folders: dict, stage -> folder: "student", and for a full round also "teacher", "distilled" and "selected".
+    data_dir: the data folder of the original text.
+    alternation: `config.Alternation`; with toy data, the share of translations wholly in one mode is measured too.
 
   Returns:
     dict, name -> number:
-      ncm_raw, ncm_distilled, ncm_selected   see the module
-      kept_first      share of the sample's sources whose selected target is the teacher's best
-      X_bleu, X_repeats, X_valid   of the validation text translated by X: student_argmax, student_odd, or
-        student where its family has no ODD; student_rescored, several candidates ranked by the teacher; teacher
+      ncm_raw, ncm_distilled, ncm_selected   see the module's docstring
+      kept_first      share of the sample's sources whose selected target is the teacher's best candidate
+      X_bleu, X_repeats, X_valid   of the validation text translated by X: student_argmax and student_odd, or
+        student if its family has no ODD; student_rescored, several candidates ranked by the teacher; teacher
   """
   student = runs.load(folders["student"])
   data = {"raw": data_dir} | {name: folders[name] for name in ("distilled", "selected") if name in folders}
@@ -62,7 +62,7 @@ def write(measures, folder):
 
 
 def read(folder):
-  """Returns what `write` wrote, or {}."""
+  """Returns the content of measures.json, or {} if there is none."""
   path = os.path.join(folder, FILE)
   if not tf.io.gfile.exists(path):
     return {}
@@ -71,20 +71,20 @@ def read(folder):
 
 
 def sample(folder, count):
-  """Returns the training pairs of index below `count`, by index."""
+  """Returns the training pairs with an index below `count`, sorted by index."""
   pairs = [pair for path in data_corpus.shards(folder) for pair in records.read(path) if pair.index < count]
   return sorted(pairs, key=lambda pair: pair.index)  # Stable: weighted pairs of one source keep their order.
 
 
 def kept_first(distilled, selected):
-  """Returns the share of weight that the selection left on the teacher's best candidate."""
+  """Returns the share of the total weight of the selected pairs that is on the teacher's best candidates."""
   first = {pair.index: pair.tgt for pair in distilled}
   kept = [pair.weight * (pair.tgt == first[pair.index]) for pair in selected]
   return float(sum(kept) / sum(pair.weight for pair in selected))
 
 
 def ncm(score, pairs, run, alternation):
-  """Returns NCM of weighted pairs under a run; pairs that it cannot say are left out, and None where that is all."""
+  """Returns NCM of weighted pairs under a run, without pairs of probability 0; None if all are such."""
   longest = run.experiment.model.net.max_length
   pairs = [pair for pair in pairs if max(len(pair.src), len(pair.tgt)) <= longest]
   log_probs = corpus.score(score, [(pair.src, pair.tgt) for pair in pairs],
@@ -96,7 +96,7 @@ def ncm(score, pairs, run, alternation):
 
 
 def _translators(student, teacher, alternation):
-  """Yields (name, run, search, teacher_score) of every way to translate."""
+  """Yields (name, run, search, teacher_score) of every system that is evaluated."""
   search = student.experiment.search
   for name, changes in student.model.traits.readings:
     yield f"student_{name}", student, dataclasses.replace(search, **changes), None

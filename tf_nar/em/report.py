@@ -1,4 +1,4 @@
-"""The alternation so far, read from its folders, as em.json, a table, a plot and TensorBoard scalars."""
+"""Reports an alternation, read from its folders so far, as em.json, a table, a plot and TensorBoard scalars."""
 import json
 import os
 
@@ -10,7 +10,7 @@ from tf_nar.em import measure
 from tf_nar.evaluate import plots
 
 FILE, PLOT = "em.json", "em.png"
-COLUMNS = {  # Heading -> the measure, or the first of several that there is.
+COLUMNS = {  # Heading -> measures, of which the first that exists is shown.
   "NCM raw": ("ncm_raw",),
   "distilled": ("ncm_distilled",),
   "selected": ("ncm_selected",),
@@ -27,9 +27,9 @@ COLUMNS = {  # Heading -> the measure, or the first of several that there is.
 
 
 def collect(workdir, rounds):
-  """Returns a list of dicts, one a round from 0 on that has begun: "round", what was measured, and "seconds".
+  """Returns a list of dicts, one for each round from 0 on that has begun: "round", its measures, and "seconds".
 
-  "seconds" maps each finished stage to the time it took; all else is a function of data and configuration.
+  "seconds" maps each finished stage to the time it took; all other values depend on data and configuration only.
   """
   rows = []
   for number in range(rounds + 1):
@@ -48,7 +48,7 @@ def write(rows, workdir):
 
 
 def table(rows):
-  """Returns the measured rounds as text. Round 0 is the student of the true text."""
+  """Returns the measured rounds as a table. Round 0 is the student trained on the original text."""
   shown = {name: keys for name, keys in COLUMNS.items() if any(_first(row, keys) is not None for row in rows)}
   head = f"{'round':>5}" + "".join(f"{name:>{_width(name)}}" for name in shown) + f"{'seconds':>9}"
   body = []
@@ -62,9 +62,9 @@ def no_better(rows, stop):
   """Whether the last round did not improve on the one before.
 
   Args:
-    rows: what `collect` gave.
-    stop: "none"; "ncm", of the distilled text, for on validation references, whose many ways nobody chose between,
-      it rises from round to round; or "bleu", of the student's translations of the validation text by ODD.
+    rows: the result of `collect`.
+    stop: "none"; "ncm", NCM of the distilled text, as that of the validation references, which no selection makes less
+      multi-modal, rises from round to round; or "bleu", of the student's translations of the validation text by ODD.
   """
   keys = {"ncm": ("ncm_distilled",), "bleu": ("student_odd_bleu", "student_bleu")}.get(stop)
   values = [_first(row, keys) for row in rows if row["round"]] if keys else []
@@ -74,7 +74,7 @@ def no_better(rows, stop):
 
 
 def scalars(row, workdir):
-  """Adds the numbers of a round to TensorBoard's events, the round as the step."""
+  """Adds the numbers of a round to TensorBoard's events, with the round as the step."""
   writer = tf.summary.create_file_writer(workdir)
   with writer.as_default(step=row["round"]):
     for name, value in row.items():
@@ -84,7 +84,7 @@ def scalars(row, workdir):
 
 
 def plot(rows, workdir):
-  """Draws em.png: NCM and translations by round. Returns whether matplotlib is there to do it."""
+  """Plots NCM and BLEU by round to em.png. Returns False if matplotlib is not installed."""
   bleus = ("teacher", "student", "argmax", "ODD", "rescored")
   try:
     with plots.drawing(os.path.join(workdir, PLOT), columns=2, size=(9, 3.5)) as (left, right):
@@ -97,10 +97,10 @@ def plot(rows, workdir):
         axis.xaxis.get_major_locator().set_params(integer=True)
         if axis.lines:
           axis.legend()
-      left.set_ylabel("NCM, nats a token")
+      left.set_ylabel("NCM, nats per token")
       right.set_ylabel("validation BLEU")
   except ImportError:
-    return False  # The table says the same.
+    return False  # The table has the same numbers.
   return True
 
 

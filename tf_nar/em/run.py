@@ -1,4 +1,4 @@
-"""A whole alternation: the stages, the report after each of them, and one configuration a workdir."""
+"""Runs a whole alternation in a workdir: checks its configuration, runs the stages, and reports after each."""
 import dataclasses
 import json
 import os
@@ -17,27 +17,27 @@ from tf_nar.em import report
 from tf_nar.em import stages as stages_lib
 
 CONFIG = "alternation.json"
-# In a workdir that was begun: a longer run begins as a shorter one did, and the student of the true text stands alone.
+# Settings that may change in a workdir that was begun: rounds can be added, and round 0 is independent of the others.
 MAY_CHANGE = ("rounds", "stop", "raw_student")
 
 
 def run(alternation, data_dir, workdir, *, tell=print, stages=None):
-  """Runs an alternation to its end, or goes on with it.
+  """Runs an alternation to its end, resuming one that was interrupted.
 
   Args:
     alternation: `config.Alternation`.
-    data_dir: a data folder; empty makes `alternation.data`, the toy pair, in WORKDIR/data.
-    workdir: where all of it is kept.
-    tell: takes lines for a person.
-    stages: what works; None: `stages.Stages`.
+    data_dir: a data folder; if empty, `alternation.data`, the toy pair, is written to WORKDIR/data.
+    workdir: the folder to write.
+    tell: called with lines of progress to print.
+    stages: the object that does the work; None: `stages.Stages`.
 
   Returns:
-    What `report.collect` gives of it, also in em.json.
+    The result of `report.collect`, which is also in em.json.
 
   Raises:
-    ValueError: if there is no data, or the workdir has another configuration.
+    ValueError: if there is no data, or if the workdir was begun with another configuration.
   """
-  _check_data(alternation, data_dir)  # What is refused leaves no folder.
+  _check_data(alternation, data_dir)  # Before the workdir is made, so that an error leaves no folder.
   tf.io.gfile.makedirs(workdir)
   with lock.held(workdir):
     data_dir, alternation = _data(alternation, data_dir, workdir)
@@ -66,21 +66,21 @@ def _run(alternation, data_dir, workdir, tell, stages):
   rows = report.collect(workdir, last)
   report.write(rows, workdir)
   if told[0] != len(rows):
-    tell(report.table(rows))  # All was done already.
+    tell(report.table(rows))  # If all stages were done already, it has not been printed.
   return rows
 
 
 def _check_data(alternation, data_dir):
-  """Refuses a folder that is none of data, and none where there is no toy pair instead."""
+  """Checks that `data_dir` is a data folder, or that it is empty and the configuration has a toy pair."""
   if data_dir:
     data_corpus.read(data_dir)
   elif alternation.data is None:
-    raise ValueError("This configuration has no data of its own; give --data_dir, a folder that "
+    raise ValueError("This configuration has no toy language pair; give --data_dir, a folder that "
                      "data_prep/prepare.py made.")
 
 
 def _data(alternation, data_dir, workdir):
-  """Returns the data folder, made if it is the toy's, and the alternation that goes with it."""
+  """Returns the data folder, writing that of the toy pair if needed, and the alternation with `data` set to match."""
   if data_dir:
     return data_dir, dataclasses.replace(alternation, data=None)
   data_dir = os.path.join(workdir, "data")
@@ -90,10 +90,10 @@ def _data(alternation, data_dir, workdir):
 
 
 def _same(alternation, data_dir, workdir):
-  """Writes down what this workdir is, or holds it against what was written.
+  """Writes the configuration of this workdir, after comparing it with the one that it was begun with.
 
   Raises:
-    ValueError: naming what differs.
+    ValueError: if they differ; the message names the settings.
   """
   manifest = data_corpus.read(data_dir)
   train = manifest.splits["train"]
@@ -104,7 +104,7 @@ def _same(alternation, data_dir, workdir):
   if tf.io.gfile.exists(path):
     with tf.io.gfile.GFile(path) as file:
       old = json.load(file)
-    then = {name: old.pop(name, value) for name, value in text.items()}  # Older versions wrote down less.
+    then = {name: old.pop(name, value) for name, value in text.items()}  # Older versions lack some of these.
     then |= dataclasses.asdict(_read(old))
     changed = [name for name in values if name not in MAY_CHANGE and values[name] != then[name]]
     if changed:
@@ -114,7 +114,7 @@ def _same(alternation, data_dir, workdir):
 
 
 def _read(values):
-  """Returns the `config.Alternation` that was written; fields that are newer have their defaults."""
+  """Rebuilds the `config.Alternation` from its JSON; fields added since then get their defaults."""
   parts = {name: runs.experiment(values[name]) for name in ("teacher", "student")}
   if values["data"] is not None:
     parts["data"] = core_config.from_dict(toy.Config, values["data"])

@@ -1,34 +1,34 @@
-"""Which candidates the next teacher learns from. Pure functions of one source's n-best list.
+"""Selects the candidates that the next teacher is trained on, by pure functions of one source's n-best list.
 
-With p the student, A0 the first teacher (of the true text) and At the one whose beam found the candidates:
+With p the student, A0 the first teacher (trained on the original text) and At the one whose beam found the candidates:
 
   merit(y) = log p(y | x) + lambda log A0(y | x)
   hard     y* = argmax merit(y)                          the paper's program, with lambda = 0
   soft     w(y) ~ exp(merit(y)) / At(y | x), sum 1       the paper's posterior q ~ p A0^lambda, by importance
                                                          sampling with At as the proposal
 
-The posterior is that of posterior regularisation: the nearest to the student's belief among those of enough
-expected quality (Ganchev et al., 2010); lambda is the multiplier of that constraint.
+The posterior is that of posterior regularisation (Ganchev et al., 2010): among the distributions of sufficient expected
+quality, the one that is closest to the student's; lambda is the multiplier of the quality constraint.
 """
 import numpy as np
 
 
 def merit(student, lengths, *, normalize=False, quality=None, weight=0.0):
-  """Returns how much each candidate is wanted, float64 [N].
+  """Returns the merit of each candidate, float64 [N].
 
   Args:
-    student: float [N], log p(y | x) with EOS and the length term; -inf for what the student cannot say.
+    student: float [N], log p(y | x) with EOS and the length term; -inf for a candidate that the student cannot produce.
     lengths: int [N], tokens with EOS.
-    normalize: divide the student's part by the length; the original does not, and so favours short ones.
+    normalize: whether to divide the student's part by the length; the original does not, and so favours short ones.
     quality: float [N], log A0(y | x); needed if `weight` is not 0.
     weight: lambda.
 
   Raises:
-    ValueError: if the list is empty or counts differ.
+    ValueError: if the list is empty or the numbers of candidates and scores differ.
   """
   student, lengths = np.asarray(student, np.float64), np.asarray(lengths)
   if not student.size or student.shape != lengths.shape:
-    raise ValueError("A selection needs at least one candidate and a score each; got "
+    raise ValueError("A selection needs at least one candidate and a score for each; got "
                      f"{lengths.size} candidates and {student.size} scores.")
   total = student / lengths if normalize else student
   if not weight:
@@ -40,7 +40,7 @@ def merit(student, lengths, *, normalize=False, quality=None, weight=0.0):
 
 
 def best(merits):
-  """Returns the place of the candidate to keep; of equals the one that the teacher ranked first."""
+  """Returns the index of the candidate to keep; of equal merits, that of the one that the teacher ranked first."""
   return int(np.argmax(merits))
 
 
@@ -49,9 +49,9 @@ def weights(merits, proposal):
 
   Args:
     merits: float [N].
-    proposal: float [N], log At(y | x), of the whole sentence and without a length penalty.
+    proposal: float [N], log At(y | x) of the whole sentence, without a length penalty.
 
-  Where no candidate has a finite merit all weight goes to the first.
+  If no candidate has a finite merit, the first gets all weight.
   """
   merits, proposal = np.asarray(merits, np.float64), np.asarray(proposal, np.float64)
   if not np.isfinite(merits).any():

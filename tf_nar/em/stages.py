@@ -1,8 +1,8 @@
 """The work of each stage of `alternate`, from folder to folder.
 
-  teach, study     run folders, by recipe.run, which goes on from their own checkpoints
-  propose, score   a file for each shard of the data; a stage that was stopped goes on at the next one
-  distil, choose   data folders, in seconds; one that was stopped is begun again
+  teach, study     write run folders, by recipe.run, which resumes from their checkpoints
+  propose, score   write a file for each shard of the data; an interrupted stage resumes at the next shard
+  distil, choose   write data folders, in seconds; an interrupted stage starts again
 """
 import io
 import os
@@ -25,21 +25,28 @@ from tf_nar.evaluate import progress
 
 
 class Stages:
-  """What `alternate.run` calls; everything else it needs to know is in the two arguments."""
+  """The stages that `alternate.run` calls."""
 
   def __init__(self, alternation, data_dir):
-    """Takes an `config.Alternation` and the data folder of the true text."""
+    """Takes a `config.Alternation` and the data folder of the original text."""
     self._alternation, self._data_dir = alternation, data_dir
 
   def teach(self, data, before, out):
-    """Fits a teacher to a data folder; `before` is the teacher of the last round, None in the first."""
+    """Trains a teacher on a data folder; `before` is the teacher of the last round, None in the first."""
     alternation = self._alternation
     experiment = config_lib.budget(alternation.teacher, before and alternation.later_teacher_steps)
     before = before if alternation.warm_start_teacher else None
     recipe.run(experiment, data, out, original_dir=self._data_dir, warm_start=before)
 
   def study(self, data, teacher, before, out):
-    """Fits a student, likewise; `teacher` is that of its own round, None for a student of the true text."""
+    """Trains a student on a data folder.
+
+    Args:
+      data: the data folder.
+      teacher: the teacher of the same round; None for a student that is trained on the original text.
+      before: the student of the last round; None in the first.
+      out: the run folder.
+    """
     alternation = self._alternation
     experiment = config_lib.budget(alternation.student, before and alternation.later_student_steps)
     before = before if alternation.warm_start_student else None
@@ -47,7 +54,7 @@ class Stages:
     recipe.run(experiment, data, out, original_dir=self._data_dir, warm_start=before or teacher)
 
   def propose(self, teacher, out):
-    """Writes the teacher's n-best list of every source of the true text."""
+    """Writes the teacher's n-best list for every source of the original text."""
     run, alternation = runs.load(teacher), self._alternation
     options = config_lib.nbest_search(alternation, run.experiment.search)
     search = corpus.searcher(run.model, options)
@@ -64,14 +71,14 @@ class Stages:
           records.write(path, found)
 
   def distil(self, candidates, out):
-    """Writes the data folder of each list's first candidate."""
+    """Writes the data folder with the first candidate of each list as the target."""
     self._derive(out, (records.Pair(each.src, each.tokens[0], 1.0, each.index)
                        for path in self._shards(candidates) for each in records.read_candidates(path)))
 
   def score(self, student, first_teacher, candidates, out):
-    """Writes log p of every candidate under the student and, where the rule asks, the first teacher.
+    """Writes log p of every candidate under the student and, if `quality` is not 0, under the first teacher.
 
-    A file is an npz of float32 [candidates of the shard], list after list: `student` and perhaps `quality`.
+    Each file is an npz with float32 [candidates of the shard], list after list: `student` and, if needed, `quality`.
     """
     judges = {"student": student} | ({"quality": first_teacher} if self._alternation.quality else {})
     judges = {name: runs.load(workdir) for name, workdir in judges.items()}
@@ -84,18 +91,18 @@ class Stages:
           _save(path, {name: self._scored(scorers[name], run, shard, bar) for name, run in judges.items()})
 
   def _scored(self, score, run, shard, bar):
-    """Returns log p of all candidates of a shard, which need not fit in memory."""
+    """Returns log p of all candidates of a shard, reading them in windows, as they may not fit in memory."""
     longest, positions = run.experiment.model.net.max_length, self._alternation.tokens_per_batch
     pairs = ((each.src, tokens) for each in records.read_candidates(shard) for tokens in each.tokens)
     judge = lambda some: scored(score, some, longest, tokens_per_batch=positions, progress=bar.advance)
     return np.fromiter(corpus.stream(judge, pairs), np.float32)
 
   def choose(self, candidates, scores, out):
-    """Writes the data folder that the next teacher learns from."""
+    """Writes the data folder that the next teacher is trained on."""
     self._derive(out, self._chosen(candidates, scores))
 
   def measure(self, folders, out):
-    """Writes measures.json: `measure.measure` of a round."""
+    """Writes measures.json, the result of `measure.measure` for a round."""
     tf.io.gfile.makedirs(out)
     measure_lib.write(measure_lib.measure(folders, self._data_dir, self._alternation), out)
 
@@ -112,34 +119,34 @@ class Stages:
 
   def _derive(self, out, pairs):
     if tf.io.gfile.exists(out):
-      tf.io.gfile.rmtree(out)  # Of a start that was stopped; there is no DONE.
+      tf.io.gfile.rmtree(out)  # Left by an interrupted call, as it has no DONE.
     data_corpus.derive(self._data_dir, out, pairs, shards=len(data_corpus.shards(self._data_dir)))
 
 
 def proposed(search, pairs, *, tokens_per_batch, longest, progress=None, limit=None):
   """Returns the `records.Candidates` of some pairs, in their order.
 
-  # Differs: the original keeps what a beam leaves empty or says twice.
+  # Differs: the original keeps empty and duplicate hypotheses.
 
-  Empty hypotheses are left out, and by `corpus.translate` doubled ones. A source that the teacher cannot read or has
-  nothing to say to keeps its target as the only candidate, so that every source stays in the corpus.
+  Empty hypotheses are left out here, and duplicates by `corpus.translate`. A source that is too long for the teacher,
+  or without a nonempty hypothesis, keeps its target as the only candidate, so that every source stays in the corpus.
   """
   readable = [pair.src for pair in pairs if len(pair.src) <= longest]
   if left := len(pairs) - len(readable):
-    logging.warning("%d sources are longer than %d tokens and keep their targets.", left, longest)
+    logging.warning("%d sources are longer than %d tokens, so their targets are kept.", left, longest)
   found = iter(corpus.translate(
     search, readable, tokens_per_batch=tokens_per_batch, longest=longest, progress=progress, limit=limit))
   result = []
   for pair in pairs:
     said = next(found) if len(pair.src) <= longest else []
     said = [candidate for candidate in said if len(candidate.tokens) > 1]
-    said = said or [corpus.Candidate(pair.tgt, 0.0)]  # Of a list of one, the score never counts.
+    said = said or [corpus.Candidate(pair.tgt, 0.0)]  # The score does not matter in a list of one.
     result.append(records.Candidates(pair.index, pair.src, *map(list, zip(*said, strict=True))))
   return result
 
 
 def scored(score, pairs, longest, *, tokens_per_batch, progress=None):
-  """Returns log p of (source, target) pairs, float32 [n]; -inf for a source that the model cannot read."""
+  """Returns log p of (source, target) pairs, float32 [n]; -inf for a source that is too long for the model."""
   readable = [i for i, (source, _) in enumerate(pairs) if len(source) <= longest]
   scores = np.full(len(pairs), -np.inf, np.float32)
   scores[readable] = corpus.score(score, [pairs[i] for i in readable], tokens_per_batch=tokens_per_batch,
@@ -148,11 +155,11 @@ def scored(score, pairs, longest, *, tokens_per_batch, progress=None):
 
 
 def chosen(candidates, scores, alternation):
-  """Yields the `records.Pair`s kept of one source: one by the hard rule, weighted ones by the soft rule.
+  """Yields the `records.Pair`s that are kept of one source: one by the hard rule, weighted ones by the soft rule.
 
   Args:
     candidates: `records.Candidates`.
-    scores: dict with "student" and perhaps "quality", float [N].
+    scores: dict with "student" and, if needed, "quality", float [N].
     alternation: `config.Alternation`.
   """
   lengths = [len(tokens) for tokens in candidates.tokens]
@@ -161,7 +168,7 @@ def chosen(candidates, scores, alternation):
   if alternation.rule == "hard":
     yield records.Pair(candidates.src, candidates.tokens[select.best(merits)], 1.0, candidates.index)
     return
-  # The beam ranked by log p / penalty.
+  # The beam's scores are log p / penalty.
   proposal = candidates.scores * np.asarray(beam.length_penalty(lengths, alternation.nbest_alpha))
   for tokens, weight in zip(candidates.tokens, select.weights(merits, proposal), strict=True):
     if weight > 0:
@@ -169,7 +176,7 @@ def chosen(candidates, scores, alternation):
 
 
 def load(path):
-  """Returns the scores of a shard, dict of float32 [n]."""
+  """Returns the scores of a shard, a dict of float32 [n]."""
   with tf.io.gfile.GFile(path, "rb") as file:
     return dict(np.load(io.BytesIO(file.read())))
 

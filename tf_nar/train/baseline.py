@@ -1,38 +1,38 @@
-"""Another toolkit's training, in a process of another Python, on the same batches and never while ours runs.
+"""Runs the training of another toolkit as a baseline: in a process of another Python, on the same batches, in turns.
 
 The process reads a line of JSON and answers with one:
 
   <- settings          -> {"toolkit": ...}
   <- {"updates": [[{"src": [[id ...] ...], "tgt": ...} ...] ...]}: micro-batches of each update
-  -> {"seconds": ...}, without the reading
+  -> {"seconds": ...}, without the time of reading
 """
 import json
 import os
 import subprocess
 import tempfile
 
-# Threads of OpenMP that spin while they wait for each other made it fifty times slower on a machine that had other
-# work. What the caller's environment says goes before.
+# OpenMP threads that spin while they wait for each other made it fifty times slower on a busy machine. The caller's
+# environment takes precedence.
 WAIT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 class Process:
-  """A baseline that waits for its turns."""
+  """The process of a baseline, which is idle between its turns."""
 
   def __init__(self, command, settings, what="The baseline", environment=WAIT):
-    """Starts it.
+    """Starts the process.
 
     Args:
       command: list of str.
-      settings: what the script wants to know; JSON. "accumulate" is the micro-batches of an update.
-      what: how a message calls it.
-      environment: variables for it, where the caller's environment has none.
+      settings: the settings of the script, as JSON; "accumulate" is the number of micro-batches per update.
+      what: its name in messages.
+      environment: environment variables for it, unless the caller's environment sets them.
 
     Raises:
-      ValueError: if it does not start; with the last line of what it said.
+      ValueError: if it does not start; with the last line of its error output.
     """
     self._accumulate, self._what = settings.get("accumulate", 1), what
-    self._errors = tempfile.TemporaryFile("w+")  # A pipe that nobody reads would fill up and stop it.
+    self._errors = tempfile.TemporaryFile("w+")  # Not a pipe, which would fill up and block the process.
     pipes = dict(
       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, env=environment | os.environ)
     try:
@@ -43,12 +43,12 @@ class Process:
     self.facts = self.ask(settings)
 
   def close(self):
-    """Ends it, as its input does; may be called twice."""
+    """Ends the process by closing its input; may be called twice."""
     self._process.communicate()
     self._errors.close()
 
   def turn(self, batches):
-    """Returns the seconds that it takes for updates on a list of `types.Batch`."""
+    """Returns the seconds that the baseline takes for updates on a list of `types.Batch`."""
     each = [{"src": batch.src.numpy().tolist(), "tgt": batch.tgt.numpy().tolist()} for batch in batches]
     n = self._accumulate
     return self.ask({"updates": [each[i:i + n] for i in range(0, len(each), n)]})["seconds"]
@@ -57,7 +57,7 @@ class Process:
     """Returns the answer to a line of JSON.
 
     Raises:
-      ValueError: if none comes; with the last line of what it said.
+      ValueError: if there is no answer; with the last line of its error output.
     """
     try:
       self._process.stdin.write(json.dumps(question) + "\n")
@@ -67,6 +67,6 @@ class Process:
       self._process.kill()
       self._process.communicate()
       self._errors.seek(0)
-      said = self._errors.read().strip().splitlines() or ["it said nothing"]
+      said = self._errors.read().strip().splitlines() or ["it printed nothing"]
       self.close()
       raise ValueError(f"{self._what} stopped: {said[-1]}") from error

@@ -1,9 +1,9 @@
-"""The state of a training: what is in it, which are kept, and the mean of several.
+"""Checkpoints of a training: saving, restoring, removing old ones, and averaging.
 
   checkpoints/ckpt-000400.index, .data-*     model, Adam, moving averages if any, position in the text
 
-A checkpoint counts once its index is there, which TensorFlow writes last, and is read only if it is whole: a
-machine that stops may leave a file that has its name and not yet all its bytes.
+A checkpoint exists once it has its index, which TensorFlow writes last, and is restored only if all its data can be
+read, as a machine that stops may leave a file without all its bytes.
 """
 import contextlib
 import os
@@ -20,35 +20,35 @@ FOLDER = "checkpoints"
 
 
 class Checkpoints:
-  """Saves, restores, thins out and averages the checkpoints of one run folder."""
+  """Saves, restores, removes and averages the checkpoints of one run folder."""
 
   def __init__(self, model, adam, workdir, *, ema=None, writes=True):
-    """Args: ema: an `Ema`, whose averages are then what is shipped; writes: False for one that only reads."""
+    """Args: ema: an `Ema`, whose averages are then shipped, or None; writes: False on machines that only read."""
     self._model, self._ema, self._writes = model, ema, writes
     self._epoch, self._batch = (tf.Variable(0, dtype=tf.int64) for _ in range(2))
     more = {"ema": ema} if ema else {}
     self._all = tf.train.Checkpoint(model=model, adam=adam, epoch=self._epoch, batch=self._batch, **more)
     self._folder = os.path.join(workdir, FOLDER)
-    self._literal = paths.literal(self._folder)  # TensorFlow takes the path of a checkpoint for a pattern.
+    self._literal = paths.literal(self._folder)  # As TensorFlow treats the path of a checkpoint as a pattern.
 
   def steps(self):
-    """Returns the updates after which there is a checkpoint, oldest first."""
+    """Returns the steps (numbers of updates) of the checkpoints, oldest first."""
     names = tf.io.gfile.listdir(self._folder) if tf.io.gfile.isdir(self._folder) else []
     found = (re.fullmatch(r"ckpt-(\d+)\.index", name) for name in names)
     return sorted(int(match[1]) for match in found if match)
 
   def path(self, step):
-    """Returns the path of a checkpoint, for a person."""
+    """Returns the path of a checkpoint, for messages."""
     return os.path.join(self._folder, _name(step))
 
   def _read_path(self, step):
     return os.path.join(self._literal, _name(step))
 
   def restore(self):
-    """Restores the newest whole one; returns (its step, the position to read on from), or step 0.
+    """Restores the newest complete checkpoint; returns (its step, the position of the next batch), or step 0.
 
     Raises:
-      ValueError: if the checkpoint does not hold what this run needs.
+      ValueError: if the checkpoint lacks state of this run.
     """
     for step in reversed(self.steps()):
       if is_whole(self._read_path(step)):
@@ -56,17 +56,17 @@ class Checkpoints:
           self._all.read(self._read_path(step)).assert_existing_objects_matched()
         except AssertionError as error:
           raise ValueError(
-            f"{self.path(step)} does not hold all of this run's state; go on with the settings that it was made "
-            "with (train.ema among them), or choose another --workdir.") from error
+            f"{self.path(step)} does not hold all of this run's state; give the settings that it was made with "
+            "(train.ema among them), or choose another --workdir.") from error
         return step, pipeline.Position(int(self._epoch), int(self._batch))
-      logging.warning("%s is not whole and passed over.", self.path(step))
+      logging.warning("%s is incomplete and ignored.", self.path(step))
     return 0, pipeline.Position(0, 0)
 
   def save(self, step, position, kept):
-    """Saves, then removes all but the newest and those that `kept` (a set of steps) names.
+    """Saves a checkpoint, then removes all older ones except those of the steps in `kept` (a set).
 
     Raises:
-      OSError: if it cannot be written, as on a full disk; what was saved before stays.
+      OSError: if it cannot be written, as on a full disk; older checkpoints are kept then.
     """
     if not self._writes:
       return
@@ -78,7 +78,7 @@ class Checkpoints:
       self._all.write(self._read_path(step))
     except tf.errors.OpError as error:
       self._remove(step)
-      last = f"the last good one is {self.path(before[-1])}" if before else "there is none before it"
+      last = f"the last good one is {self.path(before[-1])}" if before else "there is no earlier one"
       raise OSError(
         f"The checkpoint of step {step} could not be written ({error.message.splitlines()[0]}); {last}. Make room "
         "and run the same command.") from error
@@ -90,20 +90,20 @@ class Checkpoints:
       path = os.path.join(self._folder, name)
       if name.startswith(f"{_name(step)}."):
         tf.io.gfile.remove(path)
-      elif name.startswith(f"{_name(step)}_temp"):  # Where TensorFlow writes before it renames.
+      elif name.startswith(f"{_name(step)}_temp"):  # The folder that TensorFlow writes to before it renames.
         tf.io.gfile.rmtree(path)
 
   def mean(self, steps):
-    """Returns {path of a variable: its mean over the checkpoints after `steps`}; the model keeps its own weights.
+    """Returns {path of a variable: its mean over the checkpoints of `steps`}; the model keeps its current weights.
 
-    With an `Ema` it is the mean of the averages. State that no gradient moves is that of the last of the steps: a mean
-    of counts or of codes' assignments would belong to no training.
+    With an `Ema` it is the mean of its moving averages. State without a gradient is taken from the last of the steps,
+    as a mean of counts or of codes' assignments would be meaningless.
 
     Raises:
-      ValueError: for no step.
+      ValueError: if `steps` is empty.
     """
     if not steps:
-      raise ValueError("There is no checkpoint to take the mean of; let the training save one.")
+      raise ValueError("There is no checkpoint to average; train until one is saved.")
     learned = {v.path for v in self._model.trainable_variables}
     held = {v.path: v.numpy() for v in self._model.variables}
     total = {path: np.zeros(held[path].shape, np.float64) for path in learned}
@@ -121,7 +121,7 @@ class Checkpoints:
 
 
 def begun(workdir):
-  """Whether a training has saved anything there."""
+  """Whether a run folder has a checkpoint."""
   folder = os.path.join(workdir, FOLDER)
   return tf.io.gfile.isdir(folder) and any(name.endswith(".index") for name in tf.io.gfile.listdir(folder))
 
@@ -131,11 +131,11 @@ def _name(step):
 
 
 def is_whole(path):
-  """Whether every value of the checkpoint can be read. Each has a checksum."""
+  """Whether every value of the checkpoint can be read; each has a checksum."""
   try:
     reader = tf.train.load_checkpoint(path)
     for name in reader.get_variable_to_shape_map():
       reader.get_tensor(name)
-  except (tf.errors.OpError, IndexError):  # What the reader says of short files and wrong checksums.
+  except (tf.errors.OpError, IndexError):  # The reader raises these for short files and wrong checksums.
     return False
   return True

@@ -1,8 +1,8 @@
-"""The moving average of the weights, which is validated and shipped in their place.
+"""The exponential moving average of the weights, which is validated and shipped in their place.
 
-  e <- d e + (1 - d) w    after every update, with d = min(decay, (1 + n) / (10 + n)) after n of them,
+  e <- d e + (1 - d) w    after every update, with d = min(decay, (1 + n) / (10 + n)) after n updates,
 
-so that the first weights are soon forgotten.
+so that the initial weights soon have no effect.
 """
 import contextlib
 
@@ -19,7 +19,7 @@ class Ema(tf.Module):
     self.means = [tf.Variable(v.numpy(), trainable=False) for v in self._variables]
 
   def update(self, updates):
-    """Takes in the weights as they are after `updates` (int64 []) updates."""
+    """Updates the averages with the weights after `updates` (int64 []) updates."""
     n = tf.cast(updates, tf.float32)
     decay = tf.minimum(self._decay, (1 + n) / (10 + n))
     for mean, v in zip(self.means, self._variables, strict=True):
@@ -27,7 +27,7 @@ class Ema(tf.Module):
 
   @contextlib.contextmanager
   def swapped_in(self):
-    """Lets the model speak with the averages for a while."""
+    """Context manager in which the averages are swapped in as the model's weights."""
     own = [v.numpy() for v in self._variables]
     for v, mean in zip(self._variables, self.means, strict=True):
       v.assign(mean.numpy())

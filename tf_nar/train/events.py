@@ -1,4 +1,4 @@
-"""Takes back what an interrupted run told TensorBoard after its last checkpoint, so that no point comes twice."""
+"""Removes TensorBoard events after the last checkpoint of an interrupted run, so that no point is written twice."""
 import os
 
 import tensorflow as tf
@@ -7,7 +7,7 @@ from tf_nar.data import atomic
 
 
 def forget_after(folder, step):
-  """Rewrites the event files of a folder without what happened after `step`; the first record is the version."""
+  """Rewrites the event files of a folder without the events after `step`; the first record is the version."""
   names = tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
   for name in names:
     if not name.startswith("events.out.tfevents."):
@@ -25,7 +25,7 @@ def forget_after(folder, step):
 
 
 def _records(path):
-  """Yields the whole records of a file whose last one may be cut off."""
+  """Yields the complete records of a file, of which the last may be cut off."""
   try:
     yield from tf.data.TFRecordDataset(path).as_numpy_iterator()
   except tf.errors.DataLossError:

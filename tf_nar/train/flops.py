@@ -1,29 +1,29 @@
-"""The floating-point operations that an update asks for, by formula.
+"""The floating-point operations of an update, by formula.
 
-A multiply-add that is learned through costs 6 operations: a product and a sum forward, and the same backward for each
-of its factors. One of a pass forward alone costs 2. `ops/operations.py` has the formula of each part of a net, and
-what it leaves out; a family's `Traits.operations` adds up its passes.
+A multiply-add with a backward pass costs 6 operations: a product and a sum in the forward pass, and the same for the
+gradient of each of its two factors. One in a forward pass only costs 2. `ops/operations.py` has the formula of each
+part of a model, and what it leaves out; a family's `Traits.operations` adds up its passes.
 """
 
 
 def update(traits, config, rows, source, target):
-  """Returns the operations of an update on `rows` pairs of `source` and `target` positions, an int.
+  """Returns the number of operations of an update on `rows` pairs of `source` and `target` positions, an int.
 
   Args:
     traits: the family's `family.Traits`.
-    config: the family's, with the `vocab` of its net.
-    rows, source, target: B, the batch's S and T.
+    config: the family's `Config`, with `net.vocab` filled in.
+    rows, source, target: the shape of the batch, B, S and T.
   """
   one = traits.operations(config, source, target)
   return rows * (6 * one.learned + 2 * one.glanced)
 
 
 def forward(traits, config, source, target):
-  """Returns the operations of what an update learns, forward alone, for one pair."""
+  """Returns the operations, for one pair, of the forward passes of an update that have a backward pass."""
   return 2 * traits.operations(config, source, target).learned
 
 
 def output_reads(traits, config, source, target):
-  """Returns at how many positions the output layer is read for one pair, weighted as an update pays for them."""
+  """Returns the number of positions of one pair at which the output layer is computed; without backward, 1/3 each."""
   one = traits.operations(config, source, target)
   return one.positions + one.glanced_positions / 3

@@ -1,4 +1,4 @@
-"""The training loop, for every family: update, log, validate, save, stop."""
+"""The training loop of all families: update, log, validate, save, stop."""
 import contextlib
 import math
 import time
@@ -22,21 +22,21 @@ def run(model, experiment, batches, workdir, *, validate, profile_steps=()):
   """Trains to the end, from the newest checkpoint of `workdir` if it has one; in the scope of the model's strategy.
 
   Args:
-    model: a family's model, its weights made.
-    experiment: what `train`s it; `config.Experiment`.
-    batches: maps a `pipeline.Position` to an endless iterable of (epoch, batch in it, `Batch`).
+    model: a family's model, with its weights built.
+    experiment: the `config.Experiment`, whose `train` sets how to train.
+    batches: maps a `pipeline.Position` to an endless iterable of (epoch, index of the batch in it, `Batch`).
     workdir: a run folder.
-    validate: () -> ({name: number}, {name: text}); measures the model as it stands. The number that
-      `Traits.best_by` names selects, stops and averages.
-    profile_steps: (first, last), the updates that TensorBoard's profiler watches, the last not among them.
+    validate: () -> ({name: number}, {name: text}); measures the current weights. The number that `Traits.best_by`
+      names decides early stopping and which checkpoints are kept and averaged.
+    profile_steps: (first, last), the updates that TensorBoard's profiler records, without the last.
 
   Returns:
-    {path of a weight: array}, averaged as `train.average` says: what the run ships.
+    {path of a weight: array}, the final weights of the run, averaged according to `train.average`.
 
   Raises:
-    FloatingPointError: when the loss is not a number any more.
-    OSError: when a checkpoint cannot be written.
-    preemption.Preempted: told to stop, after saving.
+    FloatingPointError: if the loss becomes NaN or infinite.
+    OSError: if a checkpoint cannot be written.
+    preemption.Preempted: if the process is told to stop; a checkpoint is saved before.
   """
   train, chief, best_by = experiment.train, strategy.is_chief(), model.traits.best_by
   _initialise(model, train, batches, workdir)
@@ -73,26 +73,26 @@ def run(model, experiment, batches, workdir, *, validate, profile_steps=()):
         monitor.write(step, texts, **{f"valid_{name}": value for name, value in numbers.items()})
       if validating or told:
         saved.save(step, position, _kept(monitor.rows, train, train.keep, best_by))
-        strategy.any_replica(False)  # All machines wait for the first to have written.
+        strategy.any_replica(False)  # A barrier: all machines wait until the first has written.
         window = Window(step)
       if told and step < train.steps:
-        raise preemption.Preempted(f"Told to stop: saved after step {step}. The same command goes on.")
+        raise preemption.Preempted(f"Told to stop: saved after step {step}. Run the same command to resume.")
     return saved.mean(_averaged(monitor.rows, train, saved.steps(), best_by))
 
 
 def _initialise(model, train, batches, workdir):
-  """Lets a family that asks for it look at the first batch, before there are averages; not where a training goes on."""
+  """Initialises by the first batch, for families that offer it, before moving averages start; not in a resumed run."""
   if "initialise" in model.traits.offers and not checkpoint.begun(workdir):
     *_, first = next(iter(batches(pipeline.Position())))
     model.initialise(first, seed=[train.seed, INITIALISE])
 
 
-ASK_EVERY = 10  # Updates after which several machines ask each other whether one is told to stop; it has 30 seconds.
-INITIALISE = 2  # The stream of what a first batch sets; 1 is that of updates.
+ASK_EVERY = 10  # Updates between two checks of several machines whether one was told to stop; it has 30 seconds then.
+INITIALISE = 2  # Random stream of the initialisation by the first batch; 1 is that of updates.
 
 
 class Window:
-  """What happened since the last row of the log. Reading it is the one place that waits for the device."""
+  """Collects losses and rates between two rows of the log. Only `close` waits for the device."""
 
   def __init__(self, step):
     self._restart(step)
@@ -102,7 +102,7 @@ class Window:
     self._said, self._tokens, self._places = [], [], 0
 
   def wait_for(self, stream):
-    """Draws a batch and notes the time it took to come."""
+    """Draws a batch and adds the time that it took."""
     began = time.perf_counter()
     drawn = next(stream)
     self._waited += time.perf_counter() - began
@@ -114,16 +114,16 @@ class Window:
     self._places += sum(math.prod(batch.tgt.shape) for batch in batches)
 
   def close(self, saved):
-    """Returns the means and rates of the window and begins the next.
+    """Returns the means and rates of the window and starts the next.
 
     Raises:
-      FloatingPointError: naming the first update whose loss was not finite.
+      FloatingPointError: if a loss was not finite; the message names the first such update.
     """
     losses = np.array([float(said["loss"]) for said in self._said])
     if not np.isfinite(losses).all():
       bad = self._start + 1 + int(np.argmin(np.isfinite(losses)))
       good = saved.steps()
-      last = f"the last good checkpoint is {saved.path(good[-1])}" if good else "nothing was saved yet"
+      last = f"the last good checkpoint is {saved.path(good[-1])}" if good else "no checkpoint was saved yet"
       raise FloatingPointError(
         f"The loss is {losses[bad - self._start - 1]} at step {bad}; {last}. Lower train.optimizer.learning_rate or "
         "lengthen train.optimizer.warmup, then run the same command.")
@@ -139,7 +139,7 @@ class Window:
 
 
 def _scores(rows, best_by):
-  """Returns [(step, validation number)], oldest first, the greater the better; "-x" asks for the least x."""
+  """Returns [(step, validation score)], oldest first, where greater is better; "-x" negates the number x."""
   name, sign = f"valid_{best_by.removeprefix('-')}", -1 if best_by.startswith("-") else 1
   return [(row["step"], sign * row[name]) for row in rows if name in row]
 
@@ -150,7 +150,7 @@ def _patience_is_over(rows, train, best_by):
 
 
 def _kept(rows, train, count, best_by):
-  """Returns the set of `count` steps, the last or the best by the validation number."""
+  """Returns the set of `count` steps, the last or the best by the validation score."""
   scores = _scores(rows, best_by)
   if train.average_of == "best":
     scores = sorted(scores, key=lambda pair: pair[1])
@@ -158,9 +158,9 @@ def _kept(rows, train, count, best_by):
 
 
 def _averaged(rows, train, steps, best_by):
-  """Returns which of `steps`, those of the checkpoints that are there, are averaged to be shipped.
+  """Returns those of `steps`, the steps of existing checkpoints, that are averaged into the final weights.
 
-  Not those of the warm-up, where weights move fast, if there are others.
+  Checkpoints of the warm-up, in which weights change fast, are left out if there are others.
   """
   ripe = {step for step in steps if step > train.optimizer.warmup} or set(steps)
   return _kept([row for row in rows if row["step"] in ripe], train, train.average, best_by)

@@ -1,4 +1,4 @@
-"""What a training tells: log.jsonl (one object a line), TensorBoard, and a bar on a terminal."""
+"""Writes the log of a training: log.jsonl (one object per line), TensorBoard, and a progress bar on a terminal."""
 import dataclasses
 import json
 import os
@@ -11,26 +11,26 @@ from tf_nar.data import atomic
 from tf_nar.train import events
 
 LOG = "log.jsonl"
-WAITING = 0.2  # Share of a window's time spent without a batch from which on it is worth a word.
+WAITING = 0.2  # Share of a window's time spent waiting for batches above which a warning is logged.
 
-# TensorFlow tells of every checkpoint how long one of its callbacks took.
+# Drops TensorFlow's log line, for every checkpoint, on the duration of one of its callbacks.
 logging.get_absl_logger().addFilter(lambda record: record.module != "functional_saver")
 
 
 def read(workdir):
-  """Returns the log's rows, oldest first."""
+  """Returns the rows of the log, oldest first."""
   path = os.path.join(workdir, LOG)
   if not tf.io.gfile.exists(path):
     return []
   with tf.io.gfile.GFile(path) as file:
-    return [json.loads(line) for line in file if line.endswith("\n")]  # The last may be half written.
+    return [json.loads(line) for line in file if line.endswith("\n")]  # The last may be incomplete.
 
 
 class Monitor:
-  """Writes rows of scalars. What an interrupted run wrote after `step` is taken back."""
+  """Writes rows of scalars. Rows that an interrupted run wrote after `step` are removed."""
 
   def __init__(self, workdir, step, steps, writes=True):
-    """Args: writes: False for one that only keeps `rows`, as all machines but the first do."""
+    """Args: step: updates made; steps: updates of all; writes: False on all machines but the first (keeps `rows`)."""
     self.rows = [row for row in read(workdir) if row["step"] <= step]
     self._path, self._writes, self._windows, self._warned = os.path.join(workdir, LOG), writes, 0, False
     folder = os.path.join(workdir, "events")
@@ -49,7 +49,7 @@ class Monitor:
     self._events.close()
 
   def write(self, step, texts=None, **scalars):
-    """Writes scalars by name, and `texts`, which only TensorBoard keeps."""
+    """Writes scalars by name, and `texts` to TensorBoard only."""
     row = {"step": step} | {name: float(f"{value:.6g}") for name, value in scalars.items()}
     self.rows.append(row)
     self._watch_input(step, scalars)
@@ -71,7 +71,7 @@ class Monitor:
       self._bar.set_postfix_str(shown)
 
   def _watch_input(self, step, scalars):
-    """Warns once where batches come too slowly; not of the first window, which fills the shuffle buffer."""
+    """Warns once if batches come too slowly; not in the first window, which fills the shuffle buffer."""
     share = scalars.get("input_share")
     if share is None:
       return
@@ -80,16 +80,16 @@ class Monitor:
       self._warned = True
       with tqdm.tqdm.external_write_mode():
         logging.warning(
-          "step %d: %.0f %% of the time passed waiting for batches. On a CPU that is lost; on an accelerator, which "
-          "the host runs ahead of, it is as it nears 100 %%. Put the data folder on a faster or a local disk, prepare "
-          "it with more --shards (16 are read at a time), or give the machine more cores.", step, 100 * share)
+          "step %d: %.0f %% of the time was spent waiting for batches. On a CPU that time is lost; on an accelerator, "
+          "which works behind the host, only as it nears 100 %%. Put the data folder on a faster or a local disk, "
+          "prepare it with more --shards (16 are read at a time), or use more cores.", step, 100 * share)
 
   def advance(self):
     self._bar.update()
 
   def settings(self, experiment):
-    """Puts the experiment into TensorBoard's hparams table."""
-    from tensorboard.plugins.hparams import api as hparams  # Only here; it is slow to import.
+    """Writes the experiment to TensorBoard's hparams table."""
+    from tensorboard.plugins.hparams import api as hparams  # Imported here, as it is slow to import.
 
     with self._events.as_default():
       hparams.hparams(dict(_flat(dataclasses.asdict(experiment), "")))

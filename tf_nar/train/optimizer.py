@@ -1,15 +1,15 @@
-"""Adam, its schedules, and the clipping that comes before it.
+"""Adam, its learning rate schedules, and gradient clipping.
 
   m <- b1 m + (1 - b1) g        v <- b2 v + (1 - b2) g^2
   w <- w - lr (m / (sqrt(v) + eps) + decay w)          (m and v divided by 1 - b^t with bias_correction)
 
-keras.optimizers is not used: it has no Adam without bias correction, which the original program needs, and it
-clips each replica's gradient before the reduction.
+keras.optimizers is not used, as it has no Adam without bias correction, which the original program needs, and it clips
+each replica's gradient before the reduction.
 
-Weight decay spares what its owner says, by `no_decay`: norms, the source bias and the output bias. Biases of linear
-maps decay, as in the original, whose rule missed them by their name.
+Weight decay does not apply to the weights that a layer lists in `no_decay`: layer norms, the source bias and the output
+bias. Biases of linear layers do decay, as in the original, whose rule did not match their names.
 
-# Differs: the original clips every micro-batch by itself; here the gradient is clipped once, as it is applied.
+# Differs: the original clips the gradient of every micro-batch; here the gradient of the whole update is clipped once.
 """
 import tensorflow as tf
 
@@ -17,12 +17,12 @@ from tf_nar.layers import owners
 
 
 def learning_rate(config, step, steps=None):
-  """Returns the rate of update `step` (from 0), float32 [].
+  """Returns the learning rate of update `step` (from 0), float32 [].
 
   inverse_sqrt: rises linearly to the peak in `warmup` updates, then falls with 1 / sqrt(step).
-  nat_em: lr0 10 256^-0.5 min((s+1) w^-1.5, (s+1)^-0.5, 4000^-0.5), the original's, whatever the width.
+  nat_em: lr0 10 256^-0.5 min((s+1) w^-1.5, (s+1)^-0.5, 4000^-0.5), the original's, for every model width.
 
-  In the last `cooldown` of all `steps` updates it is that times what falls linearly from 1 towards 0.
+  In the last `cooldown` of all `steps` updates, it is multiplied by a factor that falls linearly from 1 towards 0.
   """
   n = tf.cast(step, tf.float32) + 1
   warmup = float(max(config.warmup, 1))
@@ -37,29 +37,29 @@ def learning_rate(config, step, steps=None):
 
 
 class Adam(tf.Module):
-  """State and update; built for the variables it will move."""
+  """The state and the update of Adam for given variables."""
 
   def __init__(self, config, variables, steps=None, spared=()):
-    """Args: variables: Keras variables; steps: of the whole training, at whose end the rate cools down, None: it does
-    not; spared: paths of those that weight decay leaves alone.
+    """Args: variables: Keras variables; steps: updates of the whole training, for the cooldown at its end, None: no
+    cooldown; spared: paths of the variables without weight decay.
     """
     super().__init__()
     self.config, self.steps = config, steps
     self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="updates")
     self._variables, self._spared = list(variables), frozenset(spared)
-    # By path, so that a checkpoint knows them again whatever order a model makes its variables in.
+    # By path, so that a checkpoint can be restored in whatever order a model makes its variables.
     self.m, self.v = ({v.path: tf.Variable(tf.zeros(v.shape), trainable=False) for v in self._variables}
                       for _ in range(2))
 
   @classmethod
   def of(cls, config, model, steps=None):
-    """Returns that of a model's trainable variables; their owners say which weight decay spares."""
+    """Returns the `Adam` of a model's trainable variables; its layers determine which have no weight decay."""
     return cls(config, model.trainable_variables, steps, owners.spared(model))
 
   def apply(self, gradients):
-    """Clips by global norm, moves the variables, and returns (gradient norm, learning rate)."""
+    """Clips the gradients by global norm, updates the variables, and returns (gradient norm, learning rate)."""
     c, rate = self.config, learning_rate(self.config, self.step, self.steps)
-    gradients = [tf.convert_to_tensor(g) for g in gradients]  # Rows of one word are summed before they are squared.
+    gradients = [tf.convert_to_tensor(g) for g in gradients]  # Dense, so that rows of one token are summed first.
     norm = tf.linalg.global_norm(gradients)
     shrink = c.clip_norm / tf.maximum(norm, c.clip_norm) if c.clip_norm else 1.0
     n = tf.cast(self.step, tf.float32) + 1
@@ -68,8 +68,8 @@ class Adam(tf.Module):
       m, v = self.m[w.path], self.v[w.path]
       if c.weight_decay and w.path not in self._spared:
         w.value.assign(w.value * (1 - rate * c.weight_decay))
-      # One sweep over four arrays; a dozen operators would take a third of an update. The kernel takes the root of v
-      # before it corrects it, and so its epsilon is another: m' / (sqrt(v') + eps) is the same.
+      # A single pass over four arrays; a dozen operators would take a third of an update. The kernel takes the root of
+      # the uncorrected v, so its epsilon is scaled to give the same m' / (sqrt(v') + eps).
       tf.raw_ops.ResourceApplyAdam(
         var=w.value.handle, m=m.handle, v=v.handle, beta1_power=1 - first, beta2_power=1 - second, lr=rate,
         beta1=c.beta_1, beta2=c.beta_2, epsilon=c.epsilon * tf.sqrt(second), grad=g * shrink)

@@ -1,30 +1,30 @@
-"""Told to stop, a run saves and goes: by SIGTERM, Ctrl-C, or the notice that a Google Cloud machine will be taken.
+"""Detects that a run is told to stop, so that it saves and exits: SIGTERM, Ctrl-C, or Google Cloud's preemption notice.
 
-TensorFlow's own handlers do not watch TPU and CPU machines of Google Cloud.
+TensorFlow's own preemption handlers do not support TPU and CPU machines of Google Cloud.
 """
 import os
 import signal
 import threading
 import urllib.request
 
-EXIT = 75  # What binaries exit with: a temporary failure, try again.
+EXIT = 75  # Exit status of the programs: a temporary failure (EX_TEMPFAIL), run again.
 PRODUCT = "/sys/class/dmi/id/product_name"
 NOTICE = "http://metadata.google.internal/computeMetadata/v1/instance/preempted"
-EVERY = 5.0  # Seconds between two questions; the machine goes 30 seconds after its notice.
+EVERY = 5.0  # Seconds between two requests; the machine is stopped 30 seconds after its notice.
 
 
 class Preempted(Exception):
-  """A run was told to stop and has saved; the same command goes on with it."""
+  """A run was told to stop and has saved a checkpoint; the same command resumes it."""
 
 
 class Notice:
-  """`given` turns true when this process is to stop. A context manager, of the main thread if it is to hear signals.
+  """Sets `given` when this process is told to stop. A context manager; signals are handled in the main thread only.
 
   A second Ctrl-C interrupts at once.
   """
 
   def __init__(self, url=None):
-    """Args: url: says TRUE when the machine will be taken; None: Google Cloud's, if this is one of its machines."""
+    """Args: url: returns TRUE if the machine is preempted; None: Google Cloud's, if this is one of its machines."""
     self._url = url or (NOTICE if _on_google_cloud() else None)
     self._told, self._over = threading.Event(), threading.Event()
 
@@ -58,7 +58,7 @@ class Notice:
           if answer.read().strip() == b"TRUE":
             self._told.set()
       except OSError:
-        pass  # The server is away for a moment; SIGTERM comes in any case.
+        pass  # The server may be unavailable for a moment; SIGTERM comes in any case.
 
 
 def _on_google_cloud():

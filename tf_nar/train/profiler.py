@@ -1,11 +1,11 @@
-"""TensorBoard's profile of a few updates: where the time of a step goes (TensorBoard's "Profile", with its plugin)."""
+"""Profiles a few updates for TensorBoard (its "Profile" page, with its plugin)."""
 import os
 
 import tensorflow as tf
 
 
 class Profiler:
-  """Watches the updates from the first to before the last of `steps`, once; () watches none. A context manager."""
+  """Profiles the updates from `steps[0]` to before `steps[1]`, once; none if `steps` is (). A context manager."""
 
   def __init__(self, workdir, steps):
     self._steps, self._folder, self._watching = steps, os.path.join(workdir, "events"), False
@@ -17,7 +17,7 @@ class Profiler:
     self._stop()
 
   def before(self, step):
-    """To be called before update `step` (from 0)."""
+    """Must be called before update `step` (from 0)."""
     if self._steps and step == self._steps[0]:
       tf.profiler.experimental.start(self._folder)
       self._watching = True

@@ -1,7 +1,7 @@
-"""How fast a training goes, and how fast it could: the real update, and in turns with it what bounds it.
+"""Measures the speed of training updates and, in turns with them, of the matrix products that bound it.
 
-A round measures all of these one after the other, so that a machine that is busy for a while is so for all of them.
-Rates of rounds are compared, and least, median and greatest told; the mean of all would hide a bad round.
+A round measures all of these in turn, so that temporary load on the machine affects all of them. The minimum, median
+and maximum over rounds are reported, as a mean would hide a disturbed round.
 """
 import os
 import resource
@@ -19,24 +19,24 @@ from tf_nar.train import flops
 from tf_nar.train import optimizer
 from tf_nar.train import step as step_lib
 
-LEAST = 0.25  # Seconds that something short is repeated for.
+LEAST = 0.25  # Seconds for which a short call is repeated.
 
 
 class Turn(NamedTuple):
-  """Some updates in a row."""
+  """The measurement of some consecutive updates."""
 
   seconds: float
-  waited: float  # Seconds of them in which the next batch was not there.
-  batches: list  # Of `types.Batch`.
+  waited: float  # Seconds of these that were spent waiting for batches.
+  batches: list  # The `types.Batch`es.
 
   @property
   def stepped(self):
-    """Seconds without the wait for batches."""
+    """Seconds without those of waiting for batches."""
     return self.seconds - self.waited
 
   @property
   def tokens(self):
-    """Target tokens, EOS counted."""
+    """Number of target tokens, EOS included."""
     return sum(int(tf.math.count_nonzero(batch.tgt)) for batch in self.batches)
 
   @property
@@ -67,7 +67,7 @@ class Training:
     return Turn(time.perf_counter() - began, waited, drawn)
 
   def warm_up(self, updates):
-    """Goes on until so many updates in a row brought no new shape; XLA compiles for each. Returns the last `Turn`."""
+    """Makes updates until `updates` in a row had no new batch shape, as each is compiled. Returns the last `Turn`."""
     seen, quiet = set(), 0
     while quiet < updates:
       turn = self.turn(1)
@@ -78,7 +78,7 @@ class Training:
 
 
 def made_up(rows, length, words, kind=types.Batch):
-  """Yields one batch for ever: random pairs without padding, int32 [rows, length]; every fertility is 1."""
+  """Yields the same batch forever: random pairs without padding, int32 [rows, length]; every fertility is 1."""
   draw = lambda n: tf.random.stateless_uniform(
     [rows, length - 1], [n, 0], len(types.SPECIALS), words, tf.int32, alg="philox")
   whole = lambda n: tf.pad(draw(n), [[0, 0], [0, 1]], constant_values=types.EOS)
@@ -90,7 +90,7 @@ def made_up(rows, length, words, kind=types.Batch):
 
 
 def seconds(fn):
-  """Returns the seconds that a call takes, over calls that fill `LEAST` seconds."""
+  """Returns the mean seconds of a call, over as many calls as take `LEAST` seconds."""
   calls, began = 0, time.perf_counter()
   while (took := time.perf_counter() - began) < LEAST or not calls:
     fn()
@@ -100,7 +100,7 @@ def seconds(fn):
 
 
 def product(rows, inner, columns, dtype):
-  """Returns (the function that multiplies two random matrices, its operations)."""
+  """Returns (a function that multiplies two random matrices, its number of operations)."""
   draw = lambda n, shape: tf.cast(tf.random.stateless_normal(shape, [n, 0], alg="philox"), dtype)
   left, right = draw(0, [rows, inner]), draw(1, [inner, columns])
   multiply = tf.function(tf.matmul)
@@ -109,9 +109,9 @@ def product(rows, inner, columns, dtype):
 
 
 def ceilings(net, positions):
-  """Returns {name: what `product` gives}: the largest products of an update, in both types.
+  """Returns {name: the result of `product`} of the largest matrix products of an update, in bfloat16 and float32.
 
-  The output layer's is of as many places as the fused cross-entropy takes at a time.
+  That of the output layer has as many positions as the fused cross-entropy processes at a time.
   """
   shapes = {
     "ffn": (positions, net.width, net.ffn), "output": (min(positions, cross_entropy.ROWS), net.width, net.vocab)}
@@ -120,7 +120,7 @@ def ceilings(net, positions):
 
 
 def output_softmax(net, smoothing, positions):
-  """Returns a function: the output layer, its softmax and the loss of `places` places, and all gradients."""
+  """Returns a function that computes the output layer, softmax and loss of `positions` positions, and the gradients."""
   normal = lambda n, shape: tf.random.stateless_normal(shape, [n, 0], stddev=0.1, alg="philox")
   states = tf.cast(normal(0, [positions, net.width]), "float32" if net.dtype == "float32" else "bfloat16")
   given = states, normal(1, [net.vocab, net.width]), tf.zeros([net.vocab])
@@ -141,14 +141,14 @@ class Bench:
   """Measures rounds of a warm `Training`."""
 
   def __init__(self, training, experiment, positions, *, baseline=None, decode=None):
-    """Takes what to measure.
+    """Prepares the measurements.
 
     Args:
       training: a `Training`.
-      experiment: what it trains, `net.vocab` filled in.
-      places: output places of a typical batch, as many as the output softmax is timed with.
+      experiment: its experiment, with `net.vocab` filled in.
+      positions: target positions of a typical batch, for which the output softmax is timed.
       baseline: a `baseline.Process`, or None.
-      decode: gives the text of a list of ids, to count words; None: they are not counted.
+      decode: maps a list of ids to text, to count words; None: words are not counted.
     """
     self._training, self._experiment, self._baseline, self._decode = training, experiment, baseline, decode
     net = experiment.model.net
@@ -159,7 +159,7 @@ class Bench:
     self._dtype = "float32" if net.dtype == "float32" else "bfloat16"
 
   def round(self, updates):
-    """Returns {what: number} of `updates` updates and of all that they are compared with."""
+    """Returns {name: number} of `updates` updates and of everything that they are compared with."""
     turn = self._training.turn(updates)
     found = {
       "target tokens/s": turn.tokens / turn.seconds,
@@ -187,25 +187,25 @@ class Bench:
     return sum(flops.update(self._traits, model, *batch.src.shape, batch.tgt.shape[1]) for batch in turn.batches)
 
   def _read(self, turn):
-    """Returns the positions that the output layer reads."""
+    """Returns the number of positions at which the output layer is computed."""
     model = self._experiment.model
     return sum(len(batch.src) * flops.output_reads(self._traits, model, batch.src.shape[1], batch.tgt.shape[1])
                for batch in turn.batches)
 
 
 def spreads(rounds):
-  """Returns {what: {"min", "median", "max"}} of a list of {what: number}."""
+  """Returns {name: {"min", "median", "max"}} of a list of {name: number}."""
   columns = {name: [found[name] for found in rounds] for name in rounds[0]}
   return {name: {"min": min(values), "median": statistics.median(values), "max": max(values)}
           for name, values in columns.items()}
 
 
 def peak_memory():
-  """Returns the GiB that this process had at most so far, on the host."""
+  """Returns the peak host memory of this process so far, in GiB."""
   most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-  return most / (2**30 if sys.platform == "darwin" else 2**20)  # Linux counts KiB.
+  return most / (2**30 if sys.platform == "darwin" else 2**20)  # In bytes on macOS, in KiB on Linux.
 
 
 def cores():
-  """Returns the cores that this process may use, where the system tells; else those that there are."""
+  """Returns the number of cores that this process may use, if the system reports it; else that of all cores."""
   return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -1,15 +1,15 @@
 """One update: gradients of one or several micro-batches, on one or several replicas, and Adam.
 
-A replica takes its share of the rows of every micro-batch. What is reduced over replicas, in this order: counts,
-before the loss is divided by them; gradients; and only then the gradient is clipped. So k replicas descend what
-one does, and each of them moves its own copy of the weights by the same numbers. Statistics are sums too; a family
-that has `absorb` is given those of the whole update, after the gradient, and is then alone in moving other state.
+Each replica takes its share of the rows of every micro-batch. Sums over replicas are taken in this order: counts,
+before the loss is divided by them; then gradients; and only then is the gradient clipped. So k replicas minimise the
+same loss as one, and each updates its own copy of the weights by the same numbers. Statistics are sums too: a family
+with `absorb` gets those of the whole update, after the gradient step; nothing else changes state without a gradient.
 """
 import tensorflow as tf
 
 from tf_nar import types
 
-NOISE = 1  # The stream of dropout and masks; the text's order has a seed of its own.
+NOISE = 1  # Random stream of dropout and masking; the order of the text is seeded separately.
 
 BATCH = types.Batch(
   tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.float32))
@@ -17,14 +17,14 @@ SPECS = {types.Batch: BATCH, types.Aligned: types.Aligned(*BATCH, tf.TensorSpec(
 
 
 class Update:
-  """Descends the loss over a list of micro-batches as over the one batch that they make up.
+  """An update on a list of micro-batches, equal to one on a single batch with all their rows.
 
-  Losses are sums over counts of tokens (or sentences), and the counts of all micro-batches are known
-  before the first gradient, so unequal batches need no correction. Made in the scope of the strategy that holds
-  the model's weights.
+  Losses are sums divided by counts of tokens (or sentences), and the counts of all micro-batches are computed before
+  the first gradient, so that micro-batches of different sizes need no correction. To be made in the scope of the
+  strategy of the model's weights.
 
   Raises:
-    ValueError: for `train.jit` under a strategy.
+    ValueError: for `train.jit` under a distribution strategy.
   """
 
   def __init__(self, model, adam, train, ema=None):
@@ -32,7 +32,7 @@ class Update:
     self._strategy = tf.distribute.get_strategy()
     if train.jit and tf.distribute.has_strategy():
       raise ValueError(
-        "train.jit compiles the step of a single device, but there is a strategy; set train.jit=False. "
+        "train.jit compiles the step of a single device, but there is a distribution strategy; set train.jit=False. "
         "A TPU compiles its step anyway.")
     self._paths = [v.path for v in model.trainable_variables]
     self._variables = [v.value for v in model.trainable_variables]
@@ -57,10 +57,10 @@ class Update:
     return summed | self._first(self._finish(statistics))
 
   def graphs(self, batch):
-    """Returns {name: (tf.function, its arguments)} of all that an update runs.
+    """Returns {name: (tf.function, its arguments)} of all graphs that an update runs.
 
     Args:
-      batch: a `Batch` of `tf.TensorSpec`; so are the arguments.
+      batch: a `Batch` of `tf.TensorSpec`; the arguments are `tf.TensorSpec` too.
     """
     draw = tf.TensorSpec([], tf.int64)
     if not self._sums:
@@ -73,7 +73,7 @@ class Update:
       "finish": (self._finish, (statistics,))}
 
   def _everywhere(self, fn, *more):
-    """Returns `fn` as one graph that runs on every replica: for all lengths, or one for each if XLA compiles it."""
+    """Returns `fn` as a graph that runs on every replica: one for all shapes, or one for each if XLA compiles it."""
     static = self._train.jit or isinstance(self._strategy, tf.distribute.TPUStrategy)
     batch = SPECS[self._model.traits.batch(self._model.config)]
     signature = None if static else (batch, tf.TensorSpec([], tf.int64), *more)
@@ -81,11 +81,11 @@ class Update:
       lambda *args: self._strategy.run(fn, args), jit_compile=self._train.jit or None, input_signature=signature)
 
   def _first(self, values):
-    """Returns what the first replica of this machine says; after a sum they all say the same."""
+    """Returns the values of the first replica of this machine; after a sum all replicas have the same."""
     return tf.nest.map_structure(lambda value: self._strategy.experimental_local_results(value)[0], values)
 
   def _share(self, batch, draw):
-    """Returns this replica's rows and a draw that is its own: that of k micro-batches in a row, for k replicas."""
+    """Returns this replica's rows and draw index; k replicas have the indices of k consecutive micro-batches."""
     count, replica = self._strategy.num_replicas_in_sync, tf.distribute.get_replica_context().replica_id_in_sync_group
     return share(batch, count, replica), draw * count + tf.cast(replica, tf.int64)
 
@@ -97,7 +97,7 @@ class Update:
     return loss, tf.stack([term.count for term in loss.terms.values()])
 
   def _gradients(self, batch, draw, counts=None):
-    """Returns this replica's part of the gradients, of what is logged, and of the statistics."""
+    """Returns this replica's part of the gradients, of the logged values, and of the statistics."""
     with tf.GradientTape() as tape:
       made, own = self._terms(batch, draw)
       with tape.stop_recording():
@@ -138,7 +138,7 @@ class Update:
 
 
 def share(batch, count, replica):
-  """Returns the rows of replica number `replica` of `count`; blank rows make the shares even."""
+  """Returns the rows of replica number `replica` of `count`; padding rows make the shares equal."""
   if count == 1:
     return batch
   total = _rows(batch)
@@ -153,7 +153,7 @@ def share(batch, count, replica):
 
 
 def _rows(batch):
-  """The number of rows, a Python number where it is known, so that a TPU sees static shapes."""
+  """Returns the number of rows, as a Python number if it is known, so that shapes are static on a TPU."""
   return batch.weight.shape[0] if batch.weight.shape[0] is not None else tf.shape(batch.weight)[0]
 
 
@@ -166,7 +166,7 @@ def _sum_over_replicas(values):
 
 
 def _local(variable):
-  """Returns zeros of the shape of `variable` that each replica holds for itself."""
+  """Returns a variable of zeros of the shape of `variable`, with a separate copy on each replica."""
   return tf.Variable(
     tf.zeros(variable.shape), trainable=False, synchronization=tf.VariableSynchronization.ON_READ,
     aggregation=tf.VariableAggregation.NONE)

@@ -1,10 +1,10 @@
-"""Where a training runs: one flag and the environment say it, and nothing of the result depends on it but rounding.
+"""Chooses the devices of a training by one flag and the environment; they affect the result by rounding only.
 
   --tpu=local          the TPU of this TPU VM           (TPUStrategy; pods are untried)
   --tpu=NAME           a TPU by its name or grpc://     (TPUStrategy)
   TF_CONFIG            several machines                 (MultiWorkerMirroredStrategy; workdir on a shared disk)
   several GPUs here    all of them                      (MirroredStrategy)
-  else                 the one device that there is
+  else                 the only device
 """
 import json
 import os
@@ -13,17 +13,18 @@ import tensorflow as tf
 
 
 def build(tpu=""):
-  """Returns the strategy to make everything in the scope of; to be called before TensorFlow does anything else.
+  """Returns the distribution strategy, in whose scope to make everything; call it before TensorFlow does anything else.
 
   Args:
     tpu: "local", the name or address of a TPU, or "" for none.
 
   Raises:
-    ValueError: if TF_CONFIG cannot be read, or asks for several machines beside `tpu`; if the TPU cannot be reached.
+    ValueError: if TF_CONFIG cannot be parsed, or names several machines although `tpu` is given; if the TPU cannot be
+      reached.
   """
   workers = machines()
   if tpu and workers > 1:
-    raise ValueError("Both --tpu and a TF_CONFIG with several workers; a TPU needs no TF_CONFIG, unset it.")
+    raise ValueError("Expected --tpu or a TF_CONFIG of several workers; got both. A TPU needs no TF_CONFIG, unset it.")
   if tpu:
     return tf.distribute.TPUStrategy(_connected(tpu))
   if workers > 1:
@@ -34,14 +35,14 @@ def build(tpu=""):
 
 
 def machines():
-  """Returns how many machines TF_CONFIG names; 1 without it."""
+  """Returns the number of machines in TF_CONFIG; 1 without it."""
   text = os.environ.get("TF_CONFIG", "")
   try:
     cluster = json.loads(text or "{}").get("cluster", {})
     return sum(len(cluster.get(kind, [])) for kind in ("chief", "worker")) or 1
   except (ValueError, AttributeError, TypeError) as error:
     raise ValueError(
-      'TF_CONFIG wants {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}; '
+      'TF_CONFIG must be like {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}; '
       f"got {text!r}.") from error
 
 
@@ -54,13 +55,13 @@ def _connected(tpu):
   except (ValueError, RuntimeError, tf.errors.OpError) as error:
     first = str(error).strip().splitlines()[0]
     raise ValueError(
-      f"No TPU {tpu!r} can be reached: {first} On a TPU VM say --tpu=local; `python bin/doctor.py` tells what is "
+      f"No TPU {tpu!r} can be reached: {first} On a TPU VM give --tpu=local; `python bin/doctor.py` lists what is "
       "missing.") from error
   return resolver
 
 
 def is_chief():
-  """Whether this process writes the run folder: of several machines the first does."""
+  """Whether this process writes the run folder; of several machines only the first does."""
   resolver = getattr(tf.distribute.get_strategy(), "cluster_resolver", None)
   if resolver is None or not getattr(resolver, "task_type", None):
     return True
@@ -72,8 +73,9 @@ def any_replica(flag, ask=True):
   """Returns whether `flag` is true on any machine. All machines must call this together, with the same `ask`.
 
   Args:
-    flag: of this machine.
-    ask: False answers False on several machines, for asking takes a moment; on one the flag is the answer.
+    flag: the flag of this machine.
+    ask: False returns False on several machines without communication, which takes time; on one machine `flag` is
+      returned.
   """
   strategy = tf.distribute.get_strategy()
   if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
