@@ -144,5 +144,5 @@ def test_refusals(tmp_path):
   nat = tiny.make(tmp_path / "nat", "nat_em", VOCAB)
   with pytest.raises(ValueError, match=f"Expected a run of the family ar, got {nat} of the family nat_em; export"):
     ct2.export(nat, f"{tmp_path}/ct2")
-  with pytest.raises(FileExistsError, match="run is there already"):
+  with pytest.raises(FileExistsError, match="run already exists"):
     ct2.export(make(tmp_path / "run"), f"{tmp_path}/run")
