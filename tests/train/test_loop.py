@@ -157,7 +157,7 @@ def scripted(bleus):
 def test_patience(data, tmp_path, caplog, warmup, bleus, stops):
   often = dataclasses.replace(
     TRAIN, validate_every=1, patience=2, optimizer=dataclasses.replace(RECIPE, warmup=warmup))
-  with caplog.at_level("INFO"):
+  with caplog.at_level("INFO", logger="absl"):
     train(data, tmp_path, often, validate=scripted(bleus))
   assert rows(tmp_path)[-1]["step"] == stops
   assert ("without a better bleu" in caplog.text) == (stops < 8)
