@@ -46,3 +46,13 @@ def two():
 def multi30k():
   """The folder with Multi30k en-de, raw and `*.lc.norm.tok.*`."""
   return _folder("TF_NAR_MULTI30K", "Multi30k en-de (train.en, train.de, val.en ...)")
+
+
+@pytest.fixture
+def write(tmp_path):
+  """Returns a function that writes bytes to a new file of a given name and returns its path."""
+  def written(name, data):
+    path = tmp_path / name
+    path.write_bytes(data)
+    return str(path)
+  return written

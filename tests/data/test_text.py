@@ -15,15 +15,6 @@ from tf_nar.data import text
 
 
 @pytest.fixture
-def write(tmp_path):
-  def written(name, data):
-    path = tmp_path / name
-    path.write_bytes(data)
-    return str(path)
-  return written
-
-
-@pytest.fixture
 def warnings(monkeypatch):
   said = []
   monkeypatch.setattr(text.logging, "warning", lambda text, *values: said.append(text % values))

@@ -5,15 +5,6 @@ import pytest
 from tf_nar.prepare import bitext
 
 
-@pytest.fixture
-def write(tmp_path):
-  def written(name, data):
-    path = tmp_path / name
-    path.write_bytes(data)
-    return str(path)
-  return written
-
-
 def test_survey_and_pairs_follow_the_files(write):
   sources = [write("a.en", b"1\n2\n"), write("b.en", b"3\n")]
   targets = [write("a.de", b"4\n5\n"), write("b.de", b"6\n")]

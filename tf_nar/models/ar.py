@@ -52,15 +52,10 @@ class Search:
     return dataclasses.replace(self, beam=max(self.beam, count), candidates=max(self.candidates, count))
 
 
-def _operations(config, source, target):
-  net = config.net
-  return family.Operations(
-    operations.encoder(net, source) + operations.decoder(net, net.decoder_layers, target, source)
-    + operations.output(net, target), target)
-
-
 TRAITS = family.Traits(
-  _operations, offers=frozenset({"score_candidates", "limit"}), autoregressive=True, smoothed=True)
+  lambda config, source, target: family.Operations(
+    operations.whole(config.net, config.net.decoder_layers, source, target), target),
+  offers=frozenset({"score_candidates", "limit"}), autoregressive=True, smoothed=True)
 
 
 class Model(keras.Model):

@@ -77,15 +77,10 @@ class Search:
     return dataclasses.replace(self, candidates=max(self.candidates, count))
 
 
-def _operations(config, source, target):
-  net = config.net
-  return family.Operations(
-    operations.encoder(net, source) + operations.decoder(net, net.decoder_layers, target, source)
-    + operations.output(net, target), target)
-
-
 TRAITS = family.Traits(
-  _operations, batch=lambda config: types.Aligned if config.aligned else types.Batch, side_by_side=True, smoothed=True,
+  lambda config, source, target: family.Operations(
+    operations.whole(config.net, config.net.decoder_layers, source, target), target),
+  batch=lambda config: types.Aligned if config.aligned else types.Batch, side_by_side=True, smoothed=True,
   readings=one_pass.READINGS)
 
 

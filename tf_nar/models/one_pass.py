@@ -41,8 +41,7 @@ READINGS = ("argmax", {"odd": False}), ("odd", {"odd": True})
 
 def operations(net, blocks, source, target):
   """Returns the `family.Operations` of one pass of a decoder of `blocks` blocks, with a slot before the source."""
-  learned = operations_lib.encoder(net, source + 1) + operations_lib.decoder(net, blocks, target, source + 1)
-  return family.Operations(learned + operations_lib.output(net, target), target)
+  return family.Operations(operations_lib.whole(net, blocks, source + 1, target), target)
 
 
 def decode(net, memory, lengths, positions, dropout=NO_DROPOUT, *, hidden=types.PAD):

@@ -31,6 +31,11 @@ def output(net, positions):
   return net.vocab * net.width * positions
 
 
+def whole(net, layers, source, target):
+  """Returns those of an encoder, a decoder of `layers` blocks over the target, and the output layer."""
+  return encoder(net, source) + decoder(net, layers, target, source) + output(net, target)
+
+
 def aligned(net, positions, target):
   """Returns the multiply-adds of scoring every target token at every position."""
   return net.width * positions * target
