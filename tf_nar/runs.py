@@ -12,12 +12,14 @@ import re
 from typing import Any, NamedTuple
 
 import keras
+import ml_dtypes
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from tf_nar import config
 from tf_nar import models
+from tf_nar import pretrained
 from tf_nar import types
 from tf_nar.data import atomic
 from tf_nar.data import vocab as vocab_lib
@@ -95,7 +97,7 @@ def load(workdir, overrides=()):
   """Opens a finished run.
 
   Args:
-    workdir: a run folder.
+    workdir: a run folder, or the name of one of `pretrained`.
     overrides: assignments such as "search.beam=1"; see `FREE` for the settings that can be changed.
 
   Raises:
@@ -103,6 +105,7 @@ def load(workdir, overrides=()):
   """
   if fixed := [each for each in overrides if not each.startswith(FREE)]:
     raise ValueError(f"{workdir} is trained, so --set can only change its search, as search.alpha=1.0; got {fixed[0]}.")
+  workdir = pretrained.find(workdir)
   experiment = config.override(read(workdir), *overrides)
   vocab = vocab_lib.load(workdir)
   model = models.build(experiment.family, experiment.model, len(vocab), vocab.within_words())
@@ -111,10 +114,22 @@ def load(workdir, overrides=()):
 
 
 def save_weights(weights, workdir):
-  """Writes weights.npz: `weights` maps the path of a variable to its array."""
+  """Writes weights.npz: `weights` maps the path of a variable to its array.
+
+  Arrays of bfloat16, a type that the format lacks, are stored as uint16, which no variable has.
+  """
   data = io.BytesIO()
-  np.savez(data, **weights)
+  stored = lambda array: array.view(np.uint16) if array.dtype == ml_dtypes.bfloat16 else array
+  np.savez(data, **{path: stored(array) for path, array in weights.items()})
   atomic.write(os.path.join(workdir, WEIGHTS), data.getvalue())
+
+
+def pack(run, out):
+  """Writes a finished run to the folder `out` with its float32 matrices rounded to bfloat16; returns their bytes."""
+  rounded = lambda array: array.astype(ml_dtypes.bfloat16) if array.dtype == np.float32 and array.ndim > 1 else array
+  write(run._replace(workdir=out))
+  save_weights({variable.path: rounded(variable.numpy()) for variable in run.model.variables}, out)
+  return os.path.getsize(os.path.join(out, WEIGHTS))
 
 
 def load_weights(model, workdir):
@@ -135,6 +150,7 @@ def start_from(run, workdir):
   Raises:
     ValueError: if that run is not trained yet, or has another vocabulary or other sizes.
   """
+  workdir = pretrained.find(workdir)
   weights = _weights(workdir, run.model)
   family = read(workdir).family
   if vocab_lib.load(workdir).sha256 != run.vocab.sha256:
@@ -157,6 +173,7 @@ def freeze(run, workdir):
   part = run.model.traits.frozen
   if not part:
     raise ValueError(f"{run.experiment.family} takes no frozen part from another run; leave out frozen={workdir}.")
+  workdir = pretrained.find(workdir)
   if vocab_lib.load(workdir).sha256 != run.vocab.sha256:
     raise ValueError(f"{workdir} was trained with another vocabulary; take a run with the same vocabulary.")
   weights = {f"{part}/{path}": value for path, value in _weights(workdir, run.model).items()}
@@ -169,9 +186,14 @@ def _weights(workdir, model):
     raise ValueError(
       f"{workdir} has no {WEIGHTS}: its training has not saved a model yet; wait, or start it again.")
   with tf.io.gfile.GFile(os.path.join(workdir, WEIGHTS), "rb") as file:
-    weights = dict(np.load(io.BytesIO(file.read())))  # A dict, as the archive would read an array at every access.
-  weights = {_todays_path(path): value for path, value in weights.items()}
+    weights = np.load(io.BytesIO(file.read()))
+  weights = {_todays_path(path): _unrounded(weights[path]) for path in weights}
   return shards.cut(weights, model.config.net.shards)
+
+
+def _unrounded(array):
+  """Returns the float32 weights that `save_weights` stored as bfloat16; others unchanged."""
+  return array.view(ml_dtypes.bfloat16).astype(np.float32) if array.dtype == np.uint16 else array
 
 
 def _todays_path(path):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import tqdm
 from absl import logging
 
+from tf_nar import pretrained
 from tf_nar.data import corpus
 from tf_nar.data import language
 from tf_nar.data import text
@@ -62,7 +63,7 @@ def prepare(options):
 
 def _vocabulary(options, count):
   if options.reuse_vocab:
-    return vocab.load(options.reuse_vocab)
+    return vocab.load(pretrained.find(options.reuse_vocab))
   if options.tokenizer == "words":
     return vocab.read_counts(options.vocab, options.minimum_count, mask=True)
   pairs = _watched(bitext.pairs(options.source, options.target), count, "read")
