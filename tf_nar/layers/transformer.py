@@ -224,9 +224,31 @@ class Stack(keras.layers.Layer):
       float [rows, 1, D] and the new cache.
     """
     positions = tf.range(tf.shape(cache[0][0][0])[2])
-    hidden = attention.penalty((positions <= at)[None, None], x.dtype)
-    memory_hidden = attention.penalty(memory_mask, x.dtype)
-    shape, new, at = tf.shape(x), [], tf.convert_to_tensor(at)
+    return self._after(x, (positions <= at)[None, None], cache, tf.convert_to_tensor(at), memory, memory_mask)
+
+  def extend(self, x, mask, cache, memory, memory_mask):
+    """Runs over T new positions x [B, T, D] of several possible continuations, without writing the cache.
+
+    Args: mask: bool [B, T, S + T], which of the S positions of the cache and of the new ones each may attend to.
+
+    Returns:
+      float [B, T, D], and the new keys and values, of which `keep` writes some.
+    """
+    return self._after(x, mask, cache, None, memory, memory_mask)
+
+  def keep(self, cache, new, number):
+    """Returns the cache with new keys and values: `number` int32 [B, S] is which of the T to write; -1: none."""
+    write = (number >= 0)[:, None, :, None]
+
+    def put(old, fresh):  # [B, H, S, d], [B, H, T, d]
+      which = tf.one_hot(number, tf.shape(fresh)[2], dtype=fresh.dtype)
+      return tf.where(write, tf.einsum("bst,bhtd->bhsd", which, fresh), old)
+
+    return tf.nest.map_structure(put, cache, new)
+
+  def _after(self, x, mask, cache, at, memory, memory_mask):
+    hidden, memory_hidden = (attention.penalty(each, x.dtype) for each in (mask, memory_mask))
+    shape, new = tf.shape(x), []
     entered = x = self._enter(tf.reshape(x, [-1, self.config.width]), NO_DROPOUT)
     for i, block in enumerate(self.blocks):
       x, kept = block(x, hidden, memory[i], memory_hidden, sentences=shape[0], past=(cache[i], at), entered=entered)

@@ -16,6 +16,7 @@ from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import beam
 from tf_nar.decode import length_parallel
+from tf_nar.decode import speculative
 from tf_nar.layers import embedding
 from tf_nar.layers import transformer
 from tf_nar.layers.attention import NO_DROPOUT
@@ -41,8 +42,13 @@ class Search:
   extra_length: int = 20  # A target has at most `length_ratio` times its source's tokens plus this number.
   length_ratio: float = 0.0  # 0: that of the training text, at least 1.
   unknown: bool = False  # Whether a translation may contain <unk>.
+  draft_block: int = 8  # With a drafter, K: the number of inputs of each block that a pass checks.
+  draft_places: int = 3  # With a drafter, R: the number of places of the drafts that a pass goes on from.
+  draft_margin: float = 0.0  # With a drafter: also accept its tokens with a logit at most this far below the best.
 
   def __post_init__(self):
+    core_config.check_at_least(1, self, "draft_block", "draft_places", group="search.")
+    core_config.check_at_least(0, self, "draft_margin", group="search.")
     if not 1 <= self.candidates <= self.beam:
       raise ValueError(f"search needs 1 <= candidates <= beam; got candidates={self.candidates}, beam={self.beam}.")
     core_config.check_at_least(0, self, "extra_length", "length_ratio", group="search.")
@@ -121,9 +127,7 @@ class Model(keras.Model):
     sentences = tf.shape(src)[0]
     memory = self.decoder.project(self.encode(src))
     inputs = masking.valid(src)[:, None]
-    longest = self.limit(search, tf.shape(src)[1])
-    limit = tf.minimum(self.limit(search, masking.lengths(src)), longest)  # [B]
-    limit = tf.where(masking.valid(src)[:, 0], limit, 0)
+    limit, longest = self._limits(src, search)
     start = self.embed.look_up([types.BOS]) * float(self.config.start_from_bos)  # [1, D]
     positions = self.embed.positions(longest)
 
@@ -138,3 +142,47 @@ class Model(keras.Model):
       step, cache, limit, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.candidates,
       forbid=tokens_lib.forbidden(search.unknown))
     return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
+
+  def check(self, src, drafts, search):
+    """Returns the greedy translation, the best token at each step, by means of drafts; see `decode/speculative.py`.
+
+    This is not `beam=1`, which may end a translation at a step where EOS is the second best token.
+
+    Args:
+      src: int32 [B, S].
+      drafts: int32 [B, N, T], translations of each source by another model, as in `types.Translation`.
+      search: a `Search`; of its settings only the limits of the length, `unknown` and `draft_...` matter.
+
+    Returns:
+      A `types.Translation` of one candidate.
+    """
+    sentences, block = tf.shape(src)[0], search.draft_block
+    memory, seen = self.decoder.project(self.encode(src)), masking.valid(src)[:, None]
+    limit, longest = self._limits(src, search)
+    start = self.embed.look_up([types.BOS]) * float(self.config.start_from_bos)  # [1, D]
+    # Within a block, an input attends to itself and those before it; blocks do not attend to each other.
+    number = tf.range(search.draft_places * block)
+    own = (number // block == number[:, None] // block) & (number <= number[:, None])  # [R K, R K]
+
+    def step(inputs, count, cache):
+      positions = tf.minimum(count[:, None] + number % block, longest - 1)  # [B, R K]
+      x = tf.where((positions == 0)[..., None], start, self.embed.look_up(tf.reshape(inputs, tf.shape(positions))))
+      past = tf.sequence_mask(count, longest)[:, None] & tf.ones_like(own[:, :1])  # [B, R K, longest]
+      mask = tf.concat([past, tf.broadcast_to(own, [sentences, *own.shape])], 2)
+      states, new = self.decoder.extend(x + self.embed.at(positions, longest), mask, cache, memory, seen)
+      return tf.reshape(self.embed.logits(states), [*tf.unstack(tf.shape(inputs)), -1]), new
+
+    def commit(cache, new, chosen, count, more):
+      offset = tf.range(longest) - count[:, None]  # [B, longest]
+      there = (offset >= 0) & (offset < more[:, None])
+      return self.decoder.keep(cache, new, tf.where(there, chosen[:, None] * block + offset, -1))
+
+    return speculative.speculative(
+      step, commit, self.decoder.start_cache(sentences, longest), drafts, limit, steps=longest, block=block,
+      places=search.draft_places, margin=search.draft_margin, forbid=tokens_lib.forbidden(search.unknown))
+
+  def _limits(self, src, search):
+    """Returns the greatest target length of each sentence, int32 [B], 0 for padding rows, and of the batch."""
+    longest = self.limit(search, tf.shape(src)[1])
+    limit = tf.minimum(self.limit(search, masking.lengths(src)), longest)  # [B]
+    return tf.where(masking.valid(src)[:, 0], limit, 0), longest
