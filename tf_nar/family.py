@@ -42,6 +42,10 @@ class Traits(NamedTuple):
   smoothed: bool = False  # Whether `Config.smoothing` smooths the labels of term "token".
   readings: tuple = ()  # (name, changes of `Search`): decodings that EM's report compares, as argmax and ODD.
   shared: tuple = ("embed/tokens/", "encoder/")  # Paths of weights that a warm start from another family must fill.
+  check: Callable[[Any, Any], None] = lambda config, search: None  # Raises ValueError if a `Search` is not for a model
+  # of a `Config`.
+  likelihood: Callable[[Any], str] = lambda config: "factorised"  # What `score` is for a `Config`: "factorised", log p
+  # of the length and of each token given it; "structured", a sum over paths; "bound", a lower bound of such a sum.
   frozen: str = ""  # The part of the model that comes from another run and is not trained; "": none.
 
 

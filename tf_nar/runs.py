@@ -101,12 +101,14 @@ def load(workdir, overrides=()):
     overrides: assignments such as "search.beam=1"; see `FREE` for the settings that can be changed.
 
   Raises:
-    ValueError: if there is no run, if it is not trained yet, or if an override would change the trained model.
+    ValueError: if there is no run, if it is not trained yet, or if an override would change the trained model or is
+      nothing that it can do.
   """
   if fixed := [each for each in overrides if not each.startswith(FREE)]:
     raise ValueError(f"{workdir} is trained, so --set can only change its search, as search.alpha=1.0; got {fixed[0]}.")
   workdir = pretrained.find(workdir)
   experiment = config.override(read(workdir), *overrides)
+  models.check(experiment)
   vocab = vocab_lib.load(workdir)
   model = models.build(experiment.family, experiment.model, len(vocab), vocab.within_words())
   load_weights(model, workdir)

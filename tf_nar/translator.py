@@ -12,11 +12,13 @@ from typing import Callable, Iterable, Iterator, NamedTuple, Sequence, overload
 from tf_nar import config as config_lib
 from tf_nar import recipe
 from tf_nar import runs
+from tf_nar import types
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import lines
 from tf_nar.evaluate import report
 from tf_nar.evaluate import rescoring
 from tf_nar.evaluate import testset
+from tf_nar.evaluate import total_correlation
 from tf_nar.train import strategy
 
 TOKENS = 8192  # Padded source tokens per batch, counted once for each candidate of a decoder pass.
@@ -167,6 +169,38 @@ class Translator:
       return zip(map(float, found), [len(target) for _, target in some], strict=True)
 
     return corpus.stream(work, lines.encode_pairs(pairs, self.run.vocab, self._longest))
+
+  def total_correlation(self, teacher: "Translator", sources: Sequence[str],
+                        targets: Sequence[str] | Sequence[list[int]]) -> list[report.Row]:
+    """Returns the conditional total correlation of a text as rows; see `evaluate/total_correlation.py`.
+
+    Args:
+      teacher: a translator of an autoregressive run with the same vocabulary.
+      sources: sentences.
+      targets: their translations, as texts or as token ids with EOS, of the kind that both runs were trained on.
+
+    Raises:
+      ValueError: if the teacher is not autoregressive or this run is, if they have different vocabularies, or if the
+        vocabulary expects subwords and the targets are whole words.
+    """
+    of = lambda each: each.run.model.traits.autoregressive
+    if of(self) or not of(teacher):
+      raise ValueError(f"Total correlation needs an autoregressive teacher and a student that is not; got "
+                       f"{teacher.run.experiment.family} and {self.run.experiment.family}.")
+    if teacher.run.vocab.sha256 != self.run.vocab.sha256:
+      raise ValueError(f"{teacher.run.workdir} has another vocabulary than {self.run.workdir}; give runs of the same "
+                       "data.")
+    if texts := [target for target in targets if isinstance(target, str)]:
+      if testset.whole_words(texts, self.run.vocab):
+        raise ValueError("The targets are in whole words, but the vocabulary expects subwords; give targets split as "
+                         "the training text.")
+      targets = [[*self.run.vocab.encode(target), types.EOS] for target in texts]
+    longest = min(each.run.experiment.model.net.max_length for each in (self, teacher))
+    pairs = list(zip(lines.encode(sources, self.run.vocab, longest), targets, strict=True))
+    ours, theirs = (corpus.score(each._score, pairs, tokens_per_batch=self._tokens, longest=longest)
+                    for each in (self, teacher))
+    found = total_correlation.estimate(ours, theirs, [len(target) for _, target in pairs])
+    return total_correlation.rows(found, self.run.model.traits.likelihood(self.run.model.config))
 
   def _spelt(self, found):
     return [Candidate(self.run.vocab.decode(tokens), score) for tokens, score in found]

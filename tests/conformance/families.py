@@ -17,6 +17,7 @@ from tf_nar.models import dag
 from tf_nar.models import glat
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
+from tf_nar.models import refinement
 from tf_nar.ops import glancing
 from tf_nar.ops import masking
 
@@ -43,6 +44,7 @@ TINY = {
   "glat": Tiny(glat.Config(NET), glat.Search(candidates=3)),
   "nat_em": Tiny(nat_em.Config(NET), nat_em.Search(candidates=3)),
   "nat_fertility": Tiny(nat_fertility.Config(NET), nat_fertility.Search(candidates=3)),
+  "refinement": Tiny(refinement.Config(NET), refinement.Search(passes=3, stop="same", candidates=3)),
 }
 
 

@@ -16,6 +16,7 @@ from tf_nar.models import dag
 from tf_nar.models import glat
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
+from tf_nar.models import refinement
 from tf_nar.ops import glancing
 from tf_nar.train import flops
 
@@ -25,11 +26,12 @@ NET = transformer.Config(
   relu_dropout=0.0, max_length=24)
 TARGET = 16
 # Rows and source positions, chosen so that the output layer has whole chunks without padding.
-SHAPES = {"ctc": (64, 8), "dag": (32, 16)}
+SHAPES = {"ctc": (64, 8), "dag": (32, 16), "refinement": (16, 21)}
 CONFIGS = {
   "ar": ar.Config(NET), "cmlm": cmlm.Config(NET), "ctc": ctc.Config(NET, upsample=2, glance=glancing.Glance()),
   "dag": dag.Config(dataclasses.replace(NET, max_length=24), upsample=2), "glat": glat.Config(NET),
-  "nat_em": nat_em.Config(NET), "nat_fertility": nat_fertility.Config(NET)}
+  "nat_em": nat_em.Config(NET), "nat_fertility": nat_fertility.Config(NET),
+  "refinement": refinement.Config(dataclasses.replace(NET, decoder_layers=3))}
 
 
 def products(graph):
@@ -76,10 +78,12 @@ def test_the_formula_is_what_the_graph_multiplies(family):
   assert rows * canvas == cross_entropy.ROWS
   counted = of_graph(family, rows, source)
   # The output layer's bias is a column of its table, which the formula leaves out; and so are small heads.
-  reads = 2 if models.traits(family).operations(config, source, TARGET).glanced else 1
-  counted -= 2 * rows * canvas * NET.vocab * reads
+  glanced = models.traits(family).operations(config, source, TARGET).glanced_positions
+  counted -= 2 * rows * (canvas + glanced) * NET.vocab
   if family == "dag":  # Logits and links are recomputed in the backward pass.
     counted -= 2 * rows * (canvas * (NET.vocab * (NET.width + 1) + canvas * NET.width) + TARGET * NET.vocab)
+  if family == "refinement":  # Positional queries and keys, in 4 passes of 3 blocks, are computed once for all rows.
+    counted -= 3 * 2 * 4 * 3 * NET.width * TARGET * (2 * NET.width + TARGET)
   if family == "nat_fertility":
     counted -= 3 * 2 * rows * source * NET.width * nat_fertility.CLASSES
   assert flops.update(models.traits(family), config, rows, source, TARGET) == pytest.approx(counted, rel=0.002)

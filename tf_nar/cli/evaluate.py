@@ -11,7 +11,8 @@ written next to it (report.hypotheses.txt), except when it is a device or a pipe
 text, source and reference must be tokenised too, and BLEU is tokenised BLEU (tok:none); otherwise it is sacreBLEU's,
 with the tokeniser that data_prep/prepare.py recorded for the target language (tok:13a for words between spaces).
 --speed_beside measures the time per sentence, one by one and in batches of 128, in turns with another run's search.
-bin/report.py combines several reports into a table and a plot.
+--teacher=RUN, an AR run, adds the total correlation of the test set, or for families without independent tokens the
+excess negative log likelihood; see bin/measure.py. bin/report.py combines several reports into a table and a plot.
 """
 import dataclasses
 import os
@@ -31,6 +32,8 @@ RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, such as the AR te
 SPEED_BESIDE = flags.DEFINE_string(
   "speed_beside", "", "A run, such as the AR teacher, to compare the speed with; empty: speed is not measured.")
 BESIDE_SET = flags.DEFINE_multi_string("beside_set", [], "Overrides of that run, as search.beam=5; may be repeated.")
+TEACHER = flags.DEFINE_string(
+  "teacher", "", "An AR run trained on the same text, to measure the total correlation; empty: it is not measured.")
 TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens per batch, over all length candidates.",
                               lower_bound=1)
 
@@ -50,9 +53,12 @@ def evaluate():
   sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
   model = translator.load(WORKDIR.value, *SET.value, rescore_with=RESCORE_WITH.value, tokens_per_batch=TOKENS.value)
   run = model.run
+  teacher = translator.load(TEACHER.value, tokens_per_batch=TOKENS.value) if TEACHER.value else None
   beside = baseline(run, sources) if SPEED_BESIDE.value else None
   with progress.Progress("translate", total=len(sources)) as bar:
     hypotheses, rows = model.evaluate(sources, references, bar.advance)
+  if teacher:
+    rows += model.total_correlation(teacher, sources, references)
   if beside:
     rows += speed(model, beside, sources)
   if not atomic.is_special(path):  # No file can be made next to a device such as /dev/stdout.
@@ -61,7 +67,7 @@ def evaluate():
         write(hypothesis)
   known = report.facts(run.experiment, WORKDIR.value, texts)
   report.write(path, rows, {**known, "rescored_with": RESCORE_WITH.value,
-                             "speed_beside": SPEED_BESIDE.value})
+                             "speed_beside": SPEED_BESIDE.value, "teacher": TEACHER.value})
   print(report.table(rows))  # Last, as its reader may close the pipe.
 
 

@@ -2,6 +2,7 @@
 import tensorflow as tf
 
 from tf_nar import types
+from tf_nar.ops import masking
 from tf_nar.ops import tokens as tokens_lib
 
 
@@ -29,6 +30,16 @@ def predictions(token, log_prob, lengths):
 def best(logits, *, forbid=()):
   """Returns the best token not in `forbid` at every position, and its log p: int32 and float32 [B, T]."""
   return tuple(x[..., 0] for x in tokens_lib.best(logits, 1, forbid))
+
+
+def collapsed(tokens, free=None):
+  """Removes tokens that equal their left neighbour: int32 [..., T] -> int32 [..., T], PAD at the end.
+
+  `free`, bool [..., T], is True for tokens that may be repeated; None: no token may be.
+  """
+  pad = [[0, 0]] * (tokens.shape.rank - 1) + [[1, 0]]
+  kept = tokens != tf.pad(tokens, pad, constant_values=-1)[..., :-1]
+  return masking.packed(tokens, kept if free is None else kept | free)
 
 
 def finish(tokens):

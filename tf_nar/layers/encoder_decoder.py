@@ -22,7 +22,8 @@ from tf_nar.ops import masking
 class Memory(NamedTuple):
   """An encoded source."""
 
-  # float [B, S, D], the [LEN] slot first if there is a length head; or the result of `EncoderDecoder.project`.
+  # float [B, S, D], the [LEN] slot first if there is a length head; a list of the states after each encoder block if
+  # the decoder attends to all of them; or the result of `EncoderDecoder.project`.
   states: Any
   mask: tf.Tensor  # bool [B, 1, S], True at the positions that cross-attention may attend to.
 
@@ -32,18 +33,20 @@ class EncoderDecoder(keras.layers.Layer):
 
   no_decay = ("source_bias",)
 
-  def __init__(self, config, *, decoder_layers, length, block=transformer.Block, name=""):
+  def __init__(self, config, *, decoder_layers, length, block=transformer.Block, layerwise=False, name=""):
     """Args:
       config: a `transformer.Config`.
       decoder_layers: number of decoder blocks.
       length: the length head. True: classes of absolute length, predicted from a slot before the source; "offset":
         classes of the difference to the source length, predicted from the mean of the encoder states; False: none.
       block: class of the decoder's blocks; see `transformer.Stack`.
+      layerwise: whether each decoder block attends to the encoder block of the same depth; there are as many of both.
       name: a prefix for the paths of the weights, which every encoder-decoder of a model but the first must have.
     """
     with keras.name_scope(name) if name else contextlib.nullcontext():
       super().__init__(name="net", dtype=config.dtype)
       self._make(config, decoder_layers, length, block)
+    self.layerwise = layerwise
 
   def _make(self, config, decoder_layers, length, block):
     self.config = config
@@ -72,7 +75,7 @@ class EncoderDecoder(keras.layers.Layer):
     x = tf.pad(self.embed.look_up(src), [[0, 0], [slot, 0], [0, 0]]) + self.embed.positions(positions)
     x += tf.cast(tf.convert_to_tensor(self.source_bias), x.dtype)
     seen = tf.pad(masking.valid(src), [[0, 0], [slot, 0]], constant_values=True)[:, None]
-    states = self.encoder(x, seen, dropout=dropout)
+    states = (self.encoder.layers if self.layerwise else self.encoder)(x, seen, dropout=dropout)
     # With a slot, the decoder attends to the slot and the tokens but not to the source's EOS.
     return Memory(states, tf.sequence_mask(masking.lengths(src), positions)[:, None])
 
@@ -82,9 +85,10 @@ class EncoderDecoder(keras.layers.Layer):
 
   def length_logits(self, memory):
     """`Memory` with unprojected states -> float32 [B, max_length + 1]; class n is a target of length n with EOS."""
+    states = memory.states[-1] if self.layerwise else memory.states
     if self.offsets is not None:
-      return self.offsets(memory.states, memory.mask[:, 0])
-    slot = tf.cast(memory.states[:, 0], tf.float32)
+      return self.offsets(states, memory.mask[:, 0])
+    slot = tf.cast(states[:, 0], tf.float32)
     return tf.matmul(slot, tf.convert_to_tensor(self.length), transpose_b=True)
 
   def length_term(self, memory, lengths, weight, *, scale, smoothing=0.0):

@@ -81,7 +81,7 @@ TRAITS = family.Traits(
   lambda config, source, target: family.Operations(
     operations.whole(config.net, config.net.decoder_layers, source, target), target),
   batch=lambda config: types.Aligned if config.aligned else types.Batch, side_by_side=True, smoothed=True,
-  readings=one_pass.READINGS)
+  readings=one_pass.READINGS, likelihood=lambda config: "bound" if config.aligned else "factorised")
 
 
 class Model(keras.Model):
