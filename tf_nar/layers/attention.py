@@ -69,7 +69,8 @@ class Attention(keras.layers.Layer):
       keys_values: `project(memory)` if `cross`. If `x` has K·B rows for a memory of B sentences, the K rows of a
         sentence follow each other and are treated as one long sequence of queries over its memory.
       dropout: a `noise.Dropout`.
-      cache: keys and values of earlier positions, float [B, H, S, d] each; `x` is then position `at` alone.
+      cache: keys and values of earlier positions, float [B, H, S, d] each; `x` is then position `at` alone, or that
+        position and others which only ask: their own keys and values are not kept.
       at: int32 [], the position in the cache to write.
 
     Returns:
@@ -81,7 +82,7 @@ class Attention(keras.layers.Layer):
     else:
       query, key, value = self._heads(self.query_key_value(x), sentences, 3, dropout)
     if cache is not None:
-      cache = key, value = _put(cache[0], key, at), _put(cache[1], value, at)
+      cache = key, value = _put(cache[0], key[:, :, :1], at), _put(cache[1], value[:, :, :1], at)
     scores = tf.matmul(query * (self.inner // self.heads) ** -0.5, key, transpose_b=True)  # [B, H, T, S]
     # The penalty is subtracted, not added: TensorFlow fuses a matrix product and an addition into one kernel, which
     # took four fifths of a forward pass on a CPU in bfloat16.

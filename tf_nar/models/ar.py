@@ -112,18 +112,14 @@ class Model(keras.Model):
 
   def limit(self, search, source):
     """Returns the greatest target length of a search, for source lengths int32; both count EOS."""
-    if search.length_ratio not in {0, 1}:
-      source = tf.cast(tf.math.ceil(tf.cast(source, tf.float32) * search.length_ratio), tf.int32)
-    return tf.minimum(source + search.extra_length, self.config.net.max_length)
+    return limit(search, source, self.config.net.max_length)
 
   def translate(self, src, search, rescore=None):
     """Beam search; `rescore`, such as the score of another teacher, reranks the n-best list."""
     sentences = tf.shape(src)[0]
     memory = self.decoder.project(self.encode(src))
     inputs = masking.valid(src)[:, None]
-    longest = self.limit(search, tf.shape(src)[1])
-    limit = tf.minimum(self.limit(search, masking.lengths(src)), longest)  # [B]
-    limit = tf.where(masking.valid(src)[:, 0], limit, 0)
+    most, longest = limits(search, src, self.config.net.max_length)
     start = self.embed.look_up([types.BOS]) * float(self.config.start_from_bos)  # [1, D]
     positions = self.embed.positions(longest)
 
@@ -135,6 +131,20 @@ class Model(keras.Model):
 
     cache = self.decoder.start_cache(sentences * search.beam, longest)
     found = beam.beam_search(
-      step, cache, limit, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.candidates,
+      step, cache, most, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.candidates,
       forbid=tokens_lib.forbidden(search.unknown))
     return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
+
+
+def limit(search, source, longest):
+  """Returns the greatest target length of a `Search`, for source lengths int32, at most `longest`; all count EOS."""
+  if search.length_ratio not in {0, 1}:
+    source = tf.cast(tf.math.ceil(tf.cast(source, tf.float32) * search.length_ratio), tf.int32)
+  return tf.minimum(source + search.extra_length, longest)
+
+
+def limits(search, src, longest):
+  """Returns the limit of each source int32 [B, S], int32 [B], 0 for a padding row; and one that none exceeds, []."""
+  most = limit(search, tf.shape(src)[1], longest)
+  each = tf.minimum(limit(search, masking.lengths(src), longest), most)
+  return tf.where(masking.valid(src)[:, 0], each, 0), most
