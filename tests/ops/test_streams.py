@@ -5,7 +5,7 @@ import tensorflow as tf
 from tf_nar.ops import streams
 
 INSIDE = tf.sequence_mask([5, 3, 0], 5)
-HIDDEN = tf.constant([[0, 1, 1, 0, 1], [1, 1, 1, 0, 0], [0] * 5], tf.bool)
+HIDDEN = tf.constant([[0, 1, 1, 0, 1], [1, 1, 1, 0, 0], [0] * 5]) == 1
 
 
 def test_every_hidden_token_sees_each_position_once():

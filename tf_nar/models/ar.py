@@ -2,6 +2,11 @@
 
   p(y | x) = prod_t p(y_t | y_<t, x)        EOS is the last token
 
+`Config.consistency` adds R-Drop (Liang, Wu et al., NeurIPS 2021, arXiv:2106.14448): each pair passes twice, with two
+dropout masks, and the two predictions are drawn together:
+
+  L = 1/2 (CE_1 + CE_2) + consistency / 2 [KL(p_1 || p_2) + KL(p_2 || p_1)]        α in the paper: 2 · consistency
+
 With the defaults of `transformer.Config` it is the AR model of the original program: one embedding table for source,
 target and output layer; learned positions; layer normalisation after the residual sum and on the embeddings; a bias
 on the source embeddings.
@@ -20,6 +25,7 @@ from tf_nar.layers import embedding
 from tf_nar.layers import transformer
 from tf_nar.layers.attention import NO_DROPOUT
 from tf_nar.losses import cross_entropy
+from tf_nar.losses import divergence
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import operations
@@ -30,7 +36,11 @@ from tf_nar.ops import tokens as tokens_lib
 class Config:
   net: transformer.Config = transformer.Config()
   smoothing: float = 0.1  # Label smoothing of the token loss.
+  consistency: float = 0.0  # Weight of R-Drop's divergence; 0: one pass per update, without it.
   start_from_bos: bool = False  # Search from E[BOS], as the original did, though it trained from a zero vector.
+
+  def __post_init__(self):
+    core_config.check_at_least(0, self, "consistency", group="model.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,10 +62,14 @@ class Search:
     return dataclasses.replace(self, beam=max(self.beam, count), candidates=max(self.candidates, count))
 
 
+def _operations(config, source, target):
+  passes = 2 if config.consistency else 1
+  learned = passes * operations.whole(config.net, config.net.decoder_layers, source, target)
+  return family.Operations(learned, passes * target)
+
+
 TRAITS = family.Traits(
-  lambda config, source, target: family.Operations(
-    operations.whole(config.net, config.net.decoder_layers, source, target), target),
-  offers=frozenset({"score_candidates", "limit"}), autoregressive=True, smoothed=True)
+  _operations, offers=frozenset({"score_candidates", "limit"}), autoregressive=True, smoothed=True)
 
 
 class Model(keras.Model):
@@ -95,11 +109,24 @@ class Model(keras.Model):
 
     # Differs: the original subtracts a constant that depends on the smoothing; the gradient is the same.
     """
-    states = self.states(batch.src, batch.tgt, noise_lib.Dropout(seed if training else None))
+    dropout = noise_lib.Dropout(seed if training else None)
     weight = tf.cast(masking.valid(batch.tgt), tf.float32) * batch.weight[:, None]
+    if training and self.config.consistency:
+      return self._consistent(batch, weight, dropout)
+    states = self.states(batch.src, batch.tgt, dropout)
     total = cross_entropy.tied_cross_entropy(
       states, self.embed.table, self.embed.bias, batch.tgt, weight, self.config.smoothing)
     return types.Loss({"token": types.Term(total, tf.reduce_sum(weight))})
+
+  def _consistent(self, batch, weight, dropout):
+    """Returns the `Loss` of R-Drop."""
+    states = self.states(tf.tile(batch.src, [2, 1]), tf.tile(batch.tgt, [2, 1]), dropout)
+    found = divergence.compare(
+      tf.stack(tf.split(states, 2)), self.embed.table, self.embed.bias, batch.tgt, [(0, 1)])
+    token = tf.reduce_sum(tf.reduce_mean(found.cross_entropy(self.config.smoothing), 0) * weight)
+    apart, count = tf.reduce_sum(found.divergence[0] * weight), tf.reduce_sum(weight)
+    return types.Loss({
+      "token": types.Term(token, count), "consistency": types.Term(apart, count, self.config.consistency)})
 
   def score(self, src, tgt):
     """Returns log p(tgt | src), float32 [B]: all tokens and EOS, no smoothing, no length penalty."""

@@ -163,7 +163,7 @@ class Model(keras.Model):
     """
     dropout, config = noise_lib.Dropout(seed if training else None), self.config
     inside, lengths = masking.valid(batch.tgt), masking.lengths(batch.tgt)
-    hidden = self._masked(noise_lib.stream(seed, _MASKS), inside) if training else inside
+    hidden = self.hidden(noise_lib.stream(seed, _MASKS), inside) if training else inside
     twice = training and config.encode_twice  # Without dropout both would be the same.
     memory = self.net.encode(tf.tile(batch.src, [2, 1]) if twice else batch.src, dropout)
     first = memory._replace(states=memory.states[:tf.shape(batch.src)[0]])  # The length head reads that of NAR.
@@ -184,9 +184,11 @@ class Model(keras.Model):
     terms["correlation"] = mean(tf.stop_gradient(found.nats[NAR] - found.nats[AUX]), masked, 0.0)
     return types.Loss(terms)
 
-  def _masked(self, seed, inside):
-    return spans.spans(seed, inside, self.config.share) if self.config.masks == "spans" else choice.any_number(
-      seed, inside)
+  def hidden(self, seed, inside):
+    """Draws the masked tokens of bool [B, T], True where there is a token: bool [B, T]."""
+    if self.config.masks == "uniform":
+      return choice.any_number(seed, inside)
+    return spans.spans(seed, inside, self.config.share)
 
   def next_tokens(self, memory, tgt):
     """Returns the states that predict each token from those before it, float [R, T, D]; the AR mode alone."""
@@ -245,7 +247,7 @@ def paired(memory, size):
 
   The blocks of NAR and AUX see the first, those of AR the second; a block has `size` positions.
   """
-  seen = tf.split(memory.mask, 2)[0]  # [B, 1, S]
-  second = tf.range(_BLOCKS * size)[:, None] >= 3 * size
+  one, other = tf.split(memory.mask, 2)  # [B, 1, S] each
+  of_ar = tf.range(_BLOCKS * size)[:, None] >= 3 * size
   return encoder_decoder.Memory(
-    tf.concat(tf.split(memory.states, 2), 1), tf.concat([seen & ~second, seen & second], 2))
+    tf.concat(tf.split(memory.states, 2), 1), tf.concat([one & ~of_ar, other & of_ar], 2))
