@@ -70,8 +70,9 @@ class Attention(keras.layers.Layer):
         sentence follow each other and are treated as one long sequence of queries over its memory.
       dropout: a `noise.Dropout`.
       cache: keys and values of earlier positions, float [B, H, S, d] each.
-      at: int32 [], the position in the cache to write, of which alone `x` then is; None: `x` attends to the cache and
-        to itself, S + T positions, and the cache is not written.
+      at: int32 [], the position in the cache to write, of which `x` then is, or the first of `x`: others attend, but
+        their own keys and values are not kept. None: `x` attends to the cache and to itself, S + T positions, and the
+        cache is not written.
 
     Returns:
       float [B·T, D], and the cache with this position in it; without `at`, the keys and values of `x`; None if there
@@ -83,7 +84,7 @@ class Attention(keras.layers.Layer):
     else:
       query, key, value = self._heads(self.query_key_value(x), sentences, 3, dropout)
     if cache is not None and at is not None:
-      cache = key, value = _put(cache[0], key, at), _put(cache[1], value, at)
+      cache = key, value = _put(cache[0], key[:, :, :1], at), _put(cache[1], value[:, :, :1], at)
     elif cache is not None:
       new = key, value
       key, value = (tf.concat(both, 2) for both in zip(cache, new, strict=True))

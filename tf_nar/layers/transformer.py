@@ -220,8 +220,11 @@ class Stack(keras.layers.Layer):
   def step(self, x, at, cache, memory, memory_mask):
     """Runs over one new position: x [rows, 1, D] at position `at`, which attends to itself and those before it.
 
+    With x [rows, Q, D] the other Q - 1 positions attend to the same ones, and none to them, as the query stream of
+    two-stream attention does.
+
     Returns:
-      float [rows, 1, D] and the new cache.
+      float [rows, Q, D] and the new cache.
     """
     positions = tf.range(tf.shape(cache[0][0][0])[2])
     return self._after(x, (positions <= at)[None, None], cache, tf.convert_to_tensor(at), memory, memory_mask)

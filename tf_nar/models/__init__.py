@@ -10,6 +10,7 @@ from tf_nar.models import cmlm
 from tf_nar.models import ctc
 from tf_nar.models import dag
 from tf_nar.models import glat
+from tf_nar.models import janus
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
 from tf_nar.models import refinement
@@ -20,6 +21,7 @@ FAMILIES = {
   "ctc": ctc,
   "dag": dag,
   "glat": glat,
+  "janus": janus,
   "nat_em": nat_em,
   "nat_fertility": nat_fertility,
   "refinement": refinement,

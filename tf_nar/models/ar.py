@@ -2,6 +2,11 @@
 
   p(y | x) = prod_t p(y_t | y_<t, x)        EOS is the last token
 
+`Config.consistency` adds R-Drop (Liang, Wu et al., NeurIPS 2021, arXiv:2106.14448): each pair passes twice, with two
+dropout masks, and the two predictions are drawn together:
+
+  L = 1/2 (CE_1 + CE_2) + consistency / 2 [KL(p_1 || p_2) + KL(p_2 || p_1)]        α in the paper: 2 · consistency
+
 With the defaults of `transformer.Config` it is the AR model of the original program: one embedding table for source,
 target and output layer; learned positions; layer normalisation after the residual sum and on the embeddings; a bias
 on the source embeddings.
@@ -21,6 +26,7 @@ from tf_nar.layers import embedding
 from tf_nar.layers import transformer
 from tf_nar.layers.attention import NO_DROPOUT
 from tf_nar.losses import cross_entropy
+from tf_nar.losses import divergence
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import operations
@@ -31,7 +37,11 @@ from tf_nar.ops import tokens as tokens_lib
 class Config:
   net: transformer.Config = transformer.Config()
   smoothing: float = 0.1  # Label smoothing of the token loss.
+  consistency: float = 0.0  # Weight of R-Drop's divergence; 0: one pass per update, without it.
   start_from_bos: bool = False  # Search from E[BOS], as the original did, though it trained from a zero vector.
+
+  def __post_init__(self):
+    core_config.check_at_least(0, self, "consistency", group="model.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,10 +68,14 @@ class Search:
     return dataclasses.replace(self, beam=max(self.beam, count), candidates=max(self.candidates, count))
 
 
+def _operations(config, source, target):
+  passes = 2 if config.consistency else 1
+  learned = passes * operations.whole(config.net, config.net.decoder_layers, source, target)
+  return family.Operations(learned, passes * target)
+
+
 TRAITS = family.Traits(
-  lambda config, source, target: family.Operations(
-    operations.whole(config.net, config.net.decoder_layers, source, target), target),
-  offers=frozenset({"score_candidates", "limit"}), autoregressive=True, smoothed=True)
+  _operations, offers=frozenset({"score_candidates", "limit"}), autoregressive=True, smoothed=True)
 
 
 class Model(keras.Model):
@@ -101,11 +115,24 @@ class Model(keras.Model):
 
     # Differs: the original subtracts a constant that depends on the smoothing; the gradient is the same.
     """
-    states = self.states(batch.src, batch.tgt, noise_lib.Dropout(seed if training else None))
+    dropout = noise_lib.Dropout(seed if training else None)
     weight = tf.cast(masking.valid(batch.tgt), tf.float32) * batch.weight[:, None]
+    if training and self.config.consistency:
+      return self._consistent(batch, weight, dropout)
+    states = self.states(batch.src, batch.tgt, dropout)
     total = cross_entropy.tied_cross_entropy(
       states, self.embed.table, self.embed.bias, batch.tgt, weight, self.config.smoothing)
     return types.Loss({"token": types.Term(total, tf.reduce_sum(weight))})
+
+  def _consistent(self, batch, weight, dropout):
+    """Returns the `Loss` of R-Drop."""
+    states = self.states(tf.tile(batch.src, [2, 1]), tf.tile(batch.tgt, [2, 1]), dropout)
+    found = divergence.compare(
+      tf.stack(tf.split(states, 2)), self.embed.table, self.embed.bias, batch.tgt, [(0, 1)])
+    token = tf.reduce_sum(tf.reduce_mean(found.cross_entropy(self.config.smoothing), 0) * weight)
+    apart, count = tf.reduce_sum(found.divergence[0] * weight), tf.reduce_sum(weight)
+    return types.Loss({
+      "token": types.Term(token, count), "consistency": types.Term(apart, count, self.config.consistency)})
 
   def score(self, src, tgt):
     """Returns log p(tgt | src), float32 [B]: all tokens and EOS, no smoothing, no length penalty."""
@@ -118,16 +145,14 @@ class Model(keras.Model):
 
   def limit(self, search, source):
     """Returns the greatest target length of a search, for source lengths int32; both count EOS."""
-    if search.length_ratio not in {0, 1}:
-      source = tf.cast(tf.math.ceil(tf.cast(source, tf.float32) * search.length_ratio), tf.int32)
-    return tf.minimum(source + search.extra_length, self.config.net.max_length)
+    return limit(search, source, self.config.net.max_length)
 
   def translate(self, src, search, rescore=None):
     """Beam search; `rescore`, such as the score of another teacher, reranks the n-best list."""
     sentences = tf.shape(src)[0]
     memory = self.decoder.project(self.encode(src))
     inputs = masking.valid(src)[:, None]
-    limit, longest = self._limits(src, search)
+    most, longest = limits(search, src, self.config.net.max_length)
     start = self.embed.look_up([types.BOS]) * float(self.config.start_from_bos)  # [1, D]
     positions = self.embed.positions(longest)
 
@@ -139,7 +164,7 @@ class Model(keras.Model):
 
     cache = self.decoder.start_cache(sentences * search.beam, longest)
     found = beam.beam_search(
-      step, cache, limit, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.candidates,
+      step, cache, most, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.candidates,
       forbid=tokens_lib.forbidden(search.unknown))
     return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
 
@@ -158,7 +183,7 @@ class Model(keras.Model):
     """
     sentences, block = tf.shape(src)[0], search.draft_block
     memory, seen = self.decoder.project(self.encode(src)), masking.valid(src)[:, None]
-    limit, longest = self._limits(src, search)
+    most, longest = limits(search, src, self.config.net.max_length)
     start = self.embed.look_up([types.BOS]) * float(self.config.start_from_bos)  # [1, D]
     # Within a block, an input attends to itself and those before it; blocks do not attend to each other.
     number = tf.range(search.draft_places * block)
@@ -178,11 +203,19 @@ class Model(keras.Model):
       return self.decoder.keep(cache, new, tf.where(there, chosen[:, None] * block + offset, -1))
 
     return speculative.speculative(
-      step, commit, self.decoder.start_cache(sentences, longest), drafts, limit, steps=longest, block=block,
+      step, commit, self.decoder.start_cache(sentences, longest), drafts, most, steps=longest, block=block,
       places=search.draft_places, margin=search.draft_margin, forbid=tokens_lib.forbidden(search.unknown))
 
-  def _limits(self, src, search):
-    """Returns the greatest target length of each sentence, int32 [B], 0 for padding rows, and of the batch."""
-    longest = self.limit(search, tf.shape(src)[1])
-    limit = tf.minimum(self.limit(search, masking.lengths(src)), longest)  # [B]
-    return tf.where(masking.valid(src)[:, 0], limit, 0), longest
+
+def limit(search, source, longest):
+  """Returns the greatest target length of a `Search`, for source lengths int32, at most `longest`; all count EOS."""
+  if search.length_ratio not in {0, 1}:
+    source = tf.cast(tf.math.ceil(tf.cast(source, tf.float32) * search.length_ratio), tf.int32)
+  return tf.minimum(source + search.extra_length, longest)
+
+
+def limits(search, src, longest):
+  """Returns the limit of each source int32 [B, S], int32 [B], 0 for a padding row; and one that none exceeds, []."""
+  most = limit(search, tf.shape(src)[1], longest)
+  each = tf.minimum(limit(search, masking.lengths(src), longest), most)
+  return tf.where(masking.valid(src)[:, 0], each, 0), most
