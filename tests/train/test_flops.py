@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_nar import models
 from tf_nar import types
+from tf_nar.layers import quantizer
 from tf_nar.layers import transformer
 from tf_nar.losses import cross_entropy
 from tf_nar.models import ar
@@ -14,6 +15,7 @@ from tf_nar.models import cmlm
 from tf_nar.models import ctc
 from tf_nar.models import dag
 from tf_nar.models import glat
+from tf_nar.models import latent_codes
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
 from tf_nar.ops import glancing
@@ -29,6 +31,7 @@ SHAPES = {"ctc": (64, 8), "dag": (32, 16)}
 CONFIGS = {
   "ar": ar.Config(NET), "cmlm": cmlm.Config(NET), "ctc": ctc.Config(NET, upsample=2, glance=glancing.Glance()),
   "dag": dag.Config(dataclasses.replace(NET, max_length=24), upsample=2), "glat": glat.Config(NET),
+  "latent_codes": latent_codes.Config(NET, quantizer.Config(codes=48), prior_layers=2),
   "nat_em": nat_em.Config(NET), "nat_fertility": nat_fertility.Config(NET)}
 
 

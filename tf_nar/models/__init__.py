@@ -10,6 +10,7 @@ from tf_nar.models import cmlm
 from tf_nar.models import ctc
 from tf_nar.models import dag
 from tf_nar.models import glat
+from tf_nar.models import latent_codes
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
 
@@ -19,6 +20,7 @@ FAMILIES = {
   "ctc": ctc,
   "dag": dag,
   "glat": glat,
+  "latent_codes": latent_codes,
   "nat_em": nat_em,
   "nat_fertility": nat_fertility,
 }
