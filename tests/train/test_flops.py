@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_nar import models
 from tf_nar import types
+from tf_nar.layers import quantizer
 from tf_nar.layers import transformer
 from tf_nar.losses import cross_entropy
 from tf_nar.losses import divergence
@@ -16,6 +17,7 @@ from tf_nar.models import ctc
 from tf_nar.models import dag
 from tf_nar.models import glat
 from tf_nar.models import janus
+from tf_nar.models import latent_codes
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
 from tf_nar.models import refinement
@@ -32,10 +34,17 @@ SHAPES = {"ctc": (64, 8), "dag": (32, 16), "janus": (16, 21), "refinement": (16,
 # Positions of the output layer in one chunk of a loop.
 CHUNKS = {"janus": len(janus.PAIRS) * cross_entropy.ROWS // divergence.STREAMS}
 CONFIGS = {
-  "ar": ar.Config(NET), "cmlm": cmlm.Config(NET), "ctc": ctc.Config(NET, upsample=2, glance=glancing.Glance()),
-  "dag": dag.Config(dataclasses.replace(NET, max_length=24), upsample=2), "glat": glat.Config(NET),
-  "janus": janus.Config(NET), "nat_em": nat_em.Config(NET), "nat_fertility": nat_fertility.Config(NET),
-  "refinement": refinement.Config(dataclasses.replace(NET, decoder_layers=3))}
+  "ar": ar.Config(NET),
+  "cmlm": cmlm.Config(NET),
+  "ctc": ctc.Config(NET, upsample=2, glance=glancing.Glance()),
+  "dag": dag.Config(NET, upsample=2),
+  "glat": glat.Config(NET),
+  "janus": janus.Config(NET),
+  "latent_codes": latent_codes.Config(NET, quantizer.Config(codes=48), prior_layers=2),
+  "nat_em": nat_em.Config(NET),
+  "nat_fertility": nat_fertility.Config(NET),
+  "refinement": refinement.Config(dataclasses.replace(NET, decoder_layers=3)),
+}
 
 
 def products(graph):

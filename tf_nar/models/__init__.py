@@ -11,6 +11,7 @@ from tf_nar.models import ctc
 from tf_nar.models import dag
 from tf_nar.models import glat
 from tf_nar.models import janus
+from tf_nar.models import latent_codes
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
 from tf_nar.models import refinement
@@ -22,6 +23,7 @@ FAMILIES = {
   "dag": dag,
   "glat": glat,
   "janus": janus,
+  "latent_codes": latent_codes,
   "nat_em": nat_em,
   "nat_fertility": nat_fertility,
   "refinement": refinement,
