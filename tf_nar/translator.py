@@ -15,6 +15,7 @@ from tf_nar import runs
 from tf_nar import types
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import lines
+from tf_nar.evaluate import quality
 from tf_nar.evaluate import report
 from tf_nar.evaluate import rescoring
 from tf_nar.evaluate import testset
@@ -103,20 +104,28 @@ class Translator:
     return [log_prob for log_prob, _ in self.scored(zip(sources, targets, strict=True))]
 
   def evaluate(self, sources: Sequence[str], references: Sequence[str],
-               progress: Callable[[int], None] | None = None) -> Evaluation:
+               progress: Callable[[int], None] | None = None, *, more: Sequence[Sequence[str]] = (),
+               tokenize: str | None = None, lowercase: bool = False, ter: bool = False) -> Evaluation:
     """Translates a test set and measures BLEU, chrF, repeated tokens, lengths, speed and NCM.
 
     Args:
       sources: sentences.
       references: their translations; tokenised if the vocabulary is of tokenised text, as BLEU then is too.
       progress: called with the number of sentences just translated.
+      more: further references, for BLEU, chrF and TER.
+      tokenize: sacrebleu's tokeniser, instead of that of the vocabulary.
+      lowercase: whether upper and lower case are the same, for BLEU, chrF and TER.
+      ter: whether to measure TER too, which takes long if translations and references differ much.
 
     Raises:
       ValueError: if the numbers of sources and references differ, or are 0.
+      ImportError: if the tokeniser needs a package that is missing.
     """
     search = self.run.experiment.search
+    against = quality.References(
+      references, *more, vocab=self.run.vocab, tokenize=tokenize, lowercase=lowercase, ter=ter)
     hypotheses, rows = testset.measure(
-      self.searcher(), self.run.vocab, sources, references, longest=self._longest, progress=progress,
+      self.searcher(), self.run.vocab, sources, against, longest=self._longest, progress=progress,
       tokens_per_batch=corpus.positions(self.run.model, search, self._tokens),
       limit=corpus.limit(self.run.model, search))
     rows += testset.surprise(self._score, self.run.vocab, sources, references,

@@ -11,7 +11,7 @@ COMMANDS = {  # {name of the program and of its module here: description}.
   "em": "trains teacher and student in turns; resumes if it was stopped",
   "translate": "translates files, a pipe or a prompt; n-best, scores, rescoring by a teacher, traces",
   "score": "prints log p of given translations, one number per line",
-  "evaluate": "measures BLEU and chrF with signatures, repeats, length ratio; writes report.json",
+  "evaluate": "measures BLEU, chrF, TER, repeats, length ratio; paired bootstrap; writes report.json",
   "measure": "measures total correlation: what any model with independent tokens loses",
   "sweep": "tries search options on validation text and prints the best",
   "report": "combines several reports into a table and a plot",

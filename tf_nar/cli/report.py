@@ -28,16 +28,11 @@ def read(argument):
   """Returns the `comparison.System` of an argument, PATH or NAME=PATH, and the hashes of its test set."""
   from tf_nar.evaluate import report
   name, _, path = argument.rpartition("=")
-  try:
-    rows, facts = report.read(path)
-    digests = tuple(sorted(each["sha256"] for each in facts["data"].values()))
-  except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
-    raise ValueError(
-      f"{path} is not a report of bin/evaluate.py ({problem!r}); give the report.json that it wrote.") from None
+  rows, facts = report.read(path)
   folder, file = os.path.split(path)
   stem = os.path.splitext(file)[0]
   own = os.path.basename(os.path.abspath(folder))
-  return comparison.system(name or (own if stem == "report" else f"{own}, {stem}"), rows), digests
+  return comparison.system(name or (own if stem == "report" else f"{own}, {stem}"), rows), report.digests(facts)
 
 
 def compare(arguments):
@@ -46,7 +41,8 @@ def compare(arguments):
     raise ValueError("No report to compare; give the report.json files of bin/evaluate.py, as runs/*/report.json.")
   systems, digests = zip(*map(read, [*arguments, *([GAP_FROM.value] if GAP_FROM.value else [])]), strict=True)
   for argument, digest in zip([*arguments, GAP_FROM.value], digests, strict=False):
-    if digest != digests[0]:
+    common = digest.keys() & digests[0].keys()  # A report of given translations may lack the source.
+    if not common or any(digest[use] != digests[0][use] for use in common):
       raise ValueError(f"{argument} is of another test set than {arguments[0]}; give reports of the same test set.")
   comparison.comparable(systems)
   baseline, systems = systems[-1], systems[:len(arguments)]

@@ -124,7 +124,7 @@ def _checked(logits, inputs, count, limit, margin, forbid):
   position = count[:, None] + tf.range(tf.shape(inputs)[2])  # [B, K], of the token after each input.
   closing = (position >= limit[:, None] - 1)[:, None]
   best = tf.where(closing, types.EOS, best)
-  drafted = tf.pad(inputs[..., 1:], [[0, 0], [0, 0], [0, 1]])  # The token after each input in its draft; PAD at the end.
+  drafted = tf.pad(inputs[..., 1:], [[0, 0], [0, 0], [0, 1]])  # After each input in its draft; PAD at the end.
   accepted = best == drafted
   if margin:
     logit = tf.gather(logits, drafted, batch_dims=3)
