@@ -72,7 +72,7 @@ def test_overrides_are_applied_at_once():
     ("train.steps=True", r"expected int, such as 100000; got True"),
     ("train.jit=1", r"expected bool, such as False; got 1"),
     ("model.smoothing=low", r"expected float, such as 0.1; got 'low'"),
-    ("train.optimizer.schedule=cosine", r"optimizer.schedule is one of inverse_sqrt, nat_em; got 'cosine'"),
+    ("train.optimizer.schedule=linear", r"optimizer.schedule is one of inverse_sqrt, cosine, nat_em; got 'linear'"),
     ("train.average_of=worst", r"train.average_of is one of last, best; got 'worst'"),
     ("train.optimizer.cooldown=-1", r"optimizer.cooldown is at least 0; got -1"),
     ("train.optimizer.accumulate=0", r"optimizer.accumulate is at least 1; got 0"),

@@ -143,6 +143,13 @@ def test_a_finished_run_only_gives_its_weights(data, tmp_path, undisturbed):
   assert_same_run(tmp_path, train(data, tmp_path, dies=("batch", 1)), undisturbed)
 
 
+def test_more_updates_continue_a_finished_run(data, tmp_path):
+  longer = dataclasses.replace(TRAIN, validate_every=2)
+  train(data, tmp_path / "parts", dataclasses.replace(longer, steps=6))
+  parts = train(data, tmp_path / "parts", longer)
+  assert_same_run(tmp_path / "parts", parts, (tmp_path / "whole", train(data, tmp_path / "whole", longer)))
+
+
 def scripted(bleus):
   values = iter(bleus)
   return lambda: ({"bleu": next(values)}, {})
