@@ -72,9 +72,12 @@ class Train:
   average: int = 1  # Checkpoints averaged into the shipped weights, of those after the warm-up.
   average_of: str = "last"  # Which checkpoints are averaged: the "last", or the "best" by validation BLEU.
   ema: float = 0.0  # Decay of a moving average of the weights, which is validated and shipped instead; 0: none.
+  nonfinite: str = "stop"  # If a loss or gradient is NaN or infinite: "stop" the run, or "skip" the update. Either
+  # writes its sentence pairs to nonfinite.jsonl in the run folder.
   jit: bool = False  # Whether XLA compiles the whole training step.
 
   def __post_init__(self):
+    check_choice("train.nonfinite", self.nonfinite, ("stop", "skip"))
     check_choice("train.average_of", self.average_of, ("last", "best"))
     check_at_least(1, self, "steps", "tokens_per_batch", "max_length", "buckets", "log_every", "validate_every", "keep",
              "average", group="train.")

@@ -50,7 +50,7 @@ def fit(experiment, data_dir, workdir, *, warm_start=None, frozen=None, profile_
 
   Raises:
     ValueError: if the data folder or the run folder does not match the experiment.
-    FloatingPointError: if the loss becomes NaN or infinite.
+    FloatingPointError: if the loss becomes NaN or infinite, see `config.Train.nonfinite`.
     OSError: if a checkpoint cannot be written.
     preemption.Preempted: if the process is told to stop; a checkpoint is saved before.
   """
@@ -131,7 +131,8 @@ def _train(run, data_dir, validate, profile_steps):
     sum(v.shape.num_elements() for v in run.model.variables) / 1e6, len(run.vocab),
     100 * pipeline.padding_waste(data_dir, train))
   weights = loop.run(
-    run.model, run.experiment, _stream(run, data_dir), run.workdir, validate=validate, profile_steps=profile_steps)
+    run.model, run.experiment, _stream(run, data_dir), run.workdir, validate=validate, vocab=run.vocab,
+    profile_steps=profile_steps)
   if strategy.is_chief():
     runs.save_weights(weights, run.workdir)
   strategy.any_replica(False)  # A barrier: all machines wait until the first has written.

@@ -67,9 +67,13 @@ class Adam(tf.Module):
     """Returns the `Adam` of a model's trainable variables; its layers determine which have no weight decay."""
     return cls(config, model.trainable_variables, steps, owners.spared(model))
 
+  def rate(self):
+    """Returns the learning rate of the next update."""
+    return learning_rate(self.config, self.step, self.steps)
+
   def apply(self, gradients):
     """Clips the gradients by global norm, updates the variables, and returns (gradient norm, learning rate)."""
-    c, rate = self.config, learning_rate(self.config, self.step, self.steps)
+    c, rate = self.config, self.rate()
     gradients = [tf.convert_to_tensor(g) for g in gradients]  # Dense, so that rows of one token are summed first.
     norm = tf.linalg.global_norm(gradients)
     shrink = c.clip_norm / tf.maximum(norm, c.clip_norm) if c.clip_norm else 1.0
