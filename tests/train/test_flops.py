@@ -17,6 +17,7 @@ from tf_nar.models import ctc
 from tf_nar.models import dag
 from tf_nar.models import glat
 from tf_nar.models import janus
+from tf_nar.models import lanmt
 from tf_nar.models import latent_codes
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
@@ -40,6 +41,7 @@ CONFIGS = {
   "dag": dag.Config(NET, upsample=2),
   "glat": glat.Config(NET),
   "janus": janus.Config(NET),
+  "lanmt": lanmt.Config(NET),
   "latent_codes": latent_codes.Config(NET, quantizer.Config(codes=48), prior_layers=2),
   "nat_em": nat_em.Config(NET),
   "nat_fertility": nat_fertility.Config(NET),

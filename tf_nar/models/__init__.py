@@ -11,6 +11,7 @@ from tf_nar.models import ctc
 from tf_nar.models import dag
 from tf_nar.models import glat
 from tf_nar.models import janus
+from tf_nar.models import lanmt
 from tf_nar.models import latent_codes
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
@@ -24,6 +25,7 @@ FAMILIES = {
   "glat": glat,
   "janus": janus,
   "latent_codes": latent_codes,
+  "lanmt": lanmt,
   "nat_em": nat_em,
   "nat_fertility": nat_fertility,
   "refinement": refinement,
