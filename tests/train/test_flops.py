@@ -14,6 +14,7 @@ from tf_nar.models import cmlm
 from tf_nar.models import ctc
 from tf_nar.models import dag
 from tf_nar.models import glat
+from tf_nar.models import lanmt
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
 from tf_nar.ops import glancing
@@ -29,6 +30,7 @@ SHAPES = {"ctc": (64, 8), "dag": (32, 16)}
 CONFIGS = {
   "ar": ar.Config(NET), "cmlm": cmlm.Config(NET), "ctc": ctc.Config(NET, upsample=2, glance=glancing.Glance()),
   "dag": dag.Config(dataclasses.replace(NET, max_length=24), upsample=2), "glat": glat.Config(NET),
+  "lanmt": lanmt.Config(NET),
   "nat_em": nat_em.Config(NET), "nat_fertility": nat_fertility.Config(NET)}
 
 

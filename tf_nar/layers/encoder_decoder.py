@@ -88,16 +88,29 @@ class EncoderDecoder(keras.layers.Layer):
     return tf.matmul(slot, tf.convert_to_tensor(self.length), transpose_b=True)
 
   def length_term(self, memory, lengths, weight, *, scale, smoothing=0.0):
-    """Returns the `Term` of the length loss, for lengths int32 [B] and weights float32 [B], without padding rows."""
+    """Returns the `Term` of the length loss, for lengths int32 [B] and weights float32 [B], without padding rows.
+
+    A length without a class counts as the nearest that has one.
+    """
     weight = weight * tf.cast(lengths > 0, tf.float32)
+    if self.offsets is not None:
+      lengths = self.offsets.nearest(lengths, memory.mask[:, 0])
     total = cross_entropy.cross_entropy(self.length_logits(memory), lengths, weight, smoothing)
     return types.Term(total, tf.reduce_sum(weight), scale)
 
   def length_log_prob(self, memory, lengths):
-    """Returns log p(T = lengths | x), float32 [B]; -inf for lengths above `max_length`, which have no class."""
+    """Returns log p(T = lengths | x), float32 [R]; -inf for lengths without a class, as those above `max_length`.
+
+    `lengths`, int32 [R], has as many rows as the memory, or N adjacent ones for each of its sentences.
+    """
+    logits, mask = self.length_logits(memory), memory.mask[:, 0]
+    count = tf.shape(lengths)[0] // tf.shape(logits)[0]
+    logits, mask = (tf.repeat(x, count, axis=0) for x in (logits, mask))
     known = lengths <= self.config.max_length
+    if self.offsets is not None:
+      known &= (lengths > 0) & (self.offsets.nearest(lengths, mask) == lengths)
     one = tf.ones_like(lengths, tf.float32)[:, None]
-    nats = cross_entropy.of_rows(self.length_logits(memory)[:, None], tf.where(known, lengths, 0)[:, None], one)
+    nats = cross_entropy.of_rows(logits[:, None], tf.where(known, lengths, 0)[:, None], one)
     return tf.where(known, -nats, -float("inf"))
 
   def mask_canvas(self, rows, positions, hidden=types.PAD):

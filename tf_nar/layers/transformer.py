@@ -83,7 +83,7 @@ class Block(keras.layers.Layer):
 
   Each sub-layer is a list of `net.shards` layers whose outputs are summed. They do not depend on each other, so that
   several cores can compute them in parallel. For blocks with other sub-layers or another residual connection, extend
-  this class, override `branches` and `join`, and pass it to `Stack`.
+  this class, override `branches`, `join` and `leave`, and pass it to `Stack`.
   """
 
   def __init__(self, config, cross, **kw):
@@ -121,6 +121,10 @@ class Block(keras.layers.Layer):
     """Combines the input x of sub-layer `number` with its output after dropout; by default the residual sum."""
     return x + out
 
+  def leave(self, x, context):
+    """Returns the block's output, given that of its last sub-layer; by default the same."""
+    return x
+
   def call(self, x, penalty, memory=None, memory_penalty=None, *, sentences, dropout=NO_DROPOUT, past=(None, None),
            entered=None):
     """float [B·T, D] -> float [B·T, D] and the new cache of each shard.
@@ -135,7 +139,7 @@ class Block(keras.layers.Layer):
       if self.config.norm == "post":
         x = layer_norm(x)
       kept.append(caches)
-    return x, kept[0]
+    return self.leave(x, context), kept[0]
 
   def project(self, memory, dropout=NO_DROPOUT):
     """Returns each shard's keys and values of a memory [B, S, D], to be computed once per sentence."""

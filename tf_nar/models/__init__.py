@@ -10,6 +10,7 @@ from tf_nar.models import cmlm
 from tf_nar.models import ctc
 from tf_nar.models import dag
 from tf_nar.models import glat
+from tf_nar.models import lanmt
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
 
@@ -19,6 +20,7 @@ FAMILIES = {
   "ctc": ctc,
   "dag": dag,
   "glat": glat,
+  "lanmt": lanmt,
   "nat_em": nat_em,
   "nat_fertility": nat_fertility,
 }
