@@ -55,7 +55,7 @@ class Search:
 TRAITS = family.Traits(
   lambda config, source, target: family.Operations(
     operations.whole(config.net, config.net.decoder_layers, source, target), target),
-  offers=frozenset({"score_candidates", "limit"}), autoregressive=True, smoothed=True)
+  offers=frozenset({"score_candidates", "limit", "translate_with"}), autoregressive=True, smoothed=True)
 
 
 class Model(keras.Model):
@@ -118,12 +118,28 @@ class Model(keras.Model):
 
   def translate(self, src, search, rescore=None):
     """Beam search; `rescore`, such as the score of another teacher, reranks the n-best list."""
-    sentences = tf.shape(src)[0]
-    memory = self.decoder.project(self.encode(src))
-    inputs = masking.valid(src)[:, None]
+    return self.translate_with([], src, search, rescore)
+
+  def translate_with(self, others, src, search, rescore=None):
+    """Beam search by the mean log p of this model and `others` for each next token; see `translate`."""
     longest = self.limit(search, tf.shape(src)[1])
     limit = tf.minimum(self.limit(search, masking.lengths(src)), longest)  # [B]
     limit = tf.where(masking.valid(src)[:, 0], limit, 0)
+    steps, caches = zip(*(model.stepper(src, search.beam, longest) for model in (self, *others)), strict=True)
+
+    def step(tokens, t, caches):
+      logits, caches = zip(*(each(tokens, t, own) for each, own in zip(steps, caches, strict=True)), strict=True)
+      return logits if others else logits[0], caches
+
+    found = beam.beam_search(
+      step, caches, limit, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.candidates,
+      forbid=tokens_lib.forbidden(search.unknown))
+    return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
+
+  def stepper(self, src, rows, longest):
+    """Returns the `step` of a `beam_search` with `rows` hypotheses per sentence, and its first state."""
+    memory = self.decoder.project(self.encode(src))
+    inputs = masking.valid(src)[:, None]
     start = self.embed.look_up([types.BOS]) * float(self.config.start_from_bos)  # [1, D]
     positions = self.embed.positions(longest)
 
@@ -133,8 +149,4 @@ class Model(keras.Model):
       states, cache = self.decoder.step(x, t, cache, memory, inputs)
       return self.embed.logits(states[:, 0]), cache
 
-    cache = self.decoder.start_cache(sentences * search.beam, longest)
-    found = beam.beam_search(
-      step, cache, limit, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.candidates,
-      forbid=tokens_lib.forbidden(search.unknown))
-    return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
+    return step, self.decoder.start_cache(tf.shape(src)[0] * rows, longest)
