@@ -16,7 +16,8 @@ from typing import Any, Callable, NamedTuple, Protocol
 
 from tf_nar import types
 
-OPTIONAL = ("trace", "score_candidates", "limit", "upsampling", "absorb", "initialise")  # Methods; see `Model`.
+# Names of methods; see `Model`.
+OPTIONAL = ("trace", "score_candidates", "limit", "translate_with", "check", "upsampling", "absorb", "initialise")
 
 
 class Operations(NamedTuple):
@@ -85,6 +86,10 @@ class Model(Protocol):
   #                                                               encoded once
   # limit(search, source)            -> int32                     the longest translation, in tokens, that a search
   #                                                               returns for a source of so many tokens
+  # translate_with(others, src, search, rescore=None)            `translate`, by the mean log p of this model and other
+  #                                                               models of its family for each next token
+  # check(src, drafts, search)       -> Translation               the greedy translation, by checking drafts int32
+  #                                                               [B, N, T] of another model; see decode/speculative.py
   # upsampling(source, target)       -> int                       the least `Config.upsample` with room for the target
   #                                                               ids, for a source of so many tokens
   # absorb(statistics)                                            updates variables that have no gradient; called once

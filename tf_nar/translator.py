@@ -14,6 +14,7 @@ from tf_nar import recipe
 from tf_nar import runs
 from tf_nar import types
 from tf_nar.evaluate import corpus
+from tf_nar.evaluate import ensemble
 from tf_nar.evaluate import lines
 from tf_nar.evaluate import quality
 from tf_nar.evaluate import report
@@ -215,19 +216,36 @@ class Translator:
     return [Candidate(self.run.vocab.decode(tokens), score) for tokens, score in found]
 
 
+def opened(names: str, overrides: Sequence[str] = (), *, translates: bool = False) -> runs.Run:
+  """Opens a finished run; or several, with commas between, as one, see `ensemble.joined`.
+
+  Args:
+    names: run folders.
+    overrides: see `runs.load`; they apply to each run.
+    translates: see `ensemble.joined`.
+
+  Raises:
+    ValueError: as `runs.load` and `ensemble.joined`.
+  """
+  return ensemble.joined([runs.load(name, overrides) for name in names.split(",")], translates=translates)
+
+
 def load(workdir: str, *settings: str, rescore_with: str | None = None, tokens_per_batch: int = TOKENS) -> Translator:
   """Opens a finished run.
 
   Args:
-    workdir: the run folder.
+    workdir: the run folder; or several of autoregressive runs, with commas between, which translate together by the
+      mean of their log p for each next token.
     *settings: overrides of its search, such as "search.beam=1".
-    rescore_with: the folder of a run, such as the AR teacher, that ranks the candidates.
+    rescore_with: the folder of a run, such as the AR teacher, that ranks the candidates; or several, with commas
+      between, which rank by the mean of their log p.
     tokens_per_batch: padded source tokens per batch.
 
   Raises:
     ValueError: if there is no finished run, a setting does not fit, or the teacher cannot rank the candidates.
   """
-  model = Translator(runs.load(workdir, settings), runs.load(rescore_with) if rescore_with else None, tokens_per_batch)
+  run = opened(workdir, settings, translates=True)
+  model = Translator(run, opened(rescore_with) if rescore_with else None, tokens_per_batch)
   model.searcher()  # Raises now what the first translation would raise.
   return model
 

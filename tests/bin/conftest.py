@@ -1,6 +1,5 @@
 """Programs of tf_nar/cli, called in this process."""
 import importlib
-from types import SimpleNamespace
 
 import pytest
 from absl import logging
@@ -38,7 +37,7 @@ def call(monkeypatch, load, vocab):
   def load_run(workdir, overrides=()):
     net = ar.transformer.Config(max_length=6)
     experiment = config.override(config.Experiment("ar", ar.Config(net), ar.Search(beam=4)), *overrides)
-    return SimpleNamespace(experiment=experiment, model=backwards.Backwards(), vocab=vocab, workdir=workdir)
+    return runs.Run(experiment, backwards.Backwards(), vocab, workdir)
 
   def run(name, *arguments):
     monkeypatch.setattr(runs, "load", load_run)

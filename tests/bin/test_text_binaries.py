@@ -51,6 +51,12 @@ def test_translate_rescored(call, text, capsys):
   assert capsys.readouterr().out == "a b ||| -1.500000\n"
 
 
+def test_translate_rescored_by_two(call, text, capsys):
+  call("translate", "--input", text("in", "a b\n"), "--set=search.candidates=3", "--scores",
+       "--rescore_with=runs/ar,runs/b")
+  assert capsys.readouterr().out == "a b ||| -1.500000\n"
+
+
 def test_translate_with_a_trace(call, text, monkeypatch, capsys):
   def trace(self, src, search, rescore=None):
     """Two passes, of which the second repeats the last position."""

@@ -30,7 +30,9 @@ SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be 
 WEIGHTS = flags.DEFINE_enum("weights", "float32", ("float32", "bfloat16"), "The type of weights and computation.")
 SHARDS = flags.DEFINE_integer("shards", 1, "Pieces that every sub-layer is cut into, one for each CPU core.",
                              lower_bound=1)
-RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, such as the AR teacher, that ranks the candidates.")
+RESCORE_WITH = flags.DEFINE_string(
+  "rescore_with", "", "A run, such as the AR teacher, that ranks the candidates; several with commas between rank by "
+  "the mean of their log p.")
 
 USE = """\
 import tensorflow as tf, tensorflow_text
@@ -43,6 +45,7 @@ def export():
   import tensorflow as tf
 
   from tf_nar import runs
+  from tf_nar import translator
   from tf_nar.evaluate import corpus
   from tf_nar.evaluate import rescoring
   from tf_nar.evaluate import tracing
@@ -51,7 +54,7 @@ def export():
   tf.config.set_visible_devices([], "GPU")  # The check compares with numbers that were computed on the CPU.
   net = [f"model.net.dtype={WEIGHTS.value}", f"model.net.shards={SHARDS.value}"]
   run = runs.load(WORKDIR.value, [*SET.value, *net])
-  teacher = runs.load(RESCORE_WITH.value, net) if RESCORE_WITH.value else None
+  teacher = translator.opened(RESCORE_WITH.value, net) if RESCORE_WITH.value else None
   parts = run.model, run.experiment.search, teacher and rescoring.by(teacher, run, run.experiment.search)
   trace = tracing.searcher(*parts) if "trace" in run.model.traits.offers else None
   saved_model.export(run, corpus.searcher(*parts), OUT.value, teacher, trace)

@@ -20,7 +20,9 @@ REFERENCE = flags.DEFINE_string("reference", None, "Their translations, as many 
 TRY = flags.DEFINE_multi_string("try", None, "An option and its values, as search.beam=1,5; may be repeated.",
                                 required=True)
 SET = flags.DEFINE_multi_string("set", [], "Overrides for all combinations, as search.beam=20; may be repeated.")
-RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, such as the AR teacher, that ranks the candidates.")
+RESCORE_WITH = flags.DEFINE_string(
+  "rescore_with", "", "A run, such as the AR teacher, that ranks the candidates; several with commas between rank by "
+  "the mean of their log p.")
 TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens per batch, over all length candidates.",
                               lower_bound=1)
 
@@ -28,6 +30,7 @@ TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens pe
 def sweep():
   """Measures every combination of the values given by the flags and prints them."""
   from tf_nar import runs
+  from tf_nar import translator
   from tf_nar.evaluate import comparison
   from tf_nar.evaluate import lines
   from tf_nar.evaluate import tuning
@@ -35,7 +38,7 @@ def sweep():
   sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
   run = runs.load(WORKDIR.value, [each for each in SET.value if not each.startswith("search.")])
   tried = tuning.searches(run.experiment, TRY.value, SET.value)
-  teacher = runs.load(RESCORE_WITH.value) if RESCORE_WITH.value else None
+  teacher = translator.opened(RESCORE_WITH.value) if RESCORE_WITH.value else None
   systems = tuning.measure(
     run, tried, sources, references, tokens_per_batch=TOKENS.value, teacher=teacher)
   print(comparison.table(systems))

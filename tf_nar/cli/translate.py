@@ -5,8 +5,10 @@
   python bin/translate.py --workdir=runs/de_en                            # Prompts for sentences, on a terminal.
   python bin/translate.py --workdir=runs/ar --nbest=20 --input=test.de
   python bin/translate.py --workdir=runs/nat --set=search.candidates=9 --rescore_with=runs/ar --input=test.de
+  python bin/translate.py --workdir=runs/ar_1,runs/ar_2 --input=test.de
   python bin/translate.py --workdir=runs/cmlm --trace --input=test.de
 
+Several autoregressive runs, with commas between, translate together: the mean of their log p for each next token.
 An empty line gives an empty line. A line longer than the model takes is cut; a warning gives the number of such lines.
 --nbest prints lines `index ||| text ||| score` with indices from 0; --scores prints `text ||| score`.
 --trace prints a line for each decoder pass of an iterative search, `index ||| pass ||| inputs ||| predictions` of the
@@ -20,11 +22,15 @@ from tf_nar.data import text
 
 flags = program.Flags()
 
-WORKDIR = flags.DEFINE_string("workdir", None, "The run folder to translate with.", required=True)
+WORKDIR = flags.DEFINE_string(
+  "workdir", None, "The run folder to translate with; several autoregressive runs with commas between translate "
+  "together.", required=True)
 INPUT = flags.DEFINE_string("input", "", "Text to translate; empty: standard input.")
 OUTPUT = flags.DEFINE_string("output", "", "The file for the translations; empty: standard output.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
-RESCORE_WITH = flags.DEFINE_string("rescore_with", "", "A run, such as the AR teacher, that ranks the candidates.")
+RESCORE_WITH = flags.DEFINE_string(
+  "rescore_with", "", "A run, such as the AR teacher, that ranks the candidates; several with commas between rank by "
+  "the mean of their log p.")
 NBEST = flags.DEFINE_integer(
   "nbest", 0, "Prints up to this many different candidates per line, widening the search if needed; 0: off.",
   lower_bound=0)
@@ -40,14 +46,13 @@ WINDOW = flags.DEFINE_integer(
 
 def translate():
   """Translates from the input to the output given by the flags."""
-  from tf_nar import runs
   from tf_nar import translator
   from tf_nar.evaluate import progress
   if TRACE.value and (NBEST.value or SCORES.value):
     raise ValueError("--trace shows the passes of the best candidate, without scores; leave out --nbest and --scores.")
-  run = runs.load(WORKDIR.value, SET.value)
+  run = translator.opened(WORKDIR.value, SET.value, translates=True)
   model = translator.Translator(
-    run, runs.load(RESCORE_WITH.value) if RESCORE_WITH.value else None, tokens_per_batch=TOKENS.value)
+    run, translator.opened(RESCORE_WITH.value) if RESCORE_WITH.value else None, tokens_per_batch=TOKENS.value)
   show = _tracer(model) if TRACE.value else functools.partial(_translations, model)
   asks = INPUT.value in {"", "-"} and text.is_terminal(sys.stdin)
   sources = text.read(INPUT.value, "> " if asks else "")

@@ -44,7 +44,8 @@ def beam_search(step, state, limit, *, beam, steps, alpha=0.6, nbest=1, forbid=(
 
   Args:
     step: maps (previous tokens int32 [B·K], t int32 [] from 0, state) to (logits float [B·K, V], state).
-      Hypothesis k of sentence b is row b·K + k. At t = 0 the previous token is BOS.
+      Hypothesis k of sentence b is row b·K + k. At t = 0 the previous token is BOS. An ensemble returns a list of
+      the logits of each model; the search then goes by the mean of their log p.
     state: a nest of tensors [B·K, ...] of fixed shapes, such as a key/value cache written at t. The search reorders its
       rows with the hypotheses. Constant tensors, such as the encoder's memory, belong in the closure of `step`.
     limit: int32 [B], the greatest length of each translation in tokens, EOS included; 0 for a padding row. A limit
@@ -68,7 +69,7 @@ def beam_search(step, state, limit, *, beam, steps, alpha=0.6, nbest=1, forbid=(
   def body(t, old):
     logits, state = step(old.predictions, t, old.state)
     closing = (t + 1 == limit) & (old.finished[:, 0] == _NEVER)  # [B]
-    extensions = _extensions(old.alive, tf.cast(logits, tf.float32), closing, forbid)
+    extensions = _extensions(old.alive, logits, closing, forbid)
     return t + 1, _advance(old._replace(state=state), extensions, t, limit, alpha)
 
   going = lambda t, now: (t < steps) & tf.reduce_any(now.alive > _NEVER)
@@ -123,12 +124,17 @@ def _extensions(alive, logits, closing, forbid):
 
   Where `closing`, the new token is EOS.
   """
+  several = isinstance(logits, (list, tuple))
+  logits = _mean_log_prob(logits) if several else tf.cast(logits, tf.float32)
   batch, beam, vocab = tf.shape(alive)[0], alive.shape[1], logits.shape[-1]
   kept = min(2 * beam + len(forbid), vocab)  # No more extensions of one hypothesis can be among the best 2K of all.
   top, token = tf.math.top_k(logits, kept)  # [B*K, kept]
-  # Normalised by means of the best token's probability, so that log p is not computed for all V tokens.
-  share = tf.gather(tf.nn.softmax(logits), token[:, :1], batch_dims=1)  # [B*K, 1]
-  whole = top[:, :1] - tf.math.log(share)
+  if several:
+    whole = 0.0  # The mean of log p needs no normalisation, so that a sentence's is the mean of the models' log p.
+  else:
+    # Normalised by means of the best token's probability, so that log p is not computed for all V tokens.
+    share = tf.gather(tf.nn.softmax(logits), token[:, :1], batch_dims=1)  # [B*K, 1]
+    whole = top[:, :1] - tf.math.log(share)
   for never in forbid:
     top = tf.where(token == never, _NEVER, top)
   end = logits[:, types.EOS:types.EOS + 1]
@@ -139,6 +145,11 @@ def _extensions(alive, logits, closing, forbid):
   each, token = (tf.reshape(x, [batch, beam * kept]) for x in (each, token))
   total, which = tf.math.top_k(each, min(2, kept) * beam)
   return total, which // kept, tf.gather(token, which, batch_dims=1)
+
+
+def _mean_log_prob(logits):
+  """Returns the mean of the log p of several models, given the logits of each: float32 [B·K, V]."""
+  return tf.add_n([tf.nn.log_softmax(tf.cast(each, tf.float32)) for each in logits]) / len(logits)
 
 
 def _reorder(state, parent):

@@ -10,8 +10,6 @@ def several(search):
 def by(teacher, run, search):
   """Returns the function of the teacher's scores: src int32 [B, S], tgt int32 [B, N, T] -> float32 [B, N].
 
-  It is the teacher's `score_candidates` if its family has one, which encodes a source once; else `repeated`.
-
   Args:
     teacher: the run that scores.
     run: the run whose candidates are scored; its token ids are passed to the teacher unchanged.
@@ -21,21 +19,33 @@ def by(teacher, run, search):
     ValueError: if the vocabularies differ, if the teacher takes fewer tokens than `run`, or if the search returns only
       one candidate.
   """
-  if teacher.vocab.sha256 != run.vocab.sha256:
-    raise ValueError(f"{teacher.workdir} cannot rescore {run.workdir}: it has another vocabulary; train "
-                     "both on data folders with the same vocabulary.")
-  positions = [one.experiment.model.net.max_length for one in (teacher, run)]
-  if positions[0] < positions[1]:
-    raise ValueError(f"{teacher.workdir} cannot rescore {run.workdir}: it takes {positions[0]} tokens, fewer "
-                     f"than {positions[1]}; train it with net.max_length={positions[1]}.")
+  check_fits(teacher, run, "rescore")
   if not several(search):
     wide = vars(search.with_candidates(9)).items()
     options = [f"search.{name}={value}" for name, value in wide if value != getattr(search, name)]
     raise ValueError(f"{teacher.workdir} has nothing to rank: the search of {run.workdir} returns one candidate; "
                      f"add {' '.join(f'--set={option}' for option in options)}.")
-  if "score_candidates" in teacher.model.traits.offers:
-    return teacher.model.score_candidates
-  return repeated(teacher.model.score)
+  return of_candidates(teacher.model)
+
+
+def check_fits(other, run, verb):
+  """Checks that one run can score what another translates; `verb` says in the message what it cannot do otherwise.
+
+  Raises:
+    ValueError: if the vocabularies differ, or if `other` takes fewer tokens.
+  """
+  if other.vocab.sha256 != run.vocab.sha256:
+    raise ValueError(f"{other.workdir} cannot {verb} {run.workdir}: it has another vocabulary; train "
+                     "both on data folders with the same vocabulary.")
+  positions = [one.experiment.model.net.max_length for one in (other, run)]
+  if positions[0] < positions[1]:
+    raise ValueError(f"{other.workdir} cannot {verb} {run.workdir}: it takes {positions[0]} tokens, fewer "
+                     f"than {positions[1]}; train it with net.max_length={positions[1]}.")
+
+
+def of_candidates(model):
+  """Returns a model's `score_candidates` if its family has one, which encodes a source once; else `repeated`."""
+  return model.score_candidates if "score_candidates" in model.traits.offers else repeated(model.score)
 
 
 def repeated(score):

@@ -75,7 +75,8 @@ def _operations(config, source, target):
 
 
 TRAITS = family.Traits(
-  _operations, offers=frozenset({"score_candidates", "limit"}), autoregressive=True, smoothed=True)
+  _operations, offers=frozenset({"score_candidates", "limit", "translate_with", "check"}), autoregressive=True,
+  smoothed=True)
 
 
 class Model(keras.Model):
@@ -149,10 +150,26 @@ class Model(keras.Model):
 
   def translate(self, src, search, rescore=None):
     """Beam search; `rescore`, such as the score of another teacher, reranks the n-best list."""
-    sentences = tf.shape(src)[0]
+    return self.translate_with([], src, search, rescore)
+
+  def translate_with(self, others, src, search, rescore=None):
+    """Beam search by the mean log p of this model and `others` for each next token; see `translate`."""
+    most, longest = limits(search, src, self.config.net.max_length)
+    steps, caches = zip(*(model.stepper(src, search.beam, longest) for model in (self, *others)), strict=True)
+
+    def step(tokens, t, caches):
+      logits, caches = zip(*(each(tokens, t, own) for each, own in zip(steps, caches, strict=True)), strict=True)
+      return logits if others else logits[0], caches
+
+    found = beam.beam_search(
+      step, caches, most, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.candidates,
+      forbid=tokens_lib.forbidden(search.unknown))
+    return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
+
+  def stepper(self, src, rows, longest):
+    """Returns the `step` of a `beam_search` with `rows` hypotheses per sentence, and its first state."""
     memory = self.decoder.project(self.encode(src))
     inputs = masking.valid(src)[:, None]
-    most, longest = limits(search, src, self.config.net.max_length)
     start = self.embed.look_up([types.BOS]) * float(self.config.start_from_bos)  # [1, D]
     positions = self.embed.positions(longest)
 
@@ -162,11 +179,7 @@ class Model(keras.Model):
       states, cache = self.decoder.step(x, t, cache, memory, inputs)
       return self.embed.logits(states[:, 0]), cache
 
-    cache = self.decoder.start_cache(sentences * search.beam, longest)
-    found = beam.beam_search(
-      step, cache, most, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.candidates,
-      forbid=tokens_lib.forbidden(search.unknown))
-    return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
+    return step, self.decoder.start_cache(tf.shape(src)[0] * rows, longest)
 
   def check(self, src, drafts, search):
     """Returns the greedy translation, the best token at each step, by means of drafts; see `decode/speculative.py`.

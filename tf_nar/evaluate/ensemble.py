@@ -1,0 +1,65 @@
+"""Several runs that act as one: the mean of their log p ranks candidates, or extends the hypotheses of a beam search.
+
+  score(y | x) = 1/n Σ_m log p_m(y | x)        in a beam search, the same for each next token
+"""
+import tensorflow as tf
+
+from tf_nar.evaluate import rescoring
+
+
+class Ensemble:
+  """Models in the place of one, for translating, scoring and ranking; `variables` are those of all of them."""
+
+  def __init__(self, models):
+    self.models = models
+    traits = models[0].traits
+    self.traits = traits._replace(offers=frozenset({"score_candidates"}) | (traits.offers & {"limit"}))
+
+  @property
+  def variables(self):
+    return [variable for model in self.models for variable in model.variables]
+
+  def score(self, src, tgt):
+    """Returns the mean of the models' scores of tgt int32 [B, T], float32 [B]."""
+    return self._mean([model.score(src, tgt) for model in self.models])
+
+  def score_candidates(self, src, tgt):
+    """Returns the mean of the models' scores of tgt int32 [B, N, T], float32 [B, N]."""
+    return self._mean([rescoring.of_candidates(model)(src, tgt) for model in self.models])
+
+  def limit(self, search, source):
+    """Returns the greatest target length of a search, that of the first model."""
+    return self.models[0].limit(search, source)
+
+  def translate(self, src, search, rescore=None):
+    """Translates by the search of the first model, in which all take part."""
+    first, *others = self.models
+    return first.translate_with(others, src, search, rescore)
+
+  def _mean(self, scores):
+    return tf.add_n(scores) / len(scores)
+
+
+def joined(found, *, translates=False):
+  """Returns several runs as one, whose experiment and vocabulary are those of the first; a single run unchanged.
+
+  Args:
+    found: list of `runs.Run`s.
+    translates: whether they are to translate together, which only a search that goes token by token can.
+
+  Raises:
+    ValueError: if a run has another vocabulary than the first or takes fewer tokens; or if the runs cannot translate
+      together.
+  """
+  first, *others = found
+  if not others:
+    return first
+  for other in others:
+    rescoring.check_fits(other, first, "join")
+  for each in found if translates else ():
+    if each.experiment.family != first.experiment.family or "translate_with" not in each.model.traits.offers:
+      raise ValueError(f"{each.workdir} cannot translate with other runs: only autoregressive runs can, as their log p "
+                       f"is averaged token by token; it is of family {each.experiment.family}. To rank candidates by "
+                       "several runs, give them as --rescore_with.")
+  model = Ensemble([each.model for each in found])
+  return first._replace(model=model, workdir=",".join(each.workdir for each in found))
