@@ -14,6 +14,7 @@ from tf_nar import recipe
 from tf_nar import runs
 from tf_nar import types
 from tf_nar.evaluate import corpus
+from tf_nar.evaluate import drafting
 from tf_nar.evaluate import ensemble
 from tf_nar.evaluate import lines
 from tf_nar.evaluate import quality
@@ -216,21 +217,26 @@ class Translator:
     return [Candidate(self.run.vocab.decode(tokens), score) for tokens, score in found]
 
 
-def opened(names: str, overrides: Sequence[str] = (), *, translates: bool = False) -> runs.Run:
+def opened(names: str, overrides: Sequence[str] = (), *, translates: bool = False, draft_with: str = "") -> runs.Run:
   """Opens a finished run; or several, with commas between, as one, see `ensemble.joined`.
 
   Args:
     names: run folders.
     overrides: see `runs.load`; they apply to each run.
     translates: see `ensemble.joined`.
+    draft_with: the run that drafts its translations, see `drafting.by`; "": none.
 
   Raises:
-    ValueError: as `runs.load` and `ensemble.joined`.
+    ValueError: as `runs.load`, `ensemble.joined` and `drafting.by`.
   """
-  return ensemble.joined([runs.load(name, overrides) for name in names.split(",")], translates=translates)
+  run = ensemble.joined([runs.load(name, overrides) for name in names.split(",")], translates=translates)
+  if not draft_with:
+    return run
+  return drafting.by(run, runs.load(draft_with, [each for each in overrides if each.startswith("model.")]))
 
 
-def load(workdir: str, *settings: str, rescore_with: str | None = None, tokens_per_batch: int = TOKENS) -> Translator:
+def load(workdir: str, *settings: str, rescore_with: str | None = None, draft_with: str = "",
+         tokens_per_batch: int = TOKENS) -> Translator:
   """Opens a finished run.
 
   Args:
@@ -239,12 +245,14 @@ def load(workdir: str, *settings: str, rescore_with: str | None = None, tokens_p
     *settings: overrides of its search, such as "search.beam=1".
     rescore_with: the folder of a run, such as the AR teacher, that ranks the candidates; or several, with commas
       between, which rank by the mean of their log p.
+    draft_with: the folder of a NAR run that drafts the translations, which the autoregressive run of `workdir` checks:
+      the result is its greedy translation, sooner.
     tokens_per_batch: padded source tokens per batch.
 
   Raises:
     ValueError: if there is no finished run, a setting does not fit, or the teacher cannot rank the candidates.
   """
-  run = opened(workdir, settings, translates=True)
+  run = opened(workdir, settings, translates=True, draft_with=draft_with)
   model = Translator(run, opened(rescore_with) if rescore_with else None, tokens_per_batch)
   model.searcher()  # Raises now what the first translation would raise.
   return model

@@ -45,6 +45,9 @@ SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be 
 RESCORE_WITH = flags.DEFINE_string(
   "rescore_with", "", "A run, such as the AR teacher, that ranks the candidates; several with commas between rank by "
   "the mean of their log p.")
+DRAFT_WITH = flags.DEFINE_string(
+  "draft_with", "", "A NAR run that drafts translations, which the autoregressive run of --workdir checks: the result "
+  "is its greedy translation, sooner. search.draft_block and search.draft_places set how.")
 SPEED_BESIDE = flags.DEFINE_string(
   "speed_beside", "", "A run, such as the AR teacher, to compare the speed with; empty: speed is not measured.")
 BESIDE_SET = flags.DEFINE_multi_string("beside_set", [], "Overrides of that run, as search.beam=5; may be repeated.")
@@ -120,7 +123,8 @@ def of_run(texts, columns, references):
   from tf_nar.evaluate import quality
   from tf_nar.evaluate import report
   sources, references = columns["source"], [columns[use] for use in references]
-  model = translator.load(WORKDIR.value, *SET.value, rescore_with=RESCORE_WITH.value, tokens_per_batch=TOKENS.value)
+  model = translator.load(WORKDIR.value, *SET.value, rescore_with=RESCORE_WITH.value, draft_with=DRAFT_WITH.value,
+                          tokens_per_batch=TOKENS.value)
   run = model.run
   teacher = translator.load(TEACHER.value, tokens_per_batch=TOKENS.value) if TEACHER.value else None
   beside = baseline(run, sources) if SPEED_BESIDE.value else None
@@ -131,7 +135,7 @@ def of_run(texts, columns, references):
   if beside:
     rows += speed(model, beside, sources)
   known = report.facts(run.experiment, WORKDIR.value, texts)
-  known |= {"rescored_with": RESCORE_WITH.value, "speed_beside": SPEED_BESIDE.value,
+  known |= {"rescored_with": RESCORE_WITH.value, "draft_with": DRAFT_WITH.value, "speed_beside": SPEED_BESIDE.value,
             "teacher": TEACHER.value}
   return hypotheses, rows, known, quality.References(*references, vocab=run.vocab, **scoring())
 

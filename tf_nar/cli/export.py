@@ -2,6 +2,7 @@
 
   python bin/export.py --workdir=runs/nat --out=runs/nat/saved_model
   python bin/export.py --workdir=runs/nat --out=served/1 --set=search.candidates=9 --rescore_with=runs/ar
+  python bin/export.py --workdir=runs/ar --out=served/3 --draft_with=runs/nat
   python bin/export.py --workdir=runs/nat --out=served/2 --weights=bfloat16
 
 Signatures: `translate` (strings), `candidates` (the n best of a search that keeps several), `translate_ids` (token
@@ -33,6 +34,9 @@ SHARDS = flags.DEFINE_integer("shards", 1, "Pieces that every sub-layer is cut i
 RESCORE_WITH = flags.DEFINE_string(
   "rescore_with", "", "A run, such as the AR teacher, that ranks the candidates; several with commas between rank by "
   "the mean of their log p.")
+DRAFT_WITH = flags.DEFINE_string(
+  "draft_with", "", "A NAR run that drafts translations, which the autoregressive run of --workdir checks: the result "
+  "is its greedy translation, sooner. search.draft_block and search.draft_places set how.")
 
 USE = """\
 import tensorflow as tf, tensorflow_text
@@ -44,7 +48,6 @@ def export():
   """Exports the run given by the flags."""
   import tensorflow as tf
 
-  from tf_nar import runs
   from tf_nar import translator
   from tf_nar.evaluate import corpus
   from tf_nar.evaluate import rescoring
@@ -53,7 +56,7 @@ def export():
   logging.set_verbosity(logging.WARNING)  # TensorFlow logs many lines while it saves.
   tf.config.set_visible_devices([], "GPU")  # The check compares with numbers that were computed on the CPU.
   net = [f"model.net.dtype={WEIGHTS.value}", f"model.net.shards={SHARDS.value}"]
-  run = runs.load(WORKDIR.value, [*SET.value, *net])
+  run = translator.opened(WORKDIR.value, [*SET.value, *net], draft_with=DRAFT_WITH.value)
   teacher = translator.opened(RESCORE_WITH.value, net) if RESCORE_WITH.value else None
   parts = run.model, run.experiment.search, teacher and rescoring.by(teacher, run, run.experiment.search)
   trace = tracing.searcher(*parts) if "trace" in run.model.traits.offers else None

@@ -6,6 +6,7 @@
   python bin/translate.py --workdir=runs/ar --nbest=20 --input=test.de
   python bin/translate.py --workdir=runs/nat --set=search.candidates=9 --rescore_with=runs/ar --input=test.de
   python bin/translate.py --workdir=runs/ar_1,runs/ar_2 --input=test.de
+  python bin/translate.py --workdir=runs/ar --draft_with=runs/nat --input=test.de
   python bin/translate.py --workdir=runs/cmlm --trace --input=test.de
 
 Several autoregressive runs, with commas between, translate together: the mean of their log p for each next token.
@@ -31,6 +32,9 @@ SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be 
 RESCORE_WITH = flags.DEFINE_string(
   "rescore_with", "", "A run, such as the AR teacher, that ranks the candidates; several with commas between rank by "
   "the mean of their log p.")
+DRAFT_WITH = flags.DEFINE_string(
+  "draft_with", "", "A NAR run that drafts translations, which the autoregressive run of --workdir checks: the result "
+  "is its greedy translation, sooner. search.draft_block and search.draft_places set how.")
 NBEST = flags.DEFINE_integer(
   "nbest", 0, "Prints up to this many different candidates per line, widening the search if needed; 0: off.",
   lower_bound=0)
@@ -50,7 +54,7 @@ def translate():
   from tf_nar.evaluate import progress
   if TRACE.value and (NBEST.value or SCORES.value):
     raise ValueError("--trace shows the passes of the best candidate, without scores; leave out --nbest and --scores.")
-  run = translator.opened(WORKDIR.value, SET.value, translates=True)
+  run = translator.opened(WORKDIR.value, SET.value, translates=True, draft_with=DRAFT_WITH.value)
   model = translator.Translator(
     run, translator.opened(RESCORE_WITH.value) if RESCORE_WITH.value else None, tokens_per_batch=TOKENS.value)
   show = _tracer(model) if TRACE.value else functools.partial(_translations, model)

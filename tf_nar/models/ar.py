@@ -208,7 +208,7 @@ class Model(keras.Model):
       past = tf.sequence_mask(count, longest)[:, None] & tf.ones_like(own[:, :1])  # [B, R K, longest]
       mask = tf.concat([past, tf.broadcast_to(own, [sentences, *own.shape])], 2)
       states, new = self.decoder.extend(x + self.embed.at(positions, longest), mask, cache, memory, seen)
-      return tf.reshape(self.embed.logits(states), [*tf.unstack(tf.shape(inputs)), -1]), new
+      return tf.reshape(self.embed.logits(states), [*tf.unstack(tf.shape(inputs)), self.config.net.vocab]), new
 
     def commit(cache, new, chosen, count, more):
       offset = tf.range(longest) - count[:, None]  # [B, longest]
