@@ -16,6 +16,7 @@ from tf_nar.models import ctc
 from tf_nar.models import dag
 from tf_nar.models import glat
 from tf_nar.models import lanmt
+from tf_nar.models import lanmt_score
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
 from tf_nar.ops import glancing
@@ -43,6 +44,9 @@ TINY = {
   "dag": Tiny(dag.Config(NET, upsample=4), dag.Search("joint", candidates=3, rank="consensus")),
   "glat": Tiny(glat.Config(NET), glat.Search(candidates=3)),
   "lanmt": Tiny(lanmt.Config(NET), lanmt.Search(steps=2, candidates=3, latents=3)),
+  # One delta step, as a token that rounding changes would change the loss after several.
+  "lanmt_score": Tiny(lanmt_score.Config(NET, layers=1, delta=1),
+                      lanmt_score.Search(steps=2, candidates=3, latents=3)),
   "nat_em": Tiny(nat_em.Config(NET), nat_em.Search(candidates=3)),
   "nat_fertility": Tiny(nat_fertility.Config(NET), nat_fertility.Search(candidates=3)),
 }

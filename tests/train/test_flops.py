@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_nar import models
 from tf_nar import types
+from tf_nar.layers import lengths
 from tf_nar.layers import transformer
 from tf_nar.losses import cross_entropy
 from tf_nar.models import ar
@@ -15,6 +16,7 @@ from tf_nar.models import ctc
 from tf_nar.models import dag
 from tf_nar.models import glat
 from tf_nar.models import lanmt
+from tf_nar.models import lanmt_score
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
 from tf_nar.ops import glancing
@@ -30,7 +32,7 @@ SHAPES = {"ctc": (64, 8), "dag": (32, 16)}
 CONFIGS = {
   "ar": ar.Config(NET), "cmlm": cmlm.Config(NET), "ctc": ctc.Config(NET, upsample=2, glance=glancing.Glance()),
   "dag": dag.Config(dataclasses.replace(NET, max_length=24), upsample=2), "glat": glat.Config(NET),
-  "lanmt": lanmt.Config(NET),
+  "lanmt": lanmt.Config(NET), "lanmt_score": lanmt_score.Config(NET, layers=2, delta=1),
   "nat_em": nat_em.Config(NET), "nat_fertility": nat_fertility.Config(NET)}
 
 
@@ -74,16 +76,19 @@ def test_the_formula_is_what_the_graph_multiplies(family):
   assert family in CONFIGS, f"Add {family} to CONFIGS in tests/train/test_flops.py; docs/adding.md has the whole list."
   rows, source = SHAPES.get(family, (64, 21))
   config = CONFIGS[family]
-  canvas = models.traits(family).operations(config, source, TARGET).positions
+  cost = models.traits(family).operations(config, source, TARGET)
+  canvas = cost.positions or cost.glanced_positions
   assert rows * canvas == cross_entropy.ROWS
   counted = of_graph(family, rows, source)
   # The output layer's bias is a column of its table, which the formula leaves out; and so are small heads.
-  reads = 2 if models.traits(family).operations(config, source, TARGET).glanced else 1
+  reads = (1 + bool(cost.glanced)) if cost.positions else 0
   counted -= 2 * rows * canvas * NET.vocab * reads
   if family == "dag":  # Logits and links are recomputed in the backward pass.
     counted -= 2 * rows * (canvas * (NET.vocab * (NET.width + 1) + canvas * NET.width) + TARGET * NET.vocab)
   if family == "nat_fertility":
     counted -= 3 * 2 * rows * source * NET.width * nat_fertility.CLASSES
+  if family == "lanmt":  # The length head, computed a second time for the share of right lengths.
+    counted -= (3 + 1) * 2 * rows * NET.width * (2 * lengths.REACH + 1)
   assert flops.update(models.traits(family), config, rows, source, TARGET) == pytest.approx(counted, rel=0.002)
 
 

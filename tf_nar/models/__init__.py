@@ -11,6 +11,7 @@ from tf_nar.models import ctc
 from tf_nar.models import dag
 from tf_nar.models import glat
 from tf_nar.models import lanmt
+from tf_nar.models import lanmt_score
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
 
@@ -21,6 +22,7 @@ FAMILIES = {
   "dag": dag,
   "glat": glat,
   "lanmt": lanmt,
+  "lanmt_score": lanmt_score,
   "nat_em": nat_em,
   "nat_fertility": nat_fertility,
 }
