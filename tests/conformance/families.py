@@ -18,6 +18,7 @@ from tf_nar.models import dag
 from tf_nar.models import glat
 from tf_nar.models import janus
 from tf_nar.models import lanmt
+from tf_nar.models import lanmt_score
 from tf_nar.models import latent_codes
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
@@ -54,6 +55,9 @@ TINY = {
       prior=schedule.Linear(0.0, 1.0, 100), bypass=schedule.Linear(1.0, 0.0, 50), gold=schedule.Linear(0.5, 0.0, 50)),
     latent_codes.Search(beam=3, candidates=3)),
   "lanmt": Tiny(lanmt.Config(NET), lanmt.Search(steps=2, candidates=3, latents=3)),
+  # One delta step, as a token that rounding changes would change the loss after several.
+  "lanmt_score": Tiny(lanmt_score.Config(NET, layers=1, delta=1),
+                      lanmt_score.Search(steps=2, candidates=3, latents=3)),
   "nat_em": Tiny(nat_em.Config(NET), nat_em.Search(candidates=3)),
   "nat_fertility": Tiny(nat_fertility.Config(NET), nat_fertility.Search(candidates=3)),
   "refinement": Tiny(refinement.Config(NET), refinement.Search(passes=3, stop="same", candidates=3)),

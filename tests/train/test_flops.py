@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_nar import models
 from tf_nar import types
+from tf_nar.layers import lengths
 from tf_nar.layers import quantizer
 from tf_nar.layers import transformer
 from tf_nar.losses import cross_entropy
@@ -18,6 +19,7 @@ from tf_nar.models import dag
 from tf_nar.models import glat
 from tf_nar.models import janus
 from tf_nar.models import lanmt
+from tf_nar.models import lanmt_score
 from tf_nar.models import latent_codes
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
@@ -42,6 +44,7 @@ CONFIGS = {
   "glat": glat.Config(NET),
   "janus": janus.Config(NET),
   "lanmt": lanmt.Config(NET),
+  "lanmt_score": lanmt_score.Config(NET, layers=2, delta=1),
   "latent_codes": latent_codes.Config(NET, quantizer.Config(codes=48), prior_layers=2),
   "nat_em": nat_em.Config(NET),
   "nat_fertility": nat_fertility.Config(NET),
@@ -89,12 +92,13 @@ def test_the_formula_is_what_the_graph_multiplies(family):
   assert family in CONFIGS, f"Add {family} to CONFIGS in tests/train/test_flops.py; docs/adding.md has the whole list."
   rows, source = SHAPES.get(family, (64, 21))
   config = CONFIGS[family]
-  canvas = models.traits(family).operations(config, source, TARGET).positions
+  cost = models.traits(family).operations(config, source, TARGET)
+  canvas = cost.positions or cost.glanced_positions
   assert rows * canvas == CHUNKS.get(family, cross_entropy.ROWS)
   counted = of_graph(family, rows, source)
   # The output layer's bias is a column of its table, which the formula leaves out; and so are small heads.
-  glanced = models.traits(family).operations(config, source, TARGET).glanced_positions
-  counted -= 2 * rows * (canvas + glanced) * NET.vocab
+  if cost.positions:
+    counted -= 2 * rows * (canvas + cost.glanced_positions) * NET.vocab
   if family == "dag":  # Logits and links are recomputed in the backward pass.
     counted -= 2 * rows * (canvas * (NET.vocab * (NET.width + 1) + canvas * NET.width) + TARGET * NET.vocab)
   if family == "refinement":  # Positional queries and keys, in 4 passes of 3 blocks, are computed once for all rows.
@@ -103,6 +107,8 @@ def test_the_formula_is_what_the_graph_multiplies(family):
     counted -= 2 * rows * canvas * NET.vocab * (NET.width + 2)
   if family == "nat_fertility":
     counted -= 3 * 2 * rows * source * NET.width * nat_fertility.CLASSES
+  if family == "lanmt":  # The length head, computed a second time for the share of right lengths.
+    counted -= (3 + 1) * 2 * rows * NET.width * (2 * lengths.REACH + 1)
   assert flops.update(models.traits(family), config, rows, source, TARGET) == pytest.approx(counted, rel=0.002)
 
 

@@ -12,6 +12,7 @@ from tf_nar.models import dag
 from tf_nar.models import glat
 from tf_nar.models import janus
 from tf_nar.models import lanmt
+from tf_nar.models import lanmt_score
 from tf_nar.models import latent_codes
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
@@ -26,6 +27,7 @@ FAMILIES = {
   "janus": janus,
   "latent_codes": latent_codes,
   "lanmt": lanmt,
+  "lanmt_score": lanmt_score,
   "nat_em": nat_em,
   "nat_fertility": nat_fertility,
   "refinement": refinement,

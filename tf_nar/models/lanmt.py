@@ -212,12 +212,17 @@ class Model(keras.Model):
 
   def bound(self, source, tgt):
     """Does what `score` does for targets int32 [R, T] of encoded sources: float32 [R]."""
-    count, positions, samples = tf.shape(tgt)[0], tf.shape(tgt)[1], self.config.samples
+    found = gaussian.importance_bound(self.log_weights(source, tgt, self.config.samples))
+    return tf.minimum(found, 0.0)  # A sample may be above log 1, by chance.
+
+  def log_weights(self, source, tgt, samples, seed=SCORE_SEED):
+    """Returns log p(y, T | z, x) p(z | x) / q(z | x, y) of K = `samples` draws of z from q, float32 [R, K]."""
+    count, positions = tf.shape(tgt)[0], tf.shape(tgt)[1]
     lengths = masking.lengths(tgt)
     each = lambda x: gaussian.Gaussian(*(part[:, None] for part in x))  # [R, 1, A, Z]
     prior = each(self.prior(source, lengths, positions))
     q = each(self.posterior(source, tgt, lengths))
-    z = q.sample(self.draws(samples, SCORE_SEED, tf.shape(q.mean)[2]))  # [R, K, A, Z]
+    z = q.sample(self.draws(samples, seed, tf.shape(q.mean)[2]))  # [R, K, A, Z]
     inside = tf.cast(self.axis.inside(source, lengths, positions), tf.float32)[:, None]
     ratio = tf.reduce_sum(inside * (prior.log_prob(z) - q.log_prob(z)), -1)  # [R, K]
     flat = tf.reshape(z, tf.concat([[count * samples], tf.shape(z)[2:]], 0))
@@ -225,8 +230,7 @@ class Model(keras.Model):
     states = self.decode(source, flat, repeated, positions)
     log_prob = self.net.embed.log_prob(states, tf.repeat(tgt, samples, axis=0))
     log_prob += self.net.length_log_prob(self.axis.length_memory(source, flat), repeated)
-    log_weights = tf.reshape(log_prob, [count, samples]) + ratio
-    return tf.minimum(gaussian.importance_bound(log_weights), 0.0)  # A sample may be above log 1, by chance.
+    return tf.reshape(log_prob, [count, samples]) + ratio
 
   def draws(self, count, seed, size):
     """Returns standard normal float32 [count, size, Z], of which the first `size` positions depend on nothing else."""

@@ -1,0 +1,28 @@
+"""A score network over the latents of LaNMT on Multi30k en-de (lc.norm.tok, joint BPE of 10,000 merges).
+
+  python bin/train.py --config=configs/lanmt_score_multi30k.py --data_dir=data/multi30k_en_de \\
+      --workdir=runs/lanmt_score
+
+The phases "budget" and "bound" train the model as configs/lanmt_multi30k.py does; "score" trains the network with that
+model frozen. The number of steps is chosen on validation text. An energy network:
+--set=phases.score.model.kind=energy. Not measured yet.
+"""
+import dataclasses
+
+from configs import lanmt_multi30k
+from tf_nar import config
+from tf_nar.models import lanmt_score
+
+
+def get_config():
+  latent = lanmt_multi30k.get_config()
+  plain = dataclasses.replace(latent, phases=())
+  before = tuple(dataclasses.replace(phase, experiment=plain) for phase in latent.phases)
+  return config.Experiment(
+    family="lanmt_score",
+    model=lanmt_score.Config(latent.model.net, latent.model.latent),
+    search=lanmt_score.Search(),
+    train=latent.train,
+    phases=(*before, config.Phase("score", start="scratch", frozen="bound")),
+    sweep=("search.steps=1,2,4", "search.step_size=0.5,1.0"),
+  )

@@ -1,0 +1,227 @@
+"""LaNMT: the budget of KL, the length transform, delta inference, latent search, and the bound."""
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conformance import families
+from tf_nar import models
+from tf_nar import types
+from tf_nar.layers import latents
+from tf_nar.layers import lengths as lengths_lib
+from tf_nar.layers import transformer
+from tf_nar.models import lanmt
+from tf_nar.models import lanmt_search
+from tf_nar.ops import copying
+from tf_nar.ops import gaussian
+from tf_nar.ops import masking
+from tf_nar.ops import noise
+
+BATCH = families.batch()
+SOURCE = lanmt.Config(families.NET, lanmt.Latent("source"))
+
+
+def source_axis():
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setitem(families.TINY, "lanmt", families.Tiny(SOURCE, None))
+    return families.build("lanmt")
+
+
+@pytest.fixture(scope="module")
+def tiny():
+  return {"target": families.build("lanmt"), "source": source_axis()}
+
+
+@pytest.mark.parametrize("budget, moves", [(10.0, False), (0.1, True), (0.0, True)])
+def test_the_kl_under_the_budget_has_no_gradient(budget, moves):
+  mean, prior = tf.constant([[[1.0, 1.0], [5.0, 0.0]]]), gaussian.Gaussian(tf.zeros([1, 2, 2]), tf.ones([1, 2, 2]))
+  with tf.GradientTape() as tape:
+    tape.watch(mean)
+    terms = lanmt.kl_terms(gaussian.Gaussian(mean, tf.ones([1, 2, 2])), prior, tf.ones([1, 2]), budget)
+  # KL is |mean|^2 / 2: 1 nat at the first position, summed over its dimensions before the maximum, 12.5 at the second.
+  np.testing.assert_allclose(terms["kl"].total, max(1.0, budget) + 12.5)
+  np.testing.assert_allclose([terms["kl_whole"].total, terms["active"].total], [13.5, 3.0])
+  np.testing.assert_allclose(tape.gradient(terms["kl"].total, mean)[0], [[float(moves)] * 2, [5.0, 0.0]])
+
+
+def test_the_gradient_of_a_sample():
+  eps, target = noise.normal([3, 4], tf.constant([1, 2])), noise.normal([3, 4], tf.constant([3, 4]))
+  f = lambda mean, std: tf.reduce_sum(tf.sin(gaussian.Gaussian(mean, std).sample(eps)) * target)
+  mean, std, step = tf.fill([3, 4], 0.3), tf.fill([3, 4], 0.7), 1e-2
+  with tf.GradientTape() as tape:
+    tape.watch([mean, std])
+    value = f(mean, std)
+  gradients = tape.gradient(value, [mean, std])
+  ones = tf.ones([3, 4])
+  for gradient, high, low in ((gradients[0], f(mean + step * ones, std), f(mean - step * ones, std)),
+                              (gradients[1], f(mean, std + step * ones), f(mean, std - step * ones))):
+    np.testing.assert_allclose(tf.reduce_sum(gradient), (high - low) / (2 * step), rtol=1e-3)
+
+
+def test_length_transform_by_hand():
+  # S = 6, T = 8, sigma = 1: position 7 is at 7 * 6 / 8 = 5.25, 0.25 from the last source position.
+  weights = copying.soft(tf.constant([6]), tf.constant([8]), 7, 8, 2.0, first=0).numpy()[0]
+  away = np.arange(6) - 5.25
+  want = np.exp(-away**2 / 2) / np.exp(-away**2 / 2).sum()
+  np.testing.assert_allclose(weights[7], [*want, 0.0], rtol=1e-5)
+  np.testing.assert_allclose(weights[7, 5], 0.64, atol=0.005)
+  np.testing.assert_allclose(weights.sum(-1), 1.0, rtol=1e-5)
+
+
+def test_a_block_adds_the_input_of_the_stack():
+  net = dataclasses.replace(families.NET, norm="pre", **families.STILL)
+  stack = transformer.Stack(net, 2, block=latents.InputSkip, name="stack")
+  x, mask = noise.normal([2, 3, 16], tf.constant([1, 2])), tf.fill([2, 1, 3], True)
+  for variable in stack.variables:
+    if "out/" in variable.path or "ffn_out" in variable.path:
+      variable.assign(tf.zeros_like(variable))  # Each block then returns its input.
+  once = (x + x) * 0.5**0.5
+  np.testing.assert_allclose(stack.layers(x, mask)[0], once, rtol=1e-5)
+  np.testing.assert_allclose(stack(x, mask), stack.norm(tf.reshape((x + once) * 0.5**0.5, [-1, 16])).numpy().reshape(
+    2, 3, 16), rtol=1e-4, atol=1e-5)
+
+
+def test_replaced_tokens_are_as_many_as_asked():
+  tokens = tf.constant([[7] * 400 + [types.EOS, types.PAD]] * 5)
+  found = lanmt.replaced(tf.constant([1, 2]), tokens, 0.2, len(families.VOCAB)).numpy()
+  assert (found[:, 400:] == [types.EOS, types.PAD]).all() and found[:, :400].min() >= len(types.SPECIALS)
+  assert found.max() < len(families.VOCAB)
+  assert 0.15 < (found[:, :400] != 7).mean() < 0.22  # One in fifteen is replaced by itself.
+
+
+@pytest.mark.parametrize("axis", ["target", "source"])
+def test_a_delta_step_is_the_posterior_mean_of_the_best_tokens(tiny, axis):
+  model, search = tiny[axis], lanmt.Search(steps=1, candidates=4, latents=2)
+  source = model.encode(BATCH.src)
+  start = lanmt_search.begin(model, source, search)
+  made = lanmt_search.delta_refinement(model, search)(source, start, False)
+  tokens = lanmt_search.predict(model, source, start.z, start.lengths, tf.shape(start.tokens)[1])
+  np.testing.assert_allclose(made.z, model.posterior(source, tokens, start.lengths).mean, rtol=1e-4, atol=1e-5)
+  assert int(made.passes) == 2
+  np.testing.assert_array_equal(masking.lengths(tokens), start.lengths)
+  moved = tf.reduce_any(made.lengths != start.lengths).numpy()
+  assert axis == "source" or not moved
+
+
+@pytest.mark.parametrize("axis", ["target", "source"])
+def test_a_fixed_point_stays_and_ends_the_steps(tiny, axis):
+  model = tiny[axis]
+  kernel = model.axis.vector.kernel.numpy()
+  model.axis.vector.kernel.assign(tf.zeros_like(kernel))  # The tokens are the same from any z: the second step stays.
+  source = model.encode(BATCH.src)
+  start = lanmt_search.begin(model, source, lanmt.Search())
+  made = lanmt_search.delta_refinement(model, lanmt.Search(steps=30, stop=True))(source, start, False)
+  again = lanmt_search.delta_refinement(model, lanmt.Search(steps=1))(
+    source, lanmt_search.State(made.z, made.lengths, start.tokens), False)
+  model.axis.vector.kernel.assign(kernel)
+  assert int(made.passes) == (4 if axis == "target" else 6)  # A new length changes the tokens once more.
+  np.testing.assert_allclose(again.z, made.z, rtol=1e-4, atol=1e-5)
+  np.testing.assert_array_equal(again.lengths, made.lengths)
+
+
+@pytest.mark.parametrize("axis", ["target", "source"])
+def test_a_predicted_length_is_never_0(tiny, axis):
+  model = tiny[axis]
+  for variable in model.net.offsets.variables:  # Always far shorter than the source.
+    if variable.path.endswith("bias"):
+      before = variable.numpy()
+      variable.assign(1000.0 * tf.cast(tf.range(variable.shape[0]) < lengths_lib.REACH - 9, tf.float32))
+  src = tf.pad(BATCH.src, [[0, 1], [0, 0]])
+  start = lanmt_search.begin(model, model.encode(src), lanmt.Search(candidates=2))
+  model.net.offsets.out.bias.assign(before)
+  assert start.lengths.numpy()[:-2].min() >= 2 and (start.lengths.numpy()[-2:] == 0).all()
+
+
+@pytest.mark.parametrize("search", [
+  lanmt.Search(steps=3, stop=True, candidates=4, latents=2, rank="bound"),
+  lanmt.Search(refine="none", candidates=3, latents=3, temperature=1.0, odd=False)])
+def test_sentences_with_latents_of_the_source_are_independent(tiny, search):
+  model = tiny["source"]
+  found = model.translate(tf.pad(BATCH.src, [[0, 1], [0, 3]]), search)
+  rows = lambda one, row: [tokens[tokens > 0].tolist() for tokens in one.tokens[row].numpy()]
+  for row in (0, 3):
+    alone = model.translate(BATCH.src[row:row + 1], search)
+    assert rows(alone, 0) == rows(found, row)
+    np.testing.assert_allclose(alone.score[0], found.score[row], rtol=1e-4)
+  assert not np.any(found.tokens[-1])
+
+
+def test_every_weight_of_the_source_axis_has_a_gradient(tiny):
+  model = tiny["source"]
+  with tf.GradientTape() as tape:
+    value = types.loss(model.objective(BATCH, seed=[0, 0], training=True))
+  gradients = tape.gradient(value, [v.value for v in model.trainable_variables])
+  assert [v.path for v, g in zip(model.trainable_variables, gradients, strict=True) if g is None] == []
+
+
+def test_passes_and_the_steps_of_a_trace(tiny):
+  model = tiny["target"]
+  for search, passes in ((lanmt.Search(refine="none"), 1), (lanmt.Search(steps=2), 5),
+                         (lanmt.Search(steps=2, candidates=2, rank="bound"), 7)):
+    found, trace = model.trace(BATCH.src, search)
+    assert int(found.passes) == passes
+    steps = 1 if search.refine == "none" else search.steps + 1
+    assert trace.predictions.shape[:3] == (6, search.candidates, steps) and not np.any(trace.inputs[:, :, 0])
+    np.testing.assert_array_equal(trace.inputs[:, :, 1:], trace.predictions[:, :, :-1])
+  assert int(model.translate(BATCH.src, search, lambda tokens: tf.zeros(tf.shape(tokens)[:2])).passes) == 6
+
+
+def test_draws_of_temperature_0_are_doubles_of_the_mean(tiny):
+  found = tiny["target"].translate(BATCH.src, lanmt.Search(candidates=3, latents=3, temperature=0.0))
+  assert np.isfinite(found.score[:, 0]).all() and np.isneginf(found.score[:, 1:]).all()
+  assert not np.any(found.tokens[:, 1:])
+
+
+def test_a_length_without_a_class_has_probability_0():
+  net = dataclasses.replace(families.NET, max_length=100)
+  model = models.build("lanmt", lanmt.Config(net), len(families.VOCAB))
+  src = families.padded([[5]], 3)  # Two tokens.
+  long, longer = (families.padded([[5] * (2 + lengths_lib.REACH - 1 + more)], 80) for more in (0, 1))
+  assert np.isfinite(model.score(src, long)) and np.isneginf(model.score(src, longer))
+  loss = model.objective(types.Batch(src, longer, tf.ones([1])), seed=None, training=False)
+  assert float(types.loss(loss)) < 1e3
+
+
+@pytest.fixture(scope="module")
+def one_dimension():
+  """A model with one latent number: Z = 1, and a target of one token, EOS."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setitem(families.TINY, "lanmt", families.Tiny(
+      lanmt.Config(families.NET, lanmt.Latent(dimensions=1)), None))
+    return families.build("lanmt")
+
+
+def test_the_bound_rises_to_the_integral(one_dimension):
+  model, src = one_dimension, BATCH.src[:1]
+  tgt, one = tf.constant([[types.EOS]]), tf.constant([1])
+  source = model.encode(src)
+  z = tf.reshape(tf.linspace(-12.0, 12.0, 4_001), [-1, 1, 1])
+  prior = model.prior(source, one, 1)
+  states = model.decode(source, z, tf.ones([4_001], tf.int32), 1)
+  log_prob = prior.log_prob(z)[:, 0] + model.net.embed.log_prob(states, tf.repeat(tgt, 4_001, 0))
+  exact = tf.reduce_logsumexp(log_prob) + np.log(24 / 4_000) + model.net.length_log_prob(source.memory, one)[0]
+  weights = model.log_weights(source, tgt, 4_096)
+  means = [tf.reduce_mean(gaussian.importance_bound(tf.reshape(weights, [-1, count]))) for count in (1, 8, 512)]
+  assert means[0] < means[1] < means[2] < float(exact) + 0.02
+  np.testing.assert_allclose(means[2], exact, atol=0.05)
+  assert model.score(src, tgt)[0] == tf.minimum(gaussian.importance_bound(model.log_weights(source, tgt, 8)[0]), 0.0)
+
+
+@pytest.mark.parametrize("make, message", [
+  (lambda: lanmt.Latent("both"), "model.latent.axis is one of target, source; got 'both'"),
+  (lambda: lanmt.Config(replaced=1.0), "model.replaced is a share of tokens, at least 0 and below 1; got 1.0"),
+  (lambda: lanmt.Config(budget=lanmt.schedule.Linear(-1.0)), "model.budget is in nats for each position, at least 0"),
+  (lambda: lanmt.Config(samples=0), "model.samples is at least 1; got 0"),
+  (lambda: lanmt.Search(refine="score"), "search.refine is one of none, delta; got 'score'"),
+  (lambda: lanmt.Search(candidates=5, latents=2), "a multiple of search.latents=2; got 5"),
+  (lambda: lanmt.Search(temperature=-1.0), "search.temperature is at least 0, which draws the mean; got -1.0"),
+])
+def test_refuses(make, message):
+  with pytest.raises(ValueError, match=message):
+    make()
+
+
+def test_more_candidates_are_more_lengths():
+  search = lanmt.Search(candidates=4, latents=4).with_candidates(9)
+  assert (search.candidates, search.latents) == (12, 4)

@@ -1,0 +1,175 @@
+"""Score and energy networks over the latents of a frozen model."""
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conformance import families
+from tests.data import folders
+from tf_nar import config
+from tf_nar import recipe
+from tf_nar import runs
+from tf_nar import types
+from tf_nar.models import lanmt
+from tf_nar.models import lanmt_score
+from tf_nar.ops import masking
+from tf_nar.ops import noise
+from tf_nar.train import optimizer
+from tf_nar.train import step as step_lib
+
+BATCH = families.batch()
+STILL = dataclasses.replace(families.NET, **families.STILL)
+
+
+def build(**changes):
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setitem(families.TINY, "lanmt_score", families.Tiny(lanmt_score.Config(STILL, layers=1, **changes), None))
+    return families.build("lanmt_score")
+
+
+@pytest.fixture(scope="module")
+def tiny():
+  return {kind: build(kind=kind, delta=2) for kind in lanmt_score.KINDS}
+
+
+def latents(model):
+  """Returns an encoded source, the lengths of the targets, and the prior's mean for them."""
+  source, lengths = model.lanmt.encode(BATCH.src), masking.lengths(BATCH.tgt)
+  return source, lengths, model.lanmt.prior(source, lengths, tf.shape(BATCH.tgt)[1]).mean
+
+
+@pytest.mark.parametrize("kind", lanmt_score.KINDS)
+def test_the_loss_is_the_regression_of_the_displacement_less_its_square(tiny, kind):
+  model = tiny[kind]
+  source, lengths, z = latents(model)
+  inside = tf.cast(tf.sequence_mask(lengths, tf.shape(z)[1]), tf.float32)[..., None]
+  moved = (model._delta(source, z, lengths) - z) * inside
+  s = model.step(z, lengths, source.memory)
+  assert not np.any(s * (1 - inside))
+  want = tf.reduce_sum((s - moved)**2 - moved**2, [1, 2])
+  terms = model.objective(BATCH, seed=None, training=False).terms
+  np.testing.assert_allclose(terms["score"].total, tf.reduce_sum(want * BATCH.weight), rtol=1e-4)
+  np.testing.assert_allclose(terms["moved"].total, tf.reduce_sum(
+    tf.reduce_sum(moved**2, [1, 2]) * BATCH.weight), rtol=1e-4)
+
+
+def test_steps_of_an_energy_lower_it(tiny):
+  model = tiny["energy"]
+  source, lengths, z = latents(model)
+  size = tf.shape(z)[1]
+  inside = tf.cast(tf.sequence_mask(lengths, size), tf.float32)
+  energy = lambda z: model.network.energy(z, model.lanmt.net.embed.positions(size), inside, source.memory)
+  s, direction = model.step(z, lengths, source.memory), noise.normal(tf.shape(z), tf.constant([1, 2]))
+  slope = (energy(z + 1e-2 * direction) - energy(z - 1e-2 * direction)) / 2e-2
+  np.testing.assert_allclose(-tf.reduce_sum(s * direction, [1, 2]), slope, rtol=0.02, atol=1e-3)
+  assert (energy(z + 0.01 * s) < energy(z)).numpy().all()
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_the_gradient_of_an_energys_loss_has_second_derivatives(tiny, jit):
+  model = tiny["energy"]
+  variables = [v for v in model.trainable_variables if v.path.endswith(("vector/kernel", "norm_1/gamma", "out/kernel"))]
+  values = [v.value for v in variables]
+
+  @tf.function(jit_compile=jit)
+  def gradients():
+    with tf.GradientTape() as tape:
+      loss = types.loss(model.objective(BATCH, seed=None, training=False))
+    return loss, tape.gradient(loss, values)
+
+  _, found = gradients()
+  for variable, gradient in zip(variables, found, strict=True):
+    before, gradient = variable.numpy(), tf.convert_to_tensor(gradient)
+    direction = noise.normal(tf.shape(before), tf.constant([3, 4]))
+    ends = []
+    for sign in (1, -1):
+      variable.assign(before + sign * 5e-3 * direction)
+      ends.append(float(gradients()[0]))
+    variable.assign(before)
+    np.testing.assert_allclose(
+      tf.reduce_sum(gradient * direction), (ends[0] - ends[1]) / 1e-2, rtol=0.05, atol=0.05, err_msg=variable.path)
+
+
+@pytest.mark.parametrize("kind", lanmt_score.KINDS)
+def test_learns_where_delta_inference_goes_and_leaves_the_frozen_part(kind):
+  model = build(kind=kind, delta=1)
+  before = {v.path: v.numpy() for v in model.variables}
+  recipe = config.Optimizer(learning_rate=1e-2, warmup=20)
+  update = step_lib.Update(
+    model, optimizer.Adam(recipe, model.trainable_variables), config.Train(optimizer=recipe))
+  cosine = lambda: np.divide(*model.objective(BATCH, seed=None, training=False).terms["cosine"][:2])
+  first = cosine()
+  for step in range(100):
+    update([BATCH], step)
+  assert cosine() > max(0.5, first + 0.1)
+  moved = {v.path for v in model.variables if np.any(v.numpy() != before[v.path])}
+  assert moved == {v.path for v in model.trainable_variables}
+  assert all(path.startswith("network/") for path in moved)
+  assert {path for path in before if path.startswith("lanmt/")} == before.keys() - moved
+
+
+def test_it_starts_from_its_own_steps():
+  losses = {}
+  for own, after in ((0.0, 0), (1.0, 0), (1.0, 5)):
+    model = build(own=own, own_after=after)
+    losses[own, after] = float(types.loss(model.objective(BATCH, seed=[1, 2], training=True, step=3)))
+  assert losses[1.0, 5] == losses[0.0, 0] != losses[1.0, 0]
+
+
+@pytest.mark.parametrize("kind, cost", [("score", 1), ("energy", 2)])
+def test_steps_of_a_search(tiny, kind, cost):
+  model = tiny[kind]
+  search = lanmt_score.Search(steps=2, step_size=0.5, odd=False)
+  found, trace = model.trace(BATCH.src, search)
+  assert int(found.passes) == 2 * cost + 1 and trace.predictions.shape[:3] == (6, 1, 3)
+  assert int(model.translate(BATCH.src, dataclasses.replace(search, refine="none")).passes) == 1
+  assert int(model.translate(BATCH.src, dataclasses.replace(search, refine="delta")).passes) == 5
+  # By hand, for one sentence.
+  source = model.lanmt.encode(BATCH.src[:1])
+  start = lanmt_score.lanmt_search.begin(model.lanmt, source, search)
+  z = start.z
+  for _ in range(2):
+    z += 0.5 * model.step(z, start.lengths, source.memory)
+  tokens = lanmt_score.lanmt_search.predict(model.lanmt, source, z, start.lengths, tf.shape(z)[1])[0].numpy()
+  last = trace.predictions[0, 0, -1].numpy()
+  np.testing.assert_array_equal(last[:len(tokens)], tokens)
+
+
+def test_adaptive_steps_are_independent(tiny):
+  model, search = tiny["score"], lanmt_score.Search(steps=8, step_size=0.2, stop=True, candidates=2)
+  found = model.translate(tf.pad(BATCH.src, [[0, 1], [0, 3]]), search)
+  for row in (0, 3):
+    alone = model.translate(BATCH.src[row:row + 1], search)
+    np.testing.assert_allclose(alone.score[0], found.score[row], rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_run_of_phases_holds_both_parts(tmp_path):
+  data = folders.make(tmp_path / "data", folders.random_pairs(60, longest=11))
+  train = config.Train(steps=3, tokens_per_batch=128, max_length=12, buckets=1, log_every=2, validate_every=3)
+  first = config.Experiment("lanmt", *families.TINY["lanmt"], train)
+  whole = config.Experiment("lanmt_score", *families.TINY["lanmt_score"], train, phases=(
+    config.Phase("latent", experiment=first, start="scratch"),
+    config.Phase("score", start="scratch", frozen="latent")))
+  made = recipe.run(whole, data, str(tmp_path / "run"))
+  part = {v.path: v.numpy() for v in runs.load(str(tmp_path / "run/phases/latent")).model.variables}
+  shutil.rmtree(tmp_path / "run/phases")
+  alone = runs.load(str(tmp_path / "run")).model
+  for variable in alone.lanmt.variables:
+    np.testing.assert_array_equal(variable, part[variable.path.removeprefix("lanmt/")])
+  found, want = (model.translate(BATCH.src, families.TINY["lanmt_score"].search) for model in (alone, made.model))
+  np.testing.assert_array_equal(found.tokens, want.tokens)
+
+
+@pytest.mark.parametrize("make, message", [
+  (lambda: lanmt_score.Config(kind="flow"), "model.kind is one of score, energy; got 'flow'"),
+  (lambda: lanmt_score.Config(latent=lanmt.Latent("source")), "model.latent.axis must be target"),
+  (lambda: lanmt_score.Config(own=2.0), "model.own is a share of the updates, from 0 to 1; got 2.0"),
+  (lambda: lanmt_score.Search(step_size=0.0), "search.step_size must be above 0; got 0.0"),
+  (lambda: lanmt_score.Search(refine="energy"), "search.refine is one of none, delta, score; got 'energy'"),
+])
+def test_refuses(make, message):
+  with pytest.raises(ValueError, match=message):
+    make()
