@@ -135,4 +135,4 @@ def _correlation(student, teacher, sources, targets, alternation):
     return {}
   traits = student.model.traits
   found = total_correlation.estimate(ours, theirs, [len(target) for _, target in pairs], samples=1)
-  return {total_correlation.NAMES[traits.likelihood(student.model.config)]: found.value}
+  return {total_correlation.NAMES[traits.likelihood(student.experiment.model)]: found.value}

@@ -116,7 +116,8 @@ def _operations(config, source, target):
                            operations_lib.output(net, again), again)
 
 
-TRAITS = family.Traits(_operations, offers=frozenset({"trace"}), side_by_side=True, check=check)
+TRAITS = family.Traits(_operations, offers=frozenset({"trace"}), side_by_side=True, check=check,
+                       copies={"refiner/": "decoder/"})
 
 
 class Block(transformer.Block):
@@ -129,6 +130,7 @@ class Block(transformer.Block):
 
   def __init__(self, config, cross, **kw):
     super().__init__(config, cross, **kw)
+    self.norms.insert(1, self.norms.pop())  # The others keep the names, and so the weights, of a plain block.
     names = lambda name: shards.names(name, config.shards)
     self.position_attend = [positional.PositionalAttention(
       config.width, config.heads, config.attention_dropout, config.shards, name=name, dtype=config.dtype)
