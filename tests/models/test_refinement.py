@@ -130,3 +130,10 @@ def test_both_decoders_start_from_a_teachers(tmp_path):
   for other in others:
     np.testing.assert_array_equal(other.cross_attend[0].query.kernel, block.cross_attend[0].query.kernel)
     np.testing.assert_array_equal(other.norms[3].gamma, block.norms[2].gamma)  # After positional attention, one more.
+
+
+def test_a_guess_may_be_a_sample():
+  model = families.build("refinement")
+  model.config = dataclasses.replace(model.config, guess="sample", denoise=0.0)
+  loss = lambda seed: float(model.objective(BATCH, seed=seed, training=True).terms["token"].total)
+  assert np.isfinite(loss([1, 2])) and loss([1, 2]) == loss([1, 2])
