@@ -43,6 +43,7 @@ class Traits(NamedTuple):
   smoothed: bool = False  # Whether `Config.smoothing` smooths the labels of term "token".
   readings: tuple = ()  # (name, changes of `Search`): decodings that EM's report compares, as argmax and ODD.
   shared: tuple = ("embed/tokens/", "encoder/")  # Paths of weights that a warm start from another family must fill.
+  copies: dict = {}  # {prefix of paths: that of another family's weights, with which a warm start fills them too}.
   check: Callable[[Any, Any], None] = lambda config, search: None  # Raises ValueError if a `Search` is not for a model
   # of a `Config`.
   likelihood: Callable[[Any], str] = lambda config: "factorised"  # What `score` is for a `Config`: "factorised", log p

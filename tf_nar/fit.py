@@ -210,7 +210,7 @@ class Validation:
   def __call__(self):
     """Returns ({"bleu", "chrf", "ncm", "repeats", loss terms with dropout off: value}, {"translations": text})."""
     options = dict(tokens_per_batch=self._batch, longest=self._longest)
-    texts, numbers = testset.brief(
+    _, texts, numbers = testset.brief(
       self._translate, self._vocab, self._ids, self._references, **options | {"tokens_per_batch": self._places})
     log_probs = corpus.score(self._score, self._pairs, **options)
     lengths = [len(target) for _, target in self._pairs]

@@ -158,7 +158,7 @@ def start_from(run, workdir):
   """Initialises the model of a `Run` with the weights of a finished run.
 
   From a run of another family, such as a student's teacher, it takes the weights that have the same path and shape in
-  both: token embeddings, the encoder, and those blocks of the decoder that match.
+  both: token embeddings, the encoder, and those blocks of the decoder that match; and those that `Traits.copies` names.
 
   Raises:
     ValueError: if that run is not trained yet, or has another vocabulary or other sizes.
@@ -171,6 +171,8 @@ def start_from(run, workdir):
   if family == run.experiment.family:
     taken = run.model.variables
   else:
+    for own, theirs in run.model.traits.copies.items():
+      weights |= {own + path.removeprefix(theirs): weights[path] for path in list(weights) if path.startswith(theirs)}
     taken = [variable for variable in run.model.variables
              if variable.path.startswith(run.model.traits.shared) or _fits(variable, weights)]
   _take(taken, weights, workdir)

@@ -211,7 +211,7 @@ class Translator:
     ours, theirs = (corpus.score(each._score, pairs, tokens_per_batch=self._tokens, longest=longest)
                     for each in (self, teacher))
     found = total_correlation.estimate(ours, theirs, [len(target) for _, target in pairs])
-    return total_correlation.rows(found, self.run.model.traits.likelihood(self.run.model.config))
+    return total_correlation.rows(found, self.run.model.traits.likelihood(self.run.experiment.model))
 
   def _spelt(self, found):
     return [Candidate(self.run.vocab.decode(tokens), score) for tokens, score in found]

@@ -27,6 +27,17 @@ def test_reports_become_a_table_and_a_plot(call, tmp_path, capsys):
   assert (tmp_path / "all.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_gaps_are_to_the_report_named(call, tmp_path, capsys):
+  teacher, plain = written(tmp_path / "ar/report.json", 40.0, 20.0), written(tmp_path / "ctc/odd.json", 35.0, 2.0)
+  call(plain, f"--gap_from={teacher}", f"--out={tmp_path}/all")
+  assert "No plot of gaps, as no report has a total correlation" in capsys.readouterr().out
+  rows, facts = report.read(plain)
+  report.write(plain, [*rows, report.Row("excess_nll", 0.3, "nats")], facts)
+  call(plain, f"--gap_from={teacher}", f"--out={tmp_path}/all")
+  assert (tmp_path / "all.gap.png").read_bytes().startswith(b"\x89PNG")
+  assert len((tmp_path / "all.md").read_text().splitlines()) == 3  # The AR run has no line of its own.
+
+
 @pytest.mark.parametrize("files, message", [
   ([], "^report: No report to compare; give the report.json"),
   (["none.json"], "^report: .*none.json"),

@@ -128,6 +128,16 @@ def test_likeliest_is_the_first_of_top_words():
     emissions.likeliest(states, table, bias), emissions.top_tokens(states, table, bias, 1)[0][..., 0])
 
 
+def test_samples_are_as_frequent_as_likely(monkeypatch):
+  monkeypatch.setattr(emissions, "LOGITS", 100 * WORDS)  # So that there are several chunks, whose samples differ.
+  states, table, bias = parts()
+  many = tf.tile(states[:1, :1], [1, 4_000, 1])
+  found = emissions.sampled(many, table, bias, [1, 2]).numpy()
+  expected = tf.nn.softmax(tf.matmul(states[0, :1], table, transpose_b=True) + bias)[0]
+  np.testing.assert_allclose(np.bincount(found[0], minlength=WORDS) / 4_000, expected, atol=0.03)
+  assert (found[0, :100] != found[0, 100:200]).any()
+
+
 def test_logits_never_exist_at_once():
   positions = ROWS * POSITIONS
 

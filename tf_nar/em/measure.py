@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_nar import runs
+from tf_nar import types
 from tf_nar.data import atomic
 from tf_nar.data import corpus as data_corpus
 from tf_nar.data import records
@@ -55,10 +56,10 @@ def measure(folders, data_dir, alternation):
     measures["kept_first"] = kept_first(texts["distilled"], texts["selected"])
   teacher = runs.load(folders["teacher"]) if "teacher" in folders else None
   for name, run, search, teacher_score in _translators(student, teacher, alternation):
-    texts, found = _quality(run, search, teacher_score, data_dir, alternation)
+    predictions, found = _quality(run, search, teacher_score, data_dir, alternation)
     measures |= {f"{name}_{what}": value for what, value in found.items()}
     if name == "teacher":
-      measures |= _correlation(student, teacher, data_corpus.validation(data_dir)[0], texts, alternation)
+      measures |= _correlation(student, teacher, predictions, data_dir, alternation)
   return measures
 
 
@@ -116,18 +117,20 @@ def _translators(student, teacher, alternation):
 
 
 def _quality(run, search, teacher_score, data_dir, alternation):
+  """Returns the translations of the validation text as ids without EOS, and their measures."""
   sources, references = data_corpus.validation(data_dir)
   longest = run.experiment.model.net.max_length
-  texts, measures = testset.brief(
+  predictions, texts, measures = testset.brief(
     corpus.searcher(run.model, search, teacher_score), run.vocab, list(lines.encode(sources, run.vocab, longest)),
     references, longest=longest, tokens_per_batch=corpus.positions(run.model, search, alternation.tokens_per_batch))
-  return texts, measures | ({"valid": toy.valid_share(sources, texts)} if alternation.data else {})
+  return predictions, measures | ({"valid": toy.valid_share(sources, texts)} if alternation.data else {})
 
 
-def _correlation(student, teacher, sources, targets, alternation):
-  """Returns {name: total correlation, or excess} of a text; {} if no target has a positive probability."""
+def _correlation(student, teacher, predictions, data_dir, alternation):
+  """Returns {name: total correlation, or excess} of translations; {} if none has a positive probability."""
   longest = min(run.experiment.model.net.max_length for run in (student, teacher))
-  pairs = list(lines.encode_pairs(zip(sources, targets, strict=True), student.vocab, longest))
+  sources = lines.encode(data_corpus.validation(data_dir)[0], student.vocab, longest)
+  pairs = [(source, [*target, types.EOS]) for source, target in zip(sources, predictions, strict=True)]
   ours, theirs = (
     corpus.score(corpus.scorer(run.model), pairs, tokens_per_batch=alternation.tokens_per_batch, longest=longest)
     for run in (student, teacher))
@@ -135,4 +138,4 @@ def _correlation(student, teacher, sources, targets, alternation):
     return {}
   traits = student.model.traits
   found = total_correlation.estimate(ours, theirs, [len(target) for _, target in pairs], samples=1)
-  return {total_correlation.NAMES[traits.likelihood(student.model.config)]: found.value}
+  return {total_correlation.NAMES[traits.likelihood(student.experiment.model)]: found.value}

@@ -58,7 +58,7 @@ def measure(search, vocab, sources, references, *, tokens_per_batch, longest, pr
 
 
 def brief(search, vocab, ids, references, **options):
-  """Returns the translations as strings, and {"bleu", "chrf", "repeats"} of them.
+  """Returns the translations as ids without EOS and as strings, and {"bleu", "chrf", "repeats"} of them.
 
   Args:
     search, vocab, references: as for `measure`.
@@ -68,7 +68,8 @@ def brief(search, vocab, ids, references, **options):
   predictions, texts = _said(search, vocab, ids, **options)
   plain = [vocab.plain(line) for line in references]
   value = bleu.bleu(texts, plain, tokenize=vocab.bleu_tokenize).value
-  return texts, {"bleu": value, "chrf": bleu.chrf(texts, plain).value, "repeats": repetition.repetition(predictions)}
+  measures = {"bleu": value, "chrf": bleu.chrf(texts, plain).value, "repeats": repetition.repetition(predictions)}
+  return predictions, texts, measures
 
 
 def _said(search, vocab, ids, **options):

@@ -166,6 +166,10 @@ class EncoderDecoder(keras.layers.Layer):
     """float [B, T, D] -> the best token at each position and its log p, int32 and float32 [B, T]."""
     return tuple(x[..., 0] for x in self.top_tokens(states, 1, forbid))
 
+  def sampled(self, states, seed):
+    """float [B, T, D] -> int32 [B, T], a token at each position drawn from its distribution; seed int32 [2]."""
+    return emissions.sampled(states, self.embed.table, self.embed.bias, seed)
+
   def likeliest(self, states):
     """float [B, T, D] -> int32 [B, T], the best token at each position."""
     return emissions.likeliest(states, self.embed.table, self.embed.bias)

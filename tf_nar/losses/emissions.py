@@ -10,6 +10,7 @@ import itertools
 import tensorflow as tf
 
 from tf_nar.losses import cross_entropy
+from tf_nar.ops import noise
 from tf_nar.ops import tokens as tokens_lib
 
 LOGITS = 1 << 22  # Logits per chunk in a search: 16 MB, which suits a processor's cache and allocator.
@@ -93,6 +94,21 @@ def likeliest(states, table, bias):
     cross_entropy.with_one(_chunks(tf.stop_gradient(states), _few(states, LOGITS // table.shape[0]))),
     parallel_iterations=1, fn_output_signature=tf.int32)
   return _shaped(found, states)
+
+
+def sampled(states, table, bias, seed):
+  """Returns a token at each position, int32 [...], drawn from its distribution by the Gumbel trick; no gradient."""
+  output = cross_entropy.with_bias(tf.convert_to_tensor(table), tf.convert_to_tensor(bias), states.dtype)
+
+  def draw(chunk):
+    rows, number = chunk
+    logits = tf.cast(tf.matmul(rows, output, transpose_b=True), tf.float32)
+    share = noise.uniform(tf.shape(logits), noise.stream(seed, number))
+    return tokens_lib.likeliest(logits - tf.math.log(-tf.math.log(tf.maximum(share, cross_entropy.LEAST))))
+
+  chunks = cross_entropy.with_one(_chunks(tf.stop_gradient(states), _few(states, LOGITS // table.shape[0])))
+  numbers = tf.range(tf.shape(chunks)[0])
+  return _shaped(tf.map_fn(draw, (chunks, numbers), parallel_iterations=1, fn_output_signature=tf.int32), states)
 
 
 def top_tokens(states, table, bias, count, forbid=(), shards=1):

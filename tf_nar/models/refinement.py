@@ -1,6 +1,6 @@
 """Deterministic refinement: Lee, Mansimov & Cho (EMNLP 2018, arXiv:1802.06901), "Deterministic NAR Sequence Modeling".
 
-  p_1 = p(. | a copy of x, x),   p_{i+1} = p(. | ŷ_i + h_i, x)       ŷ_i: argmax of p_i; h_i: states of that pass
+  p_1 = p(. | a copy of x, x),   p_{i+1} = p(. | ŷ_i + h_i, x)       ŷ_i: argmax of p_i; h_i: its states
   J   = -Σ_i Σ_t log p_i(y_t)                                        always of the true target y
 
 In training, with probability p_DAE, a pass after the first reads a corrupted copy of y in place of ŷ_i, beside the same
@@ -10,6 +10,7 @@ h_i, through which the gradient flows into all earlier passes.
   decoder 1, the first guess                     `Model.net`
   decoder 2, all later iterations                `Model.refiner`
   iterations in training, 4                      `Config.iterations`
+  ŷ_i: argmax or sample                          `Config.guess`
   p_DAE, 0.5; a coin per sentence, iteration     `Config.denoise`
   repeat, replace, swap; share β of the tokens   `ops/corruption.py`; `Config.noise_first`, `noise_last`
   positional attention, highway feed-forward     `Block`, `layers/positional.py`
@@ -45,7 +46,8 @@ from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import operations as operations_lib
 from tf_nar.ops import tokens as tokens_lib
 
-_DROPOUT, _COINS, _NOISE = range(3)  # Numbers of the random streams.
+_DROPOUT, _COINS, _NOISE, _GUESS = range(4)  # Numbers of the random streams.
+GUESSES = ("argmax", "sample")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,12 +55,14 @@ class Config:
   net: transformer.Config = transformer.Config()
   iterations: int = 4  # Decoder passes in training; 1: the first guess alone, which then cannot be refined.
   denoise: float = 0.5  # p_DAE, how often a pass reads a corrupted target, not the tokens of the pass before.
+  guess: str = "argmax"  # The tokens of the pass before: "argmax" or "sample".
   noise_first: float = 0.63  # β, the share of corrupted tokens, for the second pass.
   noise_last: float = 0.1  # β for the last pass; linear in between.
   length_factor: float = 0.1  # Weight of the length loss; in the score, log p of the length has weight 1.
 
   def __post_init__(self):
     core_config.check_at_least(1, self, "iterations", group="model.")
+    core_config.check_choice("model.guess", self.guess, GUESSES)
     for name in ("denoise", "noise_first", "noise_last"):
       if not 0 <= getattr(self, name) <= 1:
         raise ValueError(f"model.{name} is from 0 to 1; got {getattr(self, name)}.")
@@ -116,7 +120,8 @@ def _operations(config, source, target):
                            operations_lib.output(net, again), again)
 
 
-TRAITS = family.Traits(_operations, offers=frozenset({"trace"}), side_by_side=True, check=check)
+TRAITS = family.Traits(_operations, offers=frozenset({"trace"}), side_by_side=True, check=check,
+                       copies={"refiner/": "decoder/"})
 
 
 class Block(transformer.Block):
@@ -129,6 +134,7 @@ class Block(transformer.Block):
 
   def __init__(self, config, cross, **kw):
     super().__init__(config, cross, **kw)
+    self.norms.insert(1, self.norms.pop())  # The others keep the names, and so the weights, of a plain block.
     names = lambda name: shards.names(name, config.shards)
     self.position_attend = [positional.PositionalAttention(
       config.width, config.heads, config.attention_dropout, config.shards, name=name, dtype=config.dtype)
@@ -208,7 +214,11 @@ class Model(keras.Model):
     if self.config.iterations > 1:
       later = memory._replace(states=self.refiner.project(memory.states, dropout))
     for iteration in range(1, self.config.iterations):
-      read = tf.where(inside, self.net.likeliest(passes[-1]), types.PAD)
+      if training and self.config.guess == "sample":
+        guess = self.net.sampled(passes[-1], noise_lib.stream(noise_lib.stream(seed, _GUESS), iteration))
+      else:
+        guess = self.net.likeliest(passes[-1])
+      read = tf.where(inside, guess, types.PAD)
       if training:
         read = self._corrupted(seed, iteration, batch.tgt, read)
       passes.append(self.again(read, passes[-1], later, dropout))
