@@ -26,7 +26,8 @@ from tf_nar.data import vocab as vocab_lib
 from tf_nar.layers import shards
 
 CONFIG, WEIGHTS = "config.json", "weights.npz"
-FREE = "search.", "model.net.dtype=", "model.net.shards="  # Settings that may differ from those of training.
+# Settings that may differ from those of training.
+FREE = "search.", "model.net.dtype=", "model.net.shards=", "model.scores="
 
 
 # {pattern of a variable's path in run folders of earlier versions: its replacement}.

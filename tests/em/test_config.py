@@ -56,6 +56,8 @@ def test_settings_are_overridden_by_name():
     (dict(student=dataclasses.replace(STUDENT, sweep=("train.steps=1",))), "expects an option of the search"),
     (dict(student_from_teacher=True, student=dataclasses.replace(STUDENT, phases=(
       dataclasses.replace(TUNED, changes=("model.net.width=256",)),))), "needs equal width"),
+    (dict(one_model=True, raw_student=False), "one_model takes the teacher's weights .* the same family and net"),
+    (dict(one_model=True, student=TEACHER), "set raw_student=False"),
     (dict(teacher=STUDENT), "must be autoregressive; got the family nat_em"),
     (dict(teacher=dataclasses.replace(TEACHER, model=ar.Config(transformer.Config(max_length=64)))),
      "set teacher.model.net.max_length=256"),

@@ -9,13 +9,14 @@ import tensorflow as tf
 from tests.conformance import families
 from tf_nar import config as config_lib
 from tf_nar import models
+from tf_nar import runs
 from tf_nar import types
 from tf_nar.em import config as em_config
+from tf_nar.em import stages
 from tf_nar.layers import attention
 from tf_nar.layers import encoder_decoder
 from tf_nar.models import cmlm
 from tf_nar.models import janus
-from tf_nar.models import one_pass
 from tf_nar.ops import masking
 from tf_nar.ops import spans
 
@@ -217,12 +218,27 @@ def test_both_kinds_of_masks_come_from_the_seed(masks):
   assert not (drawn[0] & ~INSIDE).any() and drawn[0].any(1).all()
 
 
+STUDENT = config_lib.Experiment("janus", janus.Config(NET, scores="nar"), janus.Search(mode="nar", candidates=5))
+TEACHER = config_lib.Experiment("janus", janus.Config(NET), janus.Search())
+
+
 def test_is_teacher_and_student_of_em():
-  teacher = config_lib.Experiment("janus", janus.Config(), janus.Search())
-  student = config_lib.Experiment("janus", janus.Config(scores="nar"), janus.Search(mode="nar", candidates=5))
-  alternation = em_config.Alternation(teacher, student, student_from_teacher=True)
-  assert em_config.nbest_search(alternation, teacher.search) == janus.Search(beam=20, candidates=20)
-  assert one_pass.Search != type(student.search) and student.search.with_candidates(9).candidates == 9
+  alternation = em_config.Alternation(TEACHER, STUDENT, student_from_teacher=True)
+  assert em_config.nbest_search(alternation, TEACHER.search) == janus.Search(beam=20, candidates=20)
+  assert STUDENT.search.with_candidates(9).candidates == 9
+
+
+def test_one_run_is_both_ends_of_em(model, masked, tmp_path):
+  teacher, student = (str(tmp_path / name) for name in ("teacher", "student"))
+  runs.create(TEACHER, families.VOCAB, teacher)
+  runs.save_weights({variable.path: variable.numpy() for variable in model.variables}, teacher)
+  alternation = em_config.Alternation(TEACHER, STUDENT, one_model=True, raw_student=False)
+  stages.Stages(alternation, "").study("", teacher, None, student)
+  run = runs.load(student)
+  assert run.experiment == dataclasses.replace(STUDENT, model=run.model.config) and run.model.config.scores == "nar"
+  np.testing.assert_allclose(run.model.score(BATCH.src, BATCH.tgt), masked.score(BATCH.src, BATCH.tgt), rtol=1e-5)
+  run = runs.load(student, ["model.scores=ar"])
+  np.testing.assert_allclose(run.model.score(BATCH.src, BATCH.tgt), model.score(BATCH.src, BATCH.tgt), rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind, values, message", [

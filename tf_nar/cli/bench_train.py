@@ -99,7 +99,7 @@ def start_baseline(experiment, model):
     raise ValueError("The baseline trains on the CPU; hide the accelerators, as with CUDA_VISIBLE_DEVICES=-1.")
   net, adam = experiment.model.net, experiment.train.optimizer
   traits = model.traits
-  decoder = model.decoder if traits.autoregressive else model.net.decoder
+  decoder = getattr(model, "net", model).decoder
   settings = dataclasses.asdict(net) | {
     "decoder_layers": len(decoder.blocks), "threads": speed.cores(),
     "smoothing": experiment.model.smoothing if traits.smoothed else 0.0, "accumulate": adam.accumulate,

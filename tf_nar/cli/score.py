@@ -1,6 +1,7 @@
 """Scores given translations with a model: log p(target | source) in nats, one number per line.
 
   python bin/score.py --workdir=runs/nat --source=train.de --target=train.en --output=train.scores
+  python bin/score.py --workdir=runs/janus --set=model.scores=nar --source=train.de --target=train.en
 
 The score includes EOS and, if the model predicts a length, the length; there is no label smoothing and no length
 normalisation. A target longer than the model can produce scores -inf, a source longer than it takes is cut; the log
@@ -20,6 +21,7 @@ WORKDIR = flags.DEFINE_string("workdir", None, "The run folder of the model.", r
 SOURCE = flags.DEFINE_string("source", None, "Source sentences.", required=True)
 TARGET = flags.DEFINE_string("target", None, "Their translations, as many lines.", required=True)
 OUTPUT = flags.DEFINE_string("output", "", "The file for the scores; empty: standard output.")
+SET = flags.DEFINE_multi_string("set", [], "Overrides, as model.scores=nar for janus; may be repeated.")
 TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded tokens per batch, of each side.", lower_bound=1)
 
 
@@ -30,7 +32,7 @@ def score_file():
   from tf_nar.evaluate import lines
   from tf_nar.evaluate import multimodality
   from tf_nar.evaluate import progress
-  model = translator.Translator(runs.load(WORKDIR.value), tokens_per_batch=TOKENS.value)
+  model = translator.Translator(runs.load(WORKDIR.value, SET.value), tokens_per_batch=TOKENS.value)
   pairs = lines.paired(text.read(SOURCE.value), text.read(TARGET.value))
   total, tokens, unsayable = 0.0, 0, 0
   bar = progress.Progress("score", unit="pairs", quiet=not OUTPUT.value)

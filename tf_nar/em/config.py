@@ -33,6 +33,7 @@ class Alternation:
   warm_start_teacher: bool = False  # Whether teachers start from the last round's weights; else from random weights.
   warm_start_student: bool = False  # Whether students start from the weights of the last round's student.
   student_from_teacher: bool = False  # Whether other students start from the weights shared with their round's teacher.
+  one_model: bool = False  # Whether each round's teacher is its student too, in another mode; none is trained then.
   later_teacher_steps: int = 0  # Updates of the teacher from round 2 on; 0: as in the first.
   later_student_steps: int = 0  # Updates of the student from round 2 on; 0: as in the first.
   tokens_per_batch: int = 8_192  # Padded source tokens per batch in translation and scoring.
@@ -55,6 +56,8 @@ class Alternation:
       raise ValueError(f"The teacher must be autoregressive; got the family {self.teacher.family}. Use ar.")
     if self.data is not None and not isinstance(self.data, toy.Config):
       raise ValueError(f"data must be a toy.Config, or None to give a data folder; got {self.data!r}.")
+    if self.one_model:
+      self._check_one_model()
     students, teacher = recipe.trainings(self.student), recipe.trainings(self.teacher)[-1][1]
     for phase, student in students:
       self._check_student(student, teacher, self.student_from_teacher and phase.start == "warm_start")
@@ -63,6 +66,14 @@ class Alternation:
       raise ValueError(
         f"The teacher takes {positions[0]} tokens and the student {positions[1]}, but the teacher ranks the student's "
         f"translations; set teacher.model.net.max_length={positions[1]}.")
+
+  def _check_one_model(self):
+    """Raises ValueError if the student cannot have the weights of its teacher, or is to be trained itself."""
+    mine, other = ((each.family, each.model.net) for each in (self.student, self.teacher))
+    if mine != other or self.raw_student or self.student.phases:
+      raise ValueError(
+        "one_model takes the teacher's weights for the student: give both the same family and net, the student no "
+        "phases, and set raw_student=False.")
 
   def _check_student(self, student, teacher, from_teacher):
     """Raises ValueError if the student needs fertilities, or cannot start from the teacher's weights as configured."""

@@ -4,6 +4,7 @@
   propose, score   write a file for each shard of the data; an interrupted stage resumes at the next shard
   distil, choose   write data folders, in seconds; an interrupted stage starts again
 """
+import dataclasses
 import io
 import os
 
@@ -39,7 +40,7 @@ class Stages:
     recipe.run(experiment, data, out, original_dir=self._data_dir, warm_start=before)
 
   def study(self, data, teacher, before, out):
-    """Trains a student on a data folder.
+    """Trains a student on a data folder; with `one_model` it writes a run folder with the teacher's weights instead.
 
     Args:
       data: the data folder.
@@ -48,6 +49,8 @@ class Stages:
       out: the run folder.
     """
     alternation = self._alternation
+    if alternation.one_model:
+      return _with_weights(alternation.student, runs.load(teacher), out)
     experiment = config_lib.budget(alternation.student, before and alternation.later_student_steps)
     before = before if alternation.warm_start_student else None
     teacher = teacher if alternation.student_from_teacher else None
@@ -121,6 +124,14 @@ class Stages:
     if tf.io.gfile.exists(out):
       tf.io.gfile.rmtree(out)  # Left by an interrupted call, as it has no DONE.
     data_corpus.derive(self._data_dir, out, pairs, shards=len(data_corpus.shards(self._data_dir)))
+
+
+def _with_weights(experiment, run, out):
+  """Writes a run folder with the weights and training of a `Run`, and the other settings of an experiment."""
+  model = dataclasses.replace(experiment.model, net=run.experiment.model.net)
+  experiment = dataclasses.replace(run.experiment, model=model, search=experiment.search)
+  runs.write(run._replace(experiment=experiment, workdir=out))
+  runs.save_weights({variable.path: variable.numpy() for variable in run.model.variables}, out)
 
 
 def proposed(search, pairs, *, tokens_per_batch, longest, progress=None, limit=None):

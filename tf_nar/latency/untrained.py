@@ -33,17 +33,16 @@ def make(path, vocab, lines, workdir):
   experiment = config.load(path, config.Experiment)
   net = dataclasses.replace(experiment.model.net, vocab=0, dtype="mixed_bfloat16")
   experiment = dataclasses.replace(experiment, model=dataclasses.replace(experiment.model, net=net))
-  if experiment.family == "ar":
+  if hasattr(experiment.search, "extra_length"):
     experiment = config.override(experiment, "search.extra_length=0")
   run = runs.create(experiment, vocab, workdir)
-  teacher = run.model.traits.autoregressive
-  part = run.model if teacher else run.model.net
-  if not teacher and part.length is None:
+  part = getattr(run.model, "net", run.model)  # `ar`, which predicts no length, has no `net`.
+  if part is not run.model and part.length is None:
     raise ValueError(f"{path} is of the family {experiment.family}, which has no length head; give a config of ar "
                      "or of a family that has one, such as nat_em.")
   weights = {variable.path: variable.numpy() for variable in run.model.variables}
   weights[part.embed.bias.path][types.EOS] = NEVER
-  if experiment.family != "ar":
+  if part is not run.model:
     weights[part.length.path] = _lengths(part, [[*vocab.encode(line), types.EOS] for line in lines])
   runs.save_weights(weights, workdir)
 

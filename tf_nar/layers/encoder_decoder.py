@@ -25,7 +25,7 @@ class Memory(NamedTuple):
   # float [B, S, D], the [LEN] slot first if there is a length head; a list of the states after each encoder block if
   # the decoder attends to all of them; or the result of `EncoderDecoder.project`.
   states: Any
-  mask: tf.Tensor  # bool [B, 1, S], True at the positions that cross-attention may attend to.
+  mask: tf.Tensor  # bool [B, 1 or T, S], True at the positions that cross-attention may attend to.
 
 
 class EncoderDecoder(keras.layers.Layer):

@@ -190,7 +190,7 @@ class Stack(keras.layers.Layer):
       x: float [B, T, D], embedded.
       mask: bool [B or 1, T or 1, T], True where a position may be attended to.
       memory: float [B, S, D] if `cross`, or a list of one for each block, or the result of `project` for either.
-      memory_mask: bool [B, 1, S].
+      memory_mask: bool [B, 1 or T, S].
       dropout: a `noise.Dropout`.
 
     Returns:

@@ -133,7 +133,8 @@ def passes_of(config, source, target):
 
 TRAITS = family.Traits(
   lambda config, source, target: family.Operations(sum(passes_of(config, source, target)), target),
-  offers=frozenset({"trace"}), side_by_side=True, smoothed=True, readings=one_pass.READINGS)
+  offers=frozenset({"trace"}), side_by_side=True, smoothed=True, readings=one_pass.READINGS,
+  likelihood=lambda config: "bound")
 
 
 class Model(keras.Model):

@@ -1,0 +1,26 @@
+"""EM on Multi30k en-de (lc.norm.tok, joint BPE of 10,000 merges) with one model at both ends.
+
+  python bin/em.py --config=configs/em_janus_multi30k.py --data_dir=data/multi30k_en_de --workdir=runs/em_janus
+
+In each round a JANUS is trained, proposes translations by its beam search, and scores them by its other mode; the next
+one is trained on those selected, from the weights before.
+"""
+import dataclasses
+
+from configs import em_multi30k
+from configs import janus_multi30k
+from tf_nar import config
+
+
+def get_config():
+  teacher = config.override(  # Without a cooldown, so that the next round can continue.
+    janus_multi30k.get_config(), "train.steps=2400", "train.optimizer.cooldown=0", "train.average=10")
+  return dataclasses.replace(
+    em_multi30k.get_config(),
+    teacher=teacher,
+    student=config.override(teacher, "model.scores=nar", "search.mode=nar", "search.candidates=5"),
+    one_model=True,
+    raw_student=False,
+    warm_start_student=False,
+    later_student_steps=0,
+  )
