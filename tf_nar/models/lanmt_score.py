@@ -101,7 +101,7 @@ def _operations(config, source, target):
 
 TRAITS = family.Traits(
   _operations, offers=frozenset({"trace"}), side_by_side=True, readings=one_pass.READINGS,
-  shared=("lanmt/embed/tokens/", "lanmt/encoder/"), frozen="lanmt")
+  shared=("lanmt/embed/tokens/", "lanmt/encoder/"), frozen="lanmt", likelihood=lambda config: "bound")
 
 
 class Walk(NamedTuple):
