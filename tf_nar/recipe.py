@@ -19,6 +19,7 @@ from tf_nar import models
 from tf_nar import runs
 from tf_nar.data import atomic
 from tf_nar.data import corpus as data_corpus
+from tf_nar.data import json_file
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.evaluate import comparison
 from tf_nar.evaluate import testset
@@ -204,8 +205,7 @@ def _known(path, asked):
   """Returns the `comparison.System`s that an interrupted call measured for the same sweep."""
   if not atomic.exists(path):
     return []
-  with atomic.open_read(path) as file:
-    values = json.load(file)
+  values = json_file.read(path)
   return [comparison.System(**row) for row in values["tried"]] if asked.items() <= values.items() else []
 
 
@@ -227,8 +227,7 @@ def _read(workdir):
   path = os.path.join(workdir, FILE)
   if not atomic.exists(path):
     return None
-  with atomic.open_read(path) as file:
-    return json.load(file)
+  return json_file.read(path)
 
 
 def _write(workdir, record):

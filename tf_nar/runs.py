@@ -9,6 +9,8 @@ import io
 import json
 import os
 import re
+import zipfile
+import zlib
 from typing import Any, NamedTuple
 
 import keras
@@ -22,6 +24,7 @@ from tf_nar import models
 from tf_nar import pretrained
 from tf_nar import types
 from tf_nar.data import atomic
+from tf_nar.data import json_file
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.layers import shards
 
@@ -202,8 +205,12 @@ def _weights(workdir, model):
     raise ValueError(
       f"{workdir} has no {WEIGHTS}: its training has not saved a model yet; wait, or start it again.")
   with tf.io.gfile.GFile(os.path.join(workdir, WEIGHTS), "rb") as file:
-    weights = np.load(io.BytesIO(file.read()))
-  weights = {_todays_path(path): _unrounded(weights[path]) for path in weights}
+    data = file.read()
+  try:
+    weights = dict(np.load(io.BytesIO(data)))
+  except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as problem:
+    raise ValueError(f"{os.path.join(workdir, WEIGHTS)} is broken ({problem}); restore it, or train again.") from None
+  weights = {_todays_path(path): _unrounded(array) for path, array in weights.items()}
   return shards.cut(weights, model.config.net.shards)
 
 
@@ -236,14 +243,13 @@ def read(workdir):
   """Returns the `config.Experiment` of a run folder.
 
   Raises:
-    ValueError: if there is no run.
+    ValueError: if there is no run, or if its `CONFIG` is broken.
   """
   path = os.path.join(workdir, CONFIG)
   if not tf.io.gfile.exists(path):
     raise ValueError(
       f"No run at {workdir} (no {CONFIG}); give the --workdir of a bin/train.py, or a model folder of bin/em.py.")
-  with tf.io.gfile.GFile(path) as file:
-    return experiment(json.load(file))
+  return json_file.read(path, experiment)
 
 
 def experiment(values):

@@ -67,9 +67,9 @@ def listed(folder):
   return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
 
 
-def refused(program, *arguments):
+def refused(program, *arguments, **more):
   """Calls a program that fails; returns its only line of output."""
   with pytest.raises(SystemExit) as exit:
-    program(*arguments)
+    program(*arguments, **more)
   assert isinstance(exit.value.code, str) and "\n" not in exit.value.code  # Python prints it and exits with 1.
   return exit.value.code

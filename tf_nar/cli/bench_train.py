@@ -54,6 +54,7 @@ def data(experiment):
   """Returns (batches, vocabulary size, function that decodes ids, or None for made-up data)."""
   from tf_nar import models
   from tf_nar import types
+  from tf_nar.data import corpus
   from tf_nar.data import pipeline
   from tf_nar.data import vocab as vocab_lib
   from tf_nar.train import speed
@@ -61,6 +62,7 @@ def data(experiment):
   if DATA_DIR.value:
     if LENGTH.value or VOCAB.value:
       raise ValueError("--data_dir brings its own lengths and vocabulary; leave out --length and --vocab.")
+    corpus.read(DATA_DIR.value)  # Checks the folder.
     vocab = vocab_lib.load(DATA_DIR.value)
     return (batch for *_, batch in pipeline.training(
       DATA_DIR.value, train, aligned=kind is types.Aligned)), len(vocab), vocab.decode
@@ -145,6 +147,8 @@ def show(told):
 
 def bench():
   """Measures, prints and, with --output, writes the results."""
+  if OUTPUT.value:
+    atomic.check_no_folder(OUTPUT.value)
   told = measure()
   show(told)
   if OUTPUT.value:

@@ -28,6 +28,8 @@ TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-tpu
 NEEDED = ("absl-py", "keras", "keras-hub", "keras-nlp", "matplotlib", "numpy", "sacrebleu", "sentencepiece",
           "subword-nmt", "tensorboard", "tensorflow-text", "tqdm")
 
+READER_GONE = 141  # The exit status if the reader of the output closed the pipe, as of a program ended by SIGPIPE.
+
 
 class Finding(NamedTuple):
   """The result of one check."""
@@ -232,10 +234,22 @@ def main(argv=None, prog=None):
   arguments = parser.parse_args(argv)
   if arguments.probe:
     return print_probe()
+  try:
+    return show(examine(arguments.tpu))
+  except OSError as problem:  # As `program.run`, which needs absl.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(problem, BrokenPipeError):
+      return READER_GONE
+    print(f"doctor: {problem}", file=sys.stderr)
+    return 1
+
+
+def show(findings):
+  """Prints findings; returns 1 if one is a failure, else 0."""
   failed = False
-  for status, about, found, mend in examine(arguments.tpu):
+  for status, about, found, mend in findings:
     failed |= status == "FAIL"
-    print(f"{status:4}  {about:15}  {found}" + (f"  ->  {mend}" if mend else ""))
+    print(f"{status:4}  {about:15}  {found}" + (f"  ->  {mend}" if mend else ""), flush=True)
   return int(failed)
 
 

@@ -10,6 +10,7 @@ import os
 
 from tf_nar import config
 from tf_nar import program
+from tf_nar.data import atomic
 from tf_nar.data import paths
 
 flags = program.Flags()
@@ -28,6 +29,7 @@ def import_run(checkpoint, model_config, vocab, minimum, workdir):
   """Makes the run folder and returns its family.
 
   Raises:
+    FileExistsError: if the run folder exists and is not empty.
     FileNotFoundError: if a file does not exist.
     ValueError: for a checkpoint of another program, a model_config.json in which a size is missing, or a vocabulary
       of another size.
@@ -38,6 +40,7 @@ def import_run(checkpoint, model_config, vocab, minimum, workdir):
   from tf_nar import runs
   from tf_nar.data import vocab as vocab_lib
   from tf_nar.models import original
+  atomic.check_free(workdir, "--workdir")
   if not tf.io.gfile.exists(checkpoint + ".index"):
     raise FileNotFoundError(
       f"No checkpoint {checkpoint}: there is no {checkpoint}.index; give its prefix, as DIR/model.ckpt-600.")

@@ -28,6 +28,7 @@ import platform
 from tf_nar import config
 from tf_nar import program
 from tf_nar.data import atomic
+from tf_nar.data import lock
 
 flags = program.Flags()
 
@@ -195,10 +196,11 @@ def compare():
   from tf_nar.latency import summary
   tf.config.threading.set_intra_op_parallelism_threads(threads())
   tf.io.gfile.makedirs(WORKDIR.value)
-  told = measure()
-  show(told)
-  atomic.write(os.path.join(WORKDIR.value, "latency.json"), json.dumps(told, indent=1).encode())
-  summary.plot(told["systems"], os.path.join(WORKDIR.value, "latency.png"))
+  with lock.held(WORKDIR.value):
+    told = measure()
+    show(told)
+    atomic.write(os.path.join(WORKDIR.value, "latency.json"), json.dumps(told, indent=1).encode())
+    summary.plot(told["systems"], os.path.join(WORKDIR.value, "latency.png"))
 
 
 def main(argv):

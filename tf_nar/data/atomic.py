@@ -141,8 +141,8 @@ def _remote_folder(out, last):
     files.rmtree(temporary)
 
 
-def check_free(out):
-  """Checks that an output folder can be made, before long work starts.
+def check_free(out, flag="--out"):
+  """Checks that an output folder can be made, before long work starts; `flag` is the one that gives it.
 
   Raises:
     FileExistsError: if `out` is a file or a folder that is not empty.
@@ -153,7 +153,7 @@ def check_free(out):
   else:
     taken = os.path.lexists(out) and (not os.path.isdir(out) or os.listdir(out))
   if taken:
-    raise FileExistsError(f"{out} already exists and is not an empty folder; remove it, or choose another --out.")
+    raise FileExistsError(f"{out} already exists and is not an empty folder; remove it, or choose another {flag}.")
 
 
 def check_no_folder(path):

@@ -6,6 +6,7 @@ even on a file system that cannot rename folders (gs://).
 import collections
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import os
 import tensorflow as tf
 
 from tf_nar.data import atomic
+from tf_nar.data import json_file
 from tf_nar.data import records
 from tf_nar.data import text
 from tf_nar.data import vocab as vocab_lib
@@ -130,13 +132,7 @@ def read(folder):
   if not tf.io.gfile.exists(path):
     raise FileNotFoundError(f"No {MANIFEST} in {folder}: it is not a complete data folder. "
                             f"Make one: python data_prep/prepare.py --out={folder} ...")
-  with tf.io.gfile.GFile(path) as file:
-    values = json.load(file)
-  if values.get("version") != _VERSION:
-    raise ValueError(f"{path} must be of version {_VERSION}, but is of {values.get('version')}; "
-                     "run data_prep/prepare.py again.")
-  splits = {name: _split(split) for name, split in values["splits"].items()}
-  manifest = Manifest(**values | {"splits": splits})
+  manifest = json_file.read(path, functools.partial(_manifest, path))
   found = vocab_lib.load(folder).sha256
   if found != manifest.vocabulary_sha256:
     raise ValueError(f"The vocabulary in {folder} (SHA-256 {found[:8]}) is not the one of its records "
@@ -193,6 +189,13 @@ def derive(source_folder, out_folder, pairs, shards=4):
     manifest = dataclasses.replace(manifest, splits=manifest.splits | {"train": writer.split()})
     write(folder, manifest)
   return manifest
+
+
+def _manifest(path, values):
+  if values.get("version") != _VERSION:
+    raise ValueError(f"{path} must be of version {_VERSION}, but is of {values.get('version')}; "
+                     "run data_prep/prepare.py again.")
+  return Manifest(**values | {"splits": {name: _split(split) for name, split in values["splits"].items()}})
 
 
 def _split(values):

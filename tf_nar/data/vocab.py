@@ -10,6 +10,7 @@ import os
 
 from tf_nar import types
 from tf_nar.data import atomic
+from tf_nar.data import json_file
 from tf_nar.data import language
 from tf_nar.data import text
 
@@ -178,7 +179,7 @@ def load(folder):
   """
   path = lambda name: os.path.join(folder, name)
   # Folders of older versions have no target.json; the defaults then apply.
-  told = json.loads(_read(path(TARGET_FILE))) if atomic.exists(path(TARGET_FILE)) else {}
+  told = json_file.read(path(TARGET_FILE)) if atomic.exists(path(TARGET_FILE)) else {}
   if atomic.exists(path(PIECES_FILE)):
     return Pieces(_read(path(PIECES_FILE)), **told)
   if not atomic.exists(path(WORDS_FILE)):
@@ -186,7 +187,10 @@ def load(folder):
                             "Make a data folder with data_prep/prepare.py.")
   tokens = _text_of(path(WORDS_FILE)).removesuffix("\n").split("\n")
   codes = _text_of(path(CODES_FILE)) if atomic.exists(path(CODES_FILE)) else None
-  return WordList(tokens, codes, **told)
+  try:
+    return WordList(tokens, codes, **told)
+  except ValueError as problem:
+    raise ValueError(f"{folder}: {problem}") from None
 
 
 def read_counts(path, minimum=5, mask=False):

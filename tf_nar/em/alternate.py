@@ -13,12 +13,14 @@ Round 1 is plain distillation. The folder of a stage gets a file DONE when it is
 resumes an interrupted alternation at any stage.
 """
 import json
+import operator
 import os
 import time
 
 import tensorflow as tf
 
 from tf_nar.data import atomic
+from tf_nar.data import json_file
 
 DONE = "DONE"
 ROUND = ("teacher", "candidates", "distilled", "student", "scores", "selected", "measures")
@@ -96,5 +98,4 @@ def seconds(folder):
   path = os.path.join(folder, DONE)
   if not tf.io.gfile.exists(path):
     return None
-  with tf.io.gfile.GFile(path) as file:
-    return json.load(file)["seconds"]
+  return json_file.read(path, operator.itemgetter("seconds"))

@@ -18,6 +18,7 @@ from tf_nar import runs
 from tf_nar import types
 from tf_nar.data import atomic
 from tf_nar.data import corpus as data_corpus
+from tf_nar.data import json_file
 from tf_nar.data import records
 from tf_nar.data import toy
 from tf_nar.evaluate import corpus
@@ -73,8 +74,7 @@ def read(folder):
   path = os.path.join(folder, FILE)
   if not tf.io.gfile.exists(path):
     return {}
-  with tf.io.gfile.GFile(path) as file:
-    return json.load(file)
+  return json_file.read(path)
 
 
 def sample(folder, count):

@@ -9,6 +9,7 @@ from tf_nar import config as core_config
 from tf_nar import runs
 from tf_nar.data import atomic
 from tf_nar.data import corpus as data_corpus
+from tf_nar.data import json_file
 from tf_nar.data import lock
 from tf_nar.data import toy
 from tf_nar.em import alternate
@@ -102,8 +103,7 @@ def _same(alternation, data_dir, workdir):
   values = dataclasses.asdict(alternation) | text
   path = os.path.join(workdir, CONFIG)
   if tf.io.gfile.exists(path):
-    with tf.io.gfile.GFile(path) as file:
-      old = json.load(file)
+    old = json_file.read(path)
     then = {name: old.pop(name, value) for name, value in text.items()}  # Older versions lack some of these.
     then |= dataclasses.asdict(_read(old))
     changed = [name for name in values if name not in MAY_CHANGE and values[name] != then[name]]

@@ -3,11 +3,9 @@
 Its variable scopes are `Trasnformer` (AR) and `Trasnformer_NAT` (NAR), in its own spelling. It has separate kernels for
 queries, keys and values, which are concatenated here.
 """
-import json
-
 import numpy as np
-import tensorflow as tf
 
+from tf_nar.data import json_file
 from tf_nar.layers import transformer
 from tf_nar.models import ar
 from tf_nar.models import nat_em
@@ -26,9 +24,8 @@ def family(names):
 
 
 def model_config(path, name):
-  """Reads the original's model_config.json into the `Config` of family `name`."""
-  with tf.io.gfile.GFile(path) as file:
-    old = json.load(file)
+  """Reads the original's model_config.json into the `Config` of family `name`; raises as `json_file.read`."""
+  old = json_file.read(path)
   net = transformer.Config(
     vocab=old["vocab_size"], width=old["hidden_size"], ffn=old["filter_size"], heads=old["num_heads"],
     encoder_layers=old["num_encoder_layers"], decoder_layers=old["num_decoder_layers"],

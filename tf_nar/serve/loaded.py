@@ -10,13 +10,13 @@ The possible offers, of which a model has those that it has a signature for; one
 
 A score that is not finite is None, as JSON has no infinity. saw and said are the inputs and predictions of a pass.
 """
-import json
 import math
 import os
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tf_nar.data import json_file
 from tf_nar.data import paths
 
 OFFERS = ("translate", "candidates", "trace", "score")
@@ -110,8 +110,7 @@ def _facts(folder):
   path = os.path.join(folder, FACTS)
   if not tf.io.gfile.exists(path):
     return {}
-  with tf.io.gfile.GFile(path) as file:
-    return json.load(file)
+  return json_file.read(path)
 
 
 def _strings(tensor):
