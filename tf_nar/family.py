@@ -16,8 +16,8 @@ from typing import Any, Callable, NamedTuple, Protocol
 
 from tf_nar import types
 
-# Names of methods; see `Model`.
-OPTIONAL = ("trace", "score_candidates", "limit", "translate_with", "upsampling", "absorb", "initialise")
+OPTIONAL = (  # Names of methods; see `Model`.
+  "trace", "score_candidates", "score_tokens", "limit", "translate_with", "upsampling", "absorb", "initialise")
 
 
 class Operations(NamedTuple):
@@ -80,6 +80,7 @@ class Model(Protocol):
   # trace(src, search, rescore=None) -> (Translation, Trace)      inputs and predictions of each decoder pass
   # score_candidates(src, tgt)       -> float32 [B, N]            like `score`, with tgt int32 [B, N, T]; each source is
   #                                                               encoded once
+  # score_tokens(src, tgt)           -> float32 [B, T]            log p of each target token, as in `score`; 0 at PAD
   # limit(search, source)            -> int32                     the longest translation, in tokens, that a search
   #                                                               returns for a source of so many tokens
   # translate_with(others, src, search, rescore=None)            `translate`, by the mean log p of this model and other

@@ -7,11 +7,15 @@
 See docs/python.md for more.
 """
 import functools
+import math
 from typing import Callable, Iterable, Iterator, NamedTuple, Sequence, overload
+
+import numpy as np
 
 from tf_nar import config as config_lib
 from tf_nar import recipe
 from tf_nar import runs
+from tf_nar import types
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import ensemble
 from tf_nar.evaluate import lines
@@ -61,7 +65,8 @@ class Translator:
     """
     self.run, self.teacher = run, teacher
     self._tokens, self._longest = tokens_per_batch, run.experiment.model.net.max_length
-    self._searchers, self._score = {}, corpus.scorer(run.model)  # Graphs are kept, as they take time to trace.
+    # Graphs are kept, as they take time to trace.
+    self._searchers, self._graphs, self._score = {}, {}, corpus.scorer(run.model)
 
   def __repr__(self):
     ranked = f" ranked by {self.teacher.workdir}" if self.teacher else ""
@@ -154,11 +159,16 @@ class Translator:
     Raises:
       ValueError: before anything is read, if the teacher cannot rank the candidates of the search.
     """
+    return self.stream_ids(self.ids(texts), nbest=nbest, window=window, progress=progress)
+
+  def stream_ids(self, sources: Iterable[list[int]], *, nbest: int = 0, window: int = corpus.WINDOW,
+                 progress: Callable[[int], None] | None = None) -> Iterator[list[corpus.Candidate]]:
+    """Does what `stream` does, for sentences as token ids, which `ids` makes."""
     search = self.run.experiment.search.with_candidates(nbest)
     work = functools.partial(
       corpus.translate, self.searcher(nbest), tokens_per_batch=corpus.positions(self.run.model, search, self._tokens),
       longest=self._longest, progress=progress, limit=corpus.limit(self.run.model, search))
-    return corpus.stream(work, self.ids(texts), window)
+    return corpus.stream(work, sources, window)
 
   def scored(self, pairs: Iterable[tuple[str, str]],
              progress: Callable[[int], None] | None = None) -> Iterator[tuple[float, int]]:
@@ -168,6 +178,34 @@ class Translator:
       return zip(map(float, found), [len(target) for _, target in some], strict=True)
 
     return corpus.stream(work, lines.encode_pairs(pairs, self.run.vocab, self._longest))
+
+  def token_scores(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[list[float]]:
+    """Returns log p of each token of the targets, EOS included, for pairs of ids (source, target) as of `stream`.
+
+    They are those of one pass over the given target, which `score` sums up; 0 where the source is empty, and -inf in a
+    target longer than the model can produce.
+
+    Raises:
+      ValueError: if tokens have no log p of their own in this family, as it sums over alignments.
+    """
+    found = self._by_token("score_tokens", pairs, "whose tokens have no log p of their own; the score is that of the "
+                           "whole sentence")
+    return [[-math.inf] * len(target) if each is None else each.tolist()
+            for (_, target), each in zip(pairs, found, strict=True)]
+
+  def _by_token(self, method, pairs, otherwise):
+    """Returns the results of a model's method for every pair, see `corpus.by_token`; zeros for an empty source."""
+    if method not in self.run.model.traits.offers:
+      raise ValueError(f"{self.run.workdir} is of family {self.run.experiment.family}, {otherwise}.")
+    if method not in self._graphs:
+      self._graphs[method] = corpus.of_pairs(getattr(self.run.model, method))
+    found = [np.zeros(len(target)) for _, target in pairs]
+    asked = [i for i, (source, _) in enumerate(pairs) if any(token != types.EOS for token in source)]
+    made = corpus.by_token(self._graphs[method], [pairs[i] for i in asked], tokens_per_batch=self._tokens,
+                           longest=self._longest)
+    for i, each in zip(asked, made, strict=True):
+      found[i] = each
+    return found
 
   def _spelt(self, found):
     return [Candidate(self.run.vocab.decode(tokens), score) for tokens, score in found]

@@ -10,11 +10,13 @@
 
 Several autoregressive runs, with commas between, translate together: the mean of their log p for each next token.
 An empty line gives an empty line. A line longer than the model takes is cut; a warning gives the number of such lines.
---nbest prints lines `index ||| text ||| score` with indices from 0; --scores prints `text ||| score`.
+--nbest prints lines `index ||| text ||| score` with indices from 0; --scores prints `text ||| score`. --token_scores
+appends ` ||| tokens ||| log p of each token`, in one pass of the model over the whole translation.
 --trace prints a line for each decoder pass of an iterative search, `index ||| pass ||| inputs ||| predictions` of the
 best candidate, in tokens; an empty line has no pass.
 """
 import functools
+import itertools
 import sys
 
 from tf_nar import program
@@ -35,6 +37,7 @@ NBEST = flags.DEFINE_integer(
   "nbest", 0, "Prints up to this many different candidates per line, widening the search if needed; 0: off.",
   lower_bound=0)
 SCORES = flags.DEFINE_bool("scores", False, "Prints the score after each translation.")
+TOKEN_SCORES = flags.DEFINE_bool("token_scores", False, "Prints the tokens and log p of each after each translation.")
 TRACE = flags.DEFINE_bool(
   "trace", False, "Prints the inputs and predictions of each decoder pass, one sentence at a time.")
 TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens per batch, over all length candidates.",
@@ -48,8 +51,9 @@ def translate():
   """Translates from the input to the output given by the flags."""
   from tf_nar import translator
   from tf_nar.evaluate import progress
-  if TRACE.value and (NBEST.value or SCORES.value):
-    raise ValueError("--trace shows the passes of the best candidate, without scores; leave out --nbest and --scores.")
+  if TRACE.value and (NBEST.value or SCORES.value or TOKEN_SCORES.value):
+    raise ValueError("--trace shows the passes of the best candidate, without scores; leave out --nbest, --scores and "
+                     "--token_scores.")
   run = translator.opened(WORKDIR.value, SET.value, translates=True)
   model = translator.Translator(
     run, translator.opened(RESCORE_WITH.value) if RESCORE_WITH.value else None, tokens_per_batch=TOKENS.value)
@@ -64,10 +68,25 @@ def translate():
 
 def _translations(model, sources, window, advance):
   """Yields output lines; reads `window` sentences at a time and passes the number translated to `advance`."""
+  from tf_nar.evaluate import corpus
   from tf_nar.evaluate import lines
-  found = model.stream(sources, nbest=NBEST.value, window=window, progress=advance)
-  for index, candidates in enumerate(found):
-    yield from lines.formatted(index, candidates, model.run.vocab, nbest=NBEST.value, scores=SCORES.value)
+  ids, again = itertools.tee(model.ids(sources))
+  found = model.stream_ids(ids, nbest=NBEST.value, window=window, progress=advance)
+  explained = corpus.stream(functools.partial(_explained, model), zip(again, found, strict=True), window)
+  for index, (candidates, of_tokens) in enumerate(explained):
+    yield from lines.formatted(
+      index, candidates, model.run.vocab, nbest=NBEST.value, scores=SCORES.value, of_tokens=of_tokens)
+
+
+def _explained(model, some):
+  """Yields (candidates, log p of the tokens of each or None), for a list of (source ids, candidates)."""
+  shown = [candidates[:NBEST.value or 1] for _, candidates in some]
+  scores = None
+  if TOKEN_SCORES.value:
+    pairs = [(source, tokens) for (source, _), each in zip(some, shown, strict=True) for tokens, _ in each]
+    scores = iter(model.token_scores(pairs))
+  for each in shown:
+    yield each, scores and list(itertools.islice(scores, len(each)))
 
 
 def _tracer(model):

@@ -40,12 +40,14 @@ class Search:
   alpha: float = 0.6  # Exponent of the GNMT length penalty ((5 + T) / 6)^alpha.
   extra_length: int = 20  # A target has at most `length_ratio` times its source's tokens plus this number.
   length_ratio: float = 0.0  # 0: that of the training text, at least 1.
+  min_length: int = 1  # The fewest tokens of a translation, EOS included, if its limit allows them.
   unknown: bool = False  # Whether a translation may contain <unk>.
 
   def __post_init__(self):
     if not 1 <= self.candidates <= self.beam:
       raise ValueError(f"search needs 1 <= candidates <= beam; got candidates={self.candidates}, beam={self.beam}.")
     core_config.check_at_least(0, self, "extra_length", "length_ratio", group="search.")
+    core_config.check_at_least(1, self, "min_length", group="search.")
 
   def with_candidates(self, count):
     """Returns the search that finds at least `count` candidates."""
@@ -55,7 +57,7 @@ class Search:
 TRAITS = family.Traits(
   lambda config, source, target: family.Operations(
     operations.whole(config.net, config.net.decoder_layers, source, target), target),
-  offers=frozenset({"score_candidates", "limit", "translate_with"}), autoregressive=True, smoothed=True)
+  offers=frozenset({"score_candidates", "score_tokens", "limit", "translate_with"}), autoregressive=True, smoothed=True)
 
 
 class Model(keras.Model):
@@ -105,6 +107,10 @@ class Model(keras.Model):
     """Returns log p(tgt | src), float32 [B]: all tokens and EOS, no smoothing, no length penalty."""
     return self.embed.log_prob(self.states(src, tgt), tgt)
 
+  def score_tokens(self, src, tgt):
+    """Returns log p(y_t | y_<t, x) of each token, float32 [B, T]; their sum is the score."""
+    return self.embed.token_log_probs(self.states(src, tgt), tgt)
+
   def score_candidates(self, src, tgt):
     """Returns log p of tgt int32 [B, N, T], N targets of each source, which is encoded once: float32 [B, N]."""
     shape = tf.shape(tgt)
@@ -131,9 +137,10 @@ class Model(keras.Model):
       logits, caches = zip(*(each(tokens, t, own) for each, own in zip(steps, caches, strict=True)), strict=True)
       return logits if others else logits[0], caches
 
+    early = ((types.EOS, search.min_length - 1),) if search.min_length > 1 else ()
     found = beam.beam_search(
       step, caches, limit, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.candidates,
-      forbid=tokens_lib.forbidden(search.unknown))
+      forbid=(*tokens_lib.forbidden(search.unknown), *early))
     return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
 
   def stepper(self, src, rows, longest):

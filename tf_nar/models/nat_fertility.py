@@ -80,6 +80,7 @@ class Search:
 TRAITS = family.Traits(
   lambda config, source, target: family.Operations(
     operations.whole(config.net, config.net.decoder_layers, source, target), target),
+  offers=frozenset({"score_tokens"}),
   batch=lambda config: types.Aligned if config.aligned else types.Batch, side_by_side=True, smoothed=True,
   readings=one_pass.READINGS)
 
@@ -151,6 +152,15 @@ class Model(keras.Model):
     The bound is one term of the sum over f: log p(f | x) + log p(y | x, f) for the most probable fertilities that sum
     to T; -inf where none do.
     """
+    prior, each = self._scored(src, tgt)
+    return prior + tf.reduce_sum(each, -1)
+
+  def score_tokens(self, src, tgt):
+    """Returns log p(y_t | x, T), or log p(y_t | x, f) for the f of `score`, of each token, float32 [B, T]."""
+    return self._scored(src, tgt)[1]
+
+  def _scored(self, src, tgt):
+    """Returns log p of the length or the fertilities, float32 [B], and of each token, float32 [B, T]."""
     memory, lengths = self.net.encode(src), masking.lengths(tgt)
     positions = tf.shape(tgt)[1]
     fertility = None
@@ -159,7 +169,7 @@ class Model(keras.Model):
     else:
       prior = self.net.length_log_prob(memory, lengths)
     states = self.net.decode(self.canvas(src, lengths, positions, fertility), lengths, memory)
-    return prior + self.net.embed.log_prob(states, tgt)
+    return prior, self.net.embed.token_log_probs(states, tgt)
 
   def translate(self, src, search, rescore=None):
     """Decodes all candidates in one pass: noisy parallel decoding.
