@@ -193,13 +193,24 @@ class Translator:
     return [[-math.inf] * len(target) if each is None else each.tolist()
             for (_, target), each in zip(pairs, found, strict=True)]
 
+  def alignments(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[np.ndarray | None]:
+    """Returns the share of each source token in each target token, float [T, S], for pairs of ids as of `stream`.
+
+    EOS is counted in T and S; a row sums to 1, or to 0 where there is none, as at EOS. None for a target longer than
+    the model can produce.
+
+    Raises:
+      ValueError: if the family has no alignment.
+    """
+    return self._by_token("align", pairs, "which has no alignment of tokens")
+
   def _by_token(self, method, pairs, otherwise):
     """Returns the results of a model's method for every pair, see `corpus.by_token`; zeros for an empty source."""
     if method not in self.run.model.traits.offers:
       raise ValueError(f"{self.run.workdir} is of family {self.run.experiment.family}, {otherwise}.")
     if method not in self._graphs:
       self._graphs[method] = corpus.of_pairs(getattr(self.run.model, method))
-    found = [np.zeros(len(target)) for _, target in pairs]
+    found = [np.zeros([len(target), len(source)] if method == "align" else len(target)) for source, target in pairs]
     asked = [i for i, (source, _) in enumerate(pairs) if any(token != types.EOS for token in source)]
     made = corpus.by_token(self._graphs[method], [pairs[i] for i in asked], tokens_per_batch=self._tokens,
                            longest=self._longest)

@@ -16,10 +16,12 @@ from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import beam
 from tf_nar.decode import length_parallel
+from tf_nar.layers import attention
 from tf_nar.layers import embedding
 from tf_nar.layers import transformer
 from tf_nar.layers.attention import NO_DROPOUT
 from tf_nar.losses import cross_entropy
+from tf_nar.ops import alignment
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import operations
@@ -57,7 +59,8 @@ class Search:
 TRAITS = family.Traits(
   lambda config, source, target: family.Operations(
     operations.whole(config.net, config.net.decoder_layers, source, target), target),
-  offers=frozenset({"score_candidates", "score_tokens", "limit", "translate_with"}), autoregressive=True, smoothed=True)
+  offers=frozenset({"score_candidates", "score_tokens", "align", "limit", "translate_with"}),
+  autoregressive=True, smoothed=True)
 
 
 class Model(keras.Model):
@@ -82,15 +85,17 @@ class Model(keras.Model):
     x += tf.cast(tf.convert_to_tensor(self.source_bias), x.dtype)
     return self.encoder(x, masking.valid(src)[:, None], dropout=dropout)
 
-  def states(self, src, tgt, dropout=NO_DROPOUT):
+  def states(self, src, tgt, dropout=NO_DROPOUT, attended=None):
     """Returns decoder states float [B, T, D] at every target position, given the tokens before it.
 
-    If `tgt` has more rows than `src`, each source has the same number of consecutive targets.
+    If `tgt` has more rows than `src`, each source has the same number of consecutive targets. `attended` is an
+    `attention.Seen` of cross-attention, or None.
     """
     memory = self.encode(src, dropout)
     # Differs: the original searched from E[BOS]; here training and search both start from a zero vector.
     x = masking.shift_right(self.embed.look_up(tgt)) + self.embed.positions(tf.shape(tgt)[1])
-    return self.decoder(x, masking.causal(tf.shape(tgt)[1]), memory, masking.valid(src)[:, None], dropout=dropout)
+    return self.decoder(
+      x, masking.causal(tf.shape(tgt)[1]), memory, masking.valid(src)[:, None], dropout=dropout, seen=attended)
 
   def objective(self, batch, *, seed, training, step=0):
     """Label-smoothed cross-entropy per target token.
@@ -110,6 +115,12 @@ class Model(keras.Model):
   def score_tokens(self, src, tgt):
     """Returns log p(y_t | y_<t, x) of each token, float32 [B, T]; their sum is the score."""
     return self.embed.token_log_probs(self.states(src, tgt), tgt)
+
+  def align(self, src, tgt):
+    """Returns the mean cross-attention at each position of tgt, which predicts its token: float32 [B, T, S]."""
+    attended = attention.Seen()
+    self.states(src, tgt, attended=attended)
+    return alignment.attended(attended.weights, src, tgt)
 
   def score_candidates(self, src, tgt):
     """Returns log p of tgt int32 [B, N, T], N targets of each source, which is encoded once: float32 [B, N]."""

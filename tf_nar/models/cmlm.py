@@ -70,7 +70,7 @@ class Search:
 
 TRAITS = family.Traits(
   lambda config, source, target: one_pass.operations(config.net, config.net.decoder_layers, source, target),
-  offers=frozenset({"trace", "score_tokens"}), needs_mask=True, side_by_side=True, smoothed=True)
+  offers=frozenset({"trace", "score_tokens", "align"}), needs_mask=True, side_by_side=True, smoothed=True)
 
 
 class Model(keras.Model):
@@ -113,6 +113,10 @@ class Model(keras.Model):
   def score_tokens(self, src, tgt):
     """Returns log p(y_i | all masked, x, T) of each token, float32 [B, T]; see `score`."""
     return one_pass.score_tokens(self.net, src, tgt, hidden=types.MASK)
+
+  def align(self, src, tgt):
+    """Returns the mean cross-attention from masks, float32 [B, T, S]."""
+    return one_pass.align(self.net, src, tgt, hidden=types.MASK)
 
   def translate(self, src, search, rescore=None):
     """`search.passes` passes for all length candidates at once; `rescore` as in `mask_predict`."""

@@ -51,7 +51,7 @@ def _operations(config, source, target):
 
 
 TRAITS = family.Traits(
-  _operations, offers=frozenset({"score_tokens"}), one_pass=True, side_by_side=True, smoothed=True,
+  _operations, offers=frozenset({"score_tokens", "align"}), one_pass=True, side_by_side=True, smoothed=True,
   readings=one_pass.READINGS)
 
 
@@ -98,6 +98,10 @@ class Model(keras.Model):
   def score_tokens(self, src, tgt):
     """Returns log p(y_i | x, T) of each token, float32 [B, T]."""
     return one_pass.score_tokens(self.net, src, tgt)
+
+  def align(self, src, tgt):
+    """Returns the mean cross-attention, float32 [B, T, S]."""
+    return one_pass.align(self.net, src, tgt)
 
   def translate(self, src, search, rescore=None):
     """Decodes all length candidates in one pass; see `one_pass.translate`."""
