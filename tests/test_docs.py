@@ -49,11 +49,11 @@ def commands(text):
 
 
 def flags(text):
-  """Returns the names of all flags that a program defines, and of the required ones.
+  """Returns the names of all flags that a program defines, of the required ones, and {flag: those that it spares}.
 
   It finds absl's `flags.DEFINE_...("name", ..., required=True)` and argparse's `add_argument("--name")`.
   """
-  known, needed = set(ALWAYS), set()
+  known, needed, spares = set(ALWAYS), set(), {}
   for node in ast.walk(ast.parse(text)):
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
       continue
@@ -62,7 +62,8 @@ def flags(text):
       known |= {name, f"no{name}"} if node.func.attr == "DEFINE_bool" else {name}
       required = [word.value.value for word in node.keywords if word.arg == "required"]
       needed |= {name} if required == [True] else set()
-  return known, needed
+      spares[name] = {each.value for word in node.keywords if word.arg == "spares" for each in word.value.elts}
+  return known, needed, spares
 
 
 def complaints(command, root=ROOT):
@@ -71,15 +72,16 @@ def complaints(command, root=ROOT):
   if not (root / program).is_file():
     return [f"there is no {program}"]
   own = root / module(program)
-  known, needed = flags((own if own.is_file() else root / program).read_text())
+  known, needed, spares = flags((own if own.is_file() else root / program).read_text())
   given = {word[2:].split("=")[0] for word in words if word.startswith("--")}
   wrong = [f"{program} has no --{name}" for name in sorted(given - known)]
   configs = [word.partition("=")[2] for word in words if word.startswith("--config=configs/")]
   configs += [f"configs/{name}.py" for name in re.findall(r"--config=(\w+)(?: |$)", " ".join(words))]
   wrong += [f"there is no {path}" for path in configs if "..." not in path and not (root / path).is_file()]
   # A command that ends in "..." or has no flags is incomplete on purpose.
-  if given - ALWAYS and not words[-1].endswith("...") and "print_config" not in given:
-    wrong += [f"{program} needs --{name}" for name in sorted(needed - given)]
+  if given - ALWAYS and not words[-1].endswith("..."):
+    spared = set().union(*(spares.get(name, ()) for name in given))
+    wrong += [f"{program} needs --{name}" for name in sorted(needed - given - spared)]
   return wrong
 
 

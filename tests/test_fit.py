@@ -3,6 +3,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -95,6 +96,26 @@ def test_a_finished_run_returns_at_once(data, finished, monkeypatch):
   monkeypatch.setattr(loop, "run", lambda *_, **__: pytest.fail("It trained again."))
   again = fit.fit(experiment("nat_em"), data, finished.workdir)
   assert_same(weights(again), weights(finished))
+
+
+def test_a_finished_run_is_trained_on(data, finished, tmp_path, monkeypatch):
+  workdir = str(tmp_path / "run")
+  shutil.copytree(finished.workdir, workdir)
+  longer = experiment("nat_em", steps=8)
+  monkeypatch.setattr(fit.Validation, "__call__", lambda self: ({"bleu": 0.0}, {}))
+  with monkeypatch.context() as patch, pytest.raises(Killed):
+    patch.setattr(pipeline, "training", killed_at(2))  # After a checkpoint of update 6.
+    fit.fit(longer, data, workdir)
+  assert_same(weights(runs.load(workdir)), weights(finished))  # Still the run that it was.
+  assert runs.read(workdir).train.steps == 5
+  fit.fit(longer, data, workdir)
+  assert runs.load(workdir).experiment.train.steps == 8
+  assert [row["step"] for row in rows(workdir) if "valid_bleu" in row] == [2, 4, 5, 6, 8]
+  with pytest.raises(ValueError, match="is finished, and was trained with other settings"):
+    fit.fit(experiment("nat_em"), data, workdir)
+  shutil.rmtree(os.path.join(workdir, "checkpoints"))
+  with pytest.raises(ValueError, match=f"finished and has no checkpoints, so .* more train.steps; .*_start={workdir}"):
+    fit.fit(experiment("nat_em", steps=9), data, workdir)
 
 
 @pytest.mark.slow

@@ -52,6 +52,7 @@ def test_binaries_help(path):
   (["--source=a", "--source=b"], "evaluate: --source takes one value; got 'a' and 'b'."),
   (["--sourc=a"], "evaluate: Unknown command line flag 'sourc'. Did you mean: source ?"),
   (["--source=a", "--workdir=w"], "evaluate: Missing --reference; see --help."),
+  (["--source=", "--reference=b", "--workdir="], "evaluate: Empty --workdir and --source; see --help."),
   (["--tokens_per_batch=0"], "evaluate: flag --tokens_per_batch=0: 0 is not a positive integer"),
   (["--source=a", "--reference=b", "--workdir=w", "stray"],
    "evaluate: Arguments that are not flags: stray; see --help."),
@@ -78,3 +79,11 @@ def test_a_flag_may_spare_others():
   flags.values.unparse_flags()
   with pytest.raises(ValueError, match="^Missing --workdir; see --help.$"):
     flags.parse(["x"])
+
+
+@pytest.mark.parametrize("given", ["--text=", "--text=a,,b", "--text=a,"])
+def test_a_needed_list_has_no_empty_name(given):
+  flags = program.Flags()
+  flags.DEFINE_list("text", None, "Texts.", required=True)
+  with pytest.raises(ValueError, match="^Empty --text; see --help.$"):
+    flags.parse(["x", given])

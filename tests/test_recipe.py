@@ -3,6 +3,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -124,6 +125,18 @@ def test_another_sweep_of_a_finished_recipe_trains_nothing(finished, texts, tmp_
   again = recipe.run(other, texts[0], finished.workdir, original_dir=texts[1])
   assert again.experiment.search.unknown
   recipe.run(experiment(), texts[0], finished.workdir, original_dir=texts[1])  # Restored for the other tests.
+
+
+def test_the_last_phase_is_trained_on(finished, texts, tmp_path):
+  workdir = str(tmp_path / "run")
+  shutil.copytree(finished.workdir, workdir)
+  run = lambda *phases: recipe.run(experiment(phases=phases), texts[0], workdir, original_dir=texts[1])
+  longer = lambda phase: dataclasses.replace(phase, changes=(*phase.changes, "train.steps=5"))
+  with pytest.raises(ValueError, match="^Phase likelihood: it is finished, and bigrams after it has begun; give more "):
+    run(longer(PHASES[0]), PHASES[1])
+  assert run(PHASES[0], longer(PHASES[1])).experiment.train.steps == 5
+  assert monitor.read(workdir)[-1]["step"] == 5
+  assert read(workdir, recipe.SWEEP)["steps"] == 5 and read(finished.workdir, recipe.SWEEP)["steps"] == 3
 
 
 def test_a_sweep_after_one_training(texts, tmp_path, fits):

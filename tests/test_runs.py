@@ -72,10 +72,17 @@ def test_training_settings_may_change_on_the_way(tmp_path, untrained):
 def test_a_finished_run_keeps_its_settings(finished):
   workdir = finished.workdir
   assert runs.create(EXPERIMENT, VOCAB, workdir).experiment == finished.experiment
-  longer = dataclasses.replace(EXPERIMENT, train=config.Train(steps=9))
-  with pytest.raises(ValueError, match=f"is finished, and was trained with other settings .* --warm_start={workdir}"):
-    runs.create(longer, VOCAB, workdir)
+  for train in (config.Train(steps=6), config.Train(steps=7, seed=1), config.Train(steps=9, seed=1)):
+    with pytest.raises(ValueError, match=f"is finished, and was trained with other settings .* --warm_start={workdir}"):
+      runs.create(dataclasses.replace(EXPERIMENT, train=train), VOCAB, workdir)
   assert runs.load(workdir).experiment.train.steps == 7
+
+
+def test_a_finished_run_may_be_lengthened(finished):
+  longer = dataclasses.replace(EXPERIMENT, train=config.Train(steps=9))
+  assert runs.plan(longer, VOCAB, finished.workdir).experiment.train.steps == 9
+  assert runs.is_lengthened(longer, finished.workdir) and not runs.is_lengthened(EXPERIMENT, finished.workdir)
+  assert not runs.is_lengthened(longer, "nowhere")
 
 
 def test_no_run(tmp_path):

@@ -2,9 +2,7 @@
 import ast
 import dataclasses
 import difflib
-import inspect
 import re
-import runpy
 import typing
 from typing import Any
 
@@ -38,7 +36,8 @@ class Optimizer:
   learning_rate: float = 5e-4  # Peak learning rate; with schedule="nat_em" the multiplier lr0.
   warmup: int = 4_000  # Updates in which the learning rate rises to its peak.
   cooldown: int = 0  # Last updates, in which the learning rate falls to 0. Ship the last weights then: average=1.
-  schedule: str = "inverse_sqrt"  # Decay after the warm-up: "inverse_sqrt", or "nat_em", the original program's.
+  schedule: str = "inverse_sqrt"  # Decay after the warm-up: "inverse_sqrt"; "cosine", to 0 at the last update; or
+  # "nat_em", the original program's.
   beta_1: float = 0.9  # Decay of the moving average of the gradients.
   beta_2: float = 0.98  # Decay of the moving average of the squared gradients.
   epsilon: float = 1e-9  # Added to the root of the second moment.
@@ -48,7 +47,7 @@ class Optimizer:
   accumulate: int = 1  # Micro-batches per update.
 
   def __post_init__(self):
-    check_choice("optimizer.schedule", self.schedule, ("inverse_sqrt", "nat_em"))
+    check_choice("optimizer.schedule", self.schedule, ("inverse_sqrt", "cosine", "nat_em"))
     check_at_least(0, self, "warmup", "cooldown", "weight_decay", "clip_norm", group="optimizer.")
     check_at_least(1, self, "accumulate", group="optimizer.")
 
@@ -73,9 +72,12 @@ class Train:
   average: int = 1  # Checkpoints averaged into the shipped weights, of those after the warm-up.
   average_of: str = "last"  # Which checkpoints are averaged: the "last", or the "best" by validation BLEU.
   ema: float = 0.0  # Decay of a moving average of the weights, which is validated and shipped instead; 0: none.
+  nonfinite: str = "stop"  # If a loss or gradient is NaN or infinite: "stop" the run, or "skip" the update. Either
+  # writes its sentence pairs to nonfinite.jsonl in the run folder.
   jit: bool = False  # Whether XLA compiles the whole training step.
 
   def __post_init__(self):
+    check_choice("train.nonfinite", self.nonfinite, ("stop", "skip"))
     check_choice("train.average_of", self.average_of, ("last", "best"))
     check_at_least(1, self, "steps", "tokens_per_batch", "max_length", "buckets", "log_every", "validate_every", "keep",
              "average", group="train.")
@@ -164,15 +166,7 @@ def load(path, wanted, assignments=(), data_dir=None):
     ValueError: if the file does not exist, is not a Python program or has no get_config(), if get_config() returns
       something else, or if an assignment does not fit.
   """
-  path = configfile.found(path)
-  try:
-    made = runpy.run_path(path)
-  except SyntaxError as error:
-    raise ValueError(f"{path}, line {error.lineno}: {error.msg}; a config is a Python program.") from error
-  if "get_config" not in made:
-    raise ValueError(f"{path} defines no get_config(), which a config must; see those in configs/.")
-  takes = data_dir and "data_dir" in inspect.signature(made["get_config"]).parameters
-  node = made["get_config"](**{"data_dir": data_dir} if takes else {})
+  node = configfile.made(path, data_dir)
   if not isinstance(node, wanted):
     raise ValueError(
       f"{path} must return {wanted.__name__}; got {type(node).__name__}. Give an Experiment to bin/train.py and an "

@@ -1,8 +1,10 @@
-"""Finds config files: those that come with the package by name, a user's own by path."""
+"""Finds and runs config files: those that come with the package by name, a user's own by path."""
 import ast
 import difflib
 import glob
+import inspect
 import os
+import runpy
 
 # Beside this package, both in a checkout and installed, as configs import each other as `configs`.
 CONFIGS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "configs")
@@ -43,3 +45,20 @@ def found(path):
   else:
     hint = "Those in configs/ can be given by name."
   raise ValueError(f"No config {path}. {hint}")
+
+
+def made(path, data_dir=None):
+  """Runs a config file and returns the result of its get_config(); the arguments are those of `config.load`.
+
+  Raises:
+    ValueError: if the file does not exist, is not a Python program or has no get_config().
+  """
+  path = found(path)
+  try:
+    names = runpy.run_path(path)
+  except SyntaxError as error:
+    raise ValueError(f"{path}, line {error.lineno}: {error.msg}; a config is a Python program.") from error
+  if "get_config" not in names:
+    raise ValueError(f"{path} defines no get_config(), which a config must; see those in configs/.")
+  takes = data_dir and "data_dir" in inspect.signature(names["get_config"]).parameters
+  return names["get_config"](**{"data_dir": data_dir} if takes else {})

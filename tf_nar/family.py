@@ -17,7 +17,8 @@ from typing import Any, Callable, NamedTuple, Protocol
 from tf_nar import types
 
 OPTIONAL = (  # Names of methods; see `Model`.
-  "trace", "score_candidates", "score_tokens", "align", "limit", "translate_with", "upsampling", "absorb", "initialise")
+  "trace", "score_candidates", "score_tokens", "align", "limit", "translate_with", "check", "upsampling", "absorb",
+  "initialise")
 
 
 class Operations(NamedTuple):
@@ -43,6 +44,10 @@ class Traits(NamedTuple):
   smoothed: bool = False  # Whether `Config.smoothing` smooths the labels of term "token".
   readings: tuple = ()  # (name, changes of `Search`): decodings that EM's report compares, as argmax and ODD.
   shared: tuple = ("embed/tokens/", "encoder/")  # Paths of weights that a warm start from another family must fill.
+  check: Callable[[Any, Any], None] = lambda config, search: None  # Raises ValueError if a `Search` is not for a model
+  # of a `Config`.
+  likelihood: Callable[[Any], str] = lambda config: "factorised"  # What `score` is for a `Config`: "factorised", log p
+  # of the length and of each token given it; "structured", a sum over paths; "bound", a lower bound of such a sum.
   frozen: str = ""  # The part of the model that comes from another run and is not trained; "": none.
 
 
@@ -87,6 +92,8 @@ class Model(Protocol):
   #                                                               returns for a source of so many tokens
   # translate_with(others, src, search, rescore=None)            `translate`, by the mean log p of this model and other
   #                                                               models of its family for each next token
+  # check(src, drafts, search)       -> Translation               the greedy translation, by checking drafts int32
+  #                                                               [B, N, T] of another model; see decode/speculative.py
   # upsampling(source, target)       -> int                       the least `Config.upsample` with room for the target
   #                                                               ids, for a source of so many tokens
   # absorb(statistics)                                            updates variables that have no gradient; called once

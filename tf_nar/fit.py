@@ -25,6 +25,7 @@ from tf_nar.evaluate import corpus
 from tf_nar.evaluate import lines
 from tf_nar.evaluate import multimodality
 from tf_nar.evaluate import testset
+from tf_nar.train import checkpoint
 from tf_nar.train import loop
 from tf_nar.train import strategy
 
@@ -35,7 +36,8 @@ SAMPLES = 5  # Translations shown in TensorBoard at each validation.
 def fit(experiment, data_dir, workdir, *, warm_start=None, frozen=None, profile_steps=()):
   """Trains to the end and returns the finished `runs.Run`.
 
-  The same call resumes an interrupted training, and returns at once if the run is finished.
+  The same call resumes an interrupted training, and returns at once if the run is finished. With more `train.steps` a
+  finished run is trained on, from its last checkpoint; until that ends, the folder remains the run that it was.
 
   Args:
     experiment: a `config.Experiment`.
@@ -48,7 +50,7 @@ def fit(experiment, data_dir, workdir, *, warm_start=None, frozen=None, profile_
 
   Raises:
     ValueError: if the data folder or the run folder does not match the experiment.
-    FloatingPointError: if the loss becomes NaN or infinite.
+    FloatingPointError: if the loss becomes NaN or infinite, see `config.Train.nonfinite`.
     OSError: if a checkpoint cannot be written.
     preemption.Preempted: if the process is told to stop; a checkpoint is saved before.
   """
@@ -56,7 +58,8 @@ def fit(experiment, data_dir, workdir, *, warm_start=None, frozen=None, profile_
     experiment = budget.recorded(experiment, workdir)
     text = _same_text(data_dir, workdir)
     run = _planned(experiment, data_dir, workdir)
-    if atomic.exists(os.path.join(workdir, runs.WEIGHTS)):
+    longer = runs.is_lengthened(experiment, workdir)
+    if runs.is_finished(workdir) and not longer:
       _begin(run, text)
       runs.load_weights(run.model, workdir)
       return run
@@ -68,8 +71,12 @@ def fit(experiment, data_dir, workdir, *, warm_start=None, frozen=None, profile_
     if strategy.is_chief():
       tf.io.gfile.makedirs(workdir)  # Only after all checks, so that a command they reject leaves no folder behind.
     with alone(workdir):  # Locked before anything is written, as another process may have made the folder meanwhile.
-      _begin(run, text)
-      return _train(run, data_dir, validate, profile_steps)
+      if not longer:
+        _begin(run, text)
+      _train(run, data_dir, validate, profile_steps)
+      if longer:
+        _begin(run, text)
+      return run
 
 
 def check(experiment, data_dir, workdir):
@@ -80,7 +87,11 @@ def check(experiment, data_dir, workdir):
 
 
 def _planned(experiment, data_dir, workdir):
-  return runs.plan(_for_data(experiment, data_dir), vocab_lib.load(data_dir), workdir)
+  run = runs.plan(_for_data(experiment, data_dir), vocab_lib.load(data_dir), workdir)
+  if runs.is_lengthened(run.experiment, workdir) and not checkpoint.begun(workdir):
+    raise ValueError(f"{workdir} is finished and has no checkpoints, so it cannot be trained for more train.steps; "
+                     f"choose another --workdir, with --warm_start={workdir}.")
+  return run
 
 
 def _ready(run, data_dir, warm_start, frozen):
@@ -120,12 +131,12 @@ def _train(run, data_dir, validate, profile_steps):
     sum(v.shape.num_elements() for v in run.model.variables) / 1e6, len(run.vocab),
     100 * pipeline.padding_waste(data_dir, train))
   weights = loop.run(
-    run.model, run.experiment, _stream(run, data_dir), run.workdir, validate=validate, profile_steps=profile_steps)
+    run.model, run.experiment, _stream(run, data_dir), run.workdir, validate=validate, vocab=run.vocab,
+    profile_steps=profile_steps)
   if strategy.is_chief():
     runs.save_weights(weights, run.workdir)
   strategy.any_replica(False)  # A barrier: all machines wait until the first has written.
   runs.load_weights(run.model, run.workdir)
-  return run
 
 
 @contextlib.contextmanager

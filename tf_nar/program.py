@@ -66,7 +66,8 @@ class Flags:
       values: `absl.flags.FlagValues` that hold these flags and perhaps others; None: these alone.
 
     Raises:
-      ValueError: for an unknown flag, a flag given twice, an invalid value or a missing flag.
+      ValueError: for an unknown flag, a flag given twice, an invalid value, or a required flag that is missing or
+        empty, as --workdir=$UNSET in a shell.
     """
     try:
       rest = (self.values if values is None else values)(argv)
@@ -77,6 +78,8 @@ class Flags:
     missing = [f"--{name}" for name in self._required if self.values[name].value is None and name not in spared]
     if missing:
       raise ValueError(f"Missing {' and '.join(missing)}; see --help.")
+    if empty := [f"--{name}" for name in self._required if _is_empty(self.values[name].value)]:
+      raise ValueError(f"Empty {' and '.join(empty)}; see --help.")
     return rest
 
   def help(self):
@@ -96,6 +99,11 @@ def _shown(flag):
   value = flag.default
   text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else "" if value is None else str(value)
   return f"{flag.name}={text or '...'}"
+
+
+def _is_empty(value):
+  """Whether the value of a flag is an empty text or list, or a list with an empty text."""
+  return value == "" or isinstance(value, list) and (not value or "" in value)
 
 
 def _plainly(problem):

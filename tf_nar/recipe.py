@@ -12,6 +12,7 @@ import dataclasses
 import json
 import os
 
+from tf_nar import budget
 from tf_nar import config
 from tf_nar import fit
 from tf_nar import models
@@ -77,7 +78,7 @@ def run(experiment, data_dir, workdir, *, original_dir=None, warm_start=None, pr
   with fit.alone(workdir):
     record = _record(experiment, texts)
     began = _read(workdir) or {}
-    if began == record | {"finished": True} and atomic.exists(os.path.join(workdir, runs.WEIGHTS)):
+    if began == record | {"finished": True} and runs.is_finished(workdir):
       return runs.load(workdir)
     _check_folder(experiment, workdir)
     if began | {"finished": False} != record:
@@ -161,9 +162,16 @@ def _called(phases):
 
 def _check_phases(experiment, texts, workdir):
   """Checks every phase now, so that a later one does not fail after hours of training."""
-  for phase, each in trainings(experiment):
+  phases = trainings(experiment)
+  for number, (phase, each) in enumerate(phases):
+    folder = at(workdir, phase.name)
+    begun = [name for name in (later.name for later, _ in phases[number + 1:])
+             if atomic.exists(os.path.join(at(workdir, name), runs.CONFIG))]
+    if begun and runs.is_lengthened(budget.recorded(each, folder), folder):
+      raise ValueError(f"Phase {phase.name}: it is finished, and {begun[0]} after it has begun; give more train.steps "
+                       "to the last phase only, or choose another --workdir.")
     try:
-      fit.check(each, texts[phase.text], at(workdir, phase.name))
+      fit.check(each, texts[phase.text], folder)
     except ValueError as problem:
       raise ValueError(f"Phase {phase.name}: {problem}") from None
 
@@ -175,7 +183,9 @@ def _chosen(experiment, last, texts, workdir):
   phase = trainings(experiment)[-1][0]
   sources, references = data_corpus.validation(texts[phase.text])
   path = os.path.join(workdir, SWEEP)
-  asked = json.loads(json.dumps({"sweep": experiment.sweep, "search": dataclasses.asdict(last.experiment.search)}))
+  asked = {"sweep": experiment.sweep, "search": dataclasses.asdict(last.experiment.search),
+           "steps": last.experiment.train.steps}
+  asked = json.loads(json.dumps(asked))  # Lists in place of tuples, as above.
   tried = tuning.searches(last.experiment, experiment.sweep)
 
   def write(systems, **more):

@@ -56,8 +56,9 @@ def plan(experiment, vocab, workdir):
 
   Raises:
     ValueError: if the folder already holds another model or vocabulary, or a finished run that was trained with other
-      settings (those of an unfinished run may change). Also if model or search are of another family, if the family
-      needs `<mask>` and the vocabulary has none, or for bfloat16 weights or shards, which are for export only.
+      settings, apart from fewer `train.steps` (all those of an unfinished run may change). Also if model or search are
+      of another family, if the family needs `<mask>` and the vocabulary has none, or for bfloat16 weights or shards,
+      which are for export only.
   """
   models.check(experiment)
   if experiment.model.net.dtype == "bfloat16":
@@ -76,13 +77,23 @@ def plan(experiment, vocab, workdir):
     old = read(workdir)
     _same_model(old, experiment, workdir)
     # Finished weights are not trained again, so config.json must keep the settings that they were trained with.
-    if tf.io.gfile.exists(os.path.join(workdir, WEIGHTS)) and old.train != experiment.train:
+    if is_finished(workdir) and not _goes_on(old.train, experiment.train):
       raise ValueError(
         f"{workdir} is finished, and was trained with other settings than those requested; give the same "
-        f"ones, or another --workdir, perhaps with --warm_start={workdir}.")
+        f"ones, more train.steps, or another --workdir, perhaps with --warm_start={workdir}.")
     if vocab_lib.load(workdir).sha256 != vocab.sha256:
       raise ValueError(f"{workdir} was trained with another vocabulary; choose another --workdir.")
   return Run(experiment, model, vocab, workdir)
+
+
+def is_finished(workdir):
+  """Whether a run folder has the weights that its training ends with."""
+  return tf.io.gfile.exists(os.path.join(workdir, WEIGHTS))
+
+
+def is_lengthened(experiment, workdir):
+  """Whether an experiment has more updates than those that the finished run of a folder was trained for."""
+  return is_finished(workdir) and read(workdir).train.steps < experiment.train.steps
 
 
 def write(run):
@@ -101,12 +112,14 @@ def load(workdir, overrides=()):
     overrides: assignments such as "search.beam=1"; see `FREE` for the settings that can be changed.
 
   Raises:
-    ValueError: if there is no run, if it is not trained yet, or if an override would change the trained model.
+    ValueError: if there is no run, if it is not trained yet, or if an override would change the trained model or is
+      nothing that it can do.
   """
   if fixed := [each for each in overrides if not each.startswith(FREE)]:
     raise ValueError(f"{workdir} is trained, so --set can only change its search, as search.alpha=1.0; got {fixed[0]}.")
   workdir = pretrained.find(workdir)
   experiment = config.override(read(workdir), *overrides)
+  models.check(experiment)
   vocab = vocab_lib.load(workdir)
   model = models.build(experiment.family, experiment.model, len(vocab), vocab.within_words())
   load_weights(model, workdir)
@@ -182,7 +195,7 @@ def freeze(run, workdir):
 
 def _weights(workdir, model):
   """Returns {path: array} of a finished run, cut into as many shards as the model has."""
-  if not tf.io.gfile.exists(os.path.join(workdir, WEIGHTS)):
+  if not is_finished(workdir):
     raise ValueError(
       f"{workdir} has no {WEIGHTS}: its training has not saved a model yet; wait, or start it again.")
   with tf.io.gfile.GFile(os.path.join(workdir, WEIGHTS), "rb") as file:
@@ -237,6 +250,11 @@ def experiment(values):
            for name, kind in (("model", family.Config), ("search", family.Search))}
   own = lambda phase: phase | {"experiment": phase["experiment"] and experiment(phase["experiment"])}
   return config.from_dict(config.Experiment, values | parts | {"phases": list(map(own, values.get("phases", ())))})
+
+
+def _goes_on(old, new):
+  """Whether a `config.Train` is an old one, or the same with more updates."""
+  return new.steps >= old.steps and dataclasses.replace(new, steps=old.steps) == old
 
 
 def _same_model(old, new, workdir):

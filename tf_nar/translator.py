@@ -7,7 +7,6 @@
 See docs/python.md for more.
 """
 import functools
-import math
 from typing import Callable, Iterable, Iterator, NamedTuple, Sequence, overload
 
 import numpy as np
@@ -19,9 +18,12 @@ from tf_nar import types
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import ensemble
 from tf_nar.evaluate import lines
+from tf_nar.evaluate import of_tokens
+from tf_nar.evaluate import quality
 from tf_nar.evaluate import report
 from tf_nar.evaluate import rescoring
 from tf_nar.evaluate import testset
+from tf_nar.evaluate import total_correlation
 from tf_nar.train import strategy
 
 TOKENS = 8192  # Padded source tokens per batch, counted once for each candidate of a decoder pass.
@@ -107,20 +109,28 @@ class Translator:
     return [log_prob for log_prob, _ in self.scored(zip(sources, targets, strict=True))]
 
   def evaluate(self, sources: Sequence[str], references: Sequence[str],
-               progress: Callable[[int], None] | None = None) -> Evaluation:
+               progress: Callable[[int], None] | None = None, *, more: Sequence[Sequence[str]] = (),
+               tokenize: str | None = None, lowercase: bool = False, ter: bool = False) -> Evaluation:
     """Translates a test set and measures BLEU, chrF, repeated tokens, lengths, speed and NCM.
 
     Args:
       sources: sentences.
       references: their translations; tokenised if the vocabulary is of tokenised text, as BLEU then is too.
       progress: called with the number of sentences just translated.
+      more: further references, for BLEU, chrF and TER.
+      tokenize: sacrebleu's tokeniser, instead of that of the vocabulary.
+      lowercase: whether upper and lower case are the same, for BLEU, chrF and TER.
+      ter: whether to measure TER too, which takes long if translations and references differ much.
 
     Raises:
       ValueError: if the numbers of sources and references differ, or are 0.
+      ImportError: if the tokeniser needs a package that is missing.
     """
     search = self.run.experiment.search
+    against = quality.References(
+      references, *more, vocab=self.run.vocab, tokenize=tokenize, lowercase=lowercase, ter=ter)
     hypotheses, rows = testset.measure(
-      self.searcher(), self.run.vocab, sources, references, longest=self._longest, progress=progress,
+      self.searcher(), self.run.vocab, sources, against, longest=self._longest, progress=progress,
       tokens_per_batch=corpus.positions(self.run.model, search, self._tokens),
       limit=corpus.limit(self.run.model, search))
     rows += testset.surprise(self._score, self.run.vocab, sources, references,
@@ -180,43 +190,44 @@ class Translator:
     return corpus.stream(work, lines.encode_pairs(pairs, self.run.vocab, self._longest))
 
   def token_scores(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[list[float]]:
-    """Returns log p of each token of the targets, EOS included, for pairs of ids (source, target) as of `stream`.
-
-    They are those of one pass over the given target, which `score` sums up; 0 where the source is empty, and -inf in a
-    target longer than the model can produce.
-
-    Raises:
-      ValueError: if tokens have no log p of their own in this family, as it sums over alignments.
-    """
-    found = self._by_token("score_tokens", pairs, "whose tokens have no log p of their own; the score is that of the "
-                           "whole sentence")
-    return [[-math.inf] * len(target) if each is None else each.tolist()
-            for (_, target), each in zip(pairs, found, strict=True)]
+    """Returns log p of each token of the targets, for pairs of ids (source, target); see `of_tokens.scores`."""
+    return of_tokens.scores(self.run, pairs, self._graphs, self._tokens)
 
   def alignments(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[np.ndarray | None]:
-    """Returns the share of each source token in each target token, float [T, S], for pairs of ids as of `stream`.
+    """Returns the share of each source token in each target token; see `of_tokens.alignments`."""
+    return of_tokens.alignments(self.run, pairs, self._graphs, self._tokens)
 
-    EOS is counted in T and S; a row sums to 1, or to 0 where there is none, as at EOS. None for a target longer than
-    the model can produce.
+  def total_correlation(self, teacher: "Translator", sources: Sequence[str],
+                        targets: Sequence[str] | Sequence[list[int]]) -> list[report.Row]:
+    """Returns the conditional total correlation of a text as rows; see `evaluate/total_correlation.py`.
+
+    Args:
+      teacher: a translator of an autoregressive run with the same vocabulary.
+      sources: sentences.
+      targets: their translations, as texts or as token ids with EOS, of the kind that both runs were trained on.
 
     Raises:
-      ValueError: if the family has no alignment.
+      ValueError: if the teacher is not autoregressive or this run is, if they have different vocabularies, or if the
+        vocabulary expects subwords and the targets are whole words.
     """
-    return self._by_token("align", pairs, "which has no alignment of tokens")
-
-  def _by_token(self, method, pairs, otherwise):
-    """Returns the results of a model's method for every pair, see `corpus.by_token`; zeros for an empty source."""
-    if method not in self.run.model.traits.offers:
-      raise ValueError(f"{self.run.workdir} is of family {self.run.experiment.family}, {otherwise}.")
-    if method not in self._graphs:
-      self._graphs[method] = corpus.of_pairs(getattr(self.run.model, method))
-    found = [np.zeros([len(target), len(source)] if method == "align" else len(target)) for source, target in pairs]
-    asked = [i for i, (source, _) in enumerate(pairs) if any(token != types.EOS for token in source)]
-    made = corpus.by_token(self._graphs[method], [pairs[i] for i in asked], tokens_per_batch=self._tokens,
-                           longest=self._longest)
-    for i, each in zip(asked, made, strict=True):
-      found[i] = each
-    return found
+    of = lambda each: each.run.model.traits.autoregressive
+    if of(self) or not of(teacher):
+      raise ValueError(f"Total correlation needs an autoregressive teacher and a student that is not; got "
+                       f"{teacher.run.experiment.family} and {self.run.experiment.family}.")
+    if teacher.run.vocab.sha256 != self.run.vocab.sha256:
+      raise ValueError(f"{teacher.run.workdir} has another vocabulary than {self.run.workdir}; give runs of the same "
+                       "data.")
+    if texts := [target for target in targets if isinstance(target, str)]:
+      if testset.whole_words(texts, self.run.vocab):
+        raise ValueError("The targets are in whole words, but the vocabulary expects subwords; give targets split as "
+                         "the training text.")
+      targets = [[*self.run.vocab.encode(target), types.EOS] for target in texts]
+    longest = min(each.run.experiment.model.net.max_length for each in (self, teacher))
+    pairs = list(zip(lines.encode(sources, self.run.vocab, longest), targets, strict=True))
+    ours, theirs = (corpus.score(each._score, pairs, tokens_per_batch=self._tokens, longest=longest)
+                    for each in (self, teacher))
+    found = total_correlation.estimate(ours, theirs, [len(target) for _, target in pairs])
+    return total_correlation.rows(found, self.run.model.traits.likelihood(self.run.model.config))
 
   def _spelt(self, found):
     return [Candidate(self.run.vocab.decode(tokens), score) for tokens, score in found]

@@ -1,4 +1,5 @@
 """translate, score and evaluate from flags to files, around a model that spells sentences backwards."""
+import hashlib
 import io
 import json
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from absl import app
 
 from tests.bin import backwards
 from tf_nar import types
+from tf_nar.evaluate import report
 from tf_nar.evaluate import testset
 
 
@@ -180,6 +182,67 @@ def test_evaluate_beside_another_run(call, text, tmp_path, monkeypatch):
   assert "seconds of ar {'beam': 6" in content["rows"]["times_baseline_batch_2"]["signature"]
 
 
+def test_evaluate_against_several_references_in_another_way(call, text, tmp_path):
+  source, one, two = text("src", "A b\nC\n"), text("one", "b a\nc\n"), text("two", "a b\nc c\n")
+  texts = [f"--source={source}", f"--reference={one}", f"--reference={two}"]
+  call("evaluate", *texts, f"--output={tmp_path}/r.json", "--tokenize=13a", "--lowercase", "--ter",
+       f"--segments={tmp_path}/segments")
+  content = json.loads((tmp_path / "r.json").read_text())
+  assert list(content["facts"]["data"]) == ["source", "reference", "reference_2"]
+  for name, more in (("bleu", "|eff:no|tok:13a"), ("chrf", ""), ("ter", "")):
+    assert f"nrefs:2|case:lc{more}" in content["rows"][f"{name}_tokenized"]["signature"]
+  written = {path.name: path.read_text() for path in (tmp_path / "segments").iterdir()}
+  assert written == {"source.txt": "A b\nC\n", "hypothesis.txt": "b <unk>\n<unk>\n", "reference.txt": "b a\nc\n",
+                     "reference_2.txt": "a b\nc c\n"}
+
+
+def test_evaluate_given_translations_and_compare_with_them(call, load, text, tmp_path, capsys):
+  source, reference = text("src", "c b a\ne d\n"), text("ref", "A b c\nd e\n")
+  theirs, names = text("theirs", "A b c\nd f\n"), [f"--reference={reference}"]
+  load("evaluate")[1](f"--hypothesis={theirs}", *names)
+  content = json.loads((tmp_path / "theirs.json").read_text())
+  assert (tmp_path / "theirs.hypotheses.txt").read_text() == theirs.read_text()
+  assert list(content["rows"]) == [
+    "bleu_detokenized", "chrf_detokenized", "repetition_words", "length_ratio", "sentences"]
+  assert content["facts"]["hypothesis"]["lines"] == 2 and list(content["facts"]["data"]) == ["reference"]
+  call("evaluate", f"--source={source}", *names, f"--output={tmp_path}/ours.json",
+       f"--compare_with={tmp_path}/theirs.json")
+  rows = json.loads((tmp_path / "ours.json").read_text())["rows"]
+  assert rows["chrf_tokenized_difference"]["signature"].endswith(f" of {tmp_path}/theirs.json")
+  assert 0 < rows["chrf_tokenized_difference_p"]["value"] <= 1
+  load("evaluate")[1](f"--hypothesis={tmp_path}/ours.hypotheses.txt", *names, f"--output={tmp_path}/again.json",
+                      f"--compare_with={tmp_path}/ours.json")
+  rows = json.loads((tmp_path / "again.json").read_text())["rows"]
+  assert rows["bleu_detokenized_difference"]["value"] == 0 and rows["bleu_detokenized_difference_p"]["value"] == 1
+  capsys.readouterr()
+  load("report")[1](f"{tmp_path}/theirs.json", f"{tmp_path}/again.json", f"--out={tmp_path}/all")
+  assert ", again |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments, message", [
+  (["--hypothesis={}/src", "--set=search.beam=1"], "--hypothesis is translated already; leave out --set, --resc"),
+  (["--hypothesis=-"], "--hypothesis=- has no folder for the report; give --output."),
+  (["--hypothesis={}/src", "--segments={}/s"], "--segments writes the source too; give --source."),
+  (["--hypothesis={}/two"], "Parallel files must have .* lines; .*src has 1 and .*two has 2."),
+  (["--hypothesis={}/src", "--reference={}/two"], "Parallel .*; .*src has 1 and .*two has 2 and .*src has 1."),
+  (["--hypothesis={}/src", "--compare_with={}/none.json"], r"\[Errno 2\] .*none.json"),
+  (["--hypothesis={}/src", "--compare_with={}/src"], ".*src is not a report of bin/evaluate.py"),
+  (["--hypothesis={}/src", "--compare_with={}/other.json"],
+   "--compare_with=.*other.json was measured with another reference than .*src; measure it with the same texts."),
+  (["--hypothesis={}/src", "--compare_with={}/short.json"],
+   ".*short.hypotheses.txt has 0 lines, the reference has 1; measure that system again."),
+])
+def test_evaluate_refuses_translations(load, text, tmp_path, arguments, message):
+  for file, content in (("src", "a b\n"), ("two", "a\nb\n"), ("short.hypotheses.txt", "")):
+    text(file, content)
+  for name, digest in (("other", "d"), ("short", hashlib.sha256(b"a b\n").hexdigest())):
+    report.write(f"{tmp_path}/{name}.json", [], {"data": {"reference": {"sha256": digest}}})
+  before = sorted(tmp_path.iterdir())
+  with pytest.raises(SystemExit, match=f"^evaluate: {message}") as exit:
+    load("evaluate")[1]("--reference=" + str(tmp_path / "src"), *(argument.format(tmp_path) for argument in arguments))
+  assert "\n" not in exit.value.code and sorted(tmp_path.iterdir()) == before
+
+
 @pytest.mark.parametrize("name, arguments, message", [
     ("translate", ["--input={}/none"], "^translate: No file .*none; give a text file"),
     ("translate", ["--input={}/none", "--set=search.bean=1"], "no field 'bean'. Did you mean 'beam'"),
@@ -187,7 +250,7 @@ def test_evaluate_beside_another_run(call, text, tmp_path, monkeypatch):
     ("translate", ["--input={}/src", "--trace", "--nbest=2"], "^translate: --trace .*; leave out --nbest, --scores"),
     ("translate", ["--input={}/src", "--alignment={}/out"], "^translate: runs/x is of .* ar, which has no alignment"),
     ("translate", ["--input={}/src", "--token_scores"],
-     "^translate: runs/x is of family ar, whose tokens have no log p of their own; the score is that of"),
+     "^translate: runs/x is of family ar, whose tokens have no log p of their own; --scores prints that of"),
     ("score", ["--source={}/src", "--target={}/none"], "^score: No file .*none; give a text file"),
     ("evaluate", ["--source={}/src", "--reference={}/two"],
      "^evaluate: Parallel files must have the same number of lines; .*src has 1 and .*two has 2"),

@@ -9,16 +9,22 @@ import tensorflow as tf
 from tf_nar import models
 from tf_nar import types
 from tf_nar.data import vocab as vocab_lib
+from tf_nar.layers import quantizer
 from tf_nar.layers import transformer
 from tf_nar.models import ar
 from tf_nar.models import cmlm
 from tf_nar.models import ctc
 from tf_nar.models import dag
 from tf_nar.models import glat
+from tf_nar.models import janus
+from tf_nar.models import lanmt
+from tf_nar.models import latent_codes
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
+from tf_nar.models import refinement
 from tf_nar.ops import glancing
 from tf_nar.ops import masking
+from tf_nar.ops import schedule
 
 VOCAB = vocab_lib.WordList([*types.SPECIALS, *(f"w{n}" for n in range(15))])
 NET = transformer.Config(width=16, ffn=32, heads=2, encoder_layers=1, decoder_layers=1, max_length=12)
@@ -41,8 +47,16 @@ TINY = {
               ctc.Search(beam=4, candidates=3, rank="consensus")),
   "dag": Tiny(dag.Config(NET, upsample=4), dag.Search("joint", candidates=3, rank="consensus")),
   "glat": Tiny(glat.Config(NET), glat.Search(candidates=3)),
+  "janus": Tiny(janus.Config(NET), janus.Search(beam=3, candidates=3, extra_length=4)),
+  "latent_codes": Tiny(
+    latent_codes.Config(
+      NET, quantizer.Config(codes=16, decay=0.9, restart=0.01), compress=1, prior_layers=1,
+      prior=schedule.Linear(0.0, 1.0, 100), bypass=schedule.Linear(1.0, 0.0, 50), gold=schedule.Linear(0.5, 0.0, 50)),
+    latent_codes.Search(beam=3, candidates=3)),
+  "lanmt": Tiny(lanmt.Config(NET), lanmt.Search(steps=2, candidates=3, latents=3)),
   "nat_em": Tiny(nat_em.Config(NET), nat_em.Search(candidates=3)),
   "nat_fertility": Tiny(nat_fertility.Config(NET), nat_fertility.Search(candidates=3)),
+  "refinement": Tiny(refinement.Config(NET), refinement.Search(passes=3, stop="same", candidates=3)),
 }
 
 

@@ -10,6 +10,7 @@ from tests.conformance import families
 from tf_nar import config
 from tf_nar import types
 from tf_nar.models import cmlm
+from tf_nar.models import janus
 from tf_nar.train import optimizer
 from tf_nar.train import step as step_lib
 
@@ -18,7 +19,8 @@ WORDS = range(8, 20)
 SIZES = dict(width=64, ffn=128, heads=4, encoder_layers=2, decoder_layers=2)
 UPDATES = 600
 RECIPE = config.Optimizer(learning_rate=3e-3, warmup=100, cooldown=300)
-SEARCHES = {"cmlm": cmlm.Search(passes=1, candidates=1)}  # The other families make one pass by default.
+SEARCHES = {  # The other families make one pass by default.
+  "cmlm": cmlm.Search(passes=1, candidates=1), "janus": janus.Search(mode="nar", passes=1)}
 
 
 def pairs(count, draw):

@@ -49,7 +49,7 @@ def test_check_names_what_is_wrong(monkeypatch):
   with pytest.raises(ValueError, match="--bleu_tokenize is one of none, 13a, .*; got '13b'"):
     language.check("13b")
   monkeypatch.setattr(language.importlib.util, "find_spec", lambda name: None)
-  with pytest.raises(ImportError, match=r"ja-mecab, which needs MeCab: pip install 'sacrebleu\[ja\]', or give .*=char"):
+  with pytest.raises(ImportError, match=r"ja-mecab, which needs MeCab: pip install 'sacrebleu\[ja\]', or choose char"):
     language.check("ja-mecab")
 
 

@@ -87,8 +87,31 @@ def test_what_is_read_several_times_is_kept(tmp_path, write):
   fed(fifo, b"a\nb\n")
   with text.kept(fifo, plain) as paths:
     assert [[*text.read(path), *text.read(path)] for path in paths] == [["a", "b", "a", "b"], ["c", "c"]]
-    assert paths[1] == plain and os.path.basename(paths[0]) == "fifo"
+    assert paths[1] == plain and text.read(paths[0]).name == fifo
   assert not os.path.exists(paths[0])
+
+
+@pytest.mark.parametrize("path, data, message", [
+  ("fifo", b"a\n\xff\n", r"^{}, line 2: not UTF-8"),
+  ("fifo.gz", b"a\n", "^{} must be a gzip archive by its name, but is not"),
+  ("-", b"a\n\xff\n", r"^standard input, line 2: not UTF-8"),
+])
+def test_messages_about_a_copy_name_its_original(tmp_path, monkeypatch, path, data, message):
+  if path == "-":
+    monkeypatch.setattr(text.sys, "stdin", python_types.SimpleNamespace(buffer=io.BytesIO(data)))
+  else:
+    path = str(tmp_path / path)
+    os.mkfifo(path)
+    fed(path, data)
+  with text.kept(path, path) as paths, pytest.raises(ValueError, match=message.format(path)):
+    assert paths[0] == paths[1]
+    list(text.read(paths[0]))
+
+
+def test_a_text_without_a_name_is_refused():
+  with pytest.raises(ValueError, match="^The name of a text is empty; give a file, or - for standard input.$"):
+    with text.kept("a", ""):
+      pytest.fail("It was read.")
 
 
 def test_remote_files_are_read_in_blocks(monkeypatch):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.decode import searched
 from tf_nar import types
 from tf_nar.decode import argmax
 
@@ -11,7 +12,7 @@ LENGTHS = tf.constant([6, 3, 0, 1])
 
 
 def test_every_place_says_its_likeliest_word():
-  tokens, score = argmax.argmax(LOGITS, LENGTHS)
+  tokens, score = searched.argmax(LOGITS, LENGTHS)
   log_prob = tf.nn.log_softmax(LOGITS).numpy()
   for row, length in enumerate(LENGTHS.numpy()):
     np.testing.assert_array_equal(tokens[row, :length], log_prob[row, :length].argmax(-1))
@@ -21,20 +22,20 @@ def test_every_place_says_its_likeliest_word():
 
 def test_log_probabilities_are_logits():
   for ours, theirs in zip(
-      argmax.argmax(LOGITS + 3.0, LENGTHS), argmax.argmax(tf.nn.log_softmax(LOGITS), LENGTHS), strict=True):
+      searched.argmax(LOGITS + 3.0, LENGTHS), searched.argmax(tf.nn.log_softmax(LOGITS), LENGTHS), strict=True):
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
 @pytest.mark.parametrize("jit", [False, True])
 def test_compiled_says_the_same(jit):
-  run = lambda logits, lengths: argmax.argmax(logits, lengths)
+  run = lambda logits, lengths: searched.argmax(logits, lengths)
   compiled = tf.function(run, jit_compile=jit)(LOGITS, LENGTHS)
   for ours, theirs in zip(compiled, run(LOGITS, LENGTHS), strict=True):
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
 def test_forbidden_words_are_not_said_but_keep_their_share():
-  tokens, score = argmax.argmax(LOGITS, LENGTHS, forbid=(0, 3))
+  tokens, score = searched.argmax(LOGITS, LENGTHS, forbid=(0, 3))
   log_prob = tf.nn.log_softmax(LOGITS).numpy()
   log_prob[..., [0, 3]] = -np.inf
   np.testing.assert_array_equal(tokens[0], log_prob[0].argmax(-1))
@@ -42,7 +43,7 @@ def test_forbidden_words_are_not_said_but_keep_their_share():
 
 
 def test_best_has_the_log_p_of_each_place():
-  token, log_prob = argmax.best(LOGITS, forbid=(0, 3))
+  token, log_prob = searched.best(LOGITS, forbid=(0, 3))
   assert not set(np.unique(token)) & {0, 3}
   said = np.take_along_axis(tf.nn.log_softmax(LOGITS).numpy(), token.numpy()[..., None], -1)[..., 0]
   np.testing.assert_allclose(log_prob, said, rtol=1e-5)

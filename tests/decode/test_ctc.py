@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.decode import searched
 from tests.ops import alignments
 from tf_nar import types
-from tf_nar.decode import argmax
 from tf_nar.decode import ctc as search
 from tf_nar.ops import ctc
 from tf_nar.ops import tokens as words_lib
@@ -22,7 +22,7 @@ def beam(logits, positions, **options):
 
 
 def greedy(logits, positions, longest=9):
-  best = argmax.best(tf.convert_to_tensor(logits), forbid=FORBID)
+  best = searched.best(tf.convert_to_tensor(logits), forbid=FORBID)
   return search.greedy(*best, tf.constant(positions), longest=longest)
 
 

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.decode import searched
 from tf_nar import types
-from tf_nar.decode import argmax
 from tf_nar.decode import mask_predict
 
 PAD, EOS, MASK = types.PAD, types.EOS, types.MASK
@@ -18,7 +18,7 @@ def canvas(lengths):
 
 
 def best(logits):
-  return argmax.best(logits, forbid=FORBID)
+  return searched.best(logits, forbid=FORBID)
 
 
 def scripted(*passes):

@@ -13,8 +13,9 @@ ROWS = [report.Row("bleu_detokenized", 27.12345, "nrefs:1|tok:13a"), report.Row(
 
 def test_round_trip(tmp_path):
   path = str(tmp_path / "report.json")
-  report.write(path, ROWS, {"seed": 1, "data": {"name": "Übung"}})
-  assert report.read(path) == (ROWS, {"seed": 1, "data": {"name": "Übung"}})
+  facts = {"seed": 1, "data": {"source": {"path": "Übung", "sha256": "d"}}}
+  report.write(path, ROWS, facts)
+  assert report.read(path) == (ROWS, facts) and report.digests(facts) == {"source": "d"}
 
 
 def test_table_is_aligned():

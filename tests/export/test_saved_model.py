@@ -111,11 +111,23 @@ def test_signatures(exported):
   signatures = exported.model.signatures
   kinds = {name: {key: (spec.dtype, spec.shape.rank) for key, spec in one.structured_outputs.items()}
            for name, one in signatures.items()}
-  text = {"translation": (tf.string, 1), "score": (tf.float32, 1)}
+  score = {"score": (tf.float32, 1), "truncated": (tf.bool, 1)}
+  text = {"translation": (tf.string, 1)} | score
   passes = {"trace": text | {"saw": (tf.string, 2), "said": (tf.string, 2)}} if exported.trace else {}
-  assert kinds == {"translate": text, "serving_default": text, "score": {"score": (tf.float32, 1)},
-                   "translate_ids": {"ids": (tf.int32, 2), "score": (tf.float32, 1)},
-                   "candidates": {"translation": (tf.string, 2), "score": (tf.float32, 2)}} | passes
+  assert kinds == {"translate": text, "serving_default": text, "score": score,
+                   "translate_ids": {"ids": (tf.int32, 2)} | score,
+                   "candidates": {"translation": (tf.string, 2)} | score | {"score": (tf.float32, 2)}} | passes
+
+
+def test_what_is_truncated_is_said(exported):
+  texts = [TEXTS[5], TEXTS[4], TEXTS[1]]  # One has 30 words.
+  for name in ("translate", "candidates"):
+    assert getattr(exported.model, name)(tf.constant(texts))["truncated"].numpy().tolist() == [False, True, False]
+  ids = [[types.UNK] * count + [types.EOS] + [types.PAD] * (12 - count) for count in (1, 11, 12)]
+  found = exported.model.translate_ids(tf.constant(ids, tf.int32))
+  assert found["truncated"].numpy().tolist() == [False, False, True]
+  found = exported.model.signatures["score"](source=tf.constant(texts), target=tf.constant(texts[::-1]))
+  assert found["truncated"].numpy().tolist() == [False, True, False]
 
 
 def test_candidates_are_those_of_the_search(exported):

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import keras
@@ -152,3 +153,39 @@ def test_another_judge_puts_the_candidates_in_order(model):
     assert found.score[row].numpy().tolist() == [-float(n) for n in sorted(lengths)]
     order = np.argsort(lengths, kind="stable")
     assert found.tokens[row].numpy().tolist() == plain.tokens[row].numpy()[order].tolist()
+
+
+def test_r_drop_is_two_passes_with_masks_of_their_own(monkeypatch):
+  batch, config = families.batch(), ar.Config(families.NET, consistency=2.0)
+  model, seen = models.build("ar", config, len(families.VOCAB)), []
+  compare = ar.divergence.compare
+  monkeypatch.setattr(ar.divergence, "compare", lambda states, *args: seen.append(states) or compare(states, *args))
+  terms = model.objective(batch, seed=[1, 2], training=True).terms
+  log_p = tf.nn.log_softmax(model.embed.logits(seen[0]))  # [2, B, T, V]
+  p, weight = tf.exp(log_p), tf.cast(batch.tgt != types.PAD, tf.float32) * batch.weight[:, None]
+  apart = tf.reduce_sum((p[0] - p[1]) * (log_p[0] - log_p[1]), -1) / 2
+  hit = tf.gather(log_p, tf.tile(batch.tgt[None], [2, 1, 1]), batch_dims=3)
+  nats = tf.reduce_mean(-0.9 * hit - 0.1 * tf.reduce_mean(log_p, -1), 0)
+  np.testing.assert_allclose(terms["token"].total, tf.reduce_sum(nats * weight), rtol=1e-5)
+  np.testing.assert_allclose(terms["consistency"].total, tf.reduce_sum(apart * weight), rtol=1e-4)
+  assert terms["consistency"].scale == 2.0 and terms["consistency"].total > 0
+  assert terms["token"].count == terms["consistency"].count == tf.reduce_sum(weight)
+
+
+def test_without_dropout_r_drop_is_silent():
+  plain, twice = (models.build("ar", ar.Config(families.NET, consistency=c), len(families.VOCAB)) for c in (0.0, 1.0))
+  twice.set_weights(plain.get_weights())
+  at_rest = [model.objective(families.batch(), seed=None, training=False).terms for model in (plain, twice)]
+  assert set(at_rest[0]) == set(at_rest[1]) == {"token"}
+  np.testing.assert_allclose(at_rest[0]["token"].total, at_rest[1]["token"].total)
+  still = dataclasses.replace(families.NET, **families.STILL)
+  model = models.build("ar", ar.Config(still, consistency=1.0), len(families.VOCAB))
+  model.set_weights(plain.get_weights())
+  terms = model.objective(families.batch(), seed=[1, 2], training=True).terms
+  np.testing.assert_allclose(terms["token"].total, at_rest[0]["token"].total, rtol=1e-5)
+  assert abs(float(terms["consistency"].total)) < 1e-5
+
+
+def test_refuses_a_negative_consistency():
+  with pytest.raises(ValueError, match="model.consistency is at least 0; got -1"):
+    ar.Config(consistency=-1.0)

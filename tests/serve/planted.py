@@ -15,7 +15,10 @@ LIMITS = asking.Limits(body=20_000, lines=50, characters=300)
 
 
 class Model:
-  """Translates to upper case. `boom` raises an error; while `gate` is not set, nothing is answered."""
+  """Translates to upper case. `boom` raises an error; while `gate` is not set, nothing is answered.
+
+  Sentences that begin with `long ` count as truncated.
+  """
 
   facts = {"family": "planted", "search": {"passes": 3}}
 
@@ -30,7 +33,8 @@ class Model:
     assert self.gate.wait(60)
     if "boom" in asked:
       raise RuntimeError("planted")
-    return [getattr(self, f"_{offer}")(one) for one in asked]
+    source = lambda one: one[0] if offer == "score" else one
+    return [loaded.Answer(getattr(self, f"_{offer}")(one), source(one).startswith("long ")) for one in asked]
 
   def _translate(self, text):
     return {"translation": text.upper(), "score": -float(len(text))}

@@ -62,6 +62,18 @@ def test_the_others(service):
   assert service.ask("/score", source="a", target="xx").json() == {"scores": [-2.0]}
 
 
+def test_truncated_sentences_are_said_and_counted():
+  with Service() as service:
+    for path, name in (("/translate", "translations"), ("/candidates", "candidates"), ("/trace", "traces")):
+      answer = service.ask(path, text=["a", "long b", "c", "long d"]).json()
+      assert answer["truncated"] == [1, 3] and len(answer[name]) == 4
+      assert set(service.ask(path, text="a").json()) == {name}
+    assert service.ask("/score", source="long a", target="b").json() == {"scores": [-1.0], "truncated": [0]}
+    lines = service.client.get("/metrics").text.splitlines()
+  assert 'tf_nar_truncated_sentences_total{path="/translate"} 2.0' in lines
+  assert 'tf_nar_truncated_sentences_total{path="/score"} 1.0' in lines
+
+
 def test_a_blank_sentence_is_a_sentence(service):
   said = service.ask("/translate", text=["a", "", " \u00a0 "]).json()["translations"]
   assert [each["translation"] for each in said] == ["A", "", " \u00a0 "]

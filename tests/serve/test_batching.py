@@ -32,7 +32,7 @@ def start(model):
 
 
 def said(futures):
-  return [future.result(10) for future in futures]
+  return [future.result(10).content for future in futures]
 
 
 def until(true):

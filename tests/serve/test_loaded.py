@@ -58,16 +58,33 @@ def model(tmp_path_factory):
   return loaded.Model(save(tmp_path_factory.mktemp("model"), *loaded.OFFERS, facts=facts))
 
 
+def contents(model, offer, asked):
+  answers = model.answer(offer, asked)
+  assert not any(each.truncated for each in answers)
+  return [each.content for each in answers]
+
+
 def test_all_that_can_be_asked(model):
   assert model.offers == loaded.OFFERS and model.facts["family"] == "planted"
-  assert model.answer("translate", ["ab", "c"]) == [
+  assert contents(model, "translate", ["ab", "c"]) == [
       {"translation": "AB", "score": -2}, {"translation": "C", "score": -1}]
-  assert model.answer("candidates", ["ab", "c"]) == [
+  assert contents(model, "candidates", ["ab", "c"]) == [
       [{"translation": "AB", "score": -2}, {"translation": "ab\u00fc", "score": -3}],
       [{"translation": "C", "score": -1}, {"translation": "c\u00fc", "score": -2}]]
-  assert model.answer("trace", ["ab"]) == [{"translation": "AB", "score": -2, "passes": [
+  assert contents(model, "trace", ["ab"]) == [{"translation": "AB", "score": -2, "passes": [
       {"saw": "<mask> b", "said": "<MASK> B"}, {"saw": "ab", "said": "AB"}]}]
-  assert model.answer("score", [("ab", "c"), ("ab", "never")]) == [-3, None]
+  assert contents(model, "score", [("ab", "c"), ("ab", "never")]) == [-3, None]
+
+
+def test_truncation_is_what_the_model_says(tmp_path):
+  class Cutting(Planted):
+    @tf.function(input_signature=TEXT)
+    def translate(self, text):
+      return {"translation": text, "score": tf.zeros(tf.shape(text)), "truncated": tf.strings.length(text) > 2}
+
+  made = Cutting()
+  tf.saved_model.save(made, str(tmp_path), {"translate": made.translate})
+  assert [each.truncated for each in loaded.Model(str(tmp_path)).answer("translate", ["a", "abc"])] == [False, True]
 
 
 def test_warm_ups_are_what_the_model_brings(model):
@@ -96,6 +113,6 @@ def test_what_is_no_model_is_refused(tmp_path):
 def test_a_planted_model_answers_like_a_loaded_one(model):
   """The tests of the service rely on this."""
   shape = lambda value: ({key: shape(each) for key, each in value.items()} if isinstance(value, dict) else
-                         shape(value[0]) if isinstance(value, list) else type(value))
+                         shape(value[0]) if isinstance(value, (list, loaded.Answer)) else type(value))
   for offer, asked in (("translate", "a"), ("candidates", "a"), ("trace", "a"), ("score", ("a", "b"))):
     assert shape(model.answer(offer, [asked])) == shape(planted.Model().answer(offer, [asked]))

@@ -107,6 +107,14 @@ def test_the_button_does_what_enter_does_and_a_pasted_break_is_a_blank(page):
   until(lambda: texts(page, "#translation") == ["TWO LINES"])
 
 
+def test_a_truncated_sentence_is_said(page):
+  say(page, "long one")
+  until(lambda: shown(page, "#truncated"))
+  assert find(page, "#truncated").text == "The end was left out: the sentence is longer than the model takes."
+  say(page, "short")
+  until(lambda: find(page, "#translation").text == "SHORT" and not shown(page, "#truncated"))
+
+
 def test_what_the_model_says_is_text_and_no_markup(page):
   say(page, "markup")
   until(lambda: find(page, "#translation").text == "<img src=x onerror=alert(1)>")

@@ -7,15 +7,21 @@ import tensorflow as tf
 
 from tf_nar import models
 from tf_nar import types
+from tf_nar.layers import quantizer
 from tf_nar.layers import transformer
 from tf_nar.losses import cross_entropy
+from tf_nar.losses import divergence
 from tf_nar.models import ar
 from tf_nar.models import cmlm
 from tf_nar.models import ctc
 from tf_nar.models import dag
 from tf_nar.models import glat
+from tf_nar.models import janus
+from tf_nar.models import lanmt
+from tf_nar.models import latent_codes
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
+from tf_nar.models import refinement
 from tf_nar.ops import glancing
 from tf_nar.train import flops
 
@@ -25,11 +31,22 @@ NET = transformer.Config(
   relu_dropout=0.0, max_length=24)
 TARGET = 16
 # Rows and source positions, chosen so that the output layer has whole chunks without padding.
-SHAPES = {"ctc": (64, 8), "dag": (32, 16)}
+SHAPES = {"ctc": (64, 8), "dag": (32, 16), "janus": (16, 21), "refinement": (16, 21)}
+# Positions of the output layer in one chunk of a loop.
+CHUNKS = {"janus": len(janus.PAIRS) * cross_entropy.ROWS // divergence.STREAMS}
 CONFIGS = {
-  "ar": ar.Config(NET), "cmlm": cmlm.Config(NET), "ctc": ctc.Config(NET, upsample=2, glance=glancing.Glance()),
-  "dag": dag.Config(dataclasses.replace(NET, max_length=24), upsample=2), "glat": glat.Config(NET),
-  "nat_em": nat_em.Config(NET), "nat_fertility": nat_fertility.Config(NET)}
+  "ar": ar.Config(NET),
+  "cmlm": cmlm.Config(NET),
+  "ctc": ctc.Config(NET, upsample=2, glance=glancing.Glance()),
+  "dag": dag.Config(NET, upsample=2),
+  "glat": glat.Config(NET),
+  "janus": janus.Config(NET),
+  "lanmt": lanmt.Config(NET),
+  "latent_codes": latent_codes.Config(NET, quantizer.Config(codes=48), prior_layers=2),
+  "nat_em": nat_em.Config(NET),
+  "nat_fertility": nat_fertility.Config(NET),
+  "refinement": refinement.Config(dataclasses.replace(NET, decoder_layers=3)),
+}
 
 
 def products(graph):
@@ -73,13 +90,17 @@ def test_the_formula_is_what_the_graph_multiplies(family):
   rows, source = SHAPES.get(family, (64, 21))
   config = CONFIGS[family]
   canvas = models.traits(family).operations(config, source, TARGET).positions
-  assert rows * canvas == cross_entropy.ROWS
+  assert rows * canvas == CHUNKS.get(family, cross_entropy.ROWS)
   counted = of_graph(family, rows, source)
   # The output layer's bias is a column of its table, which the formula leaves out; and so are small heads.
-  reads = 2 if models.traits(family).operations(config, source, TARGET).glanced else 1
-  counted -= 2 * rows * canvas * NET.vocab * reads
+  glanced = models.traits(family).operations(config, source, TARGET).glanced_positions
+  counted -= 2 * rows * (canvas + glanced) * NET.vocab
   if family == "dag":  # Logits and links are recomputed in the backward pass.
     counted -= 2 * rows * (canvas * (NET.vocab * (NET.width + 1) + canvas * NET.width) + TARGET * NET.vocab)
+  if family == "refinement":  # Positional queries and keys, in 4 passes of 3 blocks, are computed once for all rows.
+    counted -= 3 * 2 * 4 * 3 * NET.width * TARGET * (2 * NET.width + TARGET)
+  if family == "janus":  # Logits are recomputed in the backward pass.
+    counted -= 2 * rows * canvas * NET.vocab * (NET.width + 2)
   if family == "nat_fertility":
     counted -= 3 * 2 * rows * source * NET.width * nat_fertility.CLASSES
   assert flops.update(models.traits(family), config, rows, source, TARGET) == pytest.approx(counted, rel=0.002)

@@ -143,6 +143,13 @@ def test_a_finished_run_only_gives_its_weights(data, tmp_path, undisturbed):
   assert_same_run(tmp_path, train(data, tmp_path, dies=("batch", 1)), undisturbed)
 
 
+def test_more_updates_continue_a_finished_run(data, tmp_path):
+  longer = dataclasses.replace(TRAIN, validate_every=2)
+  train(data, tmp_path / "parts", dataclasses.replace(longer, steps=6))
+  parts = train(data, tmp_path / "parts", longer)
+  assert_same_run(tmp_path / "parts", parts, (tmp_path / "whole", train(data, tmp_path / "whole", longer)))
+
+
 def scripted(bleus):
   values = iter(bleus)
   return lambda: ({"bleu": next(values)}, {})
@@ -208,20 +215,41 @@ class Diverges(bigram.Bigram):
     super().__init__()
     self.done, self.after = tf.Variable(0), after
 
+  def spoil(self, done):
+    return done > self.after
+
   def objective(self, batch, *, seed, training, step=0):
     terms = super().objective(batch, seed=seed, training=training).terms
-    spoiled = tf.where(self.done.assign_add(1) > self.after, float("nan"), 1.0)
+    spoiled = tf.where(self.spoil(self.done.assign_add(1)), float("nan"), 1.0)
     return types.Loss(terms | {"token": terms["token"]._replace(total=terms["token"].total * spoiled)})
 
 
 @pytest.mark.parametrize("after, message", [
-  (0, r"loss is nan at step 1; no checkpoint was saved yet"),
-  (4, r"loss is nan at step 5; the last good checkpoint is .*ckpt-000003\. Lower train.optimizer"),
+  (0, r"loss is nan at step 1; its sentence pairs are in .*/nonfinite.jsonl; no checkpoint was saved yet"),
+  (4, r"loss is nan at step 5; .*; the last good checkpoint is .*ckpt-000003\. Lower train.optimizer"),
 ])
 def test_a_loss_that_is_no_number_stops_the_run(data, tmp_path, after, message):
   with pytest.raises(FloatingPointError, match=message):
     train(data, tmp_path, make=lambda: Diverges(after))
   assert [row["step"] for row in rows(tmp_path)] == [2, 3, 3, 4][:after]
+
+
+class Recovers(Diverges):
+  """Its loss is NaN in one update."""
+
+  def spoil(self, done):
+    return tf.equal(done, self.after + 1)
+
+
+def test_an_update_that_is_no_number_may_be_skipped(data, tmp_path, caplog):
+  skip = dataclasses.replace(TRAIN, nonfinite="skip")
+  with caplog.at_level("WARNING", logger="absl"):
+    model, shipped = train(data, tmp_path, skip, make=lambda: Recovers(4))
+  assert "The loss is nan at step 5; its sentence pairs are in" in caplog.text
+  assert [row.get("skipped") for row in rows(tmp_path)] == [None] * 4 + [1] + [None] * 3
+  assert all(np.isfinite(value).all() for value in shipped.values())
+  (row,) = [row for row in rows(tmp_path) if "skipped" in row]
+  assert row["step"] == 6 and np.isfinite(row["loss"])
 
 
 def test_told_to_stop_it_saves_at_once_and_goes_on(data, tmp_path, undisturbed):

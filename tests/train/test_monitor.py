@@ -37,10 +37,12 @@ def test_no_log_yet(tmp_path):
 def test_settings_and_scalars_reach_tensorboard(tmp_path):
   with monitor.Monitor(str(tmp_path), 0, 10) as log:
     log.settings(config.Experiment("ar", ar.Config(), ar.Search()))
-    log.write(2, {"translations": "ein Hund"}, loss=1.5)
+    log.write(2, {"translations": "ein Hund"}, loss=1.5, padding=0.5, valid_token=2)
   events = b"".join(path.read_bytes() for path in (tmp_path / "events").iterdir())
-  for text in (b"train.optimizer.learning_rate", b"model.net.width", b"loss", b"ein Hund"):
+  for text in (b"train.optimizer.learning_rate", b"model.net.width", b"ein Hund"):
     assert text in events
+  assert {tag for _, tag in points(tmp_path) if not tag.startswith("_")} == {
+    "train/loss", "speed/padding", "valid/token", "valid/translations"}
 
 
 def points(workdir):
@@ -58,7 +60,7 @@ def test_tensorboard_shows_no_point_twice(tmp_path):
   path.write_bytes(path.read_bytes()[:-5])  # As a killed program leaves it.
   with monitor.Monitor(str(tmp_path), 2, 10) as log:
     log.write(4, loss=2.0)
-  assert points(tmp_path) == [(2, "loss"), (2, "translations"), (4, "loss")]
+  assert points(tmp_path) == [(2, "train/loss"), (2, "valid/translations"), (4, "train/loss")]
 
 
 def test_other_machines_write_nothing(tmp_path):

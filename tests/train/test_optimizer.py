@@ -76,6 +76,16 @@ def test_inverse_square_root_peaks_at_the_end_of_warmup():
   assert rates.argmax() == 3
 
 
+def test_a_cosine_falls_from_the_peak_to_nothing():
+  recipe = config.Optimizer(learning_rate=2.0, warmup=10, schedule="cosine")
+  rates = [float(optimizer.learning_rate(recipe, step, 99)) for step in (0, 9, 54, 98)]  # 55 is half of 10 and 100.
+  np.testing.assert_allclose(rates[:3], [0.2, 2, 1], rtol=1e-5)
+  assert 0 < rates[3] < 0.001
+  np.testing.assert_allclose(optimizer.learning_rate(recipe, 3, 5), 0.8)  # A training shorter than its warm-up.
+  with pytest.raises(ValueError, match="A cosine schedule ends with the training; give the number of all updates"):
+    optimizer.learning_rate(recipe, 0)
+
+
 @pytest.mark.parametrize("schedule", ["inverse_sqrt", "nat_em"])
 def test_cools_down_in_the_last_updates(schedule):
   recipe = config.Optimizer(learning_rate=5e-4, warmup=40, cooldown=4, schedule=schedule)

@@ -56,6 +56,22 @@ def test_replicas_with_micro_batches_of_their_own(two):
   assert_same(trained(two, accumulate=2), trained(ALONE, accumulate=4))
 
 
+def test_replicas_skip_together(two):
+  skipping = dict(nonfinite="skip")
+  assert_same(trained(two, **skipping), trained(ALONE, accumulate=2, **skipping))
+  for position, accumulate in ((two, 1), (ALONE, 2)):
+    with position.scope():
+      model = bigram.Bigram(tokens=20)
+      update, start = updates(model, accumulate, **skipping), [v.numpy() for v in model.variables]
+      batch = make(8, 6, 0)
+      said = update([batch._replace(weight=batch.weight * float("nan"))] * accumulate, 0)
+      assert np.isnan(said["gradient_norm"]) and said["learning_rate"] > 0
+      for v, before in zip(model.variables, start, strict=True):
+        np.testing.assert_array_equal(v.numpy(), before)
+      update([batch] * accumulate, 1)
+      assert not np.array_equal(model.table.numpy(), start[0]) and np.isfinite(model.table.numpy()).all()
+
+
 def test_replicas_without_noise_are_one(two, monkeypatch):
   make_bigram = bigram.Bigram
   monkeypatch.setattr(bigram, "Bigram", lambda tokens: make_bigram(tokens, rate=0.0))

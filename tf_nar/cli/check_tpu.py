@@ -79,7 +79,7 @@ def updates(model, train):
   from tf_nar.train import ema
   from tf_nar.train import optimizer
   from tf_nar.train import step
-  adam = optimizer.Adam.of(train.optimizer, model)
+  adam = optimizer.Adam.of(train.optimizer, model, train.steps)
   averages = ema.Ema(train.ema, model.trainable_variables) if train.ema else None
   return [step.Update(model, adam, dataclasses.replace(train, jit=jit), averages) for jit in (True, False)]
 

@@ -5,27 +5,42 @@
       --rescore_with=runs/ar --output=runs/nat/test.json
   python bin/evaluate.py --workdir=runs/nat --source=test.de --reference=test.en --speed_beside=runs/ar \\
       --beside_set=search.beam=5
+  python bin/evaluate.py --workdir=runs/nat --source=test.de --reference=a.en --reference=b.en --ter \\
+      --compare_with=runs/ar/report.json --segments=runs/nat/segments
+  python bin/evaluate.py --hypothesis=marian.en --reference=test.en
 
 Prints a table and writes it, with configuration, commit and hashes of the files, to --output. The translations are
 written next to it (report.hypotheses.txt), except when it is a device or a pipe. If the vocabulary is of tokenised
 text, source and reference must be tokenised too, and BLEU is tokenised BLEU (tok:none); otherwise it is sacreBLEU's,
 with the tokeniser that data_prep/prepare.py recorded for the target language (tok:13a for words between spaces).
+Length ratio and NCM are of the first reference.
+
+--compare_with tests by paired bootstrap resampling whether BLEU and chrF differ from those of another system, whose
+report and translations bin/evaluate.py wrote; give the report of a file of translations with --hypothesis.
+--segments writes what COMET reads, which expects raw text: comet-score -s source.txt -t hypothesis.txt -r reference.txt
 --speed_beside measures the time per sentence, one by one and in batches of 128, in turns with another run's search.
-bin/report.py combines several reports into a table and a plot.
+--teacher=RUN, an AR run, adds the total correlation of the test set, or for families without independent tokens the
+excess negative log likelihood; see bin/measure.py. bin/report.py combines several reports into a table and a plot.
 """
 import dataclasses
 import os
 
 from tf_nar import program
 from tf_nar.data import atomic
+from tf_nar.data import language
 from tf_nar.data import text
 
 flags = program.Flags()
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The run folder to evaluate.", required=True)
 SOURCE = flags.DEFINE_string("source", None, "The test set's source sentences.", required=True)
-REFERENCE = flags.DEFINE_string("reference", None, "Their translations, as many lines.", required=True)
-OUTPUT = flags.DEFINE_string("output", "", "The report to write; empty: report.json in the workdir.")
+REFERENCE = flags.DEFINE_multi_string(
+  "reference", None, "Their translations, as many lines; may be repeated, for several references.", required=True)
+HYPOTHESIS = flags.DEFINE_string(
+  "hypothesis", "", "Translations to score, as many lines. No run translates; --workdir then only says which kind of "
+  "text its vocabulary is of.", spares=("workdir", "source"))
+OUTPUT = flags.DEFINE_string(
+  "output", "", "The report to write; empty: report.json in the workdir, with --hypothesis HYPOTHESIS.json.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
 RESCORE_WITH = flags.DEFINE_string(
   "rescore_with", "", "A run, such as the AR teacher, that ranks the candidates; several with commas between rank by "
@@ -33,38 +48,121 @@ RESCORE_WITH = flags.DEFINE_string(
 SPEED_BESIDE = flags.DEFINE_string(
   "speed_beside", "", "A run, such as the AR teacher, to compare the speed with; empty: speed is not measured.")
 BESIDE_SET = flags.DEFINE_multi_string("beside_set", [], "Overrides of that run, as search.beam=5; may be repeated.")
+TEACHER = flags.DEFINE_string(
+  "teacher", "", "An AR run trained on the same text, to measure the total correlation; empty: it is not measured.")
+TOKENIZE = flags.DEFINE_enum(
+  "tokenize", None, list(language.TOKENIZERS), "sacrebleu's tokeniser; default: that of the vocabulary, with "
+  "--hypothesis alone by the script of the reference. none: tokenised text is taken as it is.")
+LOWERCASE = flags.DEFINE_bool("lowercase", False, "BLEU, chrF and TER ignore the case of letters.")
+TER = flags.DEFINE_bool("ter", False, "Measures TER too, which takes long for translations unlike the reference.")
+COMPARE_WITH = flags.DEFINE_string("compare_with", "", "A report of bin/evaluate.py of another system, same test set.")
+SEGMENTS = flags.DEFINE_string("segments", "", "A folder for source.txt, hypothesis.txt and reference.txt.")
 TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens per batch, over all length candidates.",
                               lower_bound=1)
 
 
 def evaluate():
   """Evaluates the test set given by the flags and writes the report."""
-  from tf_nar import translator
   from tf_nar.evaluate import lines
-  from tf_nar.evaluate import progress
   from tf_nar.evaluate import report
+  check_flags()
+  own = f"{HYPOTHESIS.value}.json" if HYPOTHESIS.value else os.path.join(WORKDIR.value, "report.json")
+  path = OUTPUT.value or own
+  atomic.check_no_folder(path)
+  references = {f"reference_{n}" if n > 1 else "reference": file for n, file in enumerate(REFERENCE.value, 1)}
+  files = {"source": SOURCE.value, **references, "hypothesis": HYPOTHESIS.value}
+  texts = {use: text.read(file) for use, file in files.items() if file}
+  rows = list(lines.paired(*texts.values()))
+  columns = {use: [row[number] for row in rows] for number, use in enumerate(texts)}
+  other = opponent({use: texts[use] for use in references}) if COMPARE_WITH.value else None
+  hypotheses, rows, known, against = (of_file if HYPOTHESIS.value else of_run)(texts, columns, list(references))
+  if other:
+    rows += against.difference(hypotheses, other, COMPARE_WITH.value)
+  write_texts(path, columns | {"hypothesis": hypotheses})
+  report.write(path, rows, known)
+  print(report.table(rows))  # Last, as its reader may close the pipe.
+
+
+def check_flags():
+  """Checks that the flags fit each other."""
   if BESIDE_SET.value and not SPEED_BESIDE.value:
     raise ValueError("--beside_set changes the search of the run of --speed_beside; give that run too.")
-  path = OUTPUT.value or os.path.join(WORKDIR.value, "report.json")
-  atomic.check_no_folder(path)
-  texts = {"source": text.read(SOURCE.value), "reference": text.read(REFERENCE.value)}
-  pairs = list(lines.paired(*texts.values()))
-  sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
+  if HYPOTHESIS.value and (SET.value or RESCORE_WITH.value or SPEED_BESIDE.value):
+    raise ValueError("--hypothesis is translated already; leave out --set, --rescore_with and --speed_beside.")
+  if HYPOTHESIS.value == "-" and not OUTPUT.value:
+    raise ValueError("--hypothesis=- has no folder for the report; give --output.")
+  if SEGMENTS.value and not SOURCE.value:
+    raise ValueError("--segments writes the source too; give --source.")
+
+
+def scoring():
+  """Returns the options of `quality.References` that the flags give."""
+  return {"tokenize": TOKENIZE.value, "lowercase": LOWERCASE.value, "ter": TER.value}
+
+
+def of_file(texts, columns, references):
+  """Scores the given translations; returns (hypotheses, rows, facts, `quality.References`)."""
+  from tf_nar.data import vocab
+  from tf_nar.evaluate import quality
+  from tf_nar.evaluate import report
+  against = quality.References(
+    *(columns[use] for use in references), vocab=vocab.load(WORKDIR.value) if WORKDIR.value else None, **scoring())
+  hypotheses = [against.plain(line) for line in columns["hypothesis"]]
+  rows = list(quality.of_texts(hypotheses, against))
+  known = report.facts(None, WORKDIR.value or "", {use: each for use, each in texts.items() if use != "hypothesis"})
+  return hypotheses, rows, known | {"hypothesis": texts["hypothesis"].facts()}, against
+
+
+def of_run(texts, columns, references):
+  """Translates and measures; returns (hypotheses, rows, facts, `quality.References`)."""
+  from tf_nar import translator
+  from tf_nar.evaluate import progress
+  from tf_nar.evaluate import quality
+  from tf_nar.evaluate import report
+  sources, references = columns["source"], [columns[use] for use in references]
   model = translator.load(WORKDIR.value, *SET.value, rescore_with=RESCORE_WITH.value, tokens_per_batch=TOKENS.value)
   run = model.run
+  teacher = translator.load(TEACHER.value, tokens_per_batch=TOKENS.value) if TEACHER.value else None
   beside = baseline(run, sources) if SPEED_BESIDE.value else None
   with progress.Progress("translate", total=len(sources)) as bar:
-    hypotheses, rows = model.evaluate(sources, references, bar.advance)
+    hypotheses, rows = model.evaluate(sources, references[0], bar.advance, more=references[1:], **scoring())
+  if teacher:
+    rows += model.total_correlation(teacher, sources, references[0])
   if beside:
     rows += speed(model, beside, sources)
-  if not atomic.is_special(path):  # No file can be made next to a device such as /dev/stdout.
-    with text.writing(f"{os.path.splitext(path)[0]}.hypotheses.txt") as write:
-      for hypothesis in hypotheses:
-        write(hypothesis)
   known = report.facts(run.experiment, WORKDIR.value, texts)
-  report.write(path, rows, {**known, "rescored_with": RESCORE_WITH.value,
-                             "speed_beside": SPEED_BESIDE.value})
-  print(report.table(rows))  # Last, as its reader may close the pipe.
+  known |= {"rescored_with": RESCORE_WITH.value, "speed_beside": SPEED_BESIDE.value,
+            "teacher": TEACHER.value}
+  return hypotheses, rows, known, quality.References(*references, vocab=run.vocab, **scoring())
+
+
+def opponent(references):
+  """Returns the translations of the system to compare with; `references` are {use: `text.Lines`}."""
+  from tf_nar.evaluate import report
+  path = COMPARE_WITH.value
+  digests = report.digests(report.read(path)[1])
+  for use, lines in references.items():
+    if digests.get(use) != lines.sha256:
+      raise ValueError(f"--compare_with={path} was measured with another {use} than {lines.name}; measure it with the "
+                       "same texts.")
+  found = list(text.read(report.hypotheses_path(path)))
+  count = next(iter(references.values())).count
+  if len(found) != count:
+    raise ValueError(f"{report.hypotheses_path(path)} has {len(found)} lines, the reference has {count}; measure that "
+                     "system again.")
+  return found
+
+
+def write_texts(path, columns):
+  """Writes the translations next to the report, and the folder of --segments."""
+  from tf_nar.evaluate import report
+  files = {} if atomic.is_special(path) else {report.hypotheses_path(path): "hypothesis"}  # Not next to /dev/stdout.
+  if SEGMENTS.value:
+    files |= {os.path.join(SEGMENTS.value, f"{use}.txt"): use for use in columns}
+  for file, use in files.items():
+    with text.writing(file) as write:
+      for line in columns[use]:
+        write(line)
 
 
 def baseline(run, sources):

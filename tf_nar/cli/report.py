@@ -7,6 +7,10 @@ Reads reports that bin/evaluate.py --speed_beside=RUN wrote for one test set. Wr
 OUT.png. A report is named after its folder unless a name is given before it. Only systems whose speed was measured are
 in the plot. Absolute times depend on the load of the machine at the time; compare systems by their speed relative to
 RUN, which was measured in turns with each.
+
+--gap_from=REPORT, the report of an AR run, adds a plot, OUT.gap.png: the BLEU that each system lacks to that run by its
+total correlation or excess negative log likelihood, which bin/evaluate.py --teacher=RUN or bin/measure.py --report put
+into the reports.
 """
 import os
 
@@ -16,6 +20,7 @@ from tf_nar.evaluate import comparison
 
 flags = program.Flags()
 
+GAP_FROM = flags.DEFINE_string("gap_from", "", "The report of an AR run, for a plot of BLEU gaps; empty: none.")
 OUT = flags.DEFINE_string("out", None, "The path of the table, OUT.md, and of the plot, OUT.png.", required=True)
 
 
@@ -23,32 +28,31 @@ def read(argument):
   """Returns the `comparison.System` of an argument, PATH or NAME=PATH, and the hashes of its test set."""
   from tf_nar.evaluate import report
   name, _, path = argument.rpartition("=")
-  try:
-    rows, facts = report.read(path)
-    digests = tuple(sorted(each["sha256"] for each in facts["data"].values()))
-  except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
-    raise ValueError(
-      f"{path} is not a report of bin/evaluate.py ({problem!r}); give the report.json that it wrote.") from None
+  rows, facts = report.read(path)
   folder, file = os.path.split(path)
   stem = os.path.splitext(file)[0]
   own = os.path.basename(os.path.abspath(folder))
-  return comparison.system(name or (own if stem == "report" else f"{own}, {stem}"), rows), digests
+  return comparison.system(name or (own if stem == "report" else f"{own}, {stem}"), rows), report.digests(facts)
 
 
 def compare(arguments):
   """Writes table and plot of the reports."""
   if not arguments:
     raise ValueError("No report to compare; give the report.json files of bin/evaluate.py, as runs/*/report.json.")
-  systems, digests = zip(*map(read, arguments), strict=True)
-  for argument, digest in zip(arguments, digests, strict=True):
-    if digest != digests[0]:
+  systems, digests = zip(*map(read, [*arguments, *([GAP_FROM.value] if GAP_FROM.value else [])]), strict=True)
+  for argument, digest in zip([*arguments, GAP_FROM.value], digests, strict=False):
+    common = digest.keys() & digests[0].keys()  # A report of given translations may lack the source.
+    if not common or any(digest[use] != digests[0][use] for use in common):
       raise ValueError(f"{argument} is of another test set than {arguments[0]}; give reports of the same test set.")
   comparison.comparable(systems)
+  baseline, systems = systems[-1], systems[:len(arguments)]
   text = comparison.table(systems)
   atomic.write(f"{OUT.value}.md", f"{text}\n".encode())
   print(text)
   if not comparison.plot(systems, f"{OUT.value}.png"):
     print("\nNo plot, as no report has a measured speed; add --speed_beside to bin/evaluate.py.")
+  if GAP_FROM.value and not comparison.plot_gap(systems, baseline, f"{OUT.value}.gap.png"):
+    print("\nNo plot of gaps, as no report has a total correlation; add --teacher to bin/evaluate.py.")
 
 
 def main(argv):

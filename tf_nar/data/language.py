@@ -60,12 +60,17 @@ def check(tokenizer):
   if needed and importlib.util.find_spec(needed[0]) is None:
     module, package = needed
     raise ImportError(f"BLEU tokenises this text with {tokenizer}, which needs {module}: pip install '{package}', or "
-                      "give --bleu_tokenize=char, which counts characters.")
+                      "choose char in its place, which counts characters.")
 
 
 def words(line, tokenizer):
   """Returns the words of a line as the tokeniser splits it; at spaces if the language is written with spaces."""
-  return (line if tokenizer in {NONE, DEFAULT, "intl"} else _cutter(tokenizer)(line)).split()
+  return (line if is_spaced(tokenizer) else _cutter(tokenizer)(line)).split()
+
+
+def is_spaced(tokenizer):
+  """Whether a tokeniser is for languages that are written with spaces between words."""
+  return tokenizer in {NONE, DEFAULT, "intl"}
 
 
 @functools.cache

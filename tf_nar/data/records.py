@@ -75,21 +75,8 @@ def read_candidates(path):
                      list(features["scores"].float_list.value))
 
 
-def parse(serialized):
-  """Parses one `Pair` inside tf.data.
-
-  Args:
-    serialized: string [].
-
-  Returns:
-    src int32 [S], tgt int32 [T], weight float32 [], index int64 [].
-  """
-  src, tgt, weight, index = parse_batch(serialized[tf.newaxis])
-  return src[0], tgt[0], weight[0], index[0]
-
-
 def parse_batch(serialized):
-  """Parses several `Pair`s in one call, which is many times faster than one by one.
+  """Parses several `Pair`s in one call inside tf.data, which is many times faster than one by one.
 
   Args:
     serialized: string [B].

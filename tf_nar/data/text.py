@@ -23,6 +23,7 @@ _BLOCK = 1 << 20  # Bytes that are read at a time.
 _GZIP = b"\x1f\x8b"
 _OTHER_ENCODINGS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
 STANDARD_INPUT = "standard input"
+_COPIED = {}  # The copies of `kept` -> the paths that the user gave.
 
 
 class Lines:
@@ -45,7 +46,7 @@ class Lines:
       FileNotFoundError: if the file does not exist or is a folder.
     """
     self._path, self._prompt, self._warn = "" if path == "-" else path, prompt, warn
-    self.name = os.fsencode(self._path).decode("utf-8", "backslashreplace") or STANDARD_INPUT
+    self.name = name(path)
     if self._path:
       atomic.check_readable(self._path)
     self.count = self.mended = 0
@@ -110,12 +111,18 @@ def read(path="", prompt="", warn=True):
   return Lines(path, prompt, warn)
 
 
-def _whole(raws, name):
+def name(path):
+  """Returns the name of a text in messages, which a copy of `kept` has from its original."""
+  path = _COPIED.get(path, path)
+  return STANDARD_INPUT if path in {"", "-"} else os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _whole(raws, called):
   """Yields the raw lines, and turns the errors of a broken archive into one that names it."""
   try:
     yield from raws
   except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-    raise ValueError(f"{name} is a broken .gz archive ({error}); fetch or pack it again.") from None
+    raise ValueError(f"{called} is a broken .gz archive ({error}); fetch or pack it again.") from None
 
 
 @contextlib.contextmanager
@@ -129,8 +136,8 @@ def _opened(path):
     else:
       file = stack.enter_context(open(path, "rb"))
     packed = hasattr(file, "peek") and file.peek(2)[:2] == _GZIP
-    if path.endswith(".gz") and not packed:
-      raise ValueError(f"{path} must be a gzip archive by its name, but is not; rename it.")
+    if name(path).endswith(".gz") and not packed:
+      raise ValueError(f"{name(path)} must be a gzip archive by its name, but is not; rename it.")
     yield io.BufferedReader(gzip.GzipFile(fileobj=file), _BLOCK) if packed else file
 
 
@@ -158,10 +165,25 @@ class _Remote(io.RawIOBase):
 
 @contextlib.contextmanager
 def kept(*paths):
-  """Context manager of paths that can be read several times; of pipes and "-" (standard input) they are of copies."""
+  """Context manager of paths that can be read several times; of pipes and "-" (standard input) they are of copies.
+
+  Messages about a copy have the name of its original.
+
+  Raises:
+    ValueError: for an empty path.
+  """
+  if "" in paths:
+    raise ValueError("The name of a text is empty; give a file, or - for standard input.")
   with tempfile.TemporaryDirectory() as folder:
-    yield [_copy(path, os.path.join(folder, str(number))) if _is_once(path) else path
-           for number, path in enumerate(paths)]
+    copies = {path: os.path.join(folder, str(number)) for number, path in enumerate(paths) if _is_once(path)}
+    for path, copy in copies.items():
+      _copy(path, copy)
+      _COPIED[copy] = path
+    try:
+      yield [copies.get(path, path) for path in paths]
+    finally:
+      for copy in copies.values():
+        del _COPIED[copy]
 
 
 def _is_once(path):
@@ -170,14 +192,11 @@ def _is_once(path):
   return not atomic.is_remote(path) and os.path.exists(path) and not os.path.isdir(path) and not os.path.isfile(path)
 
 
-def _copy(path, folder):
-  os.mkdir(folder)
-  copy = os.path.join(folder, "standard_input" if path == "-" else os.path.basename(path))
+def _copy(path, copy):
   with contextlib.nullcontext(_standard_input()) if path == "-" else open(path, "rb") as source:
     with open(copy, "wb") as target:
       while block := source.read(_BLOCK):
         target.write(block)
-  return copy
 
 
 @contextlib.contextmanager

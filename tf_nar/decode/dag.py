@@ -9,7 +9,6 @@ import tensorflow as tf
 from tf_nar import types
 from tf_nar.decode import argmax
 from tf_nar.ops import dag
-from tf_nar.ops import masking
 
 
 class Graph(NamedTuple):
@@ -102,11 +101,4 @@ def _said(graph, path, collapse):
   """Returns the tokens int32 [B, N, T + 1] at the vertices int32 [B, N, T] of paths, ended by EOS."""
   tokens = tf.gather(graph.tokens, path, batch_dims=1)
   tokens = tf.where(graph.vertices[:, None, None] > 0, tokens, types.PAD)
-  return argmax.finish(_collapsed(tokens) if collapse else tokens)
-
-
-def _collapsed(tokens):
-  """Removes tokens that equal their left neighbour: int32 [..., T] -> int32 [..., T], PAD at the end."""
-  pad = [[0, 0]] * (tokens.shape.rank - 1) + [[1, 0]]
-  new = tokens != tf.pad(tokens, pad, constant_values=-1)[..., :-1]
-  return masking.packed(tokens, new)
+  return argmax.finish(argmax.collapsed(tokens) if collapse else tokens)

@@ -3,7 +3,9 @@
 NCM is in nats per target token, with EOS and the length term, without label smoothing and with dropout off. Every
 number called ncm is under the student of the round, on the training sentences with an index below `sample`: of the
 original text, of the distilled text that the student was trained on, and of the selected text. Numbers of two rounds
-are comparable if their students were trained equally long.
+are comparable if their students were trained equally long. The total correlation is that of the distilled text, on the
+validation sources translated by the teacher. The teacher was trained on the text before, not on its translations, whose
+log p it underestimates; so compare rounds, and see `evaluate/total_correlation.py`.
 """
 import dataclasses
 import json
@@ -22,6 +24,7 @@ from tf_nar.evaluate import lines
 from tf_nar.evaluate import multimodality
 from tf_nar.evaluate import rescoring
 from tf_nar.evaluate import testset
+from tf_nar.evaluate import total_correlation
 
 FILE = "measures.json"
 
@@ -40,6 +43,7 @@ def measure(folders, data_dir, alternation):
       kept_first      share of the sample's sources whose selected target is the teacher's best candidate
       X_bleu, X_repeats, X_valid   of the validation text translated by X: student_argmax and student_odd, or
         student if its family has no ODD; student_rescored, several candidates ranked by the teacher; teacher
+      total_correlation   or excess_nll, excess_nll_bound: what the student's independent tokens lose, nats per token
   """
   student = runs.load(folders["student"])
   data = {"raw": data_dir} | {name: folders[name] for name in ("distilled", "selected") if name in folders}
@@ -51,8 +55,10 @@ def measure(folders, data_dir, alternation):
     measures["kept_first"] = kept_first(texts["distilled"], texts["selected"])
   teacher = runs.load(folders["teacher"]) if "teacher" in folders else None
   for name, run, search, teacher_score in _translators(student, teacher, alternation):
-    found = _quality(run, search, teacher_score, data_dir, alternation)
+    texts, found = _quality(run, search, teacher_score, data_dir, alternation)
     measures |= {f"{name}_{what}": value for what, value in found.items()}
+    if name == "teacher":
+      measures |= _correlation(student, teacher, data_corpus.validation(data_dir)[0], texts, alternation)
   return measures
 
 
@@ -115,4 +121,18 @@ def _quality(run, search, teacher_score, data_dir, alternation):
   texts, measures = testset.brief(
     corpus.searcher(run.model, search, teacher_score), run.vocab, list(lines.encode(sources, run.vocab, longest)),
     references, longest=longest, tokens_per_batch=corpus.positions(run.model, search, alternation.tokens_per_batch))
-  return measures | ({"valid": toy.valid_share(sources, texts)} if alternation.data else {})
+  return texts, measures | ({"valid": toy.valid_share(sources, texts)} if alternation.data else {})
+
+
+def _correlation(student, teacher, sources, targets, alternation):
+  """Returns {name: total correlation, or excess} of a text; {} if no target has a positive probability."""
+  longest = min(run.experiment.model.net.max_length for run in (student, teacher))
+  pairs = list(lines.encode_pairs(zip(sources, targets, strict=True), student.vocab, longest))
+  ours, theirs = (
+    corpus.score(corpus.scorer(run.model), pairs, tokens_per_batch=alternation.tokens_per_batch, longest=longest)
+    for run in (student, teacher))
+  if not np.isfinite(ours + theirs).any():
+    return {}
+  traits = student.model.traits
+  found = total_correlation.estimate(ours, theirs, [len(target) for _, target in pairs], samples=1)
+  return {total_correlation.NAMES[traits.likelihood(student.model.config)]: found.value}

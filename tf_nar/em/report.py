@@ -15,6 +15,8 @@ COLUMNS = {  # Heading -> measures, of which the first that exists is shown.
   "distilled": ("ncm_distilled",),
   "selected": ("ncm_selected",),
   "kept 1st": ("kept_first",),
+  "C": ("total_correlation",),
+  "excess NLL": ("excess_nll", "excess_nll_bound"),
   "teacher": ("teacher_bleu",),
   "student": ("student_bleu",),
   "argmax": ("student_argmax_bleu",),

@@ -9,12 +9,17 @@ COLUMNS = {  # Heading -> (names of rows of a report, of which the first that ex
   "repeats": (("repetition_words",), "{:.2%}"),
   "length ratio": (("length_ratio",), "{:.3f}"),
   "NCM": (("ncm",), "{:.3f}"),
+  "C": (("total_correlation",), "{:.3f}"),
+  "excess NLL": (("excess_nll",), "{:.3f}"),
+  "excess NLL, at most": (("excess_nll_bound",), "{:.3f}"),
   "passes": (("passes",), "{:.4g}"),
   "ms alone": (("milliseconds_batch_1",), "{:.1f}"),
   "× baseline": (("times_baseline_batch_1",), "{:.1f}"),
   "sentences/s, 128": (("sentences_per_second_batch_128",), "{:.0f}"),
   "× baseline, 128": (("times_baseline_batch_128",), "{:.1f}"),
 }
+
+LOSSES = {"C": "o", "excess NLL": "s", "excess NLL, at most": "v"}  # Heading -> marker in the plot of gaps.
 
 
 class System(NamedTuple):
@@ -74,6 +79,30 @@ def plot(systems, path):
       axis.grid(alpha=0.3)
       names = [axis.text(*point, fontsize=8) for point in points]
       adjustText.adjust_text(names, ax=axis, arrowprops={"arrowstyle": "-", "lw": 0.5})
+  return len(points)
+
+
+def plot_gap(systems, baseline, path):
+  """Plots the BLEU that systems lack to an AR one against what their structure loses. Returns their number.
+
+  Args:
+    systems: `System`s; those with neither total correlation nor excess are left out.
+    baseline: the `System` of the AR model.
+    path: the PNG file to write.
+  """
+  points = [(value, bleu(baseline) - bleu(each), each.name, head)
+            for head in LOSSES for each in systems if (value := _value(each, head)) is not None]
+  if points:
+    with plots.drawing(path, size=(8, 5)) as axis:
+      for head, marker in LOSSES.items():
+        if mine := [point for point in points if point[3] == head]:
+          axis.scatter(*list(zip(*mine, strict=True))[:2], marker=marker, label=head)
+      for loss, gap, name, _ in points:
+        axis.annotate(name, (loss, gap), fontsize=8, xytext=(4, 4), textcoords="offset points")
+      axis.set_xlabel("nats per target token")
+      axis.set_ylabel(f"BLEU less than {baseline.name}")
+      axis.grid(alpha=0.3)
+      axis.legend()
   return len(points)
 
 

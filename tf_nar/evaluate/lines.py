@@ -48,24 +48,24 @@ def _row(candidate, vocab, log_probs):
   return [*row, " ".join(vocab.spell(tokens)), " ".join(f"{each:z.4f}" for each in log_probs)]
 
 
-def paired(sources, targets):
-  """Yields the pairs of lines of two parallel texts, each a `text.Lines`.
+def paired(*texts):
+  """Yields the tuples of lines of parallel texts, each a `text.Lines`.
 
   Raises:
-    ValueError: if one ends before the other.
+    ValueError: if one ends before another.
   """
-  lines, end = (iter(sources), iter(targets)), object()
+  lines, end = [iter(text) for text in texts], object()
   while True:
-    pair = next(lines[0], end), next(lines[1], end)
-    if end in pair:
+    row = tuple(next(each, end) for each in lines)
+    if end in row:
       break
-    yield pair
-  if pair != (end, end):
+    yield row
+  if any(each is not end for each in row):
     for rest in lines:
       for _ in rest:
         pass
-    raise ValueError(f"Parallel files must have the same number of lines; {sources.name} has {sources.count} and "
-                     f"{targets.name} has {targets.count}.")
+    counts = " and ".join(f"{text.name} has {text.count}" for text in texts)
+    raise ValueError(f"Parallel files must have the same number of lines; {counts}.")
 
 
 def encode_pairs(pairs, vocab, longest):

@@ -38,10 +38,30 @@ def write(path, rows, known):
 
 
 def read(path):
-  """Returns (rows, facts) of a file that `write` wrote."""
-  with atomic.open_read(path) as file:
-    content = json.load(file)
-  return [Row(name, **row) for name, row in content["rows"].items()], content["facts"]
+  """Returns (rows, facts) of a file that `write` wrote.
+
+  Raises:
+    ValueError: if it is another file.
+  """
+  try:
+    with atomic.open_read(path) as file:
+      content = json.load(file)
+    rows = [Row(name, **row) for name, row in content["rows"].items()]
+    digests(content["facts"])
+  except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+    raise ValueError(
+      f"{path} is not a report of bin/evaluate.py ({problem!r}); give the report.json that it wrote.") from None
+  return rows, content["facts"]
+
+
+def digests(facts):
+  """Returns {use: SHA-256} of the texts of a test set, such as "source" and "reference"."""
+  return {use: text["sha256"] for use, text in facts["data"].items()}
+
+
+def hypotheses_path(path):
+  """Returns the path of the translations that belong to a report."""
+  return f"{os.path.splitext(path)[0]}.hypotheses.txt"
 
 
 def table(rows):
@@ -56,13 +76,13 @@ def facts(experiment, workdir, texts):
   """Returns the facts needed to repeat a measurement: model, code, machine and the hashes of the files.
 
   Args:
-    experiment: the `config.Experiment` in effect.
-    workdir: the run folder.
+    experiment: the `config.Experiment` in effect; None: the translations are from elsewhere.
+    workdir: the run folder, or "".
     texts: dict, the use of a text ("source", "reference") -> its `data.text.Lines`, all of which were read.
   """
-  return {"workdir": workdir, "commit": commit(), "seed": experiment.train.seed, "machine": machine(),
+  return {"workdir": workdir, "commit": commit(), "seed": experiment and experiment.train.seed, "machine": machine(),
           "data": {use: lines.facts() for use, lines in texts.items()},
-          "experiment": dataclasses.asdict(experiment)}
+          "experiment": experiment and dataclasses.asdict(experiment)}
 
 
 def machine():

@@ -5,12 +5,12 @@ from typing import NamedTuple
 from absl import logging
 
 from tf_nar import types
-from tf_nar.data import language
 from tf_nar.evaluate import bleu
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import cost
 from tf_nar.evaluate import lines
 from tf_nar.evaluate import multimodality
+from tf_nar.evaluate import quality as quality_lib
 from tf_nar.evaluate import repetition
 from tf_nar.evaluate import report
 
@@ -31,7 +31,7 @@ def measure(search, vocab, sources, references, *, tokens_per_batch, longest, pr
     vocab: the run's vocabulary.
     sources: strings, as many as references.
     references: strings; tokenised if the vocabulary is of tokenised text, otherwise raw text. If it expects text split
-      into subwords (`vocab.takes_parts`), they may be split or whole words.
+      into subwords (`vocab.takes_parts`), they may be split or whole words. Or `quality.References`.
     tokens_per_batch: padded source tokens per batch.
     longest: the most tokens that the model takes.
     progress: called with the number of sentences just translated.
@@ -42,10 +42,12 @@ def measure(search, vocab, sources, references, *, tokens_per_batch, longest, pr
 
   Raises:
     ValueError: if the numbers of sources and references differ or are 0.
+    ImportError: as `language.check`.
   """
-  if len(sources) != len(references):
-    raise ValueError(f"There must be as many sources as references; got {len(sources)} and "
-                     f"{len(references)}.")
+  references = quality_lib.references(references, vocab)
+  for each in references.texts:
+    if len(sources) != len(each):
+      raise ValueError(f"There must be as many sources as references; got {len(sources)} and {len(each)}.")
   meter = cost.Meter(search)
   meter.warm_up()
   ids = list(lines.encode(sources, vocab, longest))
@@ -83,33 +85,27 @@ def quality(hypotheses, predictions, references, vocab):
   Args:
     hypotheses: strings.
     predictions: the token ids of each hypothesis, without EOS.
-    references: strings.
+    references: as for `measure`.
     vocab: the vocabulary; its `tokenized` is whether the strings are tokenised.
   """
-  kind = "tokenized" if vocab.tokenized else "detokenized"
+  references = quality_lib.references(references, vocab)
   once = [repetition.deduplicate(ids) for ids in predictions]
   once_text = [vocab.decode(ids) for ids in once]
-  plain, cut = [vocab.plain(line) for line in references], vocab.bleu_tokenize
-  yield report.Row(f"bleu_{kind}", *bleu.bleu(hypotheses, plain, tokenize=cut))
-  yield report.Row(f"chrf_{kind}", *bleu.chrf(hypotheses, plain))
-  value, signature = bleu.bleu(once_text, plain, tokenize=cut)
-  yield report.Row(f"bleu_{kind}_deduplicated", value, f"{signature}, adjacent equal model tokens merged")
+  yield from references.similarity(hypotheses)
+  value, signature = references.bleu(once_text)
+  yield report.Row(f"bleu_{references.kind}_deduplicated", value, f"{signature}, adjacent equal model tokens merged")
   for name, ids, text, when in (("", predictions, hypotheses, "in the output of the search, which may merge some"),
                                 ("_deduplicated", once, once_text, "adjacent equal model tokens merged")):
     yield report.Row(f"repetition_tokens{name}", repetition.repetition(ids),
                      f"share of model tokens equal to the one before, {when}")
-    yield report.Row(f"repetition_words{name}", repetition.repetition([language.words(line, cut) for line in text]),
+    yield report.Row(f"repetition_words{name}", repetition.repetition(references.words(text)),
                      f"share of words equal to the one before, {when}")
-  if whole_words(references, vocab):
-    lengths = [[language.words(line, cut) for line in text] for text in (hypotheses, plain)]
-    of = "words of the translations divided by words of the references"
+  if whole_words(references.given, vocab):
+    yield from references.length_ratio(hypotheses)
   else:
-    lengths = predictions, [vocab.encode(line) for line in references]
-    of = "model tokens of the translations divided by those of the references, without EOS"
-  if any(lengths[1]):
-    yield report.Row("length_ratio", repetition.length_ratio(*lengths), of)
-  else:
-    logging.warning("The references are empty, so there is no length ratio.")
+    yield from quality_lib.length_ratio(
+      predictions, [vocab.encode(line) for line in references.given],
+      "model tokens of the translations divided by those of the references, without EOS", len(references.texts))
 
 
 def whole_words(references, vocab):

@@ -9,11 +9,11 @@
                                                                   saw and said, its inputs and predictions:
                                                                   string [B, R], tokens joined by spaces
 
-Ids are tokens, EOS, then PAD. Scores of translations are those that the search ranked by; a blank sentence has a blank
-translation and the score 0. N is the number of candidates that the search keeps, best first; a missing candidate is
-blank and has the score -inf. A source longer than the model's maximum is truncated; a longer target has the score
--inf. B, S and T are arbitrary: measured on a CPU, a graph of one fixed shape is no faster. Strings stay in the outer
-graph; the network is the inner function `search`.
+Every signature also returns truncated: bool [B], whether a source was longer than the model's maximum and therefore
+cut. Ids are tokens, EOS, then PAD. Scores of translations are those that the search ranked by; a blank sentence has a
+blank translation and the score 0. N is the number of candidates that the search keeps, best first; a missing candidate
+is blank and has the score -inf, as has a target longer than the maximum. B, S and T are arbitrary: measured on a CPU, a
+graph of one fixed shape is no faster. Strings stay in the outer graph; the network is the inner function `search`.
 """
 import os
 
@@ -76,12 +76,12 @@ def _searches(words, search, longest):
   @tf.function(input_signature=[_named(IDS, "ids")])
   def translate_ids(ids):
     found = _answer(search(_fitted(ids, longest)), ids)
-    return {"ids": found.tokens[:, 0], "score": found.score[:, 0]}
+    return {"ids": found.tokens[:, 0], "score": found.score[:, 0], "truncated": _too_long(ids, longest)}
 
   @tf.function(input_signature=[_named(TEXT, "text")])
   def translate(source):
     found = translate_ids(_ids(words, source))
-    return {"translation": words.decode(found["ids"]), "score": found["score"]}
+    return {"translation": words.decode(found.pop("ids")), **found}
 
   @tf.function(input_signature=[_named(TEXT, "text")])
   def candidates(source):
@@ -89,7 +89,7 @@ def _searches(words, search, longest):
     found = _answer(search(_fitted(ids, longest)), ids)
     shape = tf.shape(found.score)
     predictions = words.decode(tf.reshape(found.tokens, [shape[0] * shape[1], tf.shape(found.tokens)[2]]))
-    return {"translation": tf.reshape(predictions, shape), "score": found.score}
+    return {"translation": tf.reshape(predictions, shape), "score": found.score, "truncated": _too_long(ids, longest)}
 
   return {"translate": translate, "translate_ids": translate_ids, "candidates": candidates}
 
@@ -99,10 +99,9 @@ def _scorer(words, model, longest):
 
   @tf.function(input_signature=[_named(TEXT, "source"), _named(TEXT, "target")])
   def score(source, target):
-    tgt = _ids(words, target)
-    found = model.score(_fitted(_ids(words, source), longest), _fitted(tgt, longest))[:tf.shape(tgt)[0]]
-    sayable = tf.reduce_sum(tf.cast(tgt != types.PAD, tf.int32), 1) <= longest
-    return {"score": tf.where(sayable, found, -float("inf"))}
+    src, tgt = _ids(words, source), _ids(words, target)
+    found = model.score(_fitted(src, longest), _fitted(tgt, longest))[:tf.shape(tgt)[0]]
+    return {"score": tf.where(_too_long(tgt, longest), -float("inf"), found), "truncated": _too_long(src, longest)}
 
   return score
 
@@ -115,7 +114,8 @@ def _tracer(words, trace, longest):
     ids = _ids(words, source)
     found, steps = trace(_fitted(ids, longest))
     found, rows = _answer(found, ids), tf.shape(ids)[0]
-    predictions = {"translation": words.decode(found.tokens[:, 0]), "score": found.score[:, 0]}
+    predictions = {"translation": words.decode(found.tokens[:, 0]), "score": found.score[:, 0],
+                   "truncated": _too_long(ids, longest)}
     for name, tokens in (("saw", steps.inputs), ("said", steps.predictions)):
       best = tf.where(_nonempty(ids)[..., None], tokens[:rows, 0], types.PAD)  # [B, R, T]
       shape = tf.shape(best)
@@ -156,6 +156,11 @@ def _fitted(ids, longest):
   is_last = tf.range(tf.shape(ids)[1]) == longest - 1
   ids = tf.where(is_last & (ids != types.PAD), types.EOS, ids)
   return tf.where(_nonempty(ids), ids, _only_end(ids))
+
+
+def _too_long(ids, longest):
+  """int32 [B, S] -> bool [B]: whether a row has more than `longest` tokens."""
+  return tf.reduce_sum(tf.cast(ids != types.PAD, tf.int32), 1) > longest
 
 
 def _nonempty(ids):

@@ -76,20 +76,27 @@ class Attention(keras.layers.Layer):
       keys_values: `project(memory)` if `cross`. If `x` has K·B rows for a memory of B sentences, the K rows of a
         sentence follow each other and are treated as one long sequence of queries over its memory.
       dropout: a `noise.Dropout`.
-      cache: keys and values of earlier positions, float [B, H, S, d] each; `x` is then position `at` alone.
-      at: int32 [], the position in the cache to write.
+      cache: keys and values of earlier positions, float [B, H, S, d] each.
+      at: int32 [], the position in the cache to write, of which `x` then is, or the first of `x`: others attend, but
+        their own keys and values are not kept. None: `x` attends to the cache and to itself, S + T positions, and the
+        cache is not written.
       seen: a `Seen` to which the attention weights are appended; None: they are not kept.
 
     Returns:
-      float [B·T, D], and the cache with this position in it, or None if there was none.
+      float [B·T, D], and the cache with this position in it; without `at`, the keys and values of `x`; None if there
+      was no cache.
     """
     if self.cross:
       key, value = keys_values
       query, = self._heads(self.query(x), tf.shape(key)[0], 1, dropout)
     else:
       query, key, value = self._heads(self.query_key_value(x), sentences, 3, dropout)
-    if cache is not None:
-      cache = key, value = _put(cache[0], key, at), _put(cache[1], value, at)
+    if cache is not None and at is not None:
+      cache = key, value = _put(cache[0], key[:, :, :1], at), _put(cache[1], value[:, :, :1], at)
+    elif cache is not None:
+      new = key, value
+      key, value = (tf.concat(both, 2) for both in zip(cache, new, strict=True))
+      cache = new
     scores = tf.matmul(query * (self.inner // self.heads) ** -0.5, key, transpose_b=True)  # [B, H, T, S]
     # The penalty is subtracted, not added: TensorFlow fuses a matrix product and an addition into one kernel, which
     # took four fifths of a forward pass on a CPU in bfloat16.

@@ -22,7 +22,8 @@ from tf_nar.ops import masking
 class Memory(NamedTuple):
   """An encoded source."""
 
-  # float [B, S, D], the [LEN] slot first if there is a length head; or the result of `EncoderDecoder.project`.
+  # float [B, S, D], the [LEN] slot first if there is a length head; a list of the states after each encoder block if
+  # the decoder attends to all of them; or the result of `EncoderDecoder.project`.
   states: Any
   mask: tf.Tensor  # bool [B, 1, S], True at the positions that cross-attention may attend to.
 
@@ -32,18 +33,20 @@ class EncoderDecoder(keras.layers.Layer):
 
   no_decay = ("source_bias",)
 
-  def __init__(self, config, *, decoder_layers, length, block=transformer.Block, name=""):
+  def __init__(self, config, *, decoder_layers, length, block=transformer.Block, layerwise=False, name=""):
     """Args:
       config: a `transformer.Config`.
       decoder_layers: number of decoder blocks.
       length: the length head. True: classes of absolute length, predicted from a slot before the source; "offset":
         classes of the difference to the source length, predicted from the mean of the encoder states; False: none.
       block: class of the decoder's blocks; see `transformer.Stack`.
+      layerwise: whether each decoder block attends to the encoder block of the same depth; there are as many of both.
       name: a prefix for the paths of the weights, which every encoder-decoder of a model but the first must have.
     """
     with keras.name_scope(name) if name else contextlib.nullcontext():
       super().__init__(name="net", dtype=config.dtype)
       self._make(config, decoder_layers, length, block)
+    self.layerwise = layerwise
 
   def _make(self, config, decoder_layers, length, block):
     self.config = config
@@ -72,7 +75,7 @@ class EncoderDecoder(keras.layers.Layer):
     x = tf.pad(self.embed.look_up(src), [[0, 0], [slot, 0], [0, 0]]) + self.embed.positions(positions)
     x += tf.cast(tf.convert_to_tensor(self.source_bias), x.dtype)
     seen = tf.pad(masking.valid(src), [[0, 0], [slot, 0]], constant_values=True)[:, None]
-    states = self.encoder(x, seen, dropout=dropout)
+    states = (self.encoder.layers if self.layerwise else self.encoder)(x, seen, dropout=dropout)
     # With a slot, the decoder attends to the slot and the tokens but not to the source's EOS.
     return Memory(states, tf.sequence_mask(masking.lengths(src), positions)[:, None])
 
@@ -82,22 +85,36 @@ class EncoderDecoder(keras.layers.Layer):
 
   def length_logits(self, memory):
     """`Memory` with unprojected states -> float32 [B, max_length + 1]; class n is a target of length n with EOS."""
+    states = memory.states[-1] if self.layerwise else memory.states
     if self.offsets is not None:
-      return self.offsets(memory.states, memory.mask[:, 0])
-    slot = tf.cast(memory.states[:, 0], tf.float32)
+      return self.offsets(states, memory.mask[:, 0])
+    slot = tf.cast(states[:, 0], tf.float32)
     return tf.matmul(slot, tf.convert_to_tensor(self.length), transpose_b=True)
 
   def length_term(self, memory, lengths, weight, *, scale, smoothing=0.0):
-    """Returns the `Term` of the length loss, for lengths int32 [B] and weights float32 [B], without padding rows."""
+    """Returns the `Term` of the length loss, for lengths int32 [B] and weights float32 [B], without padding rows.
+
+    A length without a class counts as the nearest that has one.
+    """
     weight = weight * tf.cast(lengths > 0, tf.float32)
+    if self.offsets is not None:
+      lengths = self.offsets.nearest(lengths, memory.mask[:, 0])
     total = cross_entropy.cross_entropy(self.length_logits(memory), lengths, weight, smoothing)
     return types.Term(total, tf.reduce_sum(weight), scale)
 
   def length_log_prob(self, memory, lengths):
-    """Returns log p(T = lengths | x), float32 [B]; -inf for lengths above `max_length`, which have no class."""
+    """Returns log p(T = lengths | x), float32 [R]; -inf for lengths without a class, as those above `max_length`.
+
+    `lengths`, int32 [R], has as many rows as the memory, or N adjacent ones for each of its sentences.
+    """
+    logits, mask = self.length_logits(memory), memory.mask[:, 0]
+    count = tf.shape(lengths)[0] // tf.shape(logits)[0]
+    logits, mask = (tf.repeat(x, count, axis=0) for x in (logits, mask))
     known = lengths <= self.config.max_length
+    if self.offsets is not None:
+      known &= (lengths > 0) & (self.offsets.nearest(lengths, mask) == lengths)
     one = tf.ones_like(lengths, tf.float32)[:, None]
-    nats = cross_entropy.of_rows(self.length_logits(memory)[:, None], tf.where(known, lengths, 0)[:, None], one)
+    nats = cross_entropy.of_rows(logits[:, None], tf.where(known, lengths, 0)[:, None], one)
     return tf.where(known, -nats, -float("inf"))
 
   def mask_canvas(self, rows, positions, hidden=types.PAD):

@@ -47,3 +47,8 @@ class Offsets(keras.layers.Layer):
     logits = tf.gather(self.out(mean), tf.clip_by_value(offset, 0, 2 * REACH), batch_dims=1)
     known = (offset >= 0) & (offset <= 2 * REACH) & (tf.range(self.longest + 1) >= 1)
     return tf.where(known, logits, NEVER)
+
+  def nearest(self, lengths, mask):
+    """Returns the nearest target lengths that have a class, int32 [B], for sources with `mask` as in `call`."""
+    sources = tf.math.count_nonzero(mask, 1, dtype=tf.int32)
+    return tf.clip_by_value(lengths, tf.maximum(sources - REACH, 1), tf.minimum(sources + REACH, self.longest))

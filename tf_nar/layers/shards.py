@@ -14,8 +14,8 @@ import re
 import numpy as np
 
 # The input projections, each with the number of projections stored side by side in it; all others are output ones.
-_INTO = {"query_key_value": 3, "key_value": 2, "query": 1, "ffn_in": 1}
-_CUT = re.compile(r"(.*/)(self_attend|cross_attend|ffn_in|ffn_out)((?:/\w+)?)/(kernel|bias)")
+_INTO = {"query_key_value": 3, "key_value": 2, "query": 1, "query_key": 2, "value": 1, "ffn_in": 1, "gate_in": 1}
+_CUT = re.compile(r"(.*/)((?:self|cross|position)_attend|(?:ffn|gate)_(?:in|out))((?:/\w+)?)/(kernel|bias)")
 
 
 def names(name, count):

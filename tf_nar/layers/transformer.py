@@ -84,7 +84,7 @@ class Block(keras.layers.Layer):
 
   Each sub-layer is a list of `net.shards` layers whose outputs are summed. They do not depend on each other, so that
   several cores can compute them in parallel. For blocks with other sub-layers or another residual connection, extend
-  this class, override `branches` and `join`, and pass it to `Stack`.
+  this class, override `branches`, `join` and `leave`, and pass it to `Stack`.
   """
 
   def __init__(self, config, cross, **kw):
@@ -122,6 +122,10 @@ class Block(keras.layers.Layer):
     """Combines the input x of sub-layer `number` with its output after dropout; by default the residual sum."""
     return x + out
 
+  def leave(self, x, context):
+    """Returns the block's output, given that of its last sub-layer; by default the same."""
+    return x
+
   def call(self, x, penalty, memory=None, memory_penalty=None, *, sentences, dropout=NO_DROPOUT, past=(None, None),
            entered=None, seen=None):
     """float [B·T, D] -> float [B·T, D] and the new cache of each shard.
@@ -136,7 +140,7 @@ class Block(keras.layers.Layer):
       if self.config.norm == "post":
         x = layer_norm(x)
       kept.append(caches)
-    return x, kept[0]
+    return self.leave(x, context), kept[0]
 
   def project(self, memory, dropout=NO_DROPOUT):
     """Returns each shard's keys and values of a memory [B, S, D], to be computed once per sentence."""
@@ -224,13 +228,38 @@ class Stack(keras.layers.Layer):
   def step(self, x, at, cache, memory, memory_mask):
     """Runs over one new position: x [rows, 1, D] at position `at`, which attends to itself and those before it.
 
+    With x [rows, Q, D] the other Q - 1 positions attend to the same ones, and none to them, as the query stream of
+    two-stream attention does.
+
     Returns:
-      float [rows, 1, D] and the new cache.
+      float [rows, Q, D] and the new cache.
     """
     positions = tf.range(tf.shape(cache[0][0][0])[2])
-    hidden = attention.penalty((positions <= at)[None, None], x.dtype)
-    memory_hidden = attention.penalty(memory_mask, x.dtype)
-    shape, new, at = tf.shape(x), [], tf.convert_to_tensor(at)
+    return self._after(x, (positions <= at)[None, None], cache, tf.convert_to_tensor(at), memory, memory_mask)
+
+  def extend(self, x, mask, cache, memory, memory_mask):
+    """Runs over T new positions x [B, T, D] of several possible continuations, without writing the cache.
+
+    Args: mask: bool [B, T, S + T], which of the S positions of the cache and of the new ones each may attend to.
+
+    Returns:
+      float [B, T, D], and the new keys and values, of which `keep` writes some.
+    """
+    return self._after(x, mask, cache, None, memory, memory_mask)
+
+  def keep(self, cache, new, number):
+    """Returns the cache with new keys and values: `number` int32 [B, S] is which of the T to write; -1: none."""
+    write = (number >= 0)[:, None, :, None]
+
+    def put(old, fresh):  # [B, H, S, d], [B, H, T, d]
+      which = tf.one_hot(number, tf.shape(fresh)[2], dtype=fresh.dtype)
+      return tf.where(write, tf.einsum("bst,bhtd->bhsd", which, fresh), old)
+
+    return tf.nest.map_structure(put, cache, new)
+
+  def _after(self, x, mask, cache, at, memory, memory_mask):
+    hidden, memory_hidden = (attention.penalty(each, x.dtype) for each in (mask, memory_mask))
+    shape, new = tf.shape(x), []
     entered = x = self._enter(tf.reshape(x, [-1, self.config.width]), NO_DROPOUT)
     for i, block in enumerate(self.blocks):
       x, kept = block(x, hidden, memory[i], memory_hidden, sentences=shape[0], past=(cache[i], at), entered=entered)

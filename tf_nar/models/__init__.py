@@ -10,8 +10,12 @@ from tf_nar.models import cmlm
 from tf_nar.models import ctc
 from tf_nar.models import dag
 from tf_nar.models import glat
+from tf_nar.models import janus
+from tf_nar.models import lanmt
+from tf_nar.models import latent_codes
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
+from tf_nar.models import refinement
 
 FAMILIES = {
   "ar": ar,
@@ -19,8 +23,12 @@ FAMILIES = {
   "ctc": ctc,
   "dag": dag,
   "glat": glat,
+  "janus": janus,
+  "latent_codes": latent_codes,
+  "lanmt": lanmt,
   "nat_em": nat_em,
   "nat_fertility": nat_fertility,
+  "refinement": refinement,
 }
 
 
@@ -37,7 +45,7 @@ def traits(name):
 
 
 def check(experiment):
-  """Checks that an experiment's model and search belong to the family that it names.
+  """Checks that an experiment's model and search belong to the family that it names, and to each other.
 
   Raises:
     ValueError: if one does not, or if the family is unknown.
@@ -47,6 +55,7 @@ def check(experiment):
     if type(got := getattr(experiment, part)) is not kind:
       raise ValueError(f"family={experiment.family} goes with a {part} of {_called(kind)}, not of {_called(type(got))};"
                        " take a config of that family.")
+  module.TRAITS.check(experiment.model, experiment.search)
 
 
 def _called(kind):

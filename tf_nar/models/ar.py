@@ -2,6 +2,11 @@
 
   p(y | x) = prod_t p(y_t | y_<t, x)        EOS is the last token
 
+`Config.consistency` adds R-Drop (Liang, Wu et al., NeurIPS 2021, arXiv:2106.14448): each pair passes twice, with two
+dropout masks, and the two predictions are drawn together:
+
+  L = 1/2 (CE_1 + CE_2) + consistency / 2 [KL(p_1 || p_2) + KL(p_2 || p_1)]        α in the paper: 2 · consistency
+
 With the defaults of `transformer.Config` it is the AR model of the original program: one embedding table for source,
 target and output layer; learned positions; layer normalisation after the residual sum and on the embeddings; a bias
 on the source embeddings.
@@ -16,11 +21,13 @@ from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import beam
 from tf_nar.decode import length_parallel
+from tf_nar.decode import speculative
 from tf_nar.layers import attention
 from tf_nar.layers import embedding
 from tf_nar.layers import transformer
 from tf_nar.layers.attention import NO_DROPOUT
 from tf_nar.losses import cross_entropy
+from tf_nar.losses import divergence
 from tf_nar.ops import alignment
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
@@ -32,7 +39,11 @@ from tf_nar.ops import tokens as tokens_lib
 class Config:
   net: transformer.Config = transformer.Config()
   smoothing: float = 0.1  # Label smoothing of the token loss.
+  consistency: float = 0.0  # Weight of R-Drop's divergence; 0: one pass per update, without it.
   start_from_bos: bool = False  # Search from E[BOS], as the original did, though it trained from a zero vector.
+
+  def __post_init__(self):
+    core_config.check_at_least(0, self, "consistency", group="model.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +55,13 @@ class Search:
   length_ratio: float = 0.0  # 0: that of the training text, at least 1.
   min_length: int = 1  # The fewest tokens of a translation, EOS included, if its limit allows them.
   unknown: bool = False  # Whether a translation may contain <unk>.
+  draft_block: int = 8  # With a drafter, K: the number of inputs of each block that a pass checks.
+  draft_places: int = 3  # With a drafter, R: the number of places of the drafts that a pass goes on from.
+  draft_margin: float = 0.0  # With a drafter: also accept its tokens with a logit at most this far below the best.
 
   def __post_init__(self):
+    core_config.check_at_least(1, self, "draft_block", "draft_places", group="search.")
+    core_config.check_at_least(0, self, "draft_margin", group="search.")
     if not 1 <= self.candidates <= self.beam:
       raise ValueError(f"search needs 1 <= candidates <= beam; got candidates={self.candidates}, beam={self.beam}.")
     core_config.check_at_least(0, self, "extra_length", "length_ratio", group="search.")
@@ -56,10 +72,14 @@ class Search:
     return dataclasses.replace(self, beam=max(self.beam, count), candidates=max(self.candidates, count))
 
 
+def _operations(config, source, target):
+  passes = 2 if config.consistency else 1
+  learned = passes * operations.whole(config.net, config.net.decoder_layers, source, target)
+  return family.Operations(learned, passes * target)
+
+
 TRAITS = family.Traits(
-  lambda config, source, target: family.Operations(
-    operations.whole(config.net, config.net.decoder_layers, source, target), target),
-  offers=frozenset({"score_candidates", "score_tokens", "align", "limit", "translate_with"}),
+  _operations, offers=frozenset({"score_candidates", "score_tokens", "align", "limit", "translate_with", "check"}),
   autoregressive=True, smoothed=True)
 
 
@@ -102,11 +122,24 @@ class Model(keras.Model):
 
     # Differs: the original subtracts a constant that depends on the smoothing; the gradient is the same.
     """
-    states = self.states(batch.src, batch.tgt, noise_lib.Dropout(seed if training else None))
+    dropout = noise_lib.Dropout(seed if training else None)
     weight = tf.cast(masking.valid(batch.tgt), tf.float32) * batch.weight[:, None]
+    if training and self.config.consistency:
+      return self._consistent(batch, weight, dropout)
+    states = self.states(batch.src, batch.tgt, dropout)
     total = cross_entropy.tied_cross_entropy(
       states, self.embed.table, self.embed.bias, batch.tgt, weight, self.config.smoothing)
     return types.Loss({"token": types.Term(total, tf.reduce_sum(weight))})
+
+  def _consistent(self, batch, weight, dropout):
+    """Returns the `Loss` of R-Drop."""
+    states = self.states(tf.tile(batch.src, [2, 1]), tf.tile(batch.tgt, [2, 1]), dropout)
+    found = divergence.compare(
+      tf.stack(tf.split(states, 2)), self.embed.table, self.embed.bias, batch.tgt, [(0, 1)])
+    token = tf.reduce_sum(tf.reduce_mean(found.cross_entropy(self.config.smoothing), 0) * weight)
+    apart, count = tf.reduce_sum(found.divergence[0] * weight), tf.reduce_sum(weight)
+    return types.Loss({
+      "token": types.Term(token, count), "consistency": types.Term(apart, count, self.config.consistency)})
 
   def score(self, src, tgt):
     """Returns log p(tgt | src), float32 [B]: all tokens and EOS, no smoothing, no length penalty."""
@@ -129,9 +162,7 @@ class Model(keras.Model):
 
   def limit(self, search, source):
     """Returns the greatest target length of a search, for source lengths int32; both count EOS."""
-    if search.length_ratio not in {0, 1}:
-      source = tf.cast(tf.math.ceil(tf.cast(source, tf.float32) * search.length_ratio), tf.int32)
-    return tf.minimum(source + search.extra_length, self.config.net.max_length)
+    return limit(search, source, self.config.net.max_length)
 
   def translate(self, src, search, rescore=None):
     """Beam search; `rescore`, such as the score of another teacher, reranks the n-best list."""
@@ -139,19 +170,16 @@ class Model(keras.Model):
 
   def translate_with(self, others, src, search, rescore=None):
     """Beam search by the mean log p of this model and `others` for each next token; see `translate`."""
-    longest = self.limit(search, tf.shape(src)[1])
-    limit = tf.minimum(self.limit(search, masking.lengths(src)), longest)  # [B]
-    limit = tf.where(masking.valid(src)[:, 0], limit, 0)
+    most, longest = limits(search, src, self.config.net.max_length)
     steps, caches = zip(*(model.stepper(src, search.beam, longest) for model in (self, *others)), strict=True)
 
     def step(tokens, t, caches):
       logits, caches = zip(*(each(tokens, t, own) for each, own in zip(steps, caches, strict=True)), strict=True)
       return logits if others else logits[0], caches
 
-    early = ((types.EOS, search.min_length - 1),) if search.min_length > 1 else ()
     found = beam.beam_search(
-      step, caches, limit, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.candidates,
-      forbid=(*tokens_lib.forbidden(search.unknown), *early))
+      step, caches, most, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.candidates,
+      forbid=forbidden(search))
     return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
 
   def stepper(self, src, rows, longest):
@@ -168,3 +196,61 @@ class Model(keras.Model):
       return self.embed.logits(states[:, 0]), cache
 
     return step, self.decoder.start_cache(tf.shape(src)[0] * rows, longest)
+
+  def check(self, src, drafts, search):
+    """Returns the greedy translation, the best token at each step, by means of drafts; see `decode/speculative.py`.
+
+    This is not `beam=1`, which may end a translation at a step where EOS is the second best token.
+
+    Args:
+      src: int32 [B, S].
+      drafts: int32 [B, N, T], translations of each source by another model, as in `types.Translation`.
+      search: a `Search`; of its settings only the limits of the length, `unknown` and `draft_...` matter.
+
+    Returns:
+      A `types.Translation` of one candidate.
+    """
+    sentences, block = tf.shape(src)[0], search.draft_block
+    memory, seen = self.decoder.project(self.encode(src)), masking.valid(src)[:, None]
+    most, longest = limits(search, src, self.config.net.max_length)
+    start = self.embed.look_up([types.BOS]) * float(self.config.start_from_bos)  # [1, D]
+    # Within a block, an input attends to itself and those before it; blocks do not attend to each other.
+    number = tf.range(search.draft_places * block)
+    own = (number // block == number[:, None] // block) & (number <= number[:, None])  # [R K, R K]
+
+    def step(inputs, count, cache):
+      positions = tf.minimum(count[:, None] + number % block, longest - 1)  # [B, R K]
+      x = tf.where((positions == 0)[..., None], start, self.embed.look_up(tf.reshape(inputs, tf.shape(positions))))
+      past = tf.sequence_mask(count, longest)[:, None] & tf.ones_like(own[:, :1])  # [B, R K, longest]
+      mask = tf.concat([past, tf.broadcast_to(own, [sentences, *own.shape])], 2)
+      states, new = self.decoder.extend(x + self.embed.at(positions, longest), mask, cache, memory, seen)
+      return tf.reshape(self.embed.logits(states), [*tf.unstack(tf.shape(inputs)), -1]), new
+
+    def commit(cache, new, chosen, count, more):
+      offset = tf.range(longest) - count[:, None]  # [B, longest]
+      there = (offset >= 0) & (offset < more[:, None])
+      return self.decoder.keep(cache, new, tf.where(there, chosen[:, None] * block + offset, -1))
+
+    return speculative.speculative(
+      step, commit, self.decoder.start_cache(sentences, longest), drafts, most, steps=longest, block=block,
+      places=search.draft_places, margin=search.draft_margin, forbid=tokens_lib.forbidden(search.unknown))
+
+
+def forbidden(search):
+  """Returns the ids that a beam search does not predict, and EOS among the first tokens; see `beam.beam_search`."""
+  early = ((types.EOS, search.min_length - 1),) if search.min_length > 1 else ()
+  return (*tokens_lib.forbidden(search.unknown), *early)
+
+
+def limit(search, source, longest):
+  """Returns the greatest target length of a `Search`, for source lengths int32, at most `longest`; all count EOS."""
+  if search.length_ratio not in {0, 1}:
+    source = tf.cast(tf.math.ceil(tf.cast(source, tf.float32) * search.length_ratio), tf.int32)
+  return tf.minimum(source + search.extra_length, longest)
+
+
+def limits(search, src, longest):
+  """Returns the limit of each source int32 [B, S], int32 [B], 0 for a padding row; and one that none exceeds, []."""
+  most = limit(search, tf.shape(src)[1], longest)
+  each = tf.minimum(limit(search, masking.lengths(src), longest), most)
+  return tf.where(masking.valid(src)[:, 0], each, 0), most

@@ -124,18 +124,27 @@ class Model(keras.Model):
 
   def trace(self, src, search, rescore=None):
     """Returns the `types.Translation` of `translate` and its `types.Trace`."""
-    memory = self.net.encode(src)
-    lengths = length_parallel.likeliest(self.net.length_logits(memory), search.candidates, search.min_length)
-    lengths = length_parallel.nonempty(lengths, src)
-    longest = self.config.net.max_length
-    positions = length_parallel.positions(lengths, longest, src)
-    memory = self.net.project(memory)
+    return search_lengths(self.net, src, search, rescore, rewrite=search.repredict_all)
 
-    def predict(inputs):  # [B·N, T]: the N rows of a sentence share its memory.
-      states = self.net.decode(self.net.canvas(inputs), masking.lengths(inputs), memory)
-      return self.net.best_tokens(states, (*tokens_lib.forbidden(search.unknown), types.MASK))
 
-    canvas = tf.where(tf.sequence_mask(lengths, positions), types.MASK, types.PAD)
-    counts = mask_predict.masked(search.passes, longest, search.min_masked)
-    return mask_predict.mask_predict(
-      predict, canvas, counts, rescore, rewrite=search.repredict_all, stop=search.stop, alpha=search.alpha)
+def search_lengths(net, src, search, rescore=None, *, rewrite=False):
+  """Returns the `types.Translation` and `types.Trace` of Mask-Predict over the most probable lengths.
+
+  `net` is an `encoder_decoder.EncoderDecoder` with a length head; `search` has the fields of `Search`, of which
+  `rewrite` is `repredict_all`.
+  """
+  memory = net.encode(src)
+  lengths = length_parallel.likeliest(net.length_logits(memory), search.candidates, search.min_length)
+  lengths = length_parallel.nonempty(lengths, src)
+  longest = net.config.max_length
+  positions = length_parallel.positions(lengths, longest, src)
+  memory = net.project(memory)
+
+  def predict(inputs):  # [B·N, T]: the N rows of a sentence share its memory.
+    states = net.decode(net.canvas(inputs), masking.lengths(inputs), memory)
+    return net.best_tokens(states, (*tokens_lib.forbidden(search.unknown), types.MASK))
+
+  canvas = tf.where(tf.sequence_mask(lengths, positions), types.MASK, types.PAD)
+  counts = mask_predict.masked(search.passes, longest, search.min_masked)
+  return mask_predict.mask_predict(
+    predict, canvas, counts, rescore, rewrite=rewrite, stop=search.stop, alpha=search.alpha)

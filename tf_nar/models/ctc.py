@@ -93,7 +93,8 @@ def _operations(config, source, target):
   return one._replace(glanced=decoded, glanced_positions=canvas) if config.glance else one
 
 
-TRAITS = family.Traits(_operations, offers=frozenset({"upsampling", "align"}), needs_mask=True)
+TRAITS = family.Traits(_operations, offers=frozenset({"upsampling", "align"}), needs_mask=True,
+                       likelihood=lambda config: "structured")
 
 
 class Model(keras.Model):

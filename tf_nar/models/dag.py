@@ -105,7 +105,8 @@ def _operations(config, source, target):
   return one._replace(glanced=decoded + operations.output(net, target), glanced_positions=vertices + target)
 
 
-TRAITS = family.Traits(_operations, offers=frozenset({"upsampling", "align"}), needs_mask=True)
+TRAITS = family.Traits(_operations, offers=frozenset({"upsampling", "align"}), needs_mask=True,
+                       likelihood=lambda config: "structured")
 
 
 class Model(keras.Model):

@@ -84,7 +84,7 @@ TRAITS = family.Traits(
     operations.whole(config.net, config.net.decoder_layers, source, target), target),
   offers=frozenset({"score_tokens", "align"}),
   batch=lambda config: types.Aligned if config.aligned else types.Batch, side_by_side=True, smoothed=True,
-  readings=one_pass.READINGS)
+  readings=one_pass.READINGS, likelihood=lambda config: "bound" if config.aligned else "factorised")
 
 
 class Model(keras.Model):

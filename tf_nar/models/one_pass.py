@@ -118,7 +118,7 @@ def predictions(net, states, lengths, search):
   # Differs: the original can output PAD or BOS, at any position.
 
   Returns:
-    tokens int32 [B, T] and score float32 [B], as `odd.odd` does.
+    tokens int32 [B, T] and score float32 [B], as `odd.among` returns them.
   """
   forbid = tokens_lib.forbidden(search.unknown)
   if not search.odd:

@@ -24,18 +24,19 @@ def uniform(sources, targets, positions):
   return tf.minimum((2 * tf.range(positions) * last + steps) // (2 * steps), last)
 
 
-def soft(sources, targets, width, positions, tau):
-  """Mixes the source tokens near t S / T: weights softmax_s(-(s - t S / T)^2 / tau), s and t from 1.
+def soft(sources, targets, width, positions, tau, first=1):
+  """Mixes the source tokens near t S / T: weights softmax_s(-(s - t S / T)^2 / tau), s and t from `first`.
 
   Args:
     sources, targets, positions: as in `uniform`.
     width: the padded source length.
-    tau: the temperature; larger values mix more distant tokens.
+    tau: the temperature, a number or float32 []; larger values mix more distant tokens.
+    first: 1 aligns the last tokens of both (Gu et al.), 0 the first (Shu et al., AAAI 2020).
 
   Returns:
     float32 [B, positions, width]; 0 at source padding.
   """
-  count = lambda n: tf.range(1, n + 1, dtype=tf.float32)
+  count = lambda n: tf.cast(tf.range(first, n + first), tf.float32)
   step = tf.cast(sources, tf.float32) / tf.cast(tf.maximum(targets, 1), tf.float32)  # [B]
   away = count(width) - (count(positions) * step[:, None])[..., None]  # [B, positions, width]
   inside = tf.sequence_mask(sources, width)[:, None]

@@ -22,9 +22,13 @@ class Gaussian(NamedTuple):
 
   def kl(self, prior: "Gaussian") -> tf.Tensor:
     """Returns KL(self || prior) summed over the dimensions: float32 [...], nats per position, at least 0."""
+    return tf.reduce_sum(self.kl_by_dimension(prior), -1)
+
+  def kl_by_dimension(self, prior: "Gaussian") -> tf.Tensor:
+    """Returns KL(self || prior) of each dimension: float32 [..., Z], nats, at least 0."""
     ratio = self.std / prior.std
     apart = (self.mean - prior.mean) / prior.std
-    return 0.5 * tf.reduce_sum(ratio**2 + apart**2 - 1.0 - 2.0 * tf.math.log(ratio), -1)
+    return 0.5 * (ratio**2 + apart**2 - 1.0 - 2.0 * tf.math.log(ratio))
 
 
 def importance_bound(log_weights: tf.Tensor) -> tf.Tensor:

@@ -7,23 +7,23 @@ The length T is kept, while the usual removal of repeats shortens the sentence.
 import tensorflow as tf
 
 from tf_nar import types
-from tf_nar.ops import tokens as tokens_lib
 
 # The three best tokens at each position suffice: its neighbours exclude at most two of them, so that any other token
 # can be replaced by one of the three without loss. Two do not suffice.
 KEPT = 3
 
 
-def odd(logits, lengths, *, penalty=1e9, forbid=()):
-  """Returns the best tokens under the constraint that neighbours differ.
+def among(token, log_prob, lengths, *, penalty=1e9, free=None):
+  """Returns the best sentences in which neighbours differ.
 
   Args:
-    logits: float [B, T, V]; log-probabilities give the same result, as they are normalised logits.
+    token: int32 [B, T, 3], the `KEPT` best tokens at every position, best first.
+    log_prob: float32 [B, T, 3], their log p.
     lengths: int32 [B], the number of positions of each sentence; later ones neither count nor constrain. 0 for a
       padding row.
     penalty: the cost of a pair of equal neighbours, in nats. The default forbids such pairs wherever V allows; a small
       penalty only discourages them.
-    forbid: ids that are never predicted. The probabilities of the other tokens are not renormalised.
+    free: bool [B, T, 3], True for tokens that may be repeated; None: no token may be.
 
   Returns:
     tokens: int32 [B, T], PAD past the length.
@@ -31,14 +31,6 @@ def odd(logits, lengths, *, penalty=1e9, forbid=()):
 
   Raises:
     ValueError: for a negative penalty, with which three tokens per position would not suffice.
-  """
-  return among(*tokens_lib.best(logits, KEPT, forbid), lengths, penalty=penalty)
-
-
-def among(token, log_prob, lengths, *, penalty=1e9, free=None):
-  """Does what `odd` does, given the `KEPT` best tokens at every position: int32 and float32 [B, T, 3], best first.
-
-  `free`, bool [B, T, 3], is True for tokens that may be repeated; None: no token may be.
   """
   if penalty < 0:
     raise ValueError(f"odd needs penalty >= 0, got {penalty}; 0 is argmax decoding.")

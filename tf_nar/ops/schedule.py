@@ -6,19 +6,21 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class Linear:
-  """Linear from `start` to `end` over `updates` updates, then constant."""
+  """Constant for `delay` updates, then linear from `start` to `end` over `updates` updates, then constant."""
 
   start: float = 0.0
   end: float = 1.0
   updates: int = 1
+  delay: int = 0
 
   def __post_init__(self):
-    if self.updates < 1:
-      raise ValueError(f"A schedule needs updates of at least 1; got {self.updates}.")
+    if self.updates < 1 or self.delay < 0:
+      raise ValueError(f"A schedule needs updates of at least 1 and a delay of at least 0; got {self.updates} and "
+                       f"{self.delay}.")
 
   def at(self, step):
     """Returns the value after `step` (int []) updates, float32 []."""
-    done = tf.minimum(tf.cast(step, tf.float32) / self.updates, 1.0)
+    done = tf.clip_by_value((tf.cast(step, tf.float32) - self.delay) / self.updates, 0.0, 1.0)
     return self.start + (self.end - self.start) * done
 
 
@@ -28,7 +30,8 @@ def scaled(config, steps, total):
   for field in dataclasses.fields(config):
     value = getattr(config, field.name)
     if isinstance(value, Linear):
-      changed[field.name] = dataclasses.replace(value, updates=max(1, value.updates * steps // total))
+      changed[field.name] = dataclasses.replace(
+        value, updates=max(1, value.updates * steps // total), delay=value.delay * steps // total)
     elif dataclasses.is_dataclass(value):
       changed[field.name] = scaled(value, steps, total)
   return dataclasses.replace(config, **changed)

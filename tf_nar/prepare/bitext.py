@@ -48,6 +48,6 @@ def _count_pair(source, target):
     if not lines.count:
       raise ValueError(f"{lines.name} is empty; expected one sentence per line.")
   if both[0].count != both[1].count:
-    raise ValueError(f"{source} has {both[0].count} lines but {target} has {both[1].count}; "
+    raise ValueError(f"{both[0].name} has {both[0].count} lines but {both[1].name} has {both[1].count}; "
                      "line n of one must translate line n of the other.")
   return both[0].count, *((os.path.basename(lines.name), lines.sha256) for lines in both)

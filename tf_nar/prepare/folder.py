@@ -82,14 +82,14 @@ def _measured(options, words):
   guess = language.guess(text.read(options.target[0], warn=False))
   if not guess.spaced and words.tokenized:
     logging.warning("%s has hardly any spaces, but --tokenizer=%s expects words separated by spaces; segment it into "
-                    "words first, or use --tokenizer=sentencepiece.", options.target[0], options.tokenizer)
+                    "words first, or use --tokenizer=sentencepiece.", text.name(options.target[0]), options.tokenizer)
   guessed = not (told or words.tokenized or options.reuse_vocab)
   if told or guessed:
     words.bleu_tokenize = options.bleu_tokenize if told else guess.tokenizer
   language.check(words.bleu_tokenize)
   if not guess.spaced and words.bleu_tokenize == language.DEFAULT:
     logging.warning("%s has hardly any spaces, so BLEU with tok:%s would count a sentence as one word; give another "
-                    "tokeniser, as --bleu_tokenize=char.", options.target[0], language.DEFAULT)
+                    "tokeniser, as --bleu_tokenize=char.", text.name(options.target[0]), language.DEFAULT)
   return guessed
 
 

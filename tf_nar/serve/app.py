@@ -8,6 +8,8 @@
   GET  /metrics     for Prometheus
   GET  /            the page
 
+An answer to sentences of which some are longer than the model takes also has "truncated": their places from 0.
+
 A request that cannot be answered gets {"error": one line} and an HTTP status: 4xx if the request is wrong, else 5xx.
 """
 import asyncio
@@ -55,7 +57,10 @@ def build(model, batcher, limits, timeout, metrics=None):
       raise asking.Refused(503, "The model is still warming up; try again when /health answers with 200.", SOON)
     answers = await _in_time(functools.partial(_answers, request, offer, batcher, limits), timeout)
     metrics.sentences.labels(f"/{offer}").inc(len(answers))
-    return responses.JSONResponse({ANSWERS[offer]: answers})
+    cut = [place for place, each in enumerate(answers) if each.truncated]
+    metrics.truncated.labels(f"/{offer}").inc(len(cut))
+    said = {ANSWERS[offer]: [each.content for each in answers]}
+    return responses.JSONResponse(said | ({"truncated": cut} if cut else {}))
 
   async def health(request):
     ready = batcher.ready.is_set()
@@ -87,7 +92,7 @@ def build(model, batcher, limits, timeout, metrics=None):
 
 
 async def _answers(request, offer, batcher, limits):
-  """Returns the answers to a request."""
+  """Returns the `loaded.Answer`s to a request."""
   asked = await asking.read(request, offer, limits)
   try:
     futures = batcher.ask(offer, asked)

@@ -13,6 +13,7 @@ A score that is not finite is None, as JSON has no infinity. saw and said are th
 import json
 import math
 import os
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -23,6 +24,13 @@ FACTS = os.path.join("assets.extra", "metadata.json")
 # Lengths in words, EOS counted, of the warm-up sentences for a model whose metadata has none.
 LENGTHS = (8, 16, 32, 64)
 WORD = "a"  # Any word will do; in a vocabulary without it, it is an unknown token.
+
+
+class Answer(NamedTuple):
+  """The answer to one input."""
+
+  content: Any  # The module's docstring has its type.
+  truncated: bool  # Whether the sentence was longer than the model takes, so that its end was left out.
 
 
 def intra_op_threads(folder):
@@ -62,21 +70,17 @@ class Model:
     self.facts = _facts(folder)
 
   def answer(self, offer, asked):
-    """Returns a list with an answer for each of `asked`; the module's docstring has their types."""
+    """Returns a list with an `Answer` for each of `asked`."""
     if offer == "score":
       sources, targets = zip(*asked, strict=True)
       found = self._signatures[offer](source=tf.constant(sources), target=tf.constant(targets))
-      return [_finite(score) for score in found["score"].numpy().tolist()]
-    found = self._signatures[offer](text=tf.constant(asked))
-    scores = found["score"].numpy().tolist()
-    if offer == "candidates":
-      return [[_scored(*one) for one in zip(texts, row, strict=True) if one[1] > -math.inf]
-              for texts, row in zip(_strings(found["translation"]), scores, strict=True)]
-    answers = [_scored(*one) for one in zip(_strings(found["translation"]), scores, strict=True)]
-    if offer == "trace":
-      for answer, saw, said in zip(answers, _strings(found["saw"]), _strings(found["said"]), strict=True):
-        answer["passes"] = [{"saw": before, "said": after} for before, after in zip(saw, said, strict=True)]
-    return answers
+      contents = [_finite(score) for score in found["score"].numpy().tolist()]
+    else:
+      found = self._signatures[offer](text=tf.constant(asked))
+      contents = _contents(offer, found)
+    # Exports of version 0.1 do not have it.
+    truncated = found["truncated"].numpy().tolist() if "truncated" in found else [False] * len(asked)
+    return list(map(Answer, contents, truncated))
 
   def warm_ups(self, max_batch, max_characters):
     """Yields (offer, asked) for each offer and warm-up length: one sentence, and as many as a batch may hold."""
@@ -87,6 +91,19 @@ class Model:
         most = min(max_batch, max_characters // ((2 if offer == "score" else 1) * len(text)))
         for size in sorted({1, max(1, most)}):
           yield offer, [(text, text) if offer == "score" else text] * size
+
+
+def _contents(offer, found):
+  """Returns the list of contents of the answers that are the tensors `found`."""
+  scores = found["score"].numpy().tolist()
+  if offer == "candidates":
+    return [[_scored(*one) for one in zip(texts, row, strict=True) if one[1] > -math.inf]
+            for texts, row in zip(_strings(found["translation"]), scores, strict=True)]
+  answers = [_scored(*one) for one in zip(_strings(found["translation"]), scores, strict=True)]
+  if offer == "trace":
+    for answer, saw, said in zip(answers, _strings(found["saw"]), _strings(found["said"]), strict=True):
+      answer["passes"] = [{"saw": before, "said": after} for before, after in zip(saw, said, strict=True)]
+  return answers
 
 
 def _facts(folder):

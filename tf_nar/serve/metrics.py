@@ -18,6 +18,7 @@ class Metrics:
         f"tf_nar_{name}", text, [label], buckets=buckets, registry=self._all)
     self.requests = counter("requests", "Requests by path and HTTP status.", "path", "status")
     self.sentences = counter("sentences", "Sentences answered, by path.", "path")
+    self.truncated = counter("truncated_sentences", "Sentences longer than the model takes, by path.", "path")
     self.seconds = histogram("request_seconds", "Seconds from a request's head to its answer's end.", "path", SECONDS)
     self.sizes = histogram("batch_sentences", "Sentences in a batch, by offer.", "offer", SIZES)
     self.runs = histogram("batch_seconds", "Seconds that a batch takes in the model, by offer.", "offer", SECONDS)

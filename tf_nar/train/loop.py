@@ -1,24 +1,23 @@
 """The training loop of all families: update, log, validate, save, stop."""
 import contextlib
-import math
-import time
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
 from tf_nar.data import pipeline
 from tf_nar.train import checkpoint
 from tf_nar.train import ema
 from tf_nar.train import monitor as monitor_lib
+from tf_nar.train import nonfinite
 from tf_nar.train import optimizer
 from tf_nar.train import preemption
 from tf_nar.train import profiler
 from tf_nar.train import step as step_lib
 from tf_nar.train import strategy
+from tf_nar.train import window as window_lib
 
 
-def run(model, experiment, batches, workdir, *, validate, profile_steps=()):
+def run(model, experiment, batches, workdir, *, validate, vocab=None, profile_steps=()):
   """Trains to the end, from the newest checkpoint of `workdir` if it has one; in the scope of the model's strategy.
 
   Args:
@@ -28,13 +27,14 @@ def run(model, experiment, batches, workdir, *, validate, profile_steps=()):
     workdir: a run folder.
     validate: () -> ({name: number}, {name: text}); measures the current weights. The number that `Traits.best_by`
       names decides early stopping and which checkpoints are kept and averaged.
+    vocab: decodes the sentence pairs of a loss that is not finite; None: only their ids are written.
     profile_steps: (first, last), the updates that TensorBoard's profiler records, without the last.
 
   Returns:
     {path of a weight: array}, the final weights of the run, averaged according to `train.average`.
 
   Raises:
-    FloatingPointError: if the loss becomes NaN or infinite.
+    FloatingPointError: if the loss or a gradient becomes NaN or infinite; with `train.nonfinite` of "skip", many times.
     OSError: if a checkpoint cannot be written.
     preemption.Preempted: if the process is told to stop; a checkpoint is saved before.
   """
@@ -44,17 +44,16 @@ def run(model, experiment, batches, workdir, *, validate, profile_steps=()):
   averages = ema.Ema(train.ema, model.trainable_variables) if train.ema else None
   saved = checkpoint.Checkpoints(model, adam, workdir, ema=averages, writes=chief)
   step, position = saved.restore()
+  watch = nonfinite.Watch(train.nonfinite, saved, workdir, vocab, chief)
   update = step_lib.Update(model, adam, train, averages)
   stream = iter(batches(position))
   with (monitor_lib.Monitor(workdir, step, train.steps, chief) as monitor, preemption.Notice() as notice,
         profiler.Profiler(workdir, profile_steps if chief else ()) as profile):
     if not step:
       monitor.settings(experiment)
-    window = Window(step)
+    window = window_lib.Window(step)
     while step < train.steps:
       if _patience_is_over(monitor.rows, train, best_by):
-        logging.info("step %d: stopped early, after %d validations without a better %s (train.patience).", step,
-                     train.patience, best_by)
         break
       profile.before(step)
       drawn = [window.wait_for(stream) for _ in range(train.optimizer.accumulate)]
@@ -66,7 +65,7 @@ def run(model, experiment, batches, workdir, *, validate, profile_steps=()):
       logging_now = validating or step % train.log_every == 0
       told = strategy.any_replica(notice.given, ask=logging_now or step % ASK_EVERY == 0)
       if logging_now or told:
-        monitor.write(step, epoch=position.epoch, **window.close(saved))
+        monitor.write(step, epoch=position.epoch, **window.close(watch))
       if validating:
         with averages.swapped_in() if averages else contextlib.nullcontext():
           numbers, texts = validate()
@@ -74,7 +73,7 @@ def run(model, experiment, batches, workdir, *, validate, profile_steps=()):
       if validating or told:
         saved.save(step, position, _kept(monitor.rows, train, train.keep, best_by))
         strategy.any_replica(False)  # A barrier: all machines wait until the first has written.
-        window = Window(step)
+        window = window_lib.Window(step)
       if told and step < train.steps:
         raise preemption.Preempted(f"Told to stop: saved after step {step}. Run the same command to resume.")
     return saved.mean(_averaged(monitor.rows, train, saved.steps(), best_by))
@@ -91,53 +90,6 @@ ASK_EVERY = 10  # Updates between two checks of several machines whether one was
 INITIALISE = 2  # Random stream of the initialisation by the first batch; 1 is that of updates.
 
 
-class Window:
-  """Collects losses and rates between two rows of the log. Only `close` waits for the device."""
-
-  def __init__(self, step):
-    self._restart(step)
-
-  def _restart(self, step):
-    self._start, self._began, self._waited = step, time.perf_counter(), 0.0
-    self._said, self._tokens, self._places = [], [], 0
-
-  def wait_for(self, stream):
-    """Draws a batch and adds the time that it took."""
-    began = time.perf_counter()
-    drawn = next(stream)
-    self._waited += time.perf_counter() - began
-    return drawn
-
-  def add(self, said, batches):
-    self._said.append(said)
-    self._tokens.extend(tf.math.count_nonzero(batch.tgt) for batch in batches)
-    self._places += sum(math.prod(batch.tgt.shape) for batch in batches)
-
-  def close(self, saved):
-    """Returns the means and rates of the window and starts the next.
-
-    Raises:
-      FloatingPointError: if a loss was not finite; the message names the first such update.
-    """
-    losses = np.array([float(said["loss"]) for said in self._said])
-    if not np.isfinite(losses).all():
-      bad = self._start + 1 + int(np.argmin(np.isfinite(losses)))
-      good = saved.steps()
-      last = f"the last good checkpoint is {saved.path(good[-1])}" if good else "no checkpoint was saved yet"
-      raise FloatingPointError(
-        f"The loss is {losses[bad - self._start - 1]} at step {bad}; {last}. Lower train.optimizer.learning_rate or "
-        "lengthen train.optimizer.warmup, then run the same command.")
-    took, tokens = time.perf_counter() - self._began, int(sum(self._tokens))
-    row = {name: float(np.mean([float(said[name]) for said in self._said])) for name in self._said[0]}
-    row |= {
-      "tokens_per_second": tokens / took,
-      "padding": 1 - tokens / self._places,
-      "input_share": self._waited / took,
-    }
-    self._restart(self._start + len(losses))
-    return row
-
-
 def _scores(rows, best_by):
   """Returns [(step, validation score)], oldest first, where greater is better; "-x" negates the number x."""
   name, sign = f"valid_{best_by.removeprefix('-')}", -1 if best_by.startswith("-") else 1
@@ -145,8 +97,13 @@ def _scores(rows, best_by):
 
 
 def _patience_is_over(rows, train, best_by):
+  """Whether, after the warm-up, the last validations were no better than an earlier one; if so, logs that."""
   scores = [score for step, score in _scores(rows, best_by) if step > train.optimizer.warmup]
-  return bool(train.patience and scores and len(scores) - 1 - int(np.argmax(scores)) >= train.patience)
+  over = bool(train.patience and scores and len(scores) - 1 - int(np.argmax(scores)) >= train.patience)
+  if over:
+    logging.info("step %d: stopped early, after %d validations without a better %s (train.patience).",
+                 rows[-1]["step"], train.patience, best_by)
+  return over
 
 
 def _kept(rows, train, count, best_by):

@@ -11,6 +11,7 @@ from tf_nar.data import atomic
 from tf_nar.train import events
 
 LOG = "log.jsonl"
+SPEED = "tokens_per_second", "padding", "input_share"  # Scalars that are about the machine and not the model.
 WAITING = 0.2  # Share of a window's time spent waiting for batches above which a warning is logged.
 
 # Drops TensorFlow's log line, for every checkpoint, on the duration of one of its callbacks.
@@ -24,6 +25,13 @@ def read(workdir):
     return []
   with tf.io.gfile.GFile(path) as file:
     return [json.loads(line) for line in file if line.endswith("\n")]  # The last may be incomplete.
+
+
+def tag(name):
+  """Returns the name of a scalar in TensorBoard, which groups by what precedes the slash: train, valid or speed."""
+  if name.startswith("valid_"):
+    return name.replace("_", "/", 1)
+  return f"{'speed' if name in SPEED else 'train'}/{name}"
 
 
 class Monitor:
@@ -59,9 +67,9 @@ class Monitor:
       file.write(json.dumps(row) + "\n")
     with self._events.as_default(step):
       for name, value in scalars.items():
-        tf.summary.scalar(name, value)
+        tf.summary.scalar(tag(name), value)
       for name, text in (texts or {}).items():
-        tf.summary.text(name, text)
+        tf.summary.text(f"valid/{name}", text)
     self._events.flush()
     shown = "  ".join(f"{name} {value:.4g}" for name, value in scalars.items())
     if self._bar.disable or texts:

@@ -11,6 +11,8 @@ bias. Biases of linear layers do decay, as in the original, whose rule did not m
 
 # Differs: the original clips the gradient of every micro-batch; here the gradient of the whole update is clipped once.
 """
+import math
+
 import tensorflow as tf
 
 from tf_nar.layers import owners
@@ -20,15 +22,24 @@ def learning_rate(config, step, steps=None):
   """Returns the learning rate of update `step` (from 0), float32 [].
 
   inverse_sqrt: rises linearly to the peak in `warmup` updates, then falls with 1 / sqrt(step).
+  cosine: rises alike, then falls as half a wave of a cosine, from the peak towards 0 at the end of all `steps` updates.
   nat_em: lr0 10 256^-0.5 min((s+1) w^-1.5, (s+1)^-0.5, 4000^-0.5), the original's, for every model width.
 
   In the last `cooldown` of all `steps` updates, it is multiplied by a factor that falls linearly from 1 towards 0.
+
+  Raises:
+    ValueError: for a cosine without `steps`.
   """
   n = tf.cast(step, tf.float32) + 1
   warmup = float(max(config.warmup, 1))
   if config.schedule == "nat_em":
     scale = config.learning_rate * 10 * 256**-0.5
     rate = scale * tf.minimum(tf.minimum(n * warmup**-1.5, n**-0.5), 4000**-0.5)
+  elif config.schedule == "cosine":
+    if not steps:
+      raise ValueError("A cosine schedule ends with the training; give the number of all updates as steps.")
+    done = tf.clip_by_value((n - warmup) / max(steps + 1 - warmup, 1.0), 0.0, 1.0)
+    rate = config.learning_rate * tf.minimum(n / warmup, 0.5 + 0.5 * tf.cos(math.pi * done))
   else:
     rate = config.learning_rate * tf.minimum(n / warmup, tf.math.rsqrt(n) * warmup**0.5)
   if steps and config.cooldown:
@@ -40,8 +51,8 @@ class Adam(tf.Module):
   """The state and the update of Adam for given variables."""
 
   def __init__(self, config, variables, steps=None, spared=()):
-    """Args: variables: Keras variables; steps: updates of the whole training, for the cooldown at its end, None: no
-    cooldown; spared: paths of the variables without weight decay.
+    """Args: variables: Keras variables; steps: updates of the whole training, for a cosine and for the cooldown at
+    its end, None: neither; spared: paths of the variables without weight decay.
     """
     super().__init__()
     self.config, self.steps = config, steps
@@ -56,9 +67,13 @@ class Adam(tf.Module):
     """Returns the `Adam` of a model's trainable variables; its layers determine which have no weight decay."""
     return cls(config, model.trainable_variables, steps, owners.spared(model))
 
+  def rate(self):
+    """Returns the learning rate of the next update."""
+    return learning_rate(self.config, self.step, self.steps)
+
   def apply(self, gradients):
     """Clips the gradients by global norm, updates the variables, and returns (gradient norm, learning rate)."""
-    c, rate = self.config, learning_rate(self.config, self.step, self.steps)
+    c, rate = self.config, self.rate()
     gradients = [tf.convert_to_tensor(g) for g in gradients]  # Dense, so that rows of one token are summed first.
     norm = tf.linalg.global_norm(gradients)
     shrink = c.clip_norm / tf.maximum(norm, c.clip_norm) if c.clip_norm else 1.0

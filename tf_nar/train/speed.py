@@ -48,7 +48,7 @@ class Training:
   """The update of `bin/train.py`, on an endless iterable of `types.Batch`."""
 
   def __init__(self, model, train, batches):
-    adam = optimizer.Adam.of(train.optimizer, model)
+    adam = optimizer.Adam.of(train.optimizer, model, train.steps)
     averages = ema.Ema(train.ema, model.trainable_variables) if train.ema else None
     self._update, self.traits = step_lib.Update(model, adam, train, averages), model.traits
     self._batches, self._accumulate, self._done = iter(batches), train.optimizer.accumulate, 0

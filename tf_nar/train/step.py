@@ -43,7 +43,7 @@ class Update:
     self._whole = self._everywhere(self._descend)
     self._count = self._everywhere(lambda batch, draw: _sum_over_replicas(self._terms(batch, draw)[1]))
     self._gather = self._everywhere(self._add, counts)
-    self._finish = tf.function(lambda statistics: self._strategy.run(self._apply_sums, (statistics,)))
+    self._finish = tf.function(lambda loss, statistics: self._strategy.run(self._apply_sums, (loss, statistics)))
 
   def __call__(self, batches, step):
     """Returns {name: float32 []}: loss, each term, gradient norm and learning rate; does not wait for them."""
@@ -54,7 +54,7 @@ class Update:
     counts = tf.add_n(counts)
     parts = [self._first(self._gather(batch, draw, counts)) for batch, draw in zip(batches, draws, strict=True)]
     summed, statistics = tf.nest.map_structure(lambda *values: tf.add_n(values), *parts)
-    return summed | self._first(self._finish(statistics))
+    return summed | self._first(self._finish(summed["loss"], statistics))
 
   def graphs(self, batch):
     """Returns {name: (tf.function, its arguments)} of all graphs that an update runs.
@@ -70,7 +70,7 @@ class Update:
     statistics = tf.nest.map_structure(lambda one: tf.TensorSpec(one.shape, one.dtype), statistics)
     return {
       "count": (self._count, (batch, draw)), "gather": (self._gather, (batch, draw, counts)),
-      "finish": (self._finish, (statistics,))}
+      "finish": (self._finish, (tf.TensorSpec([], tf.float32), statistics))}
 
   def _everywhere(self, fn, *more):
     """Returns `fn` as a graph that runs on every replica: one for all shapes, or one for each if XLA compiles it."""
@@ -114,15 +114,25 @@ class Update:
 
   def _descend(self, batch, draw):
     gradients, means, statistics = _sum_over_replicas(self._gradients(batch, draw))
-    return means | self._move(gradients, statistics)
+    return means | self._move(gradients, means["loss"], statistics)
 
-  def _move(self, gradients, statistics):
+  def _move(self, gradients, loss, statistics):
+    """Makes the step; none that is not finite, if such are skipped. Returns the last of the logged values."""
+    if self._train.nonfinite == "skip":
+      norm = tf.linalg.global_norm(gradients)
+      step = lambda: self._step(gradients, statistics)
+      norm, rate = tf.cond(tf.math.is_finite(loss + norm), step, lambda: (norm, self._adam.rate()))
+    else:
+      norm, rate = self._step(gradients, statistics)
+    return {"gradient_norm": norm, "learning_rate": rate}
+
+  def _step(self, gradients, statistics):
     norm, rate = self._adam.apply(gradients)
     if self._absorbs:
       self._model.absorb(statistics)
     if self._ema:
       self._ema.update(self._adam.step)
-    return {"gradient_norm": norm, "learning_rate": rate}
+    return norm, rate
 
   def _add(self, batch, draw, counts):
     gradients, means, statistics = self._gradients(batch, draw, counts)
@@ -130,8 +140,8 @@ class Update:
       total.assign_add(gradient)
     return _sum_over_replicas((means, statistics))
 
-  def _apply_sums(self, statistics):
-    means = self._move(_sum_over_replicas([tf.convert_to_tensor(total) for total in self._sums]), statistics)
+  def _apply_sums(self, loss, statistics):
+    means = self._move(_sum_over_replicas([tf.convert_to_tensor(total) for total in self._sums]), loss, statistics)
     for total in self._sums:
       total.assign(tf.zeros_like(total))
     return means

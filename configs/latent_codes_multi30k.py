@@ -1,0 +1,56 @@
+"""The Latent Transformer on Multi30k en-de (lc.norm.tok, joint BPE of 10,000 merges), in two phases.
+
+  python bin/train.py --config=configs/latent_codes_multi30k.py --data_dir=data/multi30k_en_de \\
+      --workdir=runs/latent_codes
+
+First everything is trained together, until validation BLEU has not improved for ten validations; then the codes are
+settled, and the predictor of codes, encoder and decoder train on with the budget of the other families' configs. The
+search is chosen on validation text. To start from a teacher's weights add --warm_start.
+
+  hard EM, a codebook of 512 vectors     as it is
+  soft EM                                --set=model.bottleneck.samples=10
+  decomposed VQ, two codebooks of 32     --set=model.bottleneck.slices=2 --set=model.bottleneck.codes=1024
+  improved semantic hashing, 9 bits      --set=model.bottleneck.kind=hash --set=model.bottleneck.restart=0
+  Gumbel-softmax                         --set=model.bottleneck.kind=gumbel --set=model.bottleneck.restart=0
+  more codes, for fewer positions each   --set=model.bottleneck.codes=1024 --set=model.compress=2
+"""
+import dataclasses
+
+from tf_nar import config
+from tf_nar.layers import quantizer
+from tf_nar.layers import transformer
+from tf_nar.models import latent_codes
+from tf_nar.ops import schedule
+
+PHASES = (
+  config.Phase("codes", start="warm_start", changes=("train.patience=10",)),
+  config.Phase("settled", ("model.settled=True", "train.seed=1")),
+)
+SWEEP = ("search.beam=1,4", "search.odd=False,True")
+
+
+def get_config():
+  return config.Experiment(
+    family="latent_codes",
+    model=latent_codes.Config(
+      dataclasses.replace(transformer.TINY, dropout=0.2),
+      # A code is drawn about once in an update, so that votes are averaged over some hundred updates.
+      quantizer.Config(codes=512, decay=0.99, restart=0.05, temperature=schedule.Linear(1.2, 0.2, 1_200)),
+      prior_layers=4,
+      prior=schedule.Linear(0.0, 1.0, 960),
+      bypass=schedule.Linear(1.0, 0.0, 120),
+      gold=schedule.Linear(0.5, 0.0, 720),
+    ),
+    search=latent_codes.Search(),
+    train=config.Train(
+      steps=1_440,
+      tokens_per_batch=4_096,
+      max_length=64,
+      optimizer=config.Optimizer(learning_rate=0.0025, warmup=800, cooldown=240),
+      log_every=60,
+      validate_every=120,  # About an epoch.
+      patience=15,
+    ),
+    phases=PHASES,
+    sweep=SWEEP,
+  )

@@ -1,0 +1,51 @@
+"""Positional attention: queries and keys are sine positions, values are states (Gu et al., ICLR 2018; Lee et al.).
+
+  out = W_o softmax(W_q P (W_k P)^T / sqrt(d)) W_v x        P: the positions, the same for all sentences
+
+It moves states by where they are, whatever they are.
+"""
+import keras
+import keras_nlp
+import tensorflow as tf
+
+from tf_nar.layers import attention
+from tf_nar.layers import dense as dense_lib
+
+
+class PositionalAttention(keras.layers.Layer):
+  """See the module docstring. One of several shards has a part of the heads, as in `attention.Attention`."""
+
+  def __init__(self, width, heads, dropout=0.0, shards=1, **kw):
+    super().__init__(**kw)
+    self.width, self.rate, self.heads, self.inner = width, dropout, heads // shards, width // shards
+    dense = lambda units, parts, name: dense_lib.Dense(
+      units, kernel_initializer=attention.glorot(parts), name=name, dtype=self.dtype_policy)
+    self.query_key = dense(2 * self.inner, 2, "query_key")
+    self.value, self.out = dense(self.inner, 1, "value"), dense(width, 1, "out")
+    self.sine = keras_nlp.layers.SinePositionEncoding()
+
+  def build(self, _):
+    for part in (self.query_key, self.value):
+      part.build((None, None, self.width))
+    self.out.build((None, None, self.inner))
+    self.built = True
+
+  def call(self, x, penalty, *, sentences, dropout=attention.NO_DROPOUT):
+    """Computes attention.
+
+    Args:
+      x: float [B·T, D], the positions of all sentences, one sentence after the other.
+      penalty: [B or 1, 1, T or 1, T], subtracted from the scores.
+      sentences: B.
+      dropout: a `noise.Dropout`.
+
+    Returns:
+      float [B·T, D].
+    """
+    depth = self.inner // self.heads
+    value = tf.reshape(self.value(x), [sentences, -1, self.heads, depth])
+    positions = tf.cast(self.sine(tf.zeros([1, tf.shape(value)[1], self.width]))[0], self.compute_dtype)
+    query, key = tf.unstack(tf.reshape(self.query_key(positions), [-1, 2, self.heads, depth]), axis=1)
+    scores = tf.einsum("thd,shd->hts", query * depth**-0.5, key)
+    weights = dropout.drop(tf.nn.softmax(scores - penalty), self.rate)  # [B, H, T, T]
+    return self.out(tf.reshape(tf.einsum("bhts,bshd->bthd", weights, value), [-1, self.inner]))

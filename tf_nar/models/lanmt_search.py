@@ -1,0 +1,162 @@
+"""The search of models with latents of `lanmt`: N lengths and latents of each sentence, refined and ranked together.
+
+  delta step        z <- mean of q(z | x, argmax_y p(y | z, x)), and with latents at the source a new length
+
+The model has the methods `encode`, `prior`, `posterior`, `decode`, `bound` and `draws` of `lanmt.Model`.
+"""
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from tf_nar import types
+from tf_nar.decode import argmax
+from tf_nar.decode import beam
+from tf_nar.decode import latent as decode
+from tf_nar.decode import length_parallel
+from tf_nar.decode import refine
+from tf_nar.models import one_pass
+from tf_nar.ops import masking
+from tf_nar.ops import tokens as tokens_lib
+
+GROWTH = 8  # Tokens by which a length that is predicted again may exceed the first; bounds the size of the canvas.
+
+
+class State(NamedTuple):
+  """The state of refinement; R rows are the N candidates of each of B sentences."""
+
+  z: tf.Tensor  # float32 [R, A, Z].
+  lengths: tf.Tensor  # int32 [R], of the target that z is decoded to.
+  tokens: tf.Tensor  # int32 [R, T], what the latents before were decoded to; PAD at first.
+
+
+class Refined(NamedTuple):
+  """The result of a refinement."""
+
+  z: tf.Tensor  # float32 [R, A, Z].
+  lengths: tf.Tensor  # int32 [R].
+  passes: Any  # int32 [], of decoder, posterior or refinement network.
+  steps: list  # [(z, lengths)] before each step, if they are traced.
+
+
+def search(model, src, search, refinement, rescore=None, traced=False):
+  """Searches translations.
+
+  Args:
+    model: see above.
+    src: int32 [B, S].
+    search: a `lanmt.Search`.
+    refinement: maps an encoded source, a `State` and `traced` to a `Refined`; such as `delta_refinement`.
+    rescore: maps tokens int32 [B, N, T] to log p float32 [B, N], which ranks the candidates.
+    traced: whether to return the trace too.
+
+  Returns:
+    A `Translation` and, if `traced`, its `Trace`, else None. A pass is one of the decoder, the posterior or the
+    refinement network over all candidates; those of encoder and prior do not count.
+  """
+  source = model.encode(src, project=True)
+  start = begin(model, source, search)
+  found, positions = refinement(source, start, traced), tf.shape(start.tokens)[1]
+  states = model.decode(source, found.z, found.lengths, positions)
+  last, score = one_pass.predictions(model.net, states, found.lengths, search)
+  shape = [tf.shape(src)[0], search.candidates]
+  tokens = argmax.finish(last)
+  tokens = tf.reshape(tokens, [*shape, tf.shape(tokens)[1]])
+  passes = found.passes + 1
+  if rescore is not None:
+    score, passes = length_parallel.rescored(length_parallel.trimmed(tokens), rescore, alpha=search.alpha), passes + 1
+  elif search.rank == "bound":
+    score, passes = _bound(model, source, length_parallel.trimmed(tokens), search.alpha), passes + 2
+  else:
+    lengths = tf.reshape(found.lengths, shape)
+    score = tf.reshape(score, shape) / beam.length_penalty(lengths, search.alpha)
+    score = tf.where(lengths > 0, score, -float("inf"))
+  translation, order = decode.ordered(tokens, score, passes)
+  if not traced:
+    return translation, None
+  readings = [predict(model, source, z, lengths, positions, search.unknown) for z, lengths in found.steps]
+  return translation, decode.trace([*readings, last], order)
+
+
+def begin(model, source, search):
+  """Draws the first `State`: the likeliest lengths, and for each the prior mean and draws from the prior."""
+  axis, src, count = model.config.latent.axis, source.tokens, search.candidates // search.latents
+  longest, batch = model.config.net.max_length, tf.shape(source.tokens)[0]
+  if axis == "target":
+    lengths = length_parallel.likeliest(model.net.length_logits(source.memory), count)
+    lengths = length_parallel.nonempty(lengths, src)
+    positions = length_parallel.positions(lengths, longest, src)
+    prior = model.prior(source, tf.reshape(lengths, [-1]), positions)
+    return _state(_drawn(model, prior, search), tf.repeat(tf.reshape(lengths, [-1]), search.latents), positions)
+  z = _drawn(model, model.prior(source, masking.lengths(src), None), search)
+  lengths = tf.reshape(length_parallel.likeliest(_length_logits(model, source, z), count), [batch, -1])
+  lengths = length_parallel.nonempty(lengths, src)
+  positions = length_parallel.positions(tf.minimum(lengths + GROWTH, longest), longest, src)
+  return _state(tf.repeat(z, count, axis=0), tf.reshape(lengths, [-1]), positions)
+
+
+def predict(model, source, z, lengths, positions, unknown=False):
+  """Returns argmax_y p(y | z, x), int32 [R, T], PAD past the lengths."""
+  states = model.decode(source, z, lengths, positions)
+  return argmax.predictions(*model.net.best_tokens(states, tokens_lib.forbidden(unknown)), lengths)[0]
+
+
+def delta_refinement(model, search):
+  """Returns delta inference in `search.steps` steps, as `search` takes it.
+
+  # Differs: with latents at the source a step may lengthen a target by `GROWTH` tokens over its first length at most.
+  With `search.stop` a candidate is finished once a step decodes the same tokens as the step before.
+  """
+  def refined(source, start, traced):
+    positions, longest = tf.shape(start.tokens)[1], tf.minimum(start.lengths + GROWTH, model.config.net.max_length)
+
+    def step(_, state):
+      tokens = predict(model, source, state.z, state.lengths, positions, search.unknown)
+      z = tf.ensure_shape(model.posterior(source, tokens, state.lengths).mean, state.z.shape)
+      lengths = state.lengths
+      if model.config.latent.axis == "source":
+        again = length_parallel.likeliest(_length_logits(model, source, z), 1)[:, 0]
+        lengths = tf.where(lengths > 0, tf.minimum(again, longest), 0)
+      return State(z, lengths, tf.ensure_shape(tokens, state.tokens.shape))
+
+    same = lambda before, after: tf.reduce_all(before.tokens == after.tokens, -1)
+    made = refine.refine(step, start, search.steps, done=same if search.stop else None, trace=traced)
+    steps = _before(start, made.trace, search.steps) if traced else []
+    return Refined(made.state.z, made.state.lengths, 2 * made.passes, steps)
+  return refined
+
+
+def no_refinement(source, start, traced):
+  """Keeps the first latents."""
+  return Refined(start.z, start.lengths, tf.constant(0), [])
+
+
+def _before(start, trace, steps):
+  """Returns (z, lengths) before each step."""
+  return [(start.z, start.lengths)] + [(trace.z[i], trace.lengths[i]) for i in range(steps - 1)]
+
+
+def _state(z, lengths, positions):
+  """Returns the `State` before any step."""
+  return State(z, lengths, tf.fill([tf.shape(lengths)[0], positions], types.PAD))
+
+
+def _drawn(model, prior, search):
+  """Returns float32 [R·latents, A, Z] of a `Gaussian` of R rows: the mean first, then draws."""
+  shape, latents = tf.shape(prior.mean), search.latents
+  if latents == 1:
+    return prior.mean
+  noise = model.draws(latents, (search.seed, 0), shape[1])
+  noise = tf.concat([tf.zeros_like(noise[:1]), noise[1:]], 0)
+  z = prior.mean[:, None] + search.temperature * prior.std[:, None] * noise  # [R, latents, A, Z]
+  return tf.reshape(z, [shape[0] * latents, shape[1], prior.mean.shape[-1]])
+
+
+def _length_logits(model, source, z):
+  return model.net.length_logits(model.axis.length_memory(source, z))
+
+
+def _bound(model, source, tokens, alpha):
+  """Returns `model.bound` of candidates int32 [B, N, T] over the length penalty, float32 [B, N]."""
+  shape, lengths = tf.shape(tokens), masking.lengths(tokens)
+  bound = tf.reshape(model.bound(source, tf.reshape(tokens, [-1, shape[2]])), shape[:2])
+  return tf.where(lengths > 0, bound / beam.length_penalty(lengths, alpha), -float("inf"))

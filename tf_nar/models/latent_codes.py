@@ -1,0 +1,297 @@
+"""The Latent Transformer: Kaiser et al., "Fast Decoding in Sequence Models Using Discrete Latent Variables", ICML 2018,
+with the bottlenecks of Roy et al., "Theory and Experiments on Vector Quantized Autoencoders", arXiv:1805.11063.
+
+  p(y, T | x) = p(T | x) Σ_c Π_m p(c_m | c_<m, x) Π_i p(y_i | c, x, T)        M = T / 2^c codes, rounded up
+
+A few codes for a whole sentence are predicted one after the other, and then all tokens at once.
+
+  in the papers or their program             here
+  ae(y), latent predictor, decoder           `compressor`, `prior`, `net.decoder`
+  c = 3, n / 8 latents                       `Config.compress`
+  bottleneck: VQ, EM, DVQ, hashing, Gumbel   `Config.bottleneck`, `layers/quantizer.py`
+  loss: tokens, codes, commitment            terms `token`, `codes`, `commitment`
+  start-up: bottleneck bypassed              `Config.bypass`, the share of training sentences
+  start-up: gold targets                     `Config.gold`, the share of target positions
+  mask_startup_steps of the predictor        `Config.prior`, its weight; or a phase with `Config.settled`
+  2 S positions, cut at EOS                  a length head
+
+# Differs: the length is predicted, as in the other families: the original decodes codes for 2 S positions and cuts at
+EOS, which takes about twice as many steps and defines no probability of a target. The decoder is bidirectional; as it
+would read a gold target at its own position, such positions have no loss, as in glancing. `Config.causal` restores the
+original's causal decoder, shifted by one position. The schedules are linear. Neither the compressor nor its inverse
+attends to the source. The predictor has its own embeddings of the codes. `layers/compression.py` and
+`layers/quantizer.py` list more.
+"""
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from tf_nar import config as core_config
+from tf_nar import family
+from tf_nar import types
+from tf_nar.decode import code_beam
+from tf_nar.decode import length_parallel
+from tf_nar.layers import compression
+from tf_nar.layers import embedding
+from tf_nar.layers import encoder_decoder
+from tf_nar.layers import quantizer
+from tf_nar.layers import transformer
+from tf_nar.layers.attention import NO_DROPOUT
+from tf_nar.models import one_pass
+from tf_nar.ops import masking
+from tf_nar.ops import noise as noise_lib
+from tf_nar.ops import operations
+from tf_nar.ops import schedule
+
+_NET, _CODES, _BYPASS, _GOLD = range(4)  # Numbers of the random streams.
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  net: transformer.Config = transformer.Config()
+  bottleneck: quantizer.Config = quantizer.Config()
+  compress: int = 3  # c: a code stands for 2^c target positions.
+  prior_layers: int = 6  # Number of blocks of the predictor of codes.
+  smoothing: float = 0.1  # Label smoothing of token and length losses.
+  length_factor: float = 0.1  # Weight of the length loss; in the score, log p of the length has weight 1.
+  prior: schedule.Linear = schedule.Linear(0.0, 1.0, 50_000)  # Weight of the loss of the codes.
+  bypass: schedule.Linear = schedule.Linear(1.0, 0.0, 10_000)  # Share of training sentences decoded from vectors, not
+  # from codes.
+  gold: schedule.Linear = schedule.Linear(0.5, 0.0, 50_000)  # Share of target positions that training reveals.
+  causal: bool = False  # Whether a position attends to those before it alone, with inputs shifted by one.
+  settled: bool = False  # Whether compressor and codes of an earlier phase are kept; then no schedule applies.
+
+  def __post_init__(self):
+    core_config.check_at_least(0, self, "compress", group="model.")
+    core_config.check_at_least(1, self, "prior_layers", group="model.")
+    for name in ("prior", "bypass", "gold"):
+      ends = getattr(self, name).start, getattr(self, name).end
+      if not 0 <= min(ends) or (name != "prior" and max(ends) > 1):
+        raise ValueError(f"model.{name} must be a share from 0 to 1, or a weight of at least 0; got {ends}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+  beam: int = 1  # Beam size of the search for codes; 1 is greedy search.
+  candidates: int = 1  # N, decoded in one pass: the N / `lengths` best code sequences of each length.
+  lengths: int = 1  # Number of consecutive lengths around the most probable one.
+  odd: bool = False  # Optimal de-duplicated decoding: no token twice in a row; False: the best token at each position.
+  odd_within_words: bool = False  # Whether `odd` applies within a word too, as in the ODD paper.
+  alpha: float = 0.6  # Exponent of the length penalty in ranking, as in the teacher's beam search.
+  unknown: bool = False  # Whether a translation may contain <unk>.
+
+  def __post_init__(self):
+    core_config.check_at_least(1, self, "lengths", "candidates", group="search.")
+    if self.candidates % self.lengths:
+      raise ValueError("search.candidates must be a multiple of search.lengths, each of which has as many code "
+                       f"sequences; got {self.candidates} and {self.lengths}.")
+    if self.beam < self.each:
+      raise ValueError(f"search.beam must be at least candidates / lengths; got beam={self.beam}, "
+                       f"candidates={self.candidates}, lengths={self.lengths}; set search.beam={self.each}.")
+
+  @property
+  def each(self):
+    """Number of code sequences of each length."""
+    return self.candidates // self.lengths
+
+  def with_candidates(self, count):
+    """Returns the search that finds at least `count` candidates."""
+    each = max(self.each, -(-count // self.lengths))
+    return dataclasses.replace(self, beam=max(self.beam, each), candidates=each * self.lengths)
+
+
+def _operations(config, source, target):
+  """The bottleneck's are the distances to all codes, which have no gradient: a third of others."""
+  net, size, source = config.net, config.bottleneck.codes, source + 1
+  codes = int(compression.halved(target, config.compress))
+  own = compression.operations(net, config.compress, codes)
+  own += codes * net.width * (config.bottleneck.each * config.bottleneck.slices // config.bottleneck.slices) // 3
+  prior = operations.decoder(net, config.prior_layers, codes, source) + codes * net.width * size
+  return family.Operations(operations.whole(net, net.decoder_layers, source, target) + own + prior, target)
+
+
+TRAITS = family.Traits(
+  _operations, offers=frozenset({"absorb", "initialise"}), side_by_side=True, smoothed=True, readings=one_pass.READINGS)
+
+
+class Model(keras.Model):
+  """See the module docstring. The interface of a family is the methods from `objective` on."""
+
+  traits = TRAITS
+
+  def __init__(self, config):
+    super().__init__(name="latent_codes")
+    self.config, net = config, config.net
+    self.net = encoder_decoder.EncoderDecoder(net, decoder_layers=net.decoder_layers, length=True)
+    self.compressor = compression.Compressor(net, config.compress, name="compressor")
+    self.bottleneck = quantizer.build(config.bottleneck, net.width)
+    self.upsampler = compression.Upsampler(net, config.compress, name="upsampler")
+    # Positions as in `net`, of which a sentence has more than it has codes.
+    self.codes = embedding.Embedding(dataclasses.replace(net, vocab=config.bottleneck.codes), name="codes")
+    self.prior = transformer.Stack(net, config.prior_layers, cross=True, name="prior")
+    if config.settled:
+      self.compressor.trainable = self.bottleneck.trainable = False
+    self.built = True
+
+  def encode_target(self, tgt, dropout=NO_DROPOUT, *, seed=None, step=0):
+    """Compresses targets int32 [B, T] to codes.
+
+    Returns:
+      vectors float [B, M, D], a `quantizer.Quantized`, and bool [B, M], True at codes that are not padding.
+    """
+    lengths = masking.lengths(tgt)
+    vectors = self.compressor(self.net.canvas(tgt), lengths, dropout=dropout)
+    real = tf.sequence_mask(compression.halved(lengths, self.config.compress), tf.shape(vectors)[1])
+    return vectors, self.bottleneck(vectors, tf.cast(real, tf.float32), seed=seed, step=step), real
+
+  def states(self, embedded, lengths, positions, memory, dropout=NO_DROPOUT, gold=None):
+    """Runs the decoder over upsampled codes.
+
+    Args:
+      embedded: float [B, M, D].
+      lengths: int32 [B], of the targets.
+      positions: T, at most 2^c M.
+      memory: a `Memory`, projected or not.
+      dropout: a `noise.Dropout`.
+      gold: embedded targets float [B, T, D] and bool [B, T], True where the decoder reads them; None: nowhere.
+
+    Returns:
+      float [B, T, D].
+    """
+    x = self.upsampler(embedded, lengths, dropout=dropout)[:, :positions]
+    if gold is not None:
+      x = tf.where(gold[1][..., None], gold[0], x)
+    mask = masking.causal(positions) if self.config.causal else None
+    x = masking.shift_right(x) if self.config.causal else x
+    return self.net.decode(x + self.net.embed.positions(positions), lengths, memory, dropout, mask)
+
+  def code_log_probs(self, labels, memory, dropout=NO_DROPOUT):
+    """Returns the mean log p of the labels of each code, given those before it.
+
+    Args:
+      labels: int32 [B, M, m].
+      memory: a `Memory` with unprojected states.
+      dropout: a `noise.Dropout`.
+
+    Returns:
+      float32 [B, M].
+    """
+    x = tf.reduce_mean(self.codes.look_up(labels), 2)
+    x = masking.shift_right(x) + self.codes.positions(tf.shape(labels)[1])
+    states = self.prior(x, masking.causal(tf.shape(labels)[1]), memory.states, memory.mask, dropout=dropout)
+    table = tf.cast(self.codes.table, states.dtype)
+    logits = tf.matmul(tf.reshape(states, [-1, self.config.net.width]), table, transpose_b=True)
+    log_prob = tf.nn.log_softmax(tf.cast(logits, tf.float32) + tf.convert_to_tensor(self.codes.bias))
+    flat = tf.reshape(labels, [-1, labels.shape[2]])
+    return tf.reshape(tf.reduce_mean(tf.gather(log_prob, flat, batch_dims=1), -1), tf.shape(labels)[:2])
+
+  def objective(self, batch, *, seed, training, step=0):
+    """Cross-entropy per target token given its codes, plus those of codes and length, and the commitment to codes.
+
+    Terms of scale 0: `perplexity`, the effective number of codes in recent use, and `unused`, the number of codes with
+    less than a tenth of a vote per update.
+    """
+    stream = lambda n: noise_lib.stream(seed, n) if training else None
+    dropout, lengths = noise_lib.Dropout(stream(_NET)), masking.lengths(batch.tgt)
+    memory = self.net.encode(batch.src, dropout)
+    vectors, found, real = self.encode_target(batch.tgt, dropout, seed=stream(_CODES), step=step)
+    embedded, gold = found.embedded, None
+    hidden = masking.valid(batch.tgt)
+    if training and not self.config.settled:
+      drawn = noise_lib.uniform(tf.shape(lengths), stream(_BYPASS)) < self.config.bypass.at(step)
+      embedded = tf.where(drawn[:, None, None], tf.cast(vectors, tf.float32), embedded)
+      shown = noise_lib.uniform(tf.shape(batch.tgt), stream(_GOLD)) < self.config.gold.at(step)
+      gold = self.net.embed.look_up(batch.tgt), shown
+      hidden = hidden if self.config.causal else hidden & ~shown
+    states = self.states(embedded, lengths, tf.shape(batch.tgt)[1], memory, dropout, gold)
+    weight = tf.cast(hidden, tf.float32) * batch.weight[:, None]
+    terms = {"token": self.net.token_term(states, batch.tgt, weight, smoothing=self.config.smoothing)}
+    terms["length"] = self.net.length_term(
+      memory, lengths, batch.weight, smoothing=self.config.smoothing, scale=self.config.length_factor)
+    terms |= self._code_terms(found, real, memory, dropout, batch.weight, step)
+    return types.Loss(terms, found.statistics)
+
+  def _code_terms(self, found, real, memory, dropout, weight, step):
+    """Returns the terms of the codes, and those about their use."""
+    each = tf.cast(real, tf.float32) * weight[:, None]  # [B, M]
+    count, sentences = tf.reduce_sum(each), tf.reduce_sum(tf.cast(real[:, 0], tf.float32))
+    nats = -tf.reduce_sum(each * self.code_log_probs(found.labels, memory, dropout))
+    scale = 1.0 if self.config.settled else self.config.prior.at(step)
+    unused = tf.math.count_nonzero(self.bottleneck.counts < 0.1, dtype=tf.float32)
+    return {
+      "codes": types.Term(nats, count, scale),
+      "commitment": types.Term(tf.reduce_sum(each * found.distance), count, self.config.bottleneck.commitment),
+      "perplexity": types.Term(sentences * self.bottleneck.perplexity(), sentences, 0.0),
+      "unused": types.Term(sentences * unused, sentences, 0.0)}
+
+  def absorb(self, statistics):
+    """Updates the average votes of the codes, and the codebook; not once they are settled."""
+    if not self.config.settled:
+      self.bottleneck.absorb(statistics)
+
+  def initialise(self, batch, *, seed):
+    """Initialises the codebook with compressed targets of the first batch, unless it has been trained before."""
+    vectors, _, real = self.encode_target(batch.tgt)
+    self.bottleneck.initialise(vectors, tf.cast(real, tf.float32), seed=seed)
+
+  def score(self, src, tgt):
+    """Returns a lower bound of log p(y, T | x), float32 [B]: one term of the sum over all codes.
+
+    log p(T | x) + log p(c | x) + Σ log p(y_i | c, x, T), with the codes c that the compressor gives y.
+    """
+    memory, lengths = self.net.encode(src), masking.lengths(tgt)
+    _, found, real = self.encode_target(tgt)
+    codes = tf.where(real, self.code_log_probs(found.labels, memory), 0.0)
+    states = self.states(found.embedded, lengths, tf.shape(tgt)[1], memory)
+    prior = self.net.length_log_prob(memory, lengths) + tf.reduce_sum(codes, 1)
+    return prior + self.net.embed.log_prob(states, tgt)
+
+  def reconstruct(self, src, tgt, search):
+    """Returns the translation from the codes of the reference tgt, int32 [B, T], of the same length: int32 [B, T]."""
+    memory, lengths = self.net.encode(src), masking.lengths(tgt)
+    states = self.states(self.encode_target(tgt)[1].embedded, lengths, tf.shape(tgt)[1], memory)
+    return one_pass.predictions(self.net, states, lengths, search)[0]
+
+  def translate(self, src, search, rescore=None):
+    """Predicts codes one after the other, then all tokens of all candidates in one pass.
+
+    Candidates are ranked by log p of length, codes and tokens, divided by the length penalty; or by `rescore`, which
+    maps tokens int32 [B, N, T] to log p float32 [B, N]. `passes` counts M steps of the predictor, for one code of every
+    hypothesis, and one pass of the decoder over all tokens; a teacher's pass too.
+    """
+    memory, longest = self.net.encode(src), self.config.net.max_length
+    logits = self.net.length_logits(memory)
+    lengths = length_parallel.candidates(logits, search.lengths, longest)
+    lengths = length_parallel.nonempty(lengths, src)
+    positions = length_parallel.positions(lengths, longest, src)
+    found = self._search(tf.reshape(lengths, [-1]), positions, memory, search.beam)
+    codes, prior = found.codes[:, :search.each], found.score[:, :search.each]  # Of B·L rows.
+    prior += tf.reshape(tf.gather(tf.nn.log_softmax(logits), lengths, batch_dims=1), [-1, 1])
+    # A beam finds fewer sequences than wanted where there are fewer.
+    lengths = tf.where(prior > code_beam.NEVER, tf.reshape(lengths, [-1, 1]), 0)
+    shape, memory = [tf.shape(src)[0], search.candidates], self.net.project(memory)
+
+    def say(flat):  # [B·N]: the N rows of a sentence share its memory.
+      embedded = self.bottleneck.embed(tf.reshape(codes, [-1, tf.shape(codes)[2]]))
+      states = self.states(embedded, flat, positions, memory)
+      tokens, score = one_pass.predictions(self.net, states, flat, search)
+      return tokens, score + tf.reshape(prior, [-1])
+
+    best = length_parallel.length_parallel(say, tf.reshape(lengths, shape), rescore, alpha=search.alpha)
+    return best._replace(passes=best.passes + found.passes)
+
+  def _search(self, lengths, positions, memory, beam):
+    """Returns the `code_beam.Found` of targets of `lengths`, int32 [B·L], for a memory of B sentences."""
+    steps = compression.halved(positions, self.config.compress)
+    table, keys = self.codes.positions(steps), self.prior.project(memory.states)
+
+    def step(codes, t, cache):
+      x = tf.where(t == 0, 0.0, 1.0) * tf.cast(self.codes.look_up(codes[:, None]), tf.float32)
+      x = tf.cast(x, table.dtype) + table[t]
+      states, cache = self.prior.step(x, t, cache, keys, memory.mask)
+      return self.codes.logits(states[:, 0]), cache
+
+    cache = self.prior.start_cache(tf.shape(lengths)[0] * beam, steps)
+    return code_beam.search(
+      step, cache, compression.halved(lengths, self.config.compress), beam=beam, steps=steps)
