@@ -16,8 +16,9 @@ from typing import Any, Callable, NamedTuple, Protocol
 
 from tf_nar import types
 
-# Names of methods; see `Model`.
-OPTIONAL = ("trace", "score_candidates", "limit", "translate_with", "check", "upsampling", "absorb", "initialise")
+OPTIONAL = (  # Names of methods; see `Model`.
+  "trace", "score_candidates", "score_tokens", "align", "limit", "translate_with", "check", "upsampling", "absorb",
+  "initialise")
 
 
 class Operations(NamedTuple):
@@ -85,6 +86,9 @@ class Model(Protocol):
   # trace(src, search, rescore=None) -> (Translation, Trace)      inputs and predictions of each decoder pass
   # score_candidates(src, tgt)       -> float32 [B, N]            like `score`, with tgt int32 [B, N, T]; each source is
   #                                                               encoded once
+  # score_tokens(src, tgt)           -> float32 [B, T]            log p of each target token, as in `score`; 0 at PAD
+  # align(src, tgt)                  -> float32 [B, T, S]         the share of each source token in a target token, rows
+  #                                                               of sum 1, or 0 where there is none, as at EOS
   # limit(search, source)            -> int32                     the longest translation, in tokens, that a search
   #                                                               returns for a source of so many tokens
   # translate_with(others, src, search, rescore=None)            `translate`, by the mean log p of this model and other

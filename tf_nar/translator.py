@@ -9,6 +9,8 @@ See docs/python.md for more.
 import functools
 from typing import Callable, Iterable, Iterator, NamedTuple, Sequence, overload
 
+import numpy as np
+
 from tf_nar import config as config_lib
 from tf_nar import recipe
 from tf_nar import runs
@@ -17,6 +19,7 @@ from tf_nar.evaluate import corpus
 from tf_nar.evaluate import drafting
 from tf_nar.evaluate import ensemble
 from tf_nar.evaluate import lines
+from tf_nar.evaluate import of_tokens
 from tf_nar.evaluate import quality
 from tf_nar.evaluate import report
 from tf_nar.evaluate import rescoring
@@ -65,7 +68,8 @@ class Translator:
     """
     self.run, self.teacher = run, teacher
     self._tokens, self._longest = tokens_per_batch, run.experiment.model.net.max_length
-    self._searchers, self._score = {}, corpus.scorer(run.model)  # Graphs are kept, as they take time to trace.
+    # Graphs are kept, as they take time to trace.
+    self._searchers, self._graphs, self._score = {}, {}, corpus.scorer(run.model)
 
   def __repr__(self):
     ranked = f" ranked by {self.teacher.workdir}" if self.teacher else ""
@@ -166,11 +170,16 @@ class Translator:
     Raises:
       ValueError: before anything is read, if the teacher cannot rank the candidates of the search.
     """
+    return self.stream_ids(self.ids(texts), nbest=nbest, window=window, progress=progress)
+
+  def stream_ids(self, sources: Iterable[list[int]], *, nbest: int = 0, window: int = corpus.WINDOW,
+                 progress: Callable[[int], None] | None = None) -> Iterator[list[corpus.Candidate]]:
+    """Does what `stream` does, for sentences as token ids, which `ids` makes."""
     search = self.run.experiment.search.with_candidates(nbest)
     work = functools.partial(
       corpus.translate, self.searcher(nbest), tokens_per_batch=corpus.positions(self.run.model, search, self._tokens),
       longest=self._longest, progress=progress, limit=corpus.limit(self.run.model, search))
-    return corpus.stream(work, self.ids(texts), window)
+    return corpus.stream(work, sources, window)
 
   def scored(self, pairs: Iterable[tuple[str, str]],
              progress: Callable[[int], None] | None = None) -> Iterator[tuple[float, int]]:
@@ -180,6 +189,14 @@ class Translator:
       return zip(map(float, found), [len(target) for _, target in some], strict=True)
 
     return corpus.stream(work, lines.encode_pairs(pairs, self.run.vocab, self._longest))
+
+  def token_scores(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[list[float]]:
+    """Returns log p of each token of the targets, for pairs of ids (source, target); see `of_tokens.scores`."""
+    return of_tokens.scores(self.run, pairs, self._graphs, self._tokens)
+
+  def alignments(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[np.ndarray | None]:
+    """Returns the share of each source token in each target token; see `of_tokens.alignments`."""
+    return of_tokens.alignments(self.run, pairs, self._graphs, self._tokens)
 
   def total_correlation(self, teacher: "Translator", sources: Sequence[str],
                         targets: Sequence[str] | Sequence[list[int]]) -> list[report.Row]:

@@ -57,6 +57,34 @@ def test_translate_rescored_by_two(call, text, capsys):
   assert capsys.readouterr().out == "a b ||| -1.500000\n"
 
 
+def test_translate_with_scores_of_tokens(call, text, monkeypatch, capsys):
+  planted = backwards.Backwards
+  monkeypatch.setattr(planted, "score_tokens", lambda self, src, tgt: -tf.cast(tgt, tf.float32), raising=False)
+  monkeypatch.setattr(planted, "traits", planted.traits._replace(offers=frozenset({"score_tokens"})))
+  call("translate", "--input", text("in", "a b\n\nc\n"), "--token_scores", "--window=2")
+  assert capsys.readouterr().out.splitlines() == [
+    "b a ||| b a <eos> ||| -6.0000 -5.0000 -1.0000", " ||| <eos> ||| 0.0000", "c ||| c <eos> ||| -7.0000 -1.0000"]
+  call("translate", "--input", text("in", "a b\n"), "--token_scores", "--nbest=2")
+  assert [line.count("|||") for line in capsys.readouterr().out.splitlines()] == [4, 4]
+
+
+def test_translate_with_alignments(call, text, tmp_path, monkeypatch, capsys):
+  def align(self, src, tgt):
+    """The first target word is of the second source word, and so on."""
+    return tf.one_hot(tf.range(1, 1 + tf.shape(tgt)[1]), tf.shape(src)[1]) + tf.zeros([tf.shape(src)[0], 1, 1])
+
+  planted = backwards.Backwards
+  monkeypatch.setattr(planted, "align", align, raising=False)
+  monkeypatch.setattr(planted, "traits", planted.traits._replace(offers=frozenset({"align"})))
+  source = text("in", "a b c\n\nd e\n")
+  call("translate", "--input", source, f"--alignment={tmp_path}/out.align", f"--alignment_plot={tmp_path}/out.png")
+  assert capsys.readouterr().out == "c b a\n\ne d\n"
+  assert (tmp_path / "out.align").read_text() == "1-0 2-1\n\n1-0\n"
+  assert (tmp_path / "out.png").stat().st_size > 1000
+  call("translate", "--input", source, f"--alignment={tmp_path}/out.align", "--nbest=2", "--window=1")
+  assert (tmp_path / "out.align").read_text() == "1-0 2-1\n" * 2 + "\n" + "1-0\n" * 2
+
+
 def test_translate_with_a_trace(call, text, monkeypatch, capsys):
   def trace(self, src, search, rescore=None):
     """Two passes, of which the second repeats the last position."""
@@ -219,7 +247,10 @@ def test_evaluate_refuses_translations(load, text, tmp_path, arguments, message)
     ("translate", ["--input={}/none"], "^translate: No file .*none; give a text file"),
     ("translate", ["--input={}/none", "--set=search.bean=1"], "no field 'bean'. Did you mean 'beam'"),
     ("translate", ["--input={}/src", "--trace"], "^translate: A trace needs an iterative search, .*; ar has none. Use"),
-    ("translate", ["--input={}/src", "--trace", "--nbest=2"], "^translate: --trace .*; leave out --nbest and --scores"),
+    ("translate", ["--input={}/src", "--trace", "--nbest=2"], "^translate: --trace .*; leave out --nbest, --scores"),
+    ("translate", ["--input={}/src", "--alignment={}/out"], "^translate: runs/x is of .* ar, which has no alignment"),
+    ("translate", ["--input={}/src", "--token_scores"],
+     "^translate: runs/x is of family ar, whose tokens have no log p of their own; --scores prints that of"),
     ("score", ["--source={}/src", "--target={}/none"], "^score: No file .*none; give a text file"),
     ("evaluate", ["--source={}/src", "--reference={}/two"],
      "^evaluate: Parallel files must have the same number of lines; .*src has 1 and .*two has 2"),

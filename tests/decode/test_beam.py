@@ -248,3 +248,12 @@ def test_sizes_may_be_unknown_when_traced():
 def test_refuses(sizes, message):
   with pytest.raises(ValueError, match=message):
     beam.beam_search(None, (), tf.constant([3]), **sizes)
+
+
+@pytest.mark.parametrize("least", [1, 3])
+def test_a_token_may_be_forbidden_at_first(least):
+  table, limits = tables(3, seed=5, end=2.0), [4, 3, 2]
+  found = search(table, limits, beam_size=160, alpha=0.6, nbest=3, forbid=((EOS, least - 1),))
+  for row, limit in enumerate(limits):
+    exact = every_sentence(table.numpy()[row], limit, 0.6)
+    assert_same(sentences(found, row), [each for each in exact if len(each[1]) >= min(least, limit)][:3])

@@ -40,6 +40,8 @@ def test_the_likeliest_lengths_come_first_and_none_is_too_short():
   found = length_parallel.likeliest(logits, 3)
   assert found.dtype == tf.int32 and found.numpy().tolist() == [[3, 5, 4], [5, 2, 3]]
   assert length_parallel.likeliest(logits, 4)[0].numpy().tolist() == [3, 5, 4, 2]
+  assert length_parallel.likeliest(logits, 2, least=4)[0].numpy().tolist() == [5, 4]
+  assert length_parallel.candidates(logits, 2, 5, least=4)[0].numpy().tolist() == [4, 5]
 
 
 @pytest.mark.parametrize("count", [0, 5])

@@ -53,6 +53,18 @@ def test_formatted(found, options, expected):
   assert lines.formatted(3, found, VOCAB, **options) == expected
 
 
+@pytest.mark.parametrize("options, expected", [
+    ({}, ["a b ||| a b <eos> ||| -0.5000 -1.2500 0.0000"]),
+    ({"scores": True}, ["a b ||| -1.500000 ||| a b <eos> ||| -0.5000 -1.2500 0.0000"]),
+    ({"nbest": 2}, ["3 ||| a b ||| -1.500000 ||| a b <eos> ||| -0.5000 -1.2500 0.0000",
+                    "3 ||| c ||| -2.000000 ||| c <eos> ||| -inf -inf"]),
+])
+def test_formatted_with_scores_of_tokens(options, expected):
+  scores = [[-0.5, -1.25, -0.0], [float("-inf")] * 2]
+  assert lines.formatted(3, FOUND, VOCAB, of_tokens=scores, **options) == expected
+  assert lines.formatted(3, [], VOCAB, of_tokens=[]) == [" |||  ||| "]
+
+
 def test_paired(tmp_path):
   (tmp_path / "x").write_text("a\nb\n")
   (tmp_path / "y").write_text("c\n\n")

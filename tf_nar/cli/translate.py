@@ -11,11 +11,16 @@
 
 Several autoregressive runs, with commas between, translate together: the mean of their log p for each next token.
 An empty line gives an empty line. A line longer than the model takes is cut; a warning gives the number of such lines.
---nbest prints lines `index ||| text ||| score` with indices from 0; --scores prints `text ||| score`.
+--nbest prints lines `index ||| text ||| score` with indices from 0; --scores prints `text ||| score`. --token_scores
+appends ` ||| tokens ||| log p of each token`, in one pass of the model over the whole translation.
+--alignment writes a line for each output line: pairs of source word and target word, counted from 0. They come from the
+model's own positions (ctc, dag, nat_fertility), else from the strongest cross-attention.
 --trace prints a line for each decoder pass of an iterative search, `index ||| pass ||| inputs ||| predictions` of the
 best candidate, in tokens; an empty line has no pass.
 """
+import contextlib
 import functools
+import itertools
 import sys
 
 from tf_nar import program
@@ -39,6 +44,11 @@ NBEST = flags.DEFINE_integer(
   "nbest", 0, "Prints up to this many different candidates per line, widening the search if needed; 0: off.",
   lower_bound=0)
 SCORES = flags.DEFINE_bool("scores", False, "Prints the score after each translation.")
+TOKEN_SCORES = flags.DEFINE_bool("token_scores", False, "Prints the tokens and log p of each after each translation.")
+ALIGNMENT = flags.DEFINE_string(
+  "alignment", "", "The file for the word alignment of each output line, as 0-0 1-2 (Pharaoh); empty: none.")
+ALIGNMENT_PLOT = flags.DEFINE_string(
+  "alignment_plot", "", "A PNG file that shows the alignment of the first translation that has tokens; empty: none.")
 TRACE = flags.DEFINE_bool(
   "trace", False, "Prints the inputs and predictions of each decoder pass, one sentence at a time.")
 TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens per batch, over all length candidates.",
@@ -52,26 +62,71 @@ def translate():
   """Translates from the input to the output given by the flags."""
   from tf_nar import translator
   from tf_nar.evaluate import progress
-  if TRACE.value and (NBEST.value or SCORES.value):
-    raise ValueError("--trace shows the passes of the best candidate, without scores; leave out --nbest and --scores.")
+  if TRACE.value and any(flag.value for flag in (NBEST, SCORES, TOKEN_SCORES, ALIGNMENT, ALIGNMENT_PLOT)):
+    raise ValueError("--trace shows the passes of the best candidate alone; leave out --nbest, --scores, "
+                     "--token_scores, --alignment and --alignment_plot.")
   run = translator.opened(WORKDIR.value, SET.value, translates=True, draft_with=DRAFT_WITH.value)
   model = translator.Translator(
     run, translator.opened(RESCORE_WITH.value) if RESCORE_WITH.value else None, tokens_per_batch=TOKENS.value)
-  show = _tracer(model) if TRACE.value else functools.partial(_translations, model)
   asks = INPUT.value in {"", "-"} and text.is_terminal(sys.stdin)
   sources = text.read(INPUT.value, "> " if asks else "")
   shown = OUTPUT.value in {"", "-"} and text.is_terminal(sys.stdout)
-  with text.writing(OUTPUT.value) as write, progress.Progress("translate", quiet=asks or shown) as bar:
+  with contextlib.ExitStack() as files, progress.Progress("translate", quiet=asks or shown) as bar:
+    write = files.enter_context(text.writing(OUTPUT.value))
+    links = files.enter_context(text.writing(ALIGNMENT.value)) if ALIGNMENT.value else lambda line: None
+    aligned = _aligner(model, links) if ALIGNMENT.value or ALIGNMENT_PLOT.value else None
+    show = _tracer(model) if TRACE.value else functools.partial(_translations, model, aligned)
     for line in show(sources, 1 if asks else WINDOW.value, bar.advance):
       write(line)
 
 
-def _translations(model, sources, window, advance):
-  """Yields output lines; reads `window` sentences at a time and passes the number translated to `advance`."""
+def _translations(model, aligned, sources, window, advance):
+  """Yields output lines; reads `window` sentences at a time and passes the number translated to `advance`.
+
+  `aligned` is called with the source, the ids and the alignment of every line; None: there are no alignments.
+  """
+  from tf_nar.evaluate import corpus
   from tf_nar.evaluate import lines
-  found = model.stream(sources, nbest=NBEST.value, window=window, progress=advance)
-  for index, candidates in enumerate(found):
-    yield from lines.formatted(index, candidates, model.run.vocab, nbest=NBEST.value, scores=SCORES.value)
+  texts, again = itertools.tee(sources)
+  ids, own = itertools.tee(model.ids(texts))
+  found = model.stream_ids(ids, nbest=NBEST.value, window=window, progress=advance)
+  explained = corpus.stream(
+    functools.partial(_explained, model, aligned is not None), zip(own, found, strict=True), window)
+  for index, (source, (candidates, scores, weights)) in enumerate(zip(again, explained, strict=True)):
+    shown = lines.formatted(
+      index, candidates, model.run.vocab, nbest=NBEST.value, scores=SCORES.value, of_tokens=scores)
+    yield from shown
+    if aligned:
+      ids_of = [tokens for tokens, _ in candidates] or [[]] * len(shown)  # A line without a translation has none.
+      for tokens, each in zip(ids_of, weights or [None] * len(ids_of), strict=True):
+        aligned(source, tokens, each)
+
+
+def _explained(model, align, some):
+  """Yields (candidates, log p of their tokens, their alignments) for a list of (source ids, candidates); or None."""
+  shown = [candidates[:NBEST.value or 1] for _, candidates in some]
+  pairs = [(source, tokens) for (source, _), each in zip(some, shown, strict=True) for tokens, _ in each]
+  scores = iter(model.token_scores(pairs)) if TOKEN_SCORES.value else None
+  weights = iter(model.alignments(pairs)) if align else None
+  for each in shown:
+    yield each, *(of and list(itertools.islice(of, len(each))) for of in (scores, weights))
+
+
+def _aligner(model, write):
+  """Returns a function that writes the alignment of an output line, and draws the first one that has links."""
+  from tf_nar import types
+  from tf_nar.evaluate import alignment
+  plots = [ALIGNMENT_PLOT.value] if ALIGNMENT_PLOT.value else []
+  vocab = model.run.vocab
+
+  def aligned(source, ids, weights):
+    line = alignment.pharaoh(weights, source, ids, vocab)
+    write(line)
+    if line and plots:
+      names = [vocab.split(source)[:weights.shape[1] - 1], vocab.spell([token for token in ids if token != types.EOS])]
+      alignment.draw(plots.pop(), weights[:len(names[1]), :len(names[0])], *names)
+
+  return aligned
 
 
 def _tracer(model):

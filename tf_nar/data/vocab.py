@@ -58,7 +58,7 @@ class WordList:
     self._skipped = {types.PAD, types.BOS} | ({types.MASK} if self.has_mask else set())
     self._bpe = bpe(codes, set(self._ids)) if codes else None
     # A list with subwords but without merges expects text that is split into subwords; `plain` joins them.
-    self.takes_parts = not codes and any(map(_is_part, self.tokens))
+    self.takes_parts = not codes and any(map(is_part, self.tokens))
 
   @property
   def tokenization(self):
@@ -67,14 +67,18 @@ class WordList:
   def __len__(self):
     return len(self.tokens)
 
-  def encode(self, text):
-    """Returns the ids of a line, without EOS. Only the ASCII space separates words."""
+  def split(self, text):
+    """Returns the tokens of a line as strings, unknown ones too. Only the ASCII space separates words."""
     words = [word for word in text.split(" ") if word]
     if self._bpe:
       if len(self._bpe.cache) > _CACHED_WORDS:
         self._bpe.cache.clear()
       words = self._bpe.segment_tokens(words)
-    return [self._ids.get(word, types.UNK) for word in words]
+    return words
+
+  def encode(self, text):
+    """Returns the ids of a line, without EOS."""
+    return [self._ids.get(word, types.UNK) for word in self.split(text)]
 
   def decode(self, ids):
     """Returns the text of ids up to the first EOS, with subwords joined."""
@@ -90,7 +94,7 @@ class WordList:
 
   def within_words(self):
     """Returns for each token whether two of it in a row are within one word, list of bool."""
-    return [_is_part(token) for token in self.tokens]
+    return [is_part(token) for token in self.tokens]
 
   def spell(self, ids):
     """Returns the token of each id, the reserved ones too."""
@@ -135,6 +139,10 @@ class Pieces:
 
   def __len__(self):
     return self._processor.get_piece_size()
+
+  def split(self, text):
+    """Returns the tokens of a line of raw text as strings; unknown ones as they are in the text."""
+    return self._processor.encode(text, out_type=str)
 
   def encode(self, text):
     """Returns the ids of a line of raw text, without EOS."""
@@ -225,10 +233,11 @@ def join(tokens):
 
 def surface(token):
   """Returns what a token adds to a text: a word with the space after it, or a subword without its mark."""
-  return token.removesuffix(MARK) if _is_part(token) else f"{token} "
+  return token.removesuffix(MARK) if is_part(token) else f"{token} "
 
 
-def _is_part(token):
+def is_part(token):
+  """Whether a token of a list is a subword that the next token continues."""
   return token.endswith(MARK) and token != MARK
 
 

@@ -54,7 +54,8 @@ def beam_search(step, state, limit, *, beam, steps, alpha=0.6, nbest=1, forbid=(
     steps: T, the length of the result, at least 1; an int32 [] tensor unless compiled by XLA.
     alpha: the exponent of the length penalty; 0 ranks by log p.
     nbest: N, the number of candidates to return, at most `beam`.
-    forbid: ids that are never predicted. The probabilities of the other tokens are not renormalised.
+    forbid: ids that are never predicted, or pairs of an id and a count, if it is not predicted among the first `count`
+      tokens. The probabilities of the other tokens are not renormalised.
 
   Returns:
     A `Translation`; `passes` is the number of calls of `step`.
@@ -65,11 +66,12 @@ def beam_search(step, state, limit, *, beam, steps, alpha=0.6, nbest=1, forbid=(
   _check(beam, steps, nbest)
   limit = tf.minimum(tf.cast(limit, tf.int32), steps)  # [B]
   start = _start(state, limit, beam, steps, nbest)
+  forbid = [each if isinstance(each, tuple) else (each, steps) for each in forbid]
 
   def body(t, old):
     logits, state = step(old.predictions, t, old.state)
     closing = (t + 1 == limit) & (old.finished[:, 0] == _NEVER)  # [B]
-    extensions = _extensions(old.alive, logits, closing, forbid)
+    extensions = _extensions(old.alive, logits, closing, [(token, t < count) for token, count in forbid])
     return t + 1, _advance(old._replace(state=state), extensions, t, limit, alpha)
 
   going = lambda t, now: (t < steps) & tf.reduce_any(now.alive > _NEVER)
@@ -122,7 +124,7 @@ def _advance(old, extensions, t, limit, alpha):
 def _extensions(alive, logits, closing, forbid):
   """Returns the 2K best extensions of each sentence: log p, extended hypothesis and new token, each [B, 2K].
 
-  Where `closing`, the new token is EOS.
+  Where `closing`, the new token is EOS. `forbid` has pairs of an id and whether it is forbidden now, bool [].
   """
   several = isinstance(logits, (list, tuple))
   logits = _mean_log_prob(logits) if several else tf.cast(logits, tf.float32)
@@ -135,8 +137,8 @@ def _extensions(alive, logits, closing, forbid):
     # Normalised by means of the best token's probability, so that log p is not computed for all V tokens.
     share = tf.gather(tf.nn.softmax(logits), token[:, :1], batch_dims=1)  # [B*K, 1]
     whole = top[:, :1] - tf.math.log(share)
-  for never in forbid:
-    top = tf.where(token == never, _NEVER, top)
+  for never, now in forbid:
+    top = tf.where((token == never) & now, _NEVER, top)
   end = logits[:, types.EOS:types.EOS + 1]
   each, token, end = (tf.reshape(x, [batch, beam, -1]) for x in (top - whole, token, end - whole))
   only_end = tf.where(tf.range(kept) == 0, end, _NEVER)

@@ -11,13 +11,14 @@ from tf_nar.decode import beam
 from tf_nar.ops import masking
 
 
-def candidates(length_logits, count, longest):
+def candidates(length_logits, count, longest, least=2):
   """Returns int32 [B, count]: consecutive lengths around the most probable one.
 
   Args:
     length_logits: float [B, L]; class n is the length n, EOS included.
     count: number of lengths, at least 1. With an odd number the most probable length is in the middle.
     longest: the greatest length. Lengths are clipped to it and so may repeat, which keeps the shape fixed.
+    least: the smallest length, unless it is above `longest`; 2 is one token and EOS.
 
   Raises:
     ValueError: if `count` or `longest` is below 1.
@@ -28,24 +29,26 @@ def candidates(length_logits, count, longest):
     raise ValueError(f"candidates needs longest >= 1, got {longest}; it counts EOS.")
   # Differs: the original replaces a length above 128, a limit of its buffers, by the source length.
   likeliest = tf.argmax(length_logits, -1, tf.int32)  # [B]
-  base = tf.maximum(likeliest - count // 2, 2)  # One token and EOS.
+  base = tf.maximum(likeliest - count // 2, max(least, 2))
   return tf.clip_by_value(base[:, None] + tf.range(count), 1, longest)
 
 
-def likeliest(length_logits, count):
-  """Returns int32 [B, count]: the most probable lengths of at least 2 (one token and EOS), best first, all different.
+def likeliest(length_logits, count, least=2):
+  """Returns int32 [B, count]: the most probable lengths of at least `least`, best first, all different.
 
   Args:
     length_logits: float [B, L]; class n is the length n, EOS included.
     count: number of lengths.
+    least: the smallest length; 2 is one token and EOS, and less counts as 2.
 
   Raises:
     ValueError: if `count` is below 1 or there are fewer lengths.
   """
-  if not 1 <= count <= length_logits.shape[1] - 2:
-    raise ValueError(f"likeliest needs a count of lengths from 1 to {length_logits.shape[1] - 2}, got {count}; "
-                     "a model's lengths are 2 to net.max_length.")
-  return 2 + tf.math.top_k(length_logits[:, 2:], count)[1]
+  least = max(least, 2)
+  if not 1 <= count <= length_logits.shape[1] - least:
+    raise ValueError(f"likeliest needs a count of lengths from 1 to {length_logits.shape[1] - least}, got {count}; "
+                     f"a model's lengths are {least} to net.max_length.")
+  return least + tf.math.top_k(length_logits[:, least:], count)[1]
 
 
 def nonempty(lengths, src):

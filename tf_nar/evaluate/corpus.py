@@ -60,8 +60,13 @@ def limit(model, search):
 
 def scorer(model):
   """Returns `model.score` as one graph for all shapes: int32 [B, S], int32 [B, T] -> float32 [B]."""
+  return of_pairs(model.score)
+
+
+def of_pairs(method):
+  """Returns a function of int32 [B, S] and int32 [B, T], such as `model.score_tokens`, as one graph for all shapes."""
   signature = [tf.TensorSpec([None, None], tf.int32)] * 2
-  return tf.function(lambda src, tgt: model.score(src, tgt), input_signature=signature, autograph=False)
+  return tf.function(lambda src, tgt: method(src, tgt), input_signature=signature, autograph=False)
 
 
 def terms(model):
@@ -159,6 +164,31 @@ def score(model_score, pairs, *, tokens_per_batch, longest=None, progress=None):
   if progress:
     progress(len(pairs) - len(sayable))
   return scores
+
+
+def by_token(of_tokens, pairs, *, tokens_per_batch, longest=None):
+  """Returns a number, or a row of numbers, for each target token of every pair.
+
+  Args:
+    of_tokens: maps int32 [B, S] and int32 [B, T], padding rows included, to [B, T] or [B, T, S].
+    pairs, tokens_per_batch, longest: as for `score`.
+
+  Returns:
+    For each pair, in the given order, an array of as many entries as the target has tokens, EOS included, and with a
+    third axis as many columns as the source has; None for a target longer than `longest`.
+
+  Raises:
+    As `score`.
+  """
+  found = [None] * len(pairs)
+  sayable = [i for i, (_, target) in enumerate(pairs) if longest is None or len(target) <= longest]
+  for rows, shape in _groups(sayable, [max(map(len, pairs[i])) for i in sayable], tokens_per_batch, longest):
+    src, tgt = (_padded([pairs[i][side] for i in rows], shape) for side in (0, 1))
+    made = np.asarray(of_tokens(src, tgt))
+    for row, i in enumerate(rows):
+      source, target = map(len, pairs[i])
+      found[i] = made[row, :target, :source] if made.ndim == 3 else made[row, :target]
+  return found
 
 
 def mean_terms(model_terms, pairs, *, tokens_per_batch, longest=None):

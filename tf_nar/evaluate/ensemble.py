@@ -12,8 +12,8 @@ class Ensemble:
 
   def __init__(self, models):
     self.models = models
-    traits = models[0].traits
-    self.traits = traits._replace(offers=frozenset({"score_candidates"}) | (traits.offers & {"limit"}))
+    offers = frozenset.intersection(*(model.traits.offers for model in models)) & {"limit", "score_tokens", "align"}
+    self.traits = models[0].traits._replace(offers=offers | {"score_candidates"})
 
   @property
   def variables(self):
@@ -26,6 +26,14 @@ class Ensemble:
   def score_candidates(self, src, tgt):
     """Returns the mean of the models' scores of tgt int32 [B, N, T], float32 [B, N]."""
     return self._mean([rescoring.of_candidates(model)(src, tgt) for model in self.models])
+
+  def score_tokens(self, src, tgt):
+    """Returns the mean of the models' log p of each token of tgt int32 [B, T], float32 [B, T]."""
+    return self._mean([model.score_tokens(src, tgt) for model in self.models])
+
+  def align(self, src, tgt):
+    """Returns the mean of the models' alignments of tgt int32 [B, T], float32 [B, T, S]."""
+    return self._mean([model.align(src, tgt) for model in self.models])
 
   def limit(self, search, source):
     """Returns the greatest target length of a search, that of the first model."""

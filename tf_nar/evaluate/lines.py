@@ -26,17 +26,26 @@ def ended(ids, longest):
   return [*ids[:longest - 1], types.EOS]
 
 
-def formatted(index, candidates, vocab, *, nbest=0, scores=False):
+def formatted(index, candidates, vocab, *, nbest=0, scores=False, of_tokens=None):
   """Returns the output lines of one sentence.
 
   With `nbest`, at most so many lines `index ||| text ||| score`, with the index from 0. Otherwise one line: the text
-  of the best candidate (empty if there is none), followed by ` ||| score` if `scores`.
+  of the best candidate (empty if there is none), followed by ` ||| score` if `scores`. With `of_tokens`, a list of
+  log p of each token for every candidate, ` ||| tokens ||| log p of each` follows.
   """
-  texts = [(vocab.decode(tokens), f"{score:z.6f}") for tokens, score in candidates]
+  rows = [_row(each, vocab, of_tokens and of_tokens[number]) for number, each in enumerate(candidates)]
   if nbest:
-    return [f"{index} ||| {words} ||| {score}" for words, score in texts[:nbest]]
-  words, score = texts[0] if texts else ("", "-inf")
-  return [f"{words} ||| {score}" if scores else words]
+    return [" ||| ".join([str(index), *row]) for row in rows[:nbest]]
+  words, score, *rest = rows[0] if rows else ["", "-inf"] + [""] * (2 if of_tokens is not None else 0)
+  return [" ||| ".join([words, *([score] if scores else []), *rest])]
+
+
+def _row(candidate, vocab, log_probs):
+  tokens, score = candidate
+  row = [vocab.decode(tokens), f"{score:z.6f}"]
+  if log_probs is None:
+    return row
+  return [*row, " ".join(vocab.spell(tokens)), " ".join(f"{each:z.4f}" for each in log_probs)]
 
 
 def paired(*texts):

@@ -24,6 +24,13 @@ def penalty(mask, dtype):
   return tf.cast(tf.where(mask, 0.0, HIDDEN), dtype)[:, None]
 
 
+class Seen:
+  """The attention weights, [B, H, T, S], of all layers that were called with it; not a list, which Keras would copy."""
+
+  def __init__(self):
+    self.weights = []
+
+
 class Attention(keras.layers.Layer):
   """Self-attention, or cross-attention if `cross`."""
 
@@ -59,7 +66,7 @@ class Attention(keras.layers.Layer):
     """Returns keys and values, each [B, H, S, d] with d = D / H, of a memory [B, S, D]; only if `cross`."""
     return self._heads(self.key_value(memory), tf.shape(memory)[0], 2, dropout)
 
-  def call(self, x, penalty, *, sentences, keys_values=None, dropout=NO_DROPOUT, cache=None, at=None):
+  def call(self, x, penalty, *, sentences, keys_values=None, dropout=NO_DROPOUT, cache=None, at=None, seen=None):
     """Computes attention.
 
     Args:
@@ -73,6 +80,7 @@ class Attention(keras.layers.Layer):
       at: int32 [], the position in the cache to write, of which `x` then is, or the first of `x`: others attend, but
         their own keys and values are not kept. None: `x` attends to the cache and to itself, S + T positions, and the
         cache is not written.
+      seen: a `Seen` to which the attention weights are appended; None: they are not kept.
 
     Returns:
       float [B·T, D], and the cache with this position in it; without `at`, the keys and values of `x`; None if there
@@ -93,6 +101,8 @@ class Attention(keras.layers.Layer):
     # The penalty is subtracted, not added: TensorFlow fuses a matrix product and an addition into one kernel, which
     # took four fifths of a forward pass on a CPU in bfloat16.
     weights = dropout.drop(tf.nn.softmax(scores - penalty), self.rate)
+    if seen is not None:
+      seen.weights.append(weights)
     return self.out(self._rows(tf.matmul(weights, value), dropout)), cache
 
   # Heads are separated by splits when dropout is off and by a transposition in training. In translation there are few

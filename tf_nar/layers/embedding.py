@@ -59,7 +59,12 @@ class Embedding(keras.layers.Layer):
     tokens = tf.cast(self.table, states.dtype)
     return tf.cast(tf.einsum("...d,vd->...v", states, tokens), tf.float32) + tf.convert_to_tensor(self.bias)
 
+  def token_log_probs(self, states, labels):
+    """Returns log p of each of the tokens int32 [B, T], given states [B, T, D]: float32 [B, T], 0 at PAD; no gradient.
+    """
+    each = emissions.label_log_probs(states, self.table, tf.convert_to_tensor(self.bias), labels)
+    return tf.where(masking.valid(labels), each, 0.0)
+
   def log_prob(self, states, labels):
     """Returns Σ log p of the tokens int32 [B, T] without PAD, given states [B, T, D]: float32 [B]; no gradient."""
-    each = emissions.label_log_probs(states, self.table, tf.convert_to_tensor(self.bias), labels)
-    return tf.reduce_sum(tf.where(masking.valid(labels), each, 0.0), -1)
+    return tf.reduce_sum(self.token_log_probs(states, labels), -1)

@@ -127,7 +127,7 @@ class EncoderDecoder(keras.layers.Layer):
       return self.embed.look_up(tokens) + self.embed.positions(tf.shape(tokens)[1])
     return self.embed.look_up(tokens) + self.embed.at(positions, self.config.max_length + 1)
 
-  def decode(self, canvas, lengths, memory, dropout=NO_DROPOUT, mask=None):
+  def decode(self, canvas, lengths, memory, dropout=NO_DROPOUT, mask=None, attended=None):
     """Runs the decoder over a canvas.
 
     Args:
@@ -138,12 +138,13 @@ class EncoderDecoder(keras.layers.Layer):
       mask: bool [B, T, T], True where a position may attend to another; None: to all that are not padding. Two-stream
         attention, blockwise attention and positions that do not attend to themselves can be expressed by it. A
         position that may attend to none has no defined state.
+      attended: an `attention.Seen` that receives the cross-attention weights of every block; or None.
 
     Returns:
       The decoder states, float [B, T, D].
     """
     seen = tf.sequence_mask(lengths, tf.shape(canvas)[1])[:, None] if mask is None else mask
-    return self.decoder(canvas, seen, memory.states, memory.mask, dropout=dropout)
+    return self.decoder(canvas, seen, memory.states, memory.mask, dropout=dropout, seen=attended)
 
   def token_term(self, states, labels, weight, *, smoothing=0.0):
     """Returns the `Term` of the token loss, for labels int32 [B, T], states [B, T, D] and weights float32 [B, T]."""

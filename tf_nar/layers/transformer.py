@@ -76,6 +76,7 @@ class Context(NamedTuple):
   cache: Any  # One entry per shard.
   at: Any
   entered: Any  # float [B·T, D], the input of the stack's first block.
+  seen: Any = None  # An `attention.Seen` of cross-attention.
 
 
 class Block(keras.layers.Layer):
@@ -126,12 +127,12 @@ class Block(keras.layers.Layer):
     return x
 
   def call(self, x, penalty, memory=None, memory_penalty=None, *, sentences, dropout=NO_DROPOUT, past=(None, None),
-           entered=None):
+           entered=None, seen=None):
     """float [B·T, D] -> float [B·T, D] and the new cache of each shard.
 
     The arguments are the fields of `Context`; `past` is the cache and the position to write in it.
     """
-    context = Context(penalty, memory, memory_penalty, sentences, dropout, *past, entered)
+    context = Context(penalty, memory, memory_penalty, sentences, dropout, *past, entered, seen)
     kept = []  # Of each branch, the caches of its shards.
     for number, (layer_norm, branch) in enumerate(zip(self.norms, self.branches(context), strict=True)):
       outs, caches = zip(*branch(layer_norm(x) if self.config.norm == "pre" else x), strict=True)
@@ -151,7 +152,8 @@ class Block(keras.layers.Layer):
             for part, own in zip(self.self_attend, cache, strict=True)]
 
   def _cross_attend(self, context, y):
-    return [part(y, context.memory_penalty, sentences=context.sentences, keys_values=own, dropout=context.dropout)
+    return [part(y, context.memory_penalty, sentences=context.sentences, keys_values=own, dropout=context.dropout,
+                 seen=context.seen)
             for part, own in zip(self.cross_attend, context.memory, strict=True)]
 
   def _feed_forward(self, context, y):
@@ -175,15 +177,15 @@ class Stack(keras.layers.Layer):
     for part in (*self.blocks, self.norm):
       part.build(shape)
 
-  def call(self, x, mask, memory=None, memory_mask=None, dropout=NO_DROPOUT):
+  def call(self, x, mask, memory=None, memory_mask=None, dropout=NO_DROPOUT, seen=None):
     """Runs over whole sequences; see `layers`.
 
     Returns:
       float [B, T, D].
     """
-    return self.layers(x, mask, memory, memory_mask, dropout)[-1]
+    return self.layers(x, mask, memory, memory_mask, dropout, seen)[-1]
 
-  def layers(self, x, mask, memory=None, memory_mask=None, dropout=NO_DROPOUT):
+  def layers(self, x, mask, memory=None, memory_mask=None, dropout=NO_DROPOUT, seen=None):
     """Runs over whole sequences.
 
     Args:
@@ -192,6 +194,7 @@ class Stack(keras.layers.Layer):
       memory: float [B, S, D] if `cross`, or a list of one for each block, or the result of `project` for either.
       memory_mask: bool [B, 1 or T, S].
       dropout: a `noise.Dropout`.
+      seen: an `attention.Seen` to which each block appends the cross-attention weights of every shard; or None.
 
     Returns:
       The output of each block, a list of float [B, T, D]; the last one is the stack's output.
@@ -204,7 +207,8 @@ class Stack(keras.layers.Layer):
     entered = x = self._enter(tf.reshape(x, [-1, self.config.width]), dropout)
     states = [] if self.blocks else [x]
     for i, block in enumerate(self.blocks):
-      x, _ = block(x, hidden, memory and memory[i], memory_hidden, sentences=shape[0], dropout=dropout, entered=entered)
+      x, _ = block(x, hidden, memory and memory[i], memory_hidden, sentences=shape[0], dropout=dropout, entered=entered,
+                   seen=seen)
       states.append(x)
     return [tf.reshape(each, shape) for each in (*states[:-1], self._leave(states[-1]))]
 

@@ -22,11 +22,13 @@ from tf_nar import types
 from tf_nar.decode import beam
 from tf_nar.decode import length_parallel
 from tf_nar.decode import speculative
+from tf_nar.layers import attention
 from tf_nar.layers import embedding
 from tf_nar.layers import transformer
 from tf_nar.layers.attention import NO_DROPOUT
 from tf_nar.losses import cross_entropy
 from tf_nar.losses import divergence
+from tf_nar.ops import alignment
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import operations
@@ -51,6 +53,7 @@ class Search:
   alpha: float = 0.6  # Exponent of the GNMT length penalty ((5 + T) / 6)^alpha.
   extra_length: int = 20  # A target has at most `length_ratio` times its source's tokens plus this number.
   length_ratio: float = 0.0  # 0: that of the training text, at least 1.
+  min_length: int = 1  # The fewest tokens of a translation, EOS included, if its limit allows them.
   unknown: bool = False  # Whether a translation may contain <unk>.
   draft_block: int = 8  # With a drafter, K: the number of inputs of each block that a pass checks.
   draft_places: int = 3  # With a drafter, R: the number of places of the drafts that a pass goes on from.
@@ -62,6 +65,7 @@ class Search:
     if not 1 <= self.candidates <= self.beam:
       raise ValueError(f"search needs 1 <= candidates <= beam; got candidates={self.candidates}, beam={self.beam}.")
     core_config.check_at_least(0, self, "extra_length", "length_ratio", group="search.")
+    core_config.check_at_least(1, self, "min_length", group="search.")
 
   def with_candidates(self, count):
     """Returns the search that finds at least `count` candidates."""
@@ -75,8 +79,8 @@ def _operations(config, source, target):
 
 
 TRAITS = family.Traits(
-  _operations, offers=frozenset({"score_candidates", "limit", "translate_with", "check"}), autoregressive=True,
-  smoothed=True)
+  _operations, offers=frozenset({"score_candidates", "score_tokens", "align", "limit", "translate_with", "check"}),
+  autoregressive=True, smoothed=True)
 
 
 class Model(keras.Model):
@@ -101,15 +105,17 @@ class Model(keras.Model):
     x += tf.cast(tf.convert_to_tensor(self.source_bias), x.dtype)
     return self.encoder(x, masking.valid(src)[:, None], dropout=dropout)
 
-  def states(self, src, tgt, dropout=NO_DROPOUT):
+  def states(self, src, tgt, dropout=NO_DROPOUT, attended=None):
     """Returns decoder states float [B, T, D] at every target position, given the tokens before it.
 
-    If `tgt` has more rows than `src`, each source has the same number of consecutive targets.
+    If `tgt` has more rows than `src`, each source has the same number of consecutive targets. `attended` is an
+    `attention.Seen` of cross-attention, or None.
     """
     memory = self.encode(src, dropout)
     # Differs: the original searched from E[BOS]; here training and search both start from a zero vector.
     x = masking.shift_right(self.embed.look_up(tgt)) + self.embed.positions(tf.shape(tgt)[1])
-    return self.decoder(x, masking.causal(tf.shape(tgt)[1]), memory, masking.valid(src)[:, None], dropout=dropout)
+    return self.decoder(
+      x, masking.causal(tf.shape(tgt)[1]), memory, masking.valid(src)[:, None], dropout=dropout, seen=attended)
 
   def objective(self, batch, *, seed, training, step=0):
     """Label-smoothed cross-entropy per target token.
@@ -139,6 +145,16 @@ class Model(keras.Model):
     """Returns log p(tgt | src), float32 [B]: all tokens and EOS, no smoothing, no length penalty."""
     return self.embed.log_prob(self.states(src, tgt), tgt)
 
+  def score_tokens(self, src, tgt):
+    """Returns log p(y_t | y_<t, x) of each token, float32 [B, T]; their sum is the score."""
+    return self.embed.token_log_probs(self.states(src, tgt), tgt)
+
+  def align(self, src, tgt):
+    """Returns the mean cross-attention at each position of tgt, which predicts its token: float32 [B, T, S]."""
+    attended = attention.Seen()
+    self.states(src, tgt, attended=attended)
+    return alignment.attended(attended.weights, src, tgt)
+
   def score_candidates(self, src, tgt):
     """Returns log p of tgt int32 [B, N, T], N targets of each source, which is encoded once: float32 [B, N]."""
     shape = tf.shape(tgt)
@@ -163,7 +179,7 @@ class Model(keras.Model):
 
     found = beam.beam_search(
       step, caches, most, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.candidates,
-      forbid=tokens_lib.forbidden(search.unknown))
+      forbid=forbidden(search))
     return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
 
   def stepper(self, src, rows, longest):
@@ -218,6 +234,12 @@ class Model(keras.Model):
     return speculative.speculative(
       step, commit, self.decoder.start_cache(sentences, longest), drafts, most, steps=longest, block=block,
       places=search.draft_places, margin=search.draft_margin, forbid=tokens_lib.forbidden(search.unknown))
+
+
+def forbidden(search):
+  """Returns the ids that a beam search does not predict, and EOS among the first tokens; see `beam.beam_search`."""
+  early = ((types.EOS, search.min_length - 1),) if search.min_length > 1 else ()
+  return (*tokens_lib.forbidden(search.unknown), *early)
 
 
 def limit(search, source, longest):

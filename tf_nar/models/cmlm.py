@@ -20,6 +20,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from tf_nar import config as core_config
 from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import length_parallel
@@ -50,9 +51,11 @@ class Search:
   repredict_all: bool = False  # Each pass replaces all tokens (CMLMC), for models trained to predict unmasked ones.
   stop: bool = False  # Whether a candidate is finished once a pass does not change it.
   alpha: float = 0.6  # Exponent of the length penalty in rescoring, as in the teacher's beam search.
+  min_length: int = 2  # The shortest length that is decoded, EOS included; an early EOS may still end before.
   unknown: bool = False  # Whether a translation may contain <unk>.
 
   def __post_init__(self):
+    core_config.check_at_least(1, self, "min_length", group="search.")
     if self.passes < 1 or self.candidates < 1:
       raise ValueError(
         f"search.passes and search.candidates must be at least 1; got {self.passes} and {self.candidates}.")
@@ -67,7 +70,7 @@ class Search:
 
 TRAITS = family.Traits(
   lambda config, source, target: one_pass.operations(config.net, config.net.decoder_layers, source, target),
-  offers=frozenset({"trace"}), needs_mask=True, side_by_side=True, smoothed=True)
+  offers=frozenset({"trace", "score_tokens", "align"}), needs_mask=True, side_by_side=True, smoothed=True)
 
 
 class Model(keras.Model):
@@ -107,6 +110,14 @@ class Model(keras.Model):
     """
     return one_pass.score(self.net, src, tgt, hidden=types.MASK)
 
+  def score_tokens(self, src, tgt):
+    """Returns log p(y_i | all masked, x, T) of each token, float32 [B, T]; see `score`."""
+    return one_pass.score_tokens(self.net, src, tgt, hidden=types.MASK)
+
+  def align(self, src, tgt):
+    """Returns the mean cross-attention from masks, float32 [B, T, S]."""
+    return one_pass.align(self.net, src, tgt, hidden=types.MASK)
+
   def translate(self, src, search, rescore=None):
     """`search.passes` passes for all length candidates at once; `rescore` as in `mask_predict`."""
     return self.trace(src, search, rescore)[0]
@@ -123,7 +134,7 @@ def search_lengths(net, src, search, rescore=None, *, rewrite=False):
   `rewrite` is `repredict_all`.
   """
   memory = net.encode(src)
-  lengths = length_parallel.likeliest(net.length_logits(memory), search.candidates)
+  lengths = length_parallel.likeliest(net.length_logits(memory), search.candidates, search.min_length)
   lengths = length_parallel.nonempty(lengths, src)
   longest = net.config.max_length
   positions = length_parallel.positions(lengths, longest, src)

@@ -32,6 +32,7 @@ from tf_nar.layers import transformer
 from tf_nar.losses import ctc as loss_lib
 from tf_nar.losses import emissions
 from tf_nar.losses import ngrams
+from tf_nar.ops import alignment
 from tf_nar.ops import ctc
 from tf_nar.ops import glancing
 from tf_nar.ops import masking
@@ -92,7 +93,7 @@ def _operations(config, source, target):
   return one._replace(glanced=decoded, glanced_positions=canvas) if config.glance else one
 
 
-TRAITS = family.Traits(_operations, offers=frozenset({"upsampling"}), needs_mask=True,
+TRAITS = family.Traits(_operations, offers=frozenset({"upsampling", "align"}), needs_mask=True,
                        likelihood=lambda config: "structured")
 
 
@@ -175,6 +176,16 @@ class Model(keras.Model):
     embed = self.net.embed
     return loss_lib.log_prob(
       self._states(src), embed.table, embed.bias, **_labels(tgt), positions=self.positions(src))
+
+  def align(self, src, tgt):
+    """Returns the source tokens whose positions emit each target token on its best path, float32 [B, T, S]."""
+    embed, positions = self.net.embed, self.positions(src)
+    paths = loss_lib.lattice(self._states(src), embed.table, embed.bias, **_labels(tgt), positions=positions)
+    states = ctc.best_states(paths)
+    inside = tf.sequence_mask(positions, tf.shape(states)[1])
+    spoken = 2 * tf.range(tf.shape(tgt)[1])[:, None] + 1  # The state of each token.
+    places = tf.cast((states[:, None] == spoken) & inside[:, None], tf.float32)  # [B, T, P]
+    return alignment.upsampled(places, tgt, self.config.upsample, tf.shape(src)[1])
 
   def translate(self, src, search, rescore=None):
     """Translates in one pass; `rescore` maps tokens int32 [B, N, T] to log p float32 [B, N] and ranks the N best."""

@@ -32,6 +32,7 @@ from tf_nar.layers.attention import NO_DROPOUT
 from tf_nar.losses import dag as loss
 from tf_nar.losses import emissions as emissions_lib
 from tf_nar.losses import ngrams
+from tf_nar.ops import alignment
 from tf_nar.ops import choice
 from tf_nar.ops import dag
 from tf_nar.ops import glancing
@@ -104,7 +105,7 @@ def _operations(config, source, target):
   return one._replace(glanced=decoded + operations.output(net, target), glanced_positions=vertices + target)
 
 
-TRAITS = family.Traits(_operations, offers=frozenset({"upsampling"}), needs_mask=True,
+TRAITS = family.Traits(_operations, offers=frozenset({"upsampling", "align"}), needs_mask=True,
                        likelihood=lambda config: "structured")
 
 
@@ -206,6 +207,13 @@ class Model(keras.Model):
     found = dag.log_likelihood(links, log_prob, vertices, lengths)
     found = tf.where(dag.feasible(vertices, lengths) | (lengths == 0), found, -float("inf"))
     return tf.reshape(found, shape[:2])
+
+  def align(self, src, tgt):
+    """Returns the source token whose vertex emits each target token on its best path, float32 [B, T, S]."""
+    canvas, vertices = self.canvas(src)
+    states, links = self.graph(canvas, vertices, self.net.encode(src))
+    path = dag.best_path(links, self._said(states, tgt), vertices, masking.lengths(tgt))  # [B, T]
+    return alignment.copied(path // self.config.upsample, tgt, tf.shape(src)[1])
 
   def translate(self, src, search, rescore=None):
     """Runs one decoder pass and a search in its graph; `rescore`, or the graph itself, ranks the candidates."""

@@ -50,7 +50,9 @@ def _operations(config, source, target):
   return one._replace(glanced=glanced, glanced_positions=target)
 
 
-TRAITS = family.Traits(_operations, one_pass=True, side_by_side=True, smoothed=True, readings=one_pass.READINGS)
+TRAITS = family.Traits(
+  _operations, offers=frozenset({"score_tokens", "align"}), one_pass=True, side_by_side=True, smoothed=True,
+  readings=one_pass.READINGS)
 
 
 class Model(keras.Model):
@@ -92,6 +94,14 @@ class Model(keras.Model):
   def score(self, src, tgt):
     """Returns log p(T | x) + sum_i log p(y_i | x, T), float32 [B]; no token is revealed."""
     return one_pass.score(self.net, src, tgt)
+
+  def score_tokens(self, src, tgt):
+    """Returns log p(y_i | x, T) of each token, float32 [B, T]."""
+    return one_pass.score_tokens(self.net, src, tgt)
+
+  def align(self, src, tgt):
+    """Returns the mean cross-attention, float32 [B, T, S]."""
+    return one_pass.align(self.net, src, tgt)
 
   def translate(self, src, search, rescore=None):
     """Decodes all length candidates in one pass; see `one_pass.translate`."""

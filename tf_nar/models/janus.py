@@ -47,7 +47,6 @@ from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import operations
 from tf_nar.ops import spans
 from tf_nar.ops import streams
-from tf_nar.ops import tokens as tokens_lib
 
 _MASKS = 0  # Number of the random stream that draws the masks; dropout uses those from 1.
 _BLOCKS = 5  # Of T positions each: the canvas, tokens and queries of AUX; shifted tokens and queries of AR.
@@ -238,7 +237,7 @@ class Model(keras.Model):
     cache = self.net.decoder.start_cache(sentences * search.beam, longest)
     found = beam.beam_search(
       step, cache, limit, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.candidates,
-      forbid=(*tokens_lib.forbidden(search.unknown), types.MASK))
+      forbid=(*ar.forbidden(search), types.MASK))
     return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
 
 

@@ -33,7 +33,8 @@ class Config:
 
 TRAITS = family.Traits(
   lambda config, source, target: one_pass.operations(config.net, config.net.decoder_layers + 1, source, target),
-  one_pass=True, side_by_side=True, smoothed=True, readings=one_pass.READINGS)
+  offers=frozenset({"score_tokens", "align"}), one_pass=True, side_by_side=True, smoothed=True,
+  readings=one_pass.READINGS)
 
 
 class Model(keras.Model):
@@ -63,6 +64,14 @@ class Model(keras.Model):
   def score(self, src, tgt):
     """Returns log p(T | x) + sum_i log p(y_i | x, T), float32 [B]."""
     return one_pass.score(self.net, src, tgt)
+
+  def score_tokens(self, src, tgt):
+    """Returns log p(y_i | x, T) of each token, float32 [B, T]."""
+    return one_pass.score_tokens(self.net, src, tgt)
+
+  def align(self, src, tgt):
+    """Returns the mean cross-attention, float32 [B, T, S]."""
+    return one_pass.align(self.net, src, tgt)
 
   def translate(self, src, search, rescore=None):
     """Decodes all length candidates in one pass; see `one_pass.translate`."""

@@ -26,10 +26,12 @@ from tf_nar import config as core_config
 from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import length_parallel
+from tf_nar.layers import attention
 from tf_nar.layers import encoder_decoder
 from tf_nar.layers import transformer
 from tf_nar.losses import cross_entropy
 from tf_nar.models import one_pass
+from tf_nar.ops import alignment
 from tf_nar.ops import copying
 from tf_nar.ops import fertility as fertility_lib
 from tf_nar.ops import masking
@@ -80,6 +82,7 @@ class Search:
 TRAITS = family.Traits(
   lambda config, source, target: family.Operations(
     operations.whole(config.net, config.net.decoder_layers, source, target), target),
+  offers=frozenset({"score_tokens", "align"}),
   batch=lambda config: types.Aligned if config.aligned else types.Batch, side_by_side=True, smoothed=True,
   readings=one_pass.READINGS, likelihood=lambda config: "bound" if config.aligned else "factorised")
 
@@ -151,6 +154,27 @@ class Model(keras.Model):
     The bound is one term of the sum over f: log p(f | x) + log p(y | x, f) for the most probable fertilities that sum
     to T; -inf where none do.
     """
+    prior, each = self._scored(src, tgt)
+    return prior + tf.reduce_sum(each, -1)
+
+  def score_tokens(self, src, tgt):
+    """Returns log p(y_t | x, T), or log p(y_t | x, f) for the f of `score`, of each token, float32 [B, T]."""
+    return self._scored(src, tgt)[1]
+
+  def align(self, src, tgt):
+    """Returns which source token each position copies by the fertilities of `score`, float32 [B, T, S]; with other
+    copies the mean cross-attention.
+    """
+    memory, lengths, positions = self.net.encode(src), masking.lengths(tgt), tf.shape(tgt)[1]
+    if self.aligned:
+      fertility, _ = fertility_lib.likeliest(self.log_fertility(memory, src), lengths, positions)
+      return alignment.copied(copying.by_fertility(fertility, positions), tgt, tf.shape(src)[1])
+    attended = attention.Seen()
+    self.net.decode(self.canvas(src, lengths, positions), lengths, memory, attended=attended)
+    return alignment.attended(attended.weights, src, tgt)
+
+  def _scored(self, src, tgt):
+    """Returns log p of the length or the fertilities, float32 [B], and of each token, float32 [B, T]."""
     memory, lengths = self.net.encode(src), masking.lengths(tgt)
     positions = tf.shape(tgt)[1]
     fertility = None
@@ -159,7 +183,7 @@ class Model(keras.Model):
     else:
       prior = self.net.length_log_prob(memory, lengths)
     states = self.net.decode(self.canvas(src, lengths, positions, fertility), lengths, memory)
-    return prior + self.net.embed.log_prob(states, tgt)
+    return prior, self.net.embed.token_log_probs(states, tgt)
 
   def translate(self, src, search, rescore=None):
     """Decodes all candidates in one pass: noisy parallel decoding.

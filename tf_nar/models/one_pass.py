@@ -7,11 +7,14 @@ import functools
 
 import tensorflow as tf
 
+from tf_nar import config as core_config
 from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import argmax
 from tf_nar.decode import length_parallel
+from tf_nar.layers import attention
 from tf_nar.layers.attention import NO_DROPOUT
+from tf_nar.ops import alignment
 from tf_nar.ops import masking
 from tf_nar.ops import odd
 from tf_nar.ops import operations as operations_lib
@@ -25,9 +28,11 @@ class Search:
   # be output, as it has repeated tokens.
   candidates: int = 1  # N consecutive lengths around the most probable one are decoded in parallel.
   alpha: float = 0.6  # Exponent of the length penalty in ranking, as in the teacher's beam search.
+  min_length: int = 2  # The shortest length that is decoded, EOS included; an early EOS may still end before.
   unknown: bool = False  # Whether a translation may contain <unk>.
 
   def __post_init__(self):
+    core_config.check_at_least(1, self, "min_length", group="search.")
     if self.candidates < 1:
       raise ValueError(f"search.candidates must be at least 1, for the likeliest length alone; got {self.candidates}.")
 
@@ -59,9 +64,26 @@ def decode(net, memory, lengths, positions, dropout=NO_DROPOUT, *, hidden=types.
 
 def score(net, src, tgt, *, hidden=types.PAD):
   """Returns log p(T | x) + sum_i log p(y_i | x, T), float32 [B]."""
+  prior, each = _scored(net, src, tgt, hidden)
+  return prior + tf.reduce_sum(each, -1)
+
+
+def score_tokens(net, src, tgt, *, hidden=types.PAD):
+  """Returns log p(y_i | x, T) of each token, float32 [B, T]; their sum and log p(T | x) are the score."""
+  return _scored(net, src, tgt, hidden)[1]
+
+
+def _scored(net, src, tgt, hidden):
   memory, lengths = net.encode(src), masking.lengths(tgt)
   states = decode(net, memory, lengths, tf.shape(tgt)[1], hidden=hidden)
-  return net.length_log_prob(memory, lengths) + net.embed.log_prob(states, tgt)
+  return net.length_log_prob(memory, lengths), net.embed.token_log_probs(states, tgt)
+
+
+def align(net, src, tgt, *, hidden=types.PAD):
+  """Returns the mean cross-attention at each position of a canvas of the length of tgt, float32 [B, T, S]."""
+  attended, canvas = attention.Seen(), net.mask_canvas(tf.shape(tgt)[0], tf.shape(tgt)[1], hidden)
+  net.decode(canvas, masking.lengths(tgt), net.encode(src), attended=attended)
+  return alignment.attended(attended.weights, src, tgt)
 
 
 def translate(net, src, search, rescore=None, decoder=None):
@@ -75,7 +97,8 @@ def translate(net, src, search, rescore=None, decoder=None):
     decoder: maps a projected memory, lengths int32 [B·N] and T to decoder states [B·N, T, D]; None: `decode` above.
   """
   memory = net.encode(src)
-  lengths = length_parallel.candidates(net.length_logits(memory), search.candidates, net.config.max_length)
+  lengths = length_parallel.candidates(
+    net.length_logits(memory), search.candidates, net.config.max_length, search.min_length)
   lengths = length_parallel.nonempty(lengths, src)
   positions = length_parallel.positions(lengths, net.config.max_length, src)
   memory = net.project(memory)

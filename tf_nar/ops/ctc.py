@@ -95,6 +95,13 @@ def best_path(lattice, tokens):
 
   Where the tokens have probability 0, the path is arbitrary.
   """
+  states = best_states(lattice)
+  token = tf.gather(tokens, tf.minimum(states // 2, tf.shape(tokens)[1] - 1), batch_dims=1)
+  return tf.where(lattice.inside, tf.where(states % 2 == 0, BLANK, token), types.PAD)
+
+
+def best_states(lattice):
+  """Returns the states of the `best_path`, int32 [B, P]; past the positions they are arbitrary."""
   said, inside = _by_place(lattice)
 
   def extend(before, at):
@@ -108,9 +115,7 @@ def best_path(lattice, tokens):
   last = tf.argmax(tf.where(lattice.ends, scores[-1], 2 * _NEVER), -1, tf.int32)  # [B]
   back = lambda state, move: state - tf.gather(move, state, batch_dims=1)
   before = tf.scan(back, moves, last, reverse=True)  # [P, B]; at t the state of position t - 1
-  states = tf.transpose(tf.concat([before[1:], last[None]], 0))  # [B, P]
-  token = tf.gather(tokens, tf.minimum(states // 2, tf.shape(tokens)[1] - 1), batch_dims=1)
-  return tf.where(lattice.inside, tf.where(states % 2 == 0, BLANK, token), types.PAD)
+  return tf.transpose(tf.concat([before[1:], last[None]], 0))  # [B, P]
 
 
 def shown(seed, wrong, among, ratio):

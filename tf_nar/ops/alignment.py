@@ -1,0 +1,45 @@
+"""The source tokens that a target token comes from: float32 [B, T, S], rows of sum 1, or 0 where there are none."""
+import tensorflow as tf
+
+from tf_nar import types
+from tf_nar.ops import masking
+
+
+def attended(weights, src, tgt):
+  """Returns the mean cross-attention of target tokens to source tokens, EOS of either left out.
+
+  Args:
+    weights: list of float [B, H, T, S], for each block and shard; or [B, H, T, S + 1], with a slot before the source.
+    src: int32 [B, S].
+    tgt: int32 [B, T].
+  """
+  mean = tf.add_n([tf.reduce_mean(tf.cast(each, tf.float32), 1) for each in weights])  # [B, T, S]
+  mean = mean[..., tf.shape(mean)[2] - tf.shape(src)[1]:]
+  return _shares(tf.where(_words(src)[:, None] & _words(tgt)[..., None], mean, 0.0))
+
+
+def upsampled(places, tgt, factor, sources):
+  """Returns the source tokens of upsampled positions: position p is of source token p // factor.
+
+  Args:
+    places: float32 [B, T, P], 1 at the positions of the canvas that each target token takes, 0 elsewhere.
+    tgt: int32 [B, T].
+    factor: positions of the canvas per source token.
+    sources: S; P is `factor` times it.
+  """
+  shape = tf.shape(places)
+  by_source = tf.reduce_sum(tf.reshape(places, [shape[0], shape[1], sources, factor]), -1)
+  return _shares(tf.where(_words(tgt)[..., None], by_source, 0.0))
+
+
+def copied(which, tgt, sources):
+  """Returns the alignment of target tokens, each with one source token, whose index is in `which`, int32 [B, T]."""
+  return tf.where(_words(tgt)[..., None], tf.one_hot(which, sources), 0.0)
+
+
+def _words(tokens):
+  return masking.valid(tokens) & (tokens != types.EOS)
+
+
+def _shares(weights):
+  return tf.math.divide_no_nan(weights, tf.reduce_sum(weights, -1, keepdims=True))
