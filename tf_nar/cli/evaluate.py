@@ -53,12 +53,14 @@ def evaluate():
   sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
   model = translator.load(WORKDIR.value, *SET.value, rescore_with=RESCORE_WITH.value, tokens_per_batch=TOKENS.value)
   run = model.run
-  teacher = translator.load(TEACHER.value, tokens_per_batch=TOKENS.value) if TEACHER.value else None
   beside = baseline(run, sources) if SPEED_BESIDE.value else None
+  lost = []
+  if TEACHER.value:  # First, as it refuses an unsuitable run.
+    teacher = translator.load(TEACHER.value, tokens_per_batch=TOKENS.value)
+    lost = model.total_correlation(teacher, sources, references)
   with progress.Progress("translate", total=len(sources)) as bar:
     hypotheses, rows = model.evaluate(sources, references, bar.advance)
-  if teacher:
-    rows += model.total_correlation(teacher, sources, references)
+  rows += lost
   if beside:
     rows += speed(model, beside, sources)
   if not atomic.is_special(path):  # No file can be made next to a device such as /dev/stdout.
