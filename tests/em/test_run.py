@@ -20,6 +20,7 @@ from tf_nar.data import corpus
 from tf_nar.em import measure
 from tf_nar.em import report
 from tf_nar.em import run
+from tf_nar.evaluate import total_correlation
 
 
 class Stages:
@@ -81,6 +82,8 @@ def test_every_family_is_a_student(tmp_path, family):
   assert "student_rescored_bleu" in row
   measured = [value for name, value in row.items() if name.startswith(("ncm_", "student"))]
   assert len(measured) >= 5 and np.isfinite(measured).all()
+  lost = total_correlation.NAMES[models.traits(family).likelihood(student.model)]
+  assert np.isfinite(row[lost])
 
 
 def test_one_configuration_a_workdir(tmp_path):

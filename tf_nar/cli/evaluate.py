@@ -126,12 +126,14 @@ def of_run(texts, columns, references):
   model = translator.load(WORKDIR.value, *SET.value, rescore_with=RESCORE_WITH.value, draft_with=DRAFT_WITH.value,
                           tokens_per_batch=TOKENS.value)
   run = model.run
-  teacher = translator.load(TEACHER.value, tokens_per_batch=TOKENS.value) if TEACHER.value else None
   beside = baseline(run, sources) if SPEED_BESIDE.value else None
+  lost = []
+  if TEACHER.value:  # First, as it refuses an unsuitable run.
+    teacher = translator.load(TEACHER.value, tokens_per_batch=TOKENS.value)
+    lost = model.total_correlation(teacher, sources, references[0])
   with progress.Progress("translate", total=len(sources)) as bar:
     hypotheses, rows = model.evaluate(sources, references[0], bar.advance, more=references[1:], **scoring())
-  if teacher:
-    rows += model.total_correlation(teacher, sources, references[0])
+  rows += lost
   if beside:
     rows += speed(model, beside, sources)
   known = report.facts(run.experiment, WORKDIR.value, texts)
