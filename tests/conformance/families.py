@@ -9,17 +9,20 @@ import tensorflow as tf
 from tf_nar import models
 from tf_nar import types
 from tf_nar.data import vocab as vocab_lib
+from tf_nar.layers import flow_prior
 from tf_nar.layers import transformer
 from tf_nar.models import ar
 from tf_nar.models import cmlm
 from tf_nar.models import ctc
 from tf_nar.models import dag
+from tf_nar.models import flowseq
 from tf_nar.models import glat
 from tf_nar.models import lanmt
 from tf_nar.models import nat_em
 from tf_nar.models import nat_fertility
 from tf_nar.ops import glancing
 from tf_nar.ops import masking
+from tf_nar.ops import schedule
 
 VOCAB = vocab_lib.WordList([*types.SPECIALS, *(f"w{n}" for n in range(15))])
 NET = transformer.Config(width=16, ffn=32, heads=2, encoder_layers=1, decoder_layers=1, max_length=12)
@@ -41,6 +44,8 @@ TINY = {
   "ctc": Tiny(ctc.Config(NET, upsample=4, glance=glancing.Glance(updates=200)),
               ctc.Search(beam=4, candidates=3, rank="consensus")),
   "dag": Tiny(dag.Config(NET, upsample=4), dag.Search("joint", candidates=3, rank="consensus")),
+  "flowseq": Tiny(flowseq.Config(NET, flow_prior.Config((1, 1), ("half",), ffn=16), kl=schedule.Linear(updates=100)),
+                  flowseq.Search(candidates=3, latents=3)),
   "glat": Tiny(glat.Config(NET), glat.Search(candidates=3)),
   "lanmt": Tiny(lanmt.Config(NET), lanmt.Search(steps=2, candidates=3, latents=3)),
   "nat_em": Tiny(nat_em.Config(NET), nat_em.Search(candidates=3)),

@@ -7,12 +7,14 @@ import tensorflow as tf
 
 from tf_nar import models
 from tf_nar import types
+from tf_nar.layers import flow_prior
 from tf_nar.layers import transformer
 from tf_nar.losses import cross_entropy
 from tf_nar.models import ar
 from tf_nar.models import cmlm
 from tf_nar.models import ctc
 from tf_nar.models import dag
+from tf_nar.models import flowseq
 from tf_nar.models import glat
 from tf_nar.models import lanmt
 from tf_nar.models import nat_em
@@ -30,7 +32,7 @@ SHAPES = {"ctc": (64, 8), "dag": (32, 16)}
 CONFIGS = {
   "ar": ar.Config(NET), "cmlm": cmlm.Config(NET), "ctc": ctc.Config(NET, upsample=2, glance=glancing.Glance()),
   "dag": dag.Config(dataclasses.replace(NET, max_length=24), upsample=2), "glat": glat.Config(NET),
-  "lanmt": lanmt.Config(NET),
+  "flowseq": flowseq.Config(NET, flow_prior.Config((1, 1), ffn=40)), "lanmt": lanmt.Config(NET),
   "nat_em": nat_em.Config(NET), "nat_fertility": nat_fertility.Config(NET)}
 
 

@@ -9,6 +9,7 @@ from tf_nar.models import ar
 from tf_nar.models import cmlm
 from tf_nar.models import ctc
 from tf_nar.models import dag
+from tf_nar.models import flowseq
 from tf_nar.models import glat
 from tf_nar.models import lanmt
 from tf_nar.models import nat_em
@@ -19,6 +20,7 @@ FAMILIES = {
   "cmlm": cmlm,
   "ctc": ctc,
   "dag": dag,
+  "flowseq": flowseq,
   "glat": glat,
   "lanmt": lanmt,
   "nat_em": nat_em,
