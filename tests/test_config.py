@@ -81,6 +81,7 @@ def test_overrides_are_applied_at_once():
     ("train.validate_every=0", r"train.validate_every is at least 1; got 0"),
     ("train.average=0", r"train.average is at least 1; got 0"),
     ("train.patience=-1", r"train.patience is at least 0; got -1"),
+    ("train.until=errors=0.1", r"train.until bounds a number of the validation, such as errors<0.02; got 'errors=0.1'"),
     ("train.average=11", r"train.average=11 needs that many checkpoints, but train.keep=10; raise"),
 ])
 def test_override_refuses(assignment, message):

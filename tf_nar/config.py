@@ -9,6 +9,7 @@ from typing import Any
 from tf_nar import configfile
 
 named = configfile.named
+UNTIL = re.compile(r"(\w+)([<>])(\d+\.?\d*)")  # `Train.until`.
 
 
 def check_choice(name, value, choices):
@@ -68,6 +69,7 @@ class Train:
   validate_every: int = 1_000  # Updates between two validations; each also writes a checkpoint and checks patience.
   validate_sentences: int = 0  # Validation pairs used, from the first on; 0: all.
   patience: int = 0  # Validations without a better BLEU before the run stops; 0: never.
+  until: str = ""  # Ends the run at the first validation where this holds, such as errors<0.02; it must within `steps`.
   keep: int = 10  # Checkpoints kept on disk.
   average: int = 1  # Checkpoints averaged into the shipped weights, of those after the warm-up.
   average_of: str = "last"  # Which checkpoints are averaged: the "last", or the "best" by validation BLEU.
@@ -85,6 +87,8 @@ class Train:
     if self.average > self.keep:
       raise ValueError(
         f"train.average={self.average} needs that many checkpoints, but train.keep={self.keep}; raise train.keep.")
+    if self.until and not UNTIL.fullmatch(self.until):
+      raise ValueError(f"train.until bounds a number of the validation, such as errors<0.02; got {self.until!r}.")
     if not 0 <= self.ema < 1:
       raise ValueError(f"train.ema must be a decay from 0 (none) to below 1, such as 0.999; got {self.ema}.")
 

@@ -9,12 +9,14 @@ import tensorflow as tf
 from tf_nar import models
 from tf_nar import types
 from tf_nar.data import vocab as vocab_lib
+from tf_nar.layers import flow_prior
 from tf_nar.layers import quantizer
 from tf_nar.layers import transformer
 from tf_nar.models import ar
 from tf_nar.models import cmlm
 from tf_nar.models import ctc
 from tf_nar.models import dag
+from tf_nar.models import flowseq
 from tf_nar.models import glat
 from tf_nar.models import janus
 from tf_nar.models import lanmt
@@ -47,6 +49,8 @@ TINY = {
   "ctc": Tiny(ctc.Config(NET, upsample=4, glance=glancing.Glance(updates=200)),
               ctc.Search(beam=4, candidates=3, rank="consensus")),
   "dag": Tiny(dag.Config(NET, upsample=4), dag.Search("joint", candidates=3, rank="consensus")),
+  "flowseq": Tiny(flowseq.Config(NET, flow_prior.Config((1, 1), ("half",), ffn=16), kl=schedule.Linear(updates=100)),
+                  flowseq.Search(candidates=3, latents=3)),
   "glat": Tiny(glat.Config(NET), glat.Search(candidates=3)),
   "janus": Tiny(janus.Config(NET), janus.Search(beam=3, candidates=3, extra_length=4)),
   "latent_codes": Tiny(

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_nar import models
 from tf_nar import types
+from tf_nar.layers import flow_prior
 from tf_nar.layers import lengths
 from tf_nar.layers import quantizer
 from tf_nar.layers import transformer
@@ -16,6 +17,7 @@ from tf_nar.models import ar
 from tf_nar.models import cmlm
 from tf_nar.models import ctc
 from tf_nar.models import dag
+from tf_nar.models import flowseq
 from tf_nar.models import glat
 from tf_nar.models import janus
 from tf_nar.models import lanmt
@@ -41,6 +43,7 @@ CONFIGS = {
   "cmlm": cmlm.Config(NET),
   "ctc": ctc.Config(NET, upsample=2, glance=glancing.Glance()),
   "dag": dag.Config(NET, upsample=2),
+  "flowseq": flowseq.Config(NET, flow_prior.Config((1, 1), ffn=40)),
   "glat": glat.Config(NET),
   "janus": janus.Config(NET),
   "lanmt": lanmt.Config(NET),

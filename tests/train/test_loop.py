@@ -171,6 +171,28 @@ def test_patience(data, tmp_path, caplog, warmup, bleus, stops):
   train(data, tmp_path, often, dies=("batch", 1))  # What patience ended stays ended.
 
 
+@pytest.mark.parametrize("until, stops", [("bleu>7.5", 3), ("bleu<6.5", 2), ("bleu<10", 1)])
+def test_ends_when_a_condition_holds(data, tmp_path, until, stops):
+  bounded = dataclasses.replace(TRAIN, validate_every=1, until=until)
+  train(data, tmp_path, bounded, validate=scripted([7, 6, 8, 9]))
+  assert rows(tmp_path)[-1]["step"] == stops
+  train(data, tmp_path, bounded, dies=("batch", 1))  # It stays ended.
+
+
+def test_a_condition_that_is_not_met_is_an_error_and_the_run_can_go_on(data, tmp_path):
+  bounded = dataclasses.replace(TRAIN, steps=2, validate_every=1, until="bleu>8.5")
+  with pytest.raises(ValueError, match=r"did not reach train.until=bleu>8.5 in 2 updates; raise train.steps"):
+    train(data, tmp_path, bounded, validate=scripted([7, 6]))
+  train(data, tmp_path, dataclasses.replace(bounded, steps=6), validate=scripted([8, 9, 1]))
+  assert rows(tmp_path)[-1]["step"] == 4
+
+
+def test_a_condition_on_an_unknown_number(data, tmp_path):
+  bounded = dataclasses.replace(TRAIN, validate_every=1, until="error<0.1")
+  with pytest.raises(ValueError, match="train.until=error<0.1: validation has no number 'error'; it has bleu"):
+    train(data, tmp_path, bounded, validate=scripted([7, 6]))
+
+
 def test_the_rate_cools_down_towards_the_last_update(data, tmp_path):
   recipe = dataclasses.replace(RECIPE, cooldown=4)
   train(data, tmp_path, dataclasses.replace(TRAIN, optimizer=recipe))

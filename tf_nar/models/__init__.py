@@ -9,6 +9,7 @@ from tf_nar.models import ar
 from tf_nar.models import cmlm
 from tf_nar.models import ctc
 from tf_nar.models import dag
+from tf_nar.models import flowseq
 from tf_nar.models import glat
 from tf_nar.models import janus
 from tf_nar.models import lanmt
@@ -23,11 +24,12 @@ FAMILIES = {
   "cmlm": cmlm,
   "ctc": ctc,
   "dag": dag,
+  "flowseq": flowseq,
   "glat": glat,
   "janus": janus,
-  "latent_codes": latent_codes,
   "lanmt": lanmt,
   "lanmt_score": lanmt_score,
+  "latent_codes": latent_codes,
   "nat_em": nat_em,
   "nat_fertility": nat_fertility,
   "refinement": refinement,

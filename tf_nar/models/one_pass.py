@@ -110,10 +110,10 @@ def translate(net, src, search, rescore=None, decoder=None):
   return length_parallel.length_parallel(say, lengths, rescore, alpha=search.alpha)
 
 
-def predictions(net, states, lengths, search):
+def predictions(net, states, lengths, search, repeatable=()):
   """Decodes states float [B, T, D] of targets of `lengths` [B], by ODD or with the best token at each position.
 
-  `search` has `odd`, `odd_within_words` and `unknown`, as `Search`.
+  `search` has `odd`, `odd_within_words` and `unknown`, as `Search`; ODD lets the tokens `repeatable` be repeated.
 
   # Differs: the original can output PAD or BOS, at any position.
 
@@ -124,5 +124,9 @@ def predictions(net, states, lengths, search):
   if not search.odd:
     return argmax.predictions(*net.best_tokens(states, forbid), lengths)
   token, log_prob = net.top_tokens(states, odd.KEPT, forbid)
-  free = None if search.odd_within_words else net.within_words
-  return odd.among(token, log_prob, lengths, free=None if free is None else tf.gather(free, token))
+  free = tf.zeros_like(token, tf.bool)
+  if not search.odd_within_words and net.within_words is not None:
+    free = tf.gather(net.within_words, token)
+  for each in repeatable:
+    free |= token == each
+  return odd.among(token, log_prob, lengths, free=free)

@@ -4,6 +4,7 @@ import contextlib
 import numpy as np
 from absl import logging
 
+from tf_nar import config
 from tf_nar.data import pipeline
 from tf_nar.train import checkpoint
 from tf_nar.train import ema
@@ -35,6 +36,7 @@ def run(model, experiment, batches, workdir, *, validate, vocab=None, profile_st
 
   Raises:
     FloatingPointError: if the loss or a gradient becomes NaN or infinite; with `train.nonfinite` of "skip", many times.
+    ValueError: if the training ends before `train.until` holds; checkpoints remain, so that it can go on.
     OSError: if a checkpoint cannot be written.
     preemption.Preempted: if the process is told to stop; a checkpoint is saved before.
   """
@@ -52,9 +54,7 @@ def run(model, experiment, batches, workdir, *, validate, vocab=None, profile_st
     if not step:
       monitor.settings(experiment)
     window = window_lib.Window(step)
-    while step < train.steps:
-      if _patience_is_over(monitor.rows, train, best_by):
-        break
+    while step < train.steps and not _is_over(step, monitor.rows, train, best_by):
       profile.before(step)
       drawn = [window.wait_for(stream) for _ in range(train.optimizer.accumulate)]
       position = pipeline.Position(int(drawn[-1][0]), int(drawn[-1][1]) + 1)
@@ -76,6 +76,7 @@ def run(model, experiment, batches, workdir, *, validate, vocab=None, profile_st
         window = window_lib.Window(step)
       if told and step < train.steps:
         raise preemption.Preempted(f"Told to stop: saved after step {step}. Run the same command to resume.")
+    _check_reached(workdir, step, monitor.rows, train.until)
     return saved.mean(_averaged(monitor.rows, train, saved.steps(), best_by))
 
 
@@ -104,6 +105,39 @@ def _patience_is_over(rows, train, best_by):
     logging.info("step %d: stopped early, after %d validations without a better %s (train.patience).",
                  rows[-1]["step"], train.patience, best_by)
   return over
+
+
+def _is_over(step, rows, train, best_by):
+  """Whether a training ends before its last update, which is logged."""
+  if _patience_is_over(rows, train, best_by):
+    return True
+  if _is_reached(rows, train.until):
+    logging.info("step %d: %s, so the training is over (train.until).", step, train.until)
+    return True
+  return False
+
+
+def _check_reached(workdir, step, rows, until):
+  """Raises ValueError if a training has ended before `until` holds; its checkpoints remain."""
+  if until and not _is_reached(rows, until):
+    raise ValueError(f"{workdir} did not reach train.until={until} in {step} updates; raise train.steps, or "
+                     "train.patience if it was stopped early, and run the same command to go on.")
+
+
+def _is_reached(rows, until):
+  """Whether the last validation is within a bound such as "errors<0.02"; False for "".
+
+  Raises:
+    ValueError: if validation does not measure that number.
+  """
+  found = [row for row in rows if any(name.startswith("valid_") for name in row)]
+  if not until or not found:
+    return False
+  name, sign, bound = config.UNTIL.fullmatch(until).groups()
+  if (value := found[-1].get(f"valid_{name}")) is None:
+    known = sorted(each.removeprefix("valid_") for each in found[-1] if each.startswith("valid_"))
+    raise ValueError(f"train.until={until}: validation has no number {name!r}; it has {', '.join(known)}.")
+  return value < float(bound) if sign == "<" else value > float(bound)
 
 
 def _kept(rows, train, count, best_by):

@@ -1,0 +1,224 @@
+"""FlowSeq: filled targets, the bound by hand, the initialisation of the prior, and the three searches."""
+import dataclasses
+import os
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conformance import families
+from tests.data import folders
+from tf_nar import config
+from tf_nar import models
+from tf_nar import recipe
+from tf_nar import runs
+from tf_nar import types
+from tf_nar.decode import beam
+from tf_nar.layers import flow
+from tf_nar.layers import flow_prior
+from tf_nar.models import flowseq
+from tf_nar.ops import masking
+from tf_nar.train import loop
+
+BATCH = families.batch(4, length=8)
+ONE = flow_prior.Config((1,), ("half",), ffn=8)  # The smallest flow, of six couplings, and a unit of 1.
+
+
+@pytest.fixture(scope="module")
+def model():
+  return families.build("flowseq")
+
+
+def small(**changes):
+  """Returns a new model with a small flow."""
+  keras.utils.set_random_seed(0)
+  net = dataclasses.replace(families.NET, **families.STILL)
+  return models.build("flowseq", flowseq.Config(net, ONE, **changes), len(families.VOCAB))
+
+
+def said(translation, row=0):
+  return [tokens[tokens != types.PAD].tolist() for tokens in translation.tokens[row].numpy()]
+
+
+def test_targets_are_filled_up_with_ends(model):
+  tgt = tf.constant([[5, 6, types.EOS], [7, types.EOS, 0], [0, 0, 0]])
+  end = types.EOS
+  np.testing.assert_array_equal(model.filled(tgt), [[5, 6, end, end], [7, end, 0, 0], [0, 0, 0, 0]])
+  assert model.unit == 2 and flowseq.Config().flow.unit == 4
+
+
+@pytest.mark.parametrize("length", ["offset", "absolute"])
+def test_lengths_are_those_of_filled_targets(length):
+  model = small(length=length)
+  model.unit = 4
+  memory = model.net.encode(BATCH.src)
+  log_probs = model.length_log_probs(memory)
+  assert log_probs.shape == (4, 4)
+  np.testing.assert_allclose(tf.reduce_sum(tf.exp(log_probs[:, 1:]), -1), 1.0, rtol=1e-5)
+  each = tf.nn.softmax(model.net.length_logits(memory)[:, 1:])
+  np.testing.assert_allclose(tf.exp(log_probs[:, 2]), tf.reduce_sum(each[:, 4:8], -1), rtol=1e-4)
+  lengths = model._lengths(memory, 5).numpy()
+  assert (np.sort(lengths, 1) == [0, 0, 4, 8, 12]).all()  # There are only three.
+
+
+def test_score_is_the_importance_bound(model):
+  src, tgt = BATCH.src[:1], BATCH.tgt[:1]
+  memory, tgt = model.net.encode(src), model.filled(tgt)
+  length = int(masking.lengths(tgt)[0])
+  tgt = tgt[:, :length]
+  q = model.read(memory, tgt)
+  given = flow.Given(tf.ones([1, length], tf.bool), memory.states, memory.mask)
+  log_weights = []
+  for noise in model.draws(model.config.samples, flowseq.SCORE_SEED, length):
+    z = q.mean + q.std * noise
+    logits = model.net.logits(model.decode(memory, z, tf.constant([length])))
+    log_y = -tf.nn.sparse_softmax_cross_entropy_with_logits(tgt, logits)
+    log_weights.append(float(tf.reduce_sum(log_y) + model.prior.log_prob(z, given)[0] - tf.reduce_sum(q.log_prob(z))))
+  log_length = model.length_log_probs(memory)[0, length // 2]
+  want = np.logaddexp.reduce(log_weights) - np.log(len(log_weights)) + log_length
+  np.testing.assert_allclose(model.score(src, BATCH.tgt[:1])[0], want, rtol=1e-4)
+
+
+def test_kl_is_that_of_one_sample_and_its_weight_rises(model):
+  kl = lambda **how: model.objective(BATCH, **{"seed": [1, 2], "training": True} | how).terms["kl"]
+  assert [float(kl(step=step).scale) for step in (0, 50, 500)] == [0.0, 0.5, 1.0]
+  assert kl(training=False).scale == 1.0
+  tgt, memory = model.filled(BATCH.tgt), model.net.encode(BATCH.src)
+  q, mask = model.read(memory, tgt), masking.valid(tgt)
+  z = q.sample(model.draws(1, flowseq.SCORE_SEED, tgt.shape[1]))
+  ratio = model.log_ratio(memory, q, z[:, None], mask)[:, 0]
+  np.testing.assert_allclose(kl(training=False).total, -tf.reduce_sum(ratio * BATCH.weight), rtol=1e-5)
+
+
+def test_the_prior_is_initialised_once_when_it_is_first_used():
+  model, values = small(), lambda: {v.path: v.numpy() for v in model.variables}
+  before = values()
+  model.config = dataclasses.replace(model.config, reconstruct=True)
+  model.initialise(BATCH, seed=[0, 2])
+  assert all(np.array_equal(value, before[path]) for path, value in values().items())  # It is not in use.
+  model.config = dataclasses.replace(model.config, reconstruct=False)
+  model.initialise(BATCH, seed=[0, 2])
+  changed = {path for path, value in values().items() if not np.array_equal(value, before[path])}
+  assert all(path.endswith(("/log_scale", "/shift", "prior_begun")) for path in changed)
+  assert len(changed) == 1 + 2 * sum(kind == "norm" for kind, *_ in flow_prior.plan(ONE)[0])
+  before = values()
+  model.initialise(BATCH, seed=[5, 2])  # As in a training that starts from this one.
+  assert all(np.array_equal(value, before[path]) for path, value in values().items())
+
+
+def test_reconstruction_trains_all_but_the_prior():
+  model = small(reconstruct=True)
+  paths = {v.path for v in model.trainable_variables}
+  assert {v.path for v in model.variables} - paths == {v.path for v in model.prior.variables} | {"prior_begun"}
+  with tf.GradientTape() as tape:
+    made = model.objective(BATCH, seed=[0, 0], training=True)
+    value = types.loss(made)
+  assert made.terms.keys() == {"token", "length"}
+  assert not any(g is None for g in tape.gradient(value, [v.value for v in model.trainable_variables]))
+
+
+def test_errors_are_those_of_the_reconstruction(model):
+  terms = model.objective(BATCH, seed=None, training=False).terms
+  tgt, found = model.filled(BATCH.tgt), model.reconstruct(BATCH.src, BATCH.tgt)
+  wrong = np.sum((found.numpy() != tgt.numpy()) * BATCH.weight.numpy()[:, None])
+  np.testing.assert_allclose(terms["errors"].total, wrong, rtol=1e-5)
+  assert terms["errors"].scale == 0.0 and not np.any(found.numpy()[tgt.numpy() == types.PAD])
+
+
+def test_candidates_are_lengths_times_latents(model):
+  plain = model.translate(BATCH.src, flowseq.Search())
+  assert int(plain.passes) == 1
+  several = model.translate(BATCH.src, flowseq.Search(candidates=6, latents=3, temperature=2.0))
+  still = model.translate(BATCH.src, flowseq.Search(candidates=6, latents=3, temperature=0.0))
+  for row in range(4):
+    assert said(plain, row)[0] in said(several, row)  # The zero noise of the likeliest length.
+    assert len(set(map(tuple, said(still, row)))) <= 2 < len(set(map(tuple, said(several, row))))
+  again = model.translate(BATCH.src, flowseq.Search(candidates=6, latents=3, temperature=2.0, seed=1))
+  assert any(set(map(tuple, said(several, row))) != set(map(tuple, said(again, row))) for row in range(4))
+
+
+def test_ranking_by_the_bound_and_by_a_teacher(model):
+  search = flowseq.Search(candidates=6, latents=3, temperature=2.0, rank="bound", alpha=1.0)
+  found = model.translate(BATCH.src, search)
+  assert int(found.passes) == 3
+  for n in range(6):
+    tokens = found.tokens[:, n]
+    want = model.score(BATCH.src, tokens) / beam.length_penalty(masking.lengths(tokens), 1.0)
+    np.testing.assert_allclose(found.score[:, n], want, rtol=1e-4)
+  # A teacher who likes token 7 best.
+  likes = lambda tokens: tf.reduce_sum(tf.cast(tokens == 7, tf.float32), -1)
+  taught = model.translate(BATCH.src, dataclasses.replace(search, alpha=0.0), rescore=likes)
+  assert int(taught.passes) == 2
+  np.testing.assert_array_equal(taught.score, [[sum(t == 7 for t in tokens) for tokens in said(taught, row)]
+                                               for row in range(4)])
+
+
+def test_odd_lets_ends_be_repeated(model):
+  plain, odd = (model.translate(BATCH.src, flowseq.Search(odd=odd)) for odd in (False, True))
+  assert not any(a == b for row in range(4) for a, b in zip(said(odd, row)[0], said(odd, row)[0][1:], strict=False))
+  np.testing.assert_array_less(odd.score, plain.score + 1e-5)
+
+
+@pytest.mark.parametrize("changes, message", [
+  (dict(length="mean"), "model.length is one of offset, absolute; got 'mean'"),
+  (dict(word_dropout=1.0), "model.word_dropout is a share of tokens, at least 0 and below 1; got 1.0"),
+  (dict(samples=0), "model.samples is at least 1"),
+  (dict(dimensions=6), r"model.dimensions must be a multiple of 2 net.heads \(4\)"),
+  (dict(net=dataclasses.replace(families.NET, max_length=10)), "net.max_length must be a multiple of 4"),
+])
+def test_settings_that_are_refused(changes, message):
+  with pytest.raises(ValueError, match=message):
+    flowseq.Config(**{"net": families.NET} | changes)
+
+
+@pytest.mark.parametrize("changes, message", [
+  (dict(candidates=5, latents=2), "a multiple of search.latents=2; got 5"),
+  (dict(temperature=-1.0), "search.temperature is at least 0"),
+  (dict(rank="beam"), "search.rank is one of decoder, bound; got 'beam'"),
+])
+def test_searches_that_are_refused(changes, message):
+  with pytest.raises(ValueError, match=message):
+    flowseq.Search(**changes)
+
+
+class Killed(BaseException):
+  """An exception that no program catches."""
+
+
+PHASES = (config.Phase("reconstruct", ("model.reconstruct=True", "train.until=errors<1.1"), start="warm_start"),
+          config.Phase("bound", ("train.steps=3",)))
+EXPERIMENT = config.Experiment(
+  "flowseq", flowseq.Config(families.NET, ONE, samples=1), flowseq.Search(),
+  config.Train(steps=4, tokens_per_batch=128, max_length=12, buckets=1, validate_every=2, log_every=2, keep=2,
+               validate_sentences=2, optimizer=config.Optimizer(learning_rate=0.01, warmup=1)), PHASES)
+
+
+def dying(last):
+  """Returns the class of an update that kills the training after `last` calls."""
+  class Dying(loop.step_lib.Update):
+    made = 0
+
+    def __call__(self, *args):
+      self.made += 1
+      if self.made > last:
+        raise Killed
+      return super().__call__(*args)
+
+  return Dying
+
+
+@pytest.mark.slow  # 60 s on a free core.
+def test_phases_killed_and_resumed_equal_the_whole(tmp_path, monkeypatch):
+  data = folders.make(tmp_path / "data", folders.random_pairs(40, longest=11))
+  whole, broken = (str(tmp_path / name) for name in ("whole", "broken"))
+  recipe.run(EXPERIMENT, data, whole)
+  for last in (1, 2):  # In the first phase before its checkpoint, in the second after one.
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+      patch.setattr(loop.step_lib, "Update", dying(last))
+      recipe.run(EXPERIMENT, data, broken)
+  recipe.run(EXPERIMENT, data, broken)
+  one, other = (dict(np.load(os.path.join(folder, runs.WEIGHTS))) for folder in (whole, broken))
+  assert one["prior_begun"] == 1 and one.keys() == other.keys()
+  for path, value in one.items():
+    np.testing.assert_array_equal(value, other[path], err_msg=path)
