@@ -38,7 +38,7 @@ def get_config():
       quantizer.Config(codes=512, decay=0.99, restart=0.05, temperature=schedule.Linear(1.2, 0.2, 1_200)),
       prior_layers=4,
       prior=schedule.Linear(0.0, 1.0, 960),
-      bypass=schedule.Linear(1.0, 0.0, 120),
+      bypass=schedule.Linear(1.0, 0.0, 480),
       gold=schedule.Linear(0.5, 0.0, 720),
     ),
     search=latent_codes.Search(),

@@ -253,6 +253,13 @@ class GumbelSoftmax(Bottleneck):
     return tf.gather(tf.convert_to_tensor(self.vectors), codes)
 
 
+def operations(config: Config, width: int, vectors: int) -> int:
+  """Returns the multiply-adds for a number of vectors; distances have no gradient, so that they count a third."""
+  if config.kind == "vq":
+    return vectors * width * config.each // 3
+  return 2 * vectors * width * (config.bits if config.kind == "hash" else config.codes)
+
+
 KINDS = {"vq": VectorQuantizer, "hash": SemanticHash, "gumbel": GumbelSoftmax}
 
 

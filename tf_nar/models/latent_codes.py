@@ -102,12 +102,11 @@ class Search:
 
 
 def _operations(config, source, target):
-  """The bottleneck's are the distances to all codes, which have no gradient: a third of others."""
-  net, size, source = config.net, config.bottleneck.codes, source + 1
-  codes = int(compression.halved(target, config.compress))
+  net, source = config.net, source + 1  # The slot of the length head.
+  codes = compression.halved(target, config.compress)
   own = compression.operations(net, config.compress, codes)
-  own += codes * net.width * (config.bottleneck.each * config.bottleneck.slices // config.bottleneck.slices) // 3
-  prior = operations.decoder(net, config.prior_layers, codes, source) + codes * net.width * size
+  own += quantizer.operations(config.bottleneck, net.width, codes)
+  prior = operations.decoder(net, config.prior_layers, codes, source) + codes * net.width * config.bottleneck.codes
   return family.Operations(operations.whole(net, net.decoder_layers, source, target) + own + prior, target)
 
 
@@ -197,11 +196,13 @@ class Model(keras.Model):
     dropout, lengths = noise_lib.Dropout(stream(_NET)), masking.lengths(batch.tgt)
     memory = self.net.encode(batch.src, dropout)
     vectors, found, real = self.encode_target(batch.tgt, dropout, seed=stream(_CODES), step=step)
-    embedded, gold = found.embedded, None
-    hidden = masking.valid(batch.tgt)
+    embedded, gold, hidden = found.embedded, None, masking.valid(batch.tgt)
     if training and not self.config.settled:
       drawn = noise_lib.uniform(tf.shape(lengths), stream(_BYPASS)) < self.config.bypass.at(step)
       embedded = tf.where(drawn[:, None, None], tf.cast(vectors, tf.float32), embedded)
+      # Differs: the vectors of these sentences are not drawn to their codes: before the decoder reads them that would
+      # make all vectors alike.
+      found = found._replace(distance=tf.where(drawn[:, None], 0.0, found.distance))
       shown = noise_lib.uniform(tf.shape(batch.tgt), stream(_GOLD)) < self.config.gold.at(step)
       gold = self.net.embed.look_up(batch.tgt), shown
       hidden = hidden if self.config.causal else hidden & ~shown
