@@ -14,6 +14,7 @@ from tests.export import tiny
 from tf_nar import config
 from tf_nar import runs
 from tf_nar.data import paths
+from tf_nar.export import card
 from tf_nar.export import ct2
 from tf_nar.export import metadata
 from tf_nar.export import saved_model
@@ -22,7 +23,7 @@ from tf_nar.models import ar
 from tf_nar.models import original
 
 EXPORTS = {
-  "export": ["assets.extra/metadata.json", "assets.extra/tf_serving_warmup_requests", "fingerprint.pb",
+  "export": ["README.md", "assets.extra/metadata.json", "assets.extra/tf_serving_warmup_requests", "fingerprint.pb",
              "saved_model.pb", "variables/variables.data-00000-of-00001", "variables/variables.index"],
   "export_ct2": ["metadata.json", "model.bin", "target.json", "translate.py", "vocab.txt"],
 }
@@ -63,6 +64,7 @@ def exporter(monkeypatch, load):
   monkeypatch.setattr(runs, "load", load_run)
   monkeypatch.setattr(saved_model, "build", built)
   monkeypatch.setattr(verify, "check", lambda *_: None)
+  monkeypatch.setattr(card, "write", lambda folder, *_, **__: open(f"{folder}/README.md", "w").close())
   monkeypatch.setattr(metadata, "describe", lambda *_: {"warm": ["a b"]})
   monkeypatch.setattr(ct2, "_library", lambda: SimpleNamespace(__version__="0"))
   for name, fake in (("silence", lambda *_: None), ("spec", lambda run: Spec), ("check", lambda *_: None)):

@@ -22,6 +22,8 @@ def test_table_is_aligned():
   assert report.table(ROWS) == ("bleu_detokenized  27.12  nrefs:1|tok:13a\n"
                                 "sentences             3  lines")
   assert report.table([]) == ""
+  assert report.table([report.Row("bleu", 3.361e-132, "s"), report.Row("p", 0.000999, "t")]) == (
+    "bleu      0.00  s\np     0.000999  t")
 
 
 @pytest.mark.parametrize("rows, message", [

@@ -8,8 +8,9 @@
 Signatures: `translate` (strings), `candidates` (the n best of a search that keeps several), `translate_ids` (token
 ids), `score` (log p of given translations) and, for a search of several decoder passes, `trace`. A new process loads
 the export and must get the same translations and scores as the run, else nothing is written. If the vocabulary is of
-tokenised text, the strings must be tokenised too. assets.extra/metadata.json describes the model; the requests next to
-it warm up TensorFlow Serving.
+tokenised text, the strings must be tokenised too. README.md is the model's card, with the scores of WORKDIR/report.json
+if bin/evaluate.py has written it. assets.extra/metadata.json describes the model to programs; the requests next to it
+warm up TensorFlow Serving.
 
 The weights are the final ones of the run: the average of the last or best checkpoints (train.average), or the moving
 average (train.ema). With --weights=bfloat16 they are rounded and the network computes in bfloat16: half the file, and
@@ -31,6 +32,7 @@ SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be 
 WEIGHTS = flags.DEFINE_enum("weights", "float32", ("float32", "bfloat16"), "The type of weights and computation.")
 SHARDS = flags.DEFINE_integer("shards", 1, "Pieces that every sub-layer is cut into, one for each CPU core.",
                              lower_bound=1)
+LICENSE = flags.DEFINE_string("license", "", "The licence of the model, for its card, as CC-BY-4.0; empty: not given.")
 RESCORE_WITH = flags.DEFINE_string(
   "rescore_with", "", "A run, such as the AR teacher, that ranks the candidates; several with commas between rank by "
   "the mean of their log p.")
@@ -50,6 +52,7 @@ def export():
 
   from tf_nar import translator
   from tf_nar.evaluate import corpus
+  from tf_nar.evaluate import report
   from tf_nar.evaluate import rescoring
   from tf_nar.evaluate import tracing
   from tf_nar.export import saved_model
@@ -60,7 +63,8 @@ def export():
   teacher = translator.opened(RESCORE_WITH.value, net) if RESCORE_WITH.value else None
   parts = run.model, run.experiment.search, teacher and rescoring.by(teacher, run, run.experiment.search)
   trace = tracing.searcher(*parts) if "trace" in run.model.traits.offers else None
-  saved_model.export(run, corpus.searcher(*parts), OUT.value, teacher, trace)
+  saved_model.export(run, corpus.searcher(*parts), OUT.value, teacher, trace, license=LICENSE.value,
+                     commit=report.commit())
   print(USE.format(out=OUT.value))
 
 

@@ -28,6 +28,12 @@ COLUMNS = {  # Heading -> measures, of which the first that exists is shown.
 }
 
 
+LABELS = {  # Of the plot.
+  "NCM raw": "raw text", "distilled": "distilled text", "selected": "selected text", "teacher": "teacher, beam",
+  "argmax": "student, argmax", "ODD": "student, ODD", "rescored": "student, ranked by the teacher",
+}
+
+
 def collect(workdir, rounds):
   """Returns a list of dicts, one for each round from 0 on that has begun: "round", its measures, and "seconds".
 
@@ -91,16 +97,18 @@ def plot(rows, workdir):
   try:
     with plots.drawing(os.path.join(workdir, PLOT), columns=2, size=(9, 3.5)) as (left, right):
       for axis, names in ((left, ("NCM raw", "distilled", "selected")), (right, bleus)):
-        for name in names:
+        for name, marker in zip(names, "os^Dv", strict=False):
           points = [(row["round"], value) for row in rows if (value := _first(row, COLUMNS[name])) is not None]
           if points:
-            axis.plot(*zip(*points, strict=True), marker="o", label=name.removeprefix("NCM "))
+            axis.plot(*zip(*points, strict=True), marker=marker, label=LABELS.get(name, name))
         axis.set_xlabel("round")
         axis.xaxis.get_major_locator().set_params(integer=True)
         if axis.lines:
           axis.legend()
-      left.set_ylabel("NCM, nats per token")
-      right.set_ylabel("validation BLEU")
+      left.set_title("Multi-modality of the texts, by the round's student")
+      left.set_ylabel("NCM, nats per target token")
+      right.set_title("Translations of the validation text")
+      right.set_ylabel("BLEU")
   except ImportError:
     return False  # The table has the same numbers.
   return True

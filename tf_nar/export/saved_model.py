@@ -22,6 +22,7 @@ import tensorflow as tf
 from tf_nar import types
 from tf_nar.data import atomic
 from tf_nar.data import paths
+from tf_nar.export import card
 from tf_nar.export import metadata
 from tf_nar.export import text
 from tf_nar.export import verify
@@ -31,7 +32,7 @@ TEXT = tf.TensorSpec([None], tf.string)
 IDS = tf.TensorSpec([None, None], tf.int32)
 
 
-def export(run, search, out, teacher=None, trace=None):
+def export(run, search, out, teacher=None, trace=None, **about):
   """Writes the SavedModel of a run, after checking in another process that its outputs equal the run's.
 
   Args:
@@ -40,6 +41,7 @@ def export(run, search, out, teacher=None, trace=None):
     out: the folder to make.
     teacher: the `runs.Run` whose model `search` rescores with, or None.
     trace: maps int32 [B, S] to a `types.Translation` and its `types.Trace`, or None if the search has no passes.
+    **about: `license` and `commit` for the model card, see `card.write`.
 
   Raises:
     FileExistsError: if `out` is a file, or a folder that is not empty.
@@ -50,6 +52,7 @@ def export(run, search, out, teacher=None, trace=None):
     tf.saved_model.save(module, paths.literal(folder), signatures | {"serving_default": module.translate})
     facts = metadata.describe(run, signatures, teacher)
     metadata.write(facts, folder)
+    card.write(folder, run, facts, **about)
     asked = {name: [(spec.name, spec.dtype) for spec in one.input_signature] for name, one in signatures.items()}
     warmup.write(os.path.join(folder, metadata.FOLDER), asked, facts["warm"])
     verify.check(folder, run, search, trace)

@@ -122,7 +122,8 @@ def _operations(config, source, target):
 
 
 TRAITS = family.Traits(
-  _operations, offers=frozenset({"initialise"}), side_by_side=True, smoothed=True, readings=one_pass.READINGS)
+  _operations, offers=frozenset({"initialise"}), side_by_side=True, smoothed=True, readings=one_pass.READINGS,
+  likelihood=lambda config: "bound")
 
 
 class Model(keras.Model):
