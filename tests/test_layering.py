@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 ORDER = [
-    {"types", "quiet"},
+    {"types", "quiet", "display"},
     {"family", "configfile"},
     {"config", "ops", "settings"},
     {"losses", "data", "decode"},

@@ -4,6 +4,7 @@ import os
 
 import tensorflow as tf
 
+from tf_nar import display
 from tf_nar.data import atomic
 from tf_nar.em import alternate
 from tf_nar.em import measure
@@ -11,10 +12,10 @@ from tf_nar.evaluate import plots
 
 FILE, PLOT = "em.json", "em.png"
 COLUMNS = {  # Heading -> measures, of which the first that exists is shown.
-  "NCM raw": ("ncm_raw",),
-  "distilled": ("ncm_distilled",),
-  "selected": ("ncm_selected",),
-  "kept 1st": ("kept_first",),
+  "NCM\nraw": ("ncm_raw",),
+  "NCM\ndistilled": ("ncm_distilled",),
+  "NCM\nselected": ("ncm_selected",),
+  "kept\n1st": ("kept_first",),
   "teacher": ("teacher_bleu",),
   "student": ("student_bleu",),
   "argmax": ("student_argmax_bleu",),
@@ -22,7 +23,14 @@ COLUMNS = {  # Heading -> measures, of which the first that exists is shown.
   "rescored": ("student_rescored_bleu",),
   "repeats": ("student_argmax_repeats", "student_repeats"),
   "valid": ("student_argmax_valid", "student_valid"),
-  "valid ODD": ("student_odd_valid",),
+  "valid\nODD": ("student_odd_valid",),
+}
+
+LEGEND = {  # Part of a heading -> what it means, beside those of `display.LEGENDS`.
+  "kept": "kept 1st: share of the sources whose selected target is the teacher's best candidate.",
+  "teacher": "teacher, student, argmax, ODD, rescored: BLEU of the validation text; ODD repeats no token, rescored has "
+             "several candidates that the teacher ranks.",
+  "valid": "valid: share of the translations that are entirely in one mode of the toy language.",
 }
 
 
@@ -48,14 +56,37 @@ def write(rows, workdir):
 
 
 def table(rows):
-  """Returns the measured rounds as a table. Round 0 is the student trained on the original text."""
+  """Returns the measured rounds as a table with a legend. Round 0 is the student trained on the original text."""
   shown = {name: keys for name, keys in COLUMNS.items() if any(_first(row, keys) is not None for row in rows)}
-  head = f"{'round':>5}" + "".join(f"{name:>{_width(name)}}" for name in shown) + f"{'seconds':>9}"
-  body = []
-  for row in rows:
-    cells = [f"{_text(_first(row, keys), keys[0]):>{_width(name)}}" for name, keys in shown.items()]
-    body.append(f"{row['round']:>5}" + "".join(cells) + f"{sum(row['seconds'].values()):>9.0f}")
-  return "\n".join([head, *body])
+  body = [[str(row["round"]), *(_text(_first(row, keys), keys[0]) for keys in shown.values()),
+           f"{sum(row['seconds'].values()):.0f}"] for row in rows]
+  return display.table(["round", *shown, "seconds"], body, display.legend(shown, LEGEND))
+
+
+def remaining(rows, alternation):
+  """Returns the expected seconds of the stages that are not done, and whether all of them have an expectation.
+
+  A stage is expected to take as long as it did in the latest round, in proportion to the updates of a training.
+
+  Args:
+    rows: the result of `collect`.
+    alternation: `config.Alternation`.
+  """
+  done = {row["round"]: row["seconds"] for row in rows}
+  total, known = 0.0, True
+  for number in range(1, alternation.rounds + 1):
+    for stage in (stage for stage in alternate.ROUND if stage not in done.get(number, {})):
+      before = next((each for each in sorted(done, reverse=True) if stage in done[each]), None)
+      known &= before is not None
+      if before is not None:
+        total += done[before][stage] * _growth(alternation, stage, before, number)
+  return total, known
+
+
+def _growth(alternation, stage, before, number):
+  """Returns the number of updates of a stage in a round, divided by that in an earlier one; 1 if it trains nothing."""
+  later = {"teacher": alternation.later_teacher_steps, "student": alternation.later_student_steps}.get(stage, 0)
+  return later / getattr(alternation, stage).train.steps if later and before < 2 <= number else 1.0
 
 
 def no_better(rows, stop):
@@ -88,11 +119,14 @@ def plot(rows, workdir):
   bleus = ("teacher", "student", "argmax", "ODD", "rescored")
   try:
     with plots.drawing(os.path.join(workdir, PLOT), columns=2, size=(9, 3.5)) as (left, right):
-      for axis, names in ((left, ("NCM raw", "distilled", "selected")), (right, bleus)):
+      left.set_title("Multi-modality of the text")
+      right.set_title("Quality")
+      for axis, names in ((left, ("NCM\nraw", "NCM\ndistilled", "NCM\nselected")), (right, bleus)):
         for name in names:
           points = [(row["round"], value) for row in rows if (value := _first(row, COLUMNS[name])) is not None]
           if points:
-            axis.plot(*zip(*points, strict=True), marker="o", label=name.removeprefix("NCM "))
+            marker = plots.MARKERS[names.index(name)]
+            axis.plot(*zip(*points, strict=True), marker=marker, label=name.removeprefix("NCM\n"))
         axis.set_xlabel("round")
         axis.xaxis.get_major_locator().set_params(integer=True)
         if axis.lines:
@@ -110,7 +144,3 @@ def _first(row, keys):
 
 def _text(value, key):
   return "-" if value is None else f"{value:.1f}" if key.endswith("_bleu") else f"{value:.3f}"
-
-
-def _width(name):
-  return max(len(name), 6) + 2

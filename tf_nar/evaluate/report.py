@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tf_nar import display
 from tf_nar.data import atomic
 
 
@@ -46,7 +47,7 @@ def read(path):
 
 def table(rows):
   """Returns the rows as text for a terminal: name, value, signature."""
-  shown = [(row.name, f"{row.value:.4g}" if isinstance(row.value, float) else str(row.value)) for row in rows]
+  shown = [(row.name, display.number(row.value) if isinstance(row.value, float) else str(row.value)) for row in rows]
   name, value = (max(map(len, column), default=0) for column in zip(*shown, strict=True)) if shown else (0, 0)
   return "\n".join(f"{first:<{name}}  {second:>{value}}  {row.signature}"
                    for (first, second), row in zip(shown, rows, strict=True))
