@@ -15,6 +15,7 @@ BASE = [
     "keras>=3.15,<3.16",
     "matplotlib",
     "numpy>=2",
+    "rich",
     "sacrebleu>=2.6,<3",
     "sentencepiece",
     "subword-nmt",
@@ -23,7 +24,7 @@ BASE = [
 # Both require the distribution `tensorflow` by that name.
 TEXT = ["keras-nlp==0.32.*", "tensorflow-text==2.20.*"]
 # What TEXT needs beside TensorFlow.
-HUB = ["kagglehub", "kagglesdk", "packaging", "regex", "rich", "tokenizers"]
+HUB = ["kagglehub", "kagglesdk", "packaging", "regex", "tokenizers"]
 
 setuptools.setup(
     name="tf_nar",
@@ -68,6 +69,7 @@ setuptools.setup(
         "tpu_check": ["jax==0.10.2", "libtpu==0.0.51"],
         # For bin/export_ct2.py, and for the rival in bin/latency.py.
         "ct2": ["ctranslate2>=4.8,<5"],
+        "docs": ["mkdocs<2", "mkdocs-material"],  # The pages of docs/ as a site: mkdocs serve.
         "serve": ["prometheus-client", "starlette", "uvicorn"],
         # starlette's TestClient is of httpx2; selenium drives Chromium, which the system must have; TensorFlow
         # Serving's messages are those of docs/serving.md.

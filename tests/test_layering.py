@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 ORDER = [
-    {"types", "quiet", "pretrained"},
+    {"types", "quiet", "pretrained", "display"},
     {"family", "configfile"},
     {"config", "ops", "settings"},
     {"losses", "data", "decode"},

@@ -12,6 +12,7 @@ import tensorflow as tf
 from absl import logging
 
 from tf_nar import budget
+from tf_nar import display
 from tf_nar import feasibility
 from tf_nar import models
 from tf_nar import runs
@@ -130,6 +131,7 @@ def _train(run, data_dir, validate, profile_steps):
     "%s: %.2f M weights, a vocabulary of %d tokens; %.1f %% of the positions of a batch are padding.", run.workdir,
     sum(v.shape.num_elements() for v in run.model.variables) / 1e6, len(run.vocab),
     100 * pipeline.padding_waste(data_dir, train))
+  logging.info("Validation: %s", " ".join(display.LEGENDS.values()))
   weights = loop.run(
     run.model, run.experiment, _stream(run, data_dir), run.workdir, validate=validate, vocab=run.vocab,
     profile_steps=profile_steps)

@@ -102,7 +102,7 @@ def test_report_of_any_name(load, tmp_path, monkeypatch, capsys, name):
   (tmp_path / name).mkdir()
   measured(tmp_path / name / "report.json")
   load("report")[1](f"./{name}/report.json", f"--out=new/{name}")
-  assert f"| {name} |" in capsys.readouterr().out
+  assert f"\n{name} " in capsys.readouterr().out
   assert people.listed(tmp_path / "new") == sorted([f"{name}.md", f"{name}.png"])
 
 

@@ -1,9 +1,11 @@
+import dataclasses
 import json
 import os
 
 import pytest
 import tensorflow as tf
 
+from tests.em import minuscule
 from tf_nar.em import alternate
 from tf_nar.em import measure
 from tf_nar.em import report
@@ -39,12 +41,27 @@ def test_collects_what_is_done(workdir):
 
 
 def test_table_has_a_line_a_round_and_a_dash_for_what_is_not_known(workdir):
-  head, zero, one, two = report.table(report.collect(str(workdir), 3)).splitlines()
-  assert head.split() == ["round", "NCM", "raw", "distilled", "kept", "1st", "ODD", "seconds"]
+  above, head, _, zero, one, two, _, *legend = report.table(report.collect(str(workdir), 3)).splitlines()
+  assert above.split() == ["NCM", "NCM", "kept"]
+  assert head.split() == ["round", "raw", "distilled", "1st", "ODD", "seconds"]
   assert zero.split()[:-1] == ["0", "0.600", "-", "-", "30.0"]
   assert one.split()[:-1] == ["1", "0.610", "0.500", "0.400", "31.2"]
   assert two.split()[:-1] == ["2", "-", "-", "-", "-"]
   assert len(head) == len(zero) == len(one) == len(two)
+  assert legend[0].startswith("NCM, normalised multi-modality:") and any("kept 1st: share" in line for line in legend)
+
+
+def test_expects_a_stage_to_take_as_long_as_before():
+  alternation = dataclasses.replace(minuscule.get_config(), rounds=3)
+  seconds = dict.fromkeys(alternate.ROUND, 10.0)
+  first = {"round": 1, "seconds": seconds | {"student": 40.0}}
+  assert report.remaining([first], alternation) == (200.0, True)
+  part = {"round": 2, "seconds": {"teacher": 20.0}}
+  assert report.remaining([first, part], alternation) == (100 - 10 + 110, True)
+  assert report.remaining([{"round": 0, "seconds": {"student": 40.0}}], alternation) == (120.0, False)
+  later = dataclasses.replace(alternation, later_student_steps=alternation.student.train.steps // 2)
+  half = later.later_student_steps / alternation.student.train.steps
+  assert report.remaining([first], later) == (2 * (60 + 40 * half), True)
 
 
 def test_writes_json_whole(workdir):

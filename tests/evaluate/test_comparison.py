@@ -23,6 +23,8 @@ def test_plot_shows_those_whose_speed_was_measured(tmp_path):
   path = tmp_path / "plot.png"
   assert comparison.plot([system("teacher", 40.0, 10.0), system("student", 33.3)], str(path)) == 1
   assert path.read_bytes().startswith(b"\x89PNG")
+  families = [system(name, 38.0, ms)._replace(family=name) for name, ms in (("ctc", 9), ("dag", 12))]
+  assert comparison.plot([*families, system("teacher", 40.0, 10.0)], str(path)) == 3
   assert not comparison.plot([system("student", 33.3)], str(tmp_path / "none.png"))
   assert [each.name for each in tmp_path.iterdir()] == ["plot.png"]
 

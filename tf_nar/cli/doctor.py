@@ -25,8 +25,8 @@ INSTALL_TPU = "pip install -c constraints-tpu.txt -e '.[tpu]'"
 TEXT_TPU = "pip install --no-deps -c constraints-tpu.txt tensorflow-text keras-hub keras-nlp"
 # Distributions that all install into the same folder `tensorflow/`.
 TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-tpu", "tf-nightly")
-NEEDED = ("absl-py", "keras", "keras-hub", "keras-nlp", "matplotlib", "numpy", "sacrebleu", "sentencepiece",
-          "subword-nmt", "tensorboard", "tensorflow-text", "tqdm")
+NEEDED = ("absl-py", "keras", "keras-hub", "keras-nlp", "matplotlib", "numpy", "rich", "sacrebleu",
+          "sentencepiece", "subword-nmt", "tensorboard", "tensorflow-text", "tqdm")
 
 READER_GONE = 141  # The exit status if the reader of the output closed the pipe, as of a program ended by SIGPIPE.
 

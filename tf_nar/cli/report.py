@@ -3,8 +3,8 @@
   python bin/report.py runs/*/report.json --out=runs/comparison
   python bin/report.py "AR, beam 5=runs/teacher/report.json" "CTC, distilled=runs/ctc/report.json" --out=runs/comparison
 
-Reads reports that bin/evaluate.py --speed_beside=RUN wrote for one test set. Writes OUT.md, which it also prints, and
-OUT.png. A report is named after its folder unless a name is given before it. Only systems whose speed was measured are
+Reads reports that bin/evaluate.py --speed_beside=RUN wrote for one test set. Prints the table and writes it to OUT.md, and the plot
+to OUT.png. A report is named after its folder unless a name is given before it. Only systems whose speed was measured are
 in the plot. Absolute times depend on the load of the machine at the time; compare systems by their speed relative to
 RUN, which was measured in turns with each.
 
@@ -32,7 +32,8 @@ def read(argument):
   folder, file = os.path.split(path)
   stem = os.path.splitext(file)[0]
   own = os.path.basename(os.path.abspath(folder))
-  return comparison.system(name or (own if stem == "report" else f"{own}, {stem}"), rows), report.digests(facts)
+  family = (facts.get("experiment") or {}).get("family", "")
+  return comparison.system(name or (own if stem == "report" else f"{own}, {stem}"), rows, family), report.digests(facts)
 
 
 def compare(arguments):
@@ -46,9 +47,8 @@ def compare(arguments):
       raise ValueError(f"{argument} is of another test set than {arguments[0]}; give reports of the same test set.")
   comparison.comparable(systems)
   baseline, systems = systems[-1], systems[:len(arguments)]
-  text = comparison.table(systems)
-  atomic.write(f"{OUT.value}.md", f"{text}\n".encode())
-  print(text)
+  atomic.write(f"{OUT.value}.md", f"{comparison.table(systems)}\n".encode())
+  print(comparison.shown(systems))
   if not comparison.plot(systems, f"{OUT.value}.png"):
     print("\nNo plot, as no report has a measured speed; add --speed_beside to bin/evaluate.py.")
   if GAP_FROM.value and not comparison.plot_gap(systems, baseline, f"{OUT.value}.gap.png"):

@@ -41,7 +41,7 @@ def sweep():
   teacher = translator.opened(RESCORE_WITH.value) if RESCORE_WITH.value else None
   systems = tuning.measure(
     run, tried, sources, references, tokens_per_batch=TOKENS.value, teacher=teacher)
-  print(comparison.table(systems))
+  print(comparison.shown(systems))
   best = tuning.best(systems)
   options = tuple(best.name.split())
   chosen = [f"--set={option}" for option in (*SET.value, *options)]

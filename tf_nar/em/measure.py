@@ -24,6 +24,7 @@ from tf_nar.data import toy
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import lines
 from tf_nar.evaluate import multimodality
+from tf_nar.evaluate import progress
 from tf_nar.evaluate import rescoring
 from tf_nar.evaluate import testset
 from tf_nar.evaluate import total_correlation
@@ -47,17 +48,23 @@ def measure(folders, data_dir, alternation):
         student if its family has no ODD; student_rescored, several candidates ranked by the teacher; teacher
       total_correlation   or excess_nll, excess_nll_bound: what the student's independent tokens lose, nats per token
   """
+  with progress.Progress("measures") as bar:
+    return _measured(folders, data_dir, alternation, bar.advance)
+
+
+def _measured(folders, data_dir, alternation, advance):
+  """Does what `measure` does; `advance` counts sentences that were scored or translated."""
   student = runs.load(folders["student"])
   data = {"raw": data_dir} | {name: folders[name] for name in ("distilled", "selected") if name in folders}
   texts = {name: sample(folder, alternation.sample) for name, folder in data.items()}
   score = corpus.scorer(student.model)
-  found = {f"ncm_{name}": ncm(score, pairs, student, alternation) for name, pairs in texts.items()}
+  found = {f"ncm_{name}": ncm(score, pairs, student, alternation, advance) for name, pairs in texts.items()}
   measures = {name: value for name, value in found.items() if value is not None}
   if "selected" in texts:
     measures["kept_first"] = kept_first(texts["distilled"], texts["selected"])
   teacher = runs.load(folders["teacher"]) if "teacher" in folders else None
   for name, run, search, teacher_score in _translators(student, teacher, alternation):
-    predictions, found = _quality(run, search, teacher_score, data_dir, alternation)
+    predictions, found = _quality(run, search, teacher_score, data_dir, alternation, advance)
     measures |= {f"{name}_{what}": value for what, value in found.items()}
     if name == "teacher":
       measures |= _correlation(student, teacher, predictions, data_dir, alternation)
@@ -90,12 +97,12 @@ def kept_first(distilled, selected):
   return float(sum(kept) / sum(pair.weight for pair in selected))
 
 
-def ncm(score, pairs, run, alternation):
+def ncm(score, pairs, run, alternation, advance=None):
   """Returns NCM of weighted pairs under a run, without pairs of probability 0; None if all are such."""
   longest = run.experiment.model.net.max_length
   pairs = [pair for pair in pairs if max(len(pair.src), len(pair.tgt)) <= longest]
   log_probs = corpus.score(score, [(pair.src, pair.tgt) for pair in pairs],
-                           tokens_per_batch=alternation.tokens_per_batch, longest=longest)
+                           tokens_per_batch=alternation.tokens_per_batch, longest=longest, progress=advance)
   weights = np.array([pair.weight for pair in pairs])
   if not (log_probs > -np.inf).any():
     return None
@@ -116,13 +123,14 @@ def _translators(student, teacher, alternation):
     yield "teacher", teacher, dataclasses.replace(teacher.experiment.search, beam=alternation.beam), None
 
 
-def _quality(run, search, teacher_score, data_dir, alternation):
+def _quality(run, search, teacher_score, data_dir, alternation, advance):
   """Returns the translations of the validation text as ids without EOS, and their measures."""
   sources, references = data_corpus.validation(data_dir)
   longest = run.experiment.model.net.max_length
   predictions, texts, measures = testset.brief(
     corpus.searcher(run.model, search, teacher_score), run.vocab, list(lines.encode(sources, run.vocab, longest)),
-    references, longest=longest, tokens_per_batch=corpus.positions(run.model, search, alternation.tokens_per_batch))
+    references, longest=longest, progress=advance,
+    tokens_per_batch=corpus.positions(run.model, search, alternation.tokens_per_batch))
   return predictions, measures | ({"valid": toy.valid_share(sources, texts)} if alternation.data else {})
 
 

@@ -4,6 +4,7 @@ import os
 
 import tensorflow as tf
 
+from tf_nar import display
 from tf_nar.data import atomic
 from tf_nar.em import alternate
 from tf_nar.em import measure
@@ -11,12 +12,12 @@ from tf_nar.evaluate import plots
 
 FILE, PLOT = "em.json", "em.png"
 COLUMNS = {  # Heading -> measures, of which the first that exists is shown.
-  "NCM raw": ("ncm_raw",),
-  "distilled": ("ncm_distilled",),
-  "selected": ("ncm_selected",),
-  "kept 1st": ("kept_first",),
+  "NCM\nraw": ("ncm_raw",),
+  "NCM\ndistilled": ("ncm_distilled",),
+  "NCM\nselected": ("ncm_selected",),
+  "kept\n1st": ("kept_first",),
   "C": ("total_correlation",),
-  "excess NLL": ("excess_nll", "excess_nll_bound"),
+  "excess\nNLL": ("excess_nll", "excess_nll_bound"),
   "teacher": ("teacher_bleu",),
   "student": ("student_bleu",),
   "argmax": ("student_argmax_bleu",),
@@ -24,12 +25,21 @@ COLUMNS = {  # Heading -> measures, of which the first that exists is shown.
   "rescored": ("student_rescored_bleu",),
   "repeats": ("student_argmax_repeats", "student_repeats"),
   "valid": ("student_argmax_valid", "student_valid"),
-  "valid ODD": ("student_odd_valid",),
+  "valid\nODD": ("student_odd_valid",),
+}
+
+LEGEND = {  # Part of a heading -> what it means, beside those of `display.LEGENDS`.
+  "kept": "kept 1st: share of the sources whose selected target is the teacher's best candidate.",
+  "C": "C: total correlation, what independent tokens lose on the teacher's translations, in nats per token.",
+  "excess": "excess NLL: the student's negative log likelihood less the teacher's, in nats per token.",
+  "teacher": "teacher, student, argmax, ODD, rescored: BLEU of the validation text; ODD repeats no token, rescored has "
+             "several candidates that the teacher ranks.",
+  "valid": "valid: share of the translations that are entirely in one mode of the toy language.",
 }
 
 
 LABELS = {  # Of the plot.
-  "NCM raw": "raw text", "distilled": "distilled text", "selected": "selected text", "teacher": "teacher, beam",
+  "NCM\nraw": "raw text", "NCM\ndistilled": "distilled text", "NCM\nselected": "selected text", "teacher": "teacher, beam",
   "argmax": "student, argmax", "ODD": "student, ODD", "rescored": "student, ranked by the teacher",
 }
 
@@ -56,14 +66,37 @@ def write(rows, workdir):
 
 
 def table(rows):
-  """Returns the measured rounds as a table. Round 0 is the student trained on the original text."""
+  """Returns the measured rounds as a table with a legend. Round 0 is the student trained on the original text."""
   shown = {name: keys for name, keys in COLUMNS.items() if any(_first(row, keys) is not None for row in rows)}
-  head = f"{'round':>5}" + "".join(f"{name:>{_width(name)}}" for name in shown) + f"{'seconds':>9}"
-  body = []
-  for row in rows:
-    cells = [f"{_text(_first(row, keys), keys[0]):>{_width(name)}}" for name, keys in shown.items()]
-    body.append(f"{row['round']:>5}" + "".join(cells) + f"{sum(row['seconds'].values()):>9.0f}")
-  return "\n".join([head, *body])
+  body = [[str(row["round"]), *(_text(_first(row, keys), keys[0]) for keys in shown.values()),
+           f"{sum(row['seconds'].values()):.0f}"] for row in rows]
+  return display.table(["round", *shown, "seconds"], body, display.legend(shown, LEGEND))
+
+
+def remaining(rows, alternation):
+  """Returns the expected seconds of the stages that are not done, and whether all of them have an expectation.
+
+  A stage is expected to take as long as it did in the latest round, in proportion to the updates of a training.
+
+  Args:
+    rows: the result of `collect`.
+    alternation: `config.Alternation`.
+  """
+  done = {row["round"]: row["seconds"] for row in rows}
+  total, known = 0.0, True
+  for number in range(1, alternation.rounds + 1):
+    for stage in (stage for stage in alternate.ROUND if stage not in done.get(number, {})):
+      before = next((each for each in sorted(done, reverse=True) if stage in done[each]), None)
+      known &= before is not None
+      if before is not None:
+        total += done[before][stage] * _growth(alternation, stage, before, number)
+  return total, known
+
+
+def _growth(alternation, stage, before, number):
+  """Returns the number of updates of a stage in a round, divided by that in an earlier one; 1 if it trains nothing."""
+  later = {"teacher": alternation.later_teacher_steps, "student": alternation.later_student_steps}.get(stage, 0)
+  return later / getattr(alternation, stage).train.steps if later and before < 2 <= number else 1.0
 
 
 def no_better(rows, stop):
@@ -96,8 +129,8 @@ def plot(rows, workdir):
   bleus = ("teacher", "student", "argmax", "ODD", "rescored")
   try:
     with plots.drawing(os.path.join(workdir, PLOT), columns=2, size=(9, 3.5)) as (left, right):
-      for axis, names in ((left, ("NCM raw", "distilled", "selected")), (right, bleus)):
-        for name, marker in zip(names, "os^Dv", strict=False):
+      for axis, names in ((left, ("NCM\nraw", "NCM\ndistilled", "NCM\nselected")), (right, bleus)):
+        for name, marker in zip(names, plots.MARKERS, strict=False):
           points = [(row["round"], value) for row in rows if (value := _first(row, COLUMNS[name])) is not None]
           if points:
             axis.plot(*zip(*points, strict=True), marker=marker, label=LABELS.get(name, name))
@@ -120,7 +153,3 @@ def _first(row, keys):
 
 def _text(value, key):
   return "-" if value is None else f"{value:.1f}" if key.endswith("_bleu") else f"{value:.3f}"
-
-
-def _width(name):
-  return max(len(name), 6) + 2

@@ -6,6 +6,7 @@ import os
 import tensorflow as tf
 
 from tf_nar import config as core_config
+from tf_nar import display
 from tf_nar import runs
 from tf_nar.data import atomic
 from tf_nar.data import corpus as data_corpus
@@ -54,7 +55,9 @@ def _run(alternation, data_dir, workdir, tell, stages):
     report.write(rows, workdir)
     last = rows[-1]
     stage, took = list(last["seconds"].items())[-1]
-    tell(f"round {last['round']} of {alternation.rounds}: {stage} done in {took:.0f} s")
+    seconds, known = report.remaining(rows, alternation)
+    left = f"; {'about' if known else 'at least'} {display.duration(seconds)} to go" if seconds else ""
+    tell(f"round {last['round']} of {alternation.rounds}: {stage} done in {took:.0f} s{left}")
     if stage == "measures":
       report.scalars(last, workdir)
       report.plot(rows, workdir)

@@ -1,6 +1,7 @@
 """Compares systems by their reports, in one table and one plot."""
 from typing import NamedTuple
 
+from tf_nar import display
 from tf_nar.evaluate import plots
 
 COLUMNS = {  # Heading -> (names of rows of a report, of which the first that exists is shown; format of the number).
@@ -28,11 +29,12 @@ class System(NamedTuple):
   name: str
   values: dict  # Row name -> value.
   signatures: dict  # Row name -> signature.
+  family: str = ""  # Of models, if it is known; each has a marker of its own in the plot.
 
 
-def system(name, rows):
+def system(name, rows, family=""):
   """Returns the `System` of a list of `report.Row`."""
-  return System(name, {row.name: row.value for row in rows}, {row.name: row.signature for row in rows})
+  return System(name, {row.name: row.value for row in rows}, {row.name: row.signature for row in rows}, family)
 
 
 def comparable(systems):
@@ -53,32 +55,49 @@ def comparable(systems):
 
 def table(systems):
   """Returns a Markdown table with one line per system; columns without any value are left out."""
-  shown = {head: column for head, column in COLUMNS.items() if any(_value(each, head) is not None for each in systems)}
-  lines = [["system", *shown], ["---"] * (1 + len(shown))]
+  heads, rows = _cells(systems)
+  return "\n".join(f"| {' | '.join(line)} |" for line in (heads, ["---"] * len(heads), *rows))
+
+
+def shown(systems):
+  """Returns the same table for a terminal, with a legend."""
+  heads, rows = _cells(systems)
+  return display.table([head.replace(" ", "\n", 1) for head in heads], rows, display.legend(heads))
+
+
+def _cells(systems):
+  """Returns the headings and the rows of the table."""
+  there = {head: column for head, column in COLUMNS.items() if any(_value(each, head) is not None for each in systems)}
+  rows = []
   for each in systems:
-    values = [(_value(each, head), form) for head, (_, form) in shown.items()]
-    lines.append([each.name, *("" if value is None else form.format(value) for value, form in values)])
-  return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    values = [(_value(each, head), form) for head, (_, form) in there.items()]
+    rows.append([each.name, *("" if value is None else form.format(value) for value, form in values)])
+  return ["system", *there], rows
 
 
 def plot(systems, path):
   """Plots BLEU against the time per sentence at batch 1 to a PNG file. Returns the number of systems with both."""
-  points = [(_value(each, "ms alone"), _value(each, "BLEU"), each.name) for each in systems]
+  points = [(_value(each, "ms alone"), _value(each, "BLEU"), each.name, each.family) for each in systems]
   points = [point for point in points if None not in point]
   if points:
     import adjustText
     with plots.drawing(path, size=(8, 5)) as axis:
-      for milliseconds, bleu, _ in points:
-        axis.scatter(milliseconds, bleu)  # One call per point gives each its own colour.
+      for number, family in enumerate(sorted({point[3] for point in points})):
+        here = [point for point in points if point[3] == family]
+        times, bleus, *_ = zip(*here, strict=True)
+        axis.scatter(times, bleus, marker=plots.MARKERS[number % len(plots.MARKERS)], label=family or "unknown")
       axis.set_xscale("log")
       axis.margins(x=0.2, y=0.1)
-      axis.xaxis.set_major_formatter("{x:g}")
-      axis.xaxis.set_minor_formatter("{x:g}")
+      plots.plain(axis.xaxis)
+      axis.set_title("Quality against time for a sentence")
+      if len({point[3] for point in points}) > 1:
+        axis.legend(title="family")
       axis.set_xlabel("milliseconds per sentence, one at a time")
       axis.set_ylabel("BLEU")
       axis.grid(alpha=0.3)
-      names = [axis.text(*point, fontsize=8) for point in points]
-      adjustText.adjust_text(names, ax=axis, arrowprops={"arrowstyle": "-", "lw": 0.5})
+      names = [axis.text(*point[:3], fontsize=8) for point in points]
+      times, bleus, *_ = zip(*points, strict=True)
+      adjustText.adjust_text(names, times, bleus, ax=axis, arrowprops={"arrowstyle": "-", "lw": 0.5})
   return len(points)
 
 

@@ -6,6 +6,16 @@ from absl import logging
 
 from tf_nar.data import atomic
 
+MARKERS = "osD^vP*X<>ph"  # Of matplotlib; one for each kind of point.
+
+
+def plain(axis):
+  """Gives a logarithmic matplotlib axis ticks at 1, 2 and 5 of each power of ten, as plain numbers."""
+  from matplotlib import ticker
+  axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+  axis.set_major_formatter("{x:g}")
+  axis.set_minor_locator(ticker.NullLocator())
+
 
 @contextlib.contextmanager
 def drawing(path, *, columns=1, size):

@@ -2,9 +2,9 @@
 import sys
 import time
 
-import tqdm
 from absl import logging
 
+from tf_nar import display
 from tf_nar.data import text
 
 
@@ -30,7 +30,7 @@ class Progress:
     self._said = self._start
     self._quiet = quiet
     shown = text.is_terminal(stream) and not quiet
-    self._bar = tqdm.tqdm(total=total, desc=what, unit=f" {unit}", file=stream) if shown else None
+    self._bar = display.bar(what, total, unit=unit, file=stream) if shown else None
 
   def advance(self, count):
     """Counts `count` more finished units."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tf_nar import display
 from tf_nar.data import atomic
 
 
@@ -66,15 +67,10 @@ def hypotheses_path(path):
 
 def table(rows):
   """Returns the rows as text for a terminal: name, value, signature."""
-  shown = [(row.name, _short(row.value)) for row in rows]
+  shown = [(row.name, display.number(row.value) if isinstance(row.value, float) else str(row.value)) for row in rows]
   name, value = (max(map(len, column), default=0) for column in zip(*shown, strict=True)) if shown else (0, 0)
   return "\n".join(f"{first:<{name}}  {second:>{value}}  {row.signature}"
                    for (first, second), row in zip(shown, rows, strict=True))
-
-
-def _short(value):
-  """Returns a number in four digits; 0.00 for those that are not 0 only by smoothing, such as BLEU of 1e-132."""
-  return str(value) if not isinstance(value, float) else "0.00" if 0 < abs(value) < 1e-6 else f"{value:.4g}"
 
 
 def facts(experiment, workdir, texts):

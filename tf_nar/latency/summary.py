@@ -81,12 +81,17 @@ def _draw(systems, left, right):
   import matplotlib
   colours = matplotlib.colormaps["tab20"].colors
   for number, (name, own) in enumerate(systems.items()):
-    style = {"marker": "o", "markersize": 4, "color": colours[number % len(colours)], "label": name}
+    marker = plots.MARKERS[number % len(plots.MARKERS)]
+    style = {"marker": marker, "markersize": 4, "color": colours[number % len(colours)], "label": name}
     left.plot(list(own["p50 ms by words"]), list(own["p50 ms by words"].values()), **style)
     rates = {1: 1000 / own["p50 ms"], **own["sentences/s"]}
     right.plot(list(rates), list(rates.values()), **style)
   left.set(xlabel="source length, words", ylabel="milliseconds per sentence, median, batch 1", yscale="log")
   right.set(xlabel="sentences per batch", ylabel="sentences per second", xscale="log", yscale="log")
+  left.set_title("Time for a sentence")
+  right.set_title("Throughput")
+  for axis in (left.yaxis, right.yaxis):
+    plots.plain(axis)
   ticks = sorted({1}.union(*(own["sentences/s"] for own in systems.values())))
   right.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
   right.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)

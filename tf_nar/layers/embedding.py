@@ -3,7 +3,6 @@
 They are those of the original program, with sine positions as an option.
 """
 import keras
-import keras_nlp
 import tensorflow as tf
 
 from tf_nar.losses import emissions
@@ -19,13 +18,14 @@ class Embedding(keras.layers.Layer):
     super().__init__(dtype=config.dtype, **kw)
     self.config = config
     init = lambda: keras.initializers.RandomNormal(stddev=config.width**-0.5)
-    self.tokens = keras_nlp.layers.ReversibleEmbedding(
+    self.tokens = keras.layers.ReversibleEmbedding(
       config.vocab, config.width, embeddings_initializer=init(), name="tokens", dtype=config.dtype)
     self.bias = self.add_weight(name="output_bias", shape=(config.vocab,), initializer="zeros", dtype="float32")
     if config.positions == "learned":
       self.position_table = self.add_weight(
         name="positions", shape=(config.max_length + 1, config.width), initializer=init())
     else:
+      import keras_nlp  # Here, as importing it takes most of a second, and core Keras has no sinusoids.
       self.sine = keras_nlp.layers.SinePositionEncoding()
     self.build(None)
 

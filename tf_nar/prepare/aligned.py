@@ -2,8 +2,7 @@
 import itertools
 from typing import NamedTuple
 
-import tqdm
-
+from tf_nar import display
 from tf_nar.data import atomic
 from tf_nar.data import corpus
 from tf_nar.data import records
@@ -78,7 +77,7 @@ def _aligned(folder, lexicon, counts, bar):
 
 
 def _bar(total, what):
-  return tqdm.tqdm(total=total, desc=what, unit="pair", unit_scale=True, disable=None)
+  return display.bar(what, total, unit="pairs")
 
 
 def summary(report, out):

@@ -4,9 +4,9 @@ import dataclasses
 import os
 from typing import NamedTuple
 
-import tqdm
 from absl import logging
 
+from tf_nar import display
 from tf_nar import pretrained
 from tf_nar.data import corpus
 from tf_nar.data import language
@@ -132,7 +132,7 @@ def _valid(options, found, words, folder):
 
 
 def _bar(total, what):
-  return tqdm.tqdm(total=total, desc=what, unit="pair", unit_scale=True, disable=None)
+  return display.bar(what, total, unit="pairs")
 
 
 def _watched(pairs, total, what):

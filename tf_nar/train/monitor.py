@@ -7,6 +7,7 @@ import tensorflow as tf
 import tqdm
 from absl import logging
 
+from tf_nar import display
 from tf_nar.data import atomic
 from tf_nar.train import events
 
@@ -46,8 +47,8 @@ class Monitor:
       atomic.write(self._path, "".join(json.dumps(row) + "\n" for row in self.rows).encode())
       events.forget_after(folder, step)
     self._events = tf.summary.create_file_writer(folder) if writes else tf.summary.create_noop_writer()
-    self._bar = tqdm.tqdm(
-      total=steps, initial=step, unit="step", disable=None if writes else True, dynamic_ncols=True)
+    name = os.path.basename(os.path.normpath(workdir))
+    self._bar = display.bar(name, steps, unit="updates", initial=step, rate=False, disable=None if writes else True)
 
   def __enter__(self):
     return self
@@ -71,12 +72,14 @@ class Monitor:
       for name, text in (texts or {}).items():
         tf.summary.text(f"valid/{name}", text)
     self._events.flush()
-    shown = "  ".join(f"{name} {value:.4g}" for name, value in scalars.items())
     if self._bar.disable or texts:
       with tqdm.tqdm.external_write_mode():
-        logging.info("step %d  %s", step, shown)
+        logging.info(
+          "step %d  %s", step, "  ".join(f"{name} {display.number(value)}" for name, value in scalars.items()))
     else:
-      self._bar.set_postfix_str(shown)
+      speed = f"{display.count(scalars['tokens_per_second'])} tokens/s" if "tokens_per_second" in scalars else ""
+      loss = f"loss {display.number(scalars['loss'])}" if "loss" in scalars else ""
+      self._bar.set_postfix_str(", ".join(filter(None, (loss, speed))))
 
   def _watch_input(self, step, scalars):
     """Warns once if batches come too slowly; not in the first window, which fills the shuffle buffer."""
