@@ -75,8 +75,8 @@ class Context(NamedTuple):
   dropout: Any
   cache: Any  # One entry per shard.
   at: Any
+  seen: Any  # An `attention.Seen` of cross-attention, or None.
   entered: Any  # float [B·T, D], the input of the stack's first block.
-  seen: Any = None  # An `attention.Seen` of cross-attention.
 
 
 class Block(keras.layers.Layer):
@@ -126,13 +126,13 @@ class Block(keras.layers.Layer):
     """Returns the block's output, given that of its last sub-layer; by default the same."""
     return x
 
-  def call(self, x, penalty, memory=None, memory_penalty=None, *, sentences, dropout=NO_DROPOUT, past=(None, None),
-           entered=None, seen=None):
+  def call(self, x, penalty, memory=None, memory_penalty=None, *, sentences, dropout=NO_DROPOUT,
+           past=(None, None, None), entered=None):
     """float [B·T, D] -> float [B·T, D] and the new cache of each shard.
 
-    The arguments are the fields of `Context`; `past` is the cache and the position to write in it.
+    The arguments are the fields of `Context`; `past` is `cache`, `at` and `seen`.
     """
-    context = Context(penalty, memory, memory_penalty, sentences, dropout, *past, entered, seen)
+    context = Context(penalty, memory, memory_penalty, sentences, dropout, *past, entered)
     kept = []  # Of each branch, the caches of its shards.
     for number, (layer_norm, branch) in enumerate(zip(self.norms, self.branches(context), strict=True)):
       outs, caches = zip(*branch(layer_norm(x) if self.config.norm == "pre" else x), strict=True)
@@ -207,8 +207,8 @@ class Stack(keras.layers.Layer):
     entered = x = self._enter(tf.reshape(x, [-1, self.config.width]), dropout)
     states = [] if self.blocks else [x]
     for i, block in enumerate(self.blocks):
-      x, _ = block(x, hidden, memory and memory[i], memory_hidden, sentences=shape[0], dropout=dropout, entered=entered,
-                   seen=seen)
+      x, _ = block(x, hidden, memory and memory[i], memory_hidden, sentences=shape[0], dropout=dropout,
+                   past=(None, None, seen), entered=entered)
       states.append(x)
     return [tf.reshape(each, shape) for each in (*states[:-1], self._leave(states[-1]))]
 
@@ -262,7 +262,8 @@ class Stack(keras.layers.Layer):
     shape, new = tf.shape(x), []
     entered = x = self._enter(tf.reshape(x, [-1, self.config.width]), NO_DROPOUT)
     for i, block in enumerate(self.blocks):
-      x, kept = block(x, hidden, memory[i], memory_hidden, sentences=shape[0], past=(cache[i], at), entered=entered)
+      x, kept = block(x, hidden, memory[i], memory_hidden, sentences=shape[0], past=(cache[i], at, None),
+                      entered=entered)
       new.append(kept)
     return tf.reshape(self._leave(x), shape), new
 
