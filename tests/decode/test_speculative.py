@@ -103,7 +103,7 @@ def test_one_disagreement_costs_one_pass(position, change):
   commit = lambda state, new, chosen, count, more: ()
   found = speculative.speculative(
     planted(tf.constant(want, tf.int32)), commit, (), tf.constant(drafts, tf.int32)[:, None], tf.constant([9, 9]),
-    steps=7, block=9, places=3)
+    steps=7, drafting=speculative.Drafting(9, 3))
   np.testing.assert_array_equal(found.tokens[:, 0], want)
   assert int(found.passes) == 2
 
@@ -134,6 +134,6 @@ def test_a_margin_accepts_the_draft():
 
 def test_refused():
   with pytest.raises(ValueError, match=r"needs block >= 1, places >= 1 and margin >= 0; got 0, 3 and 0.0."):
-    speculative.speculative(None, None, (), None, tf.constant([1]), steps=1, block=0)
+    speculative.speculative(None, None, (), None, tf.constant([1]), steps=1, drafting=speculative.Drafting(0))
   with pytest.raises(ValueError, match="search.draft_block is at least 1; got 0."):
     ar.Search(draft_block=0)

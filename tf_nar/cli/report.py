@@ -3,10 +3,10 @@
   python bin/report.py runs/*/report.json --out=runs/comparison
   python bin/report.py "AR, beam 5=runs/teacher/report.json" "CTC, distilled=runs/ctc/report.json" --out=runs/comparison
 
-Reads reports that bin/evaluate.py --speed_beside=RUN wrote for one test set. Prints the table and writes it to OUT.md, and the plot
-to OUT.png. A report is named after its folder unless a name is given before it. Only systems whose speed was measured are
-in the plot. Absolute times depend on the load of the machine at the time; compare systems by their speed relative to
-RUN, which was measured in turns with each.
+Reads reports that bin/evaluate.py --speed_beside=RUN wrote for one test set. Prints the table and writes it to
+OUT.md, and the plot to OUT.png. A report is named after its folder unless a name is given before it. Only systems whose
+speed was measured are in the plot. Absolute times depend on the load of the machine at the time; compare systems by
+their speed relative to RUN, which was measured in turns with each.
 
 --gap_from=REPORT, the report of an AR run, adds a plot, OUT.gap.png: the BLEU that each system lacks to that run by its
 total correlation or excess negative log likelihood, which bin/evaluate.py --teacher=RUN or bin/measure.py --report put

@@ -21,6 +21,15 @@ from tf_nar import types
 _MATCH = 4  # One agreeing token makes up for so many positions of distance.
 
 
+class Drafting(NamedTuple):
+  """How drafts are checked."""
+
+  block: int = 8  # K, the inputs of a block; 1 is plain greedy search.
+  places: int = 3  # R, the blocks of one pass, each from another place of the drafts.
+  margin: float = 0.0  # A token of the draft is also accepted if its logit is at most this much below the best; then the
+  # result need not be the teacher's greedy translation.
+
+
 class _Progress(NamedTuple):
   """The state of the loop; T is `steps`."""
 
@@ -32,7 +41,7 @@ class _Progress(NamedTuple):
   state: Any  # That of `step`.
 
 
-def speculative(step, commit, state, drafts, limit, *, steps, block=8, places=3, margin=0.0, forbid=()):
+def speculative(step, commit, state, drafts, limit, *, steps, drafting=Drafting(), forbid=()):
   """Returns the greedy translation of each sentence.
 
   Args:
@@ -45,10 +54,7 @@ def speculative(step, commit, state, drafts, limit, *, steps, block=8, places=3,
     limit: int32 [B], the greatest length of each translation with EOS; 0 for a padding row. At the limit the last token
       is EOS.
     steps: T, the length of the result, at least every limit.
-    block: K, at least 1; 1 is plain greedy search.
-    places: R, the number of blocks of one pass.
-    margin: a token of the draft is also accepted if its logit is at most this much below the best; then the result need
-      not be the teacher's greedy translation.
+    drafting: a `Drafting`.
     forbid: ids that are never predicted.
 
   Returns:
@@ -58,6 +64,7 @@ def speculative(step, commit, state, drafts, limit, *, steps, block=8, places=3,
   Raises:
     ValueError: for block or places below 1, or a negative margin.
   """
+  block, places, margin = drafting
   if block < 1 or places < 1 or margin < 0:
     raise ValueError(f"speculative needs block >= 1, places >= 1 and margin >= 0; got {block}, {places} and {margin}.")
   batch = tf.shape(limit)[0]

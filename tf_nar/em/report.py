@@ -16,7 +16,7 @@ COLUMNS = {  # Heading -> measures, of which the first that exists is shown.
   "NCM\ndistilled": ("ncm_distilled",),
   "NCM\nselected": ("ncm_selected",),
   "kept\n1st": ("kept_first",),
-  "C": ("total_correlation",),
+  "total\ncorr.": ("total_correlation",),
   "excess\nNLL": ("excess_nll", "excess_nll_bound"),
   "teacher": ("teacher_bleu",),
   "student": ("student_bleu",),
@@ -30,7 +30,8 @@ COLUMNS = {  # Heading -> measures, of which the first that exists is shown.
 
 LEGEND = {  # Part of a heading -> what it means, beside those of `display.LEGENDS`.
   "kept": "kept 1st: share of the sources whose selected target is the teacher's best candidate.",
-  "C": "C: total correlation, what independent tokens lose on the teacher's translations, in nats per token.",
+  "total": "total corr.: conditional total correlation of the teacher's translations, what independent tokens lose, in "
+           "nats per token.",
   "excess": "excess NLL: the student's negative log likelihood less the teacher's, in nats per token.",
   "teacher": "teacher, student, argmax, ODD, rescored: BLEU of the validation text; ODD repeats no token, rescored has "
              "several candidates that the teacher ranks.",
@@ -39,8 +40,8 @@ LEGEND = {  # Part of a heading -> what it means, beside those of `display.LEGEN
 
 
 LABELS = {  # Of the plot.
-  "NCM\nraw": "raw text", "NCM\ndistilled": "distilled text", "NCM\nselected": "selected text", "teacher": "teacher, beam",
-  "argmax": "student, argmax", "ODD": "student, ODD", "rescored": "student, ranked by the teacher",
+  "NCM\nraw": "raw text", "NCM\ndistilled": "distilled text", "NCM\nselected": "selected text",
+  "teacher": "teacher, beam", "argmax": "student, argmax", "ODD": "student, ODD", "rescored": "student, ranked by the teacher",
 }
 
 

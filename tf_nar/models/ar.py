@@ -232,8 +232,9 @@ class Model(keras.Model):
       return self.decoder.keep(cache, new, tf.where(there, chosen[:, None] * block + offset, -1))
 
     return speculative.speculative(
-      step, commit, self.decoder.start_cache(sentences, longest), drafts, most, steps=longest, block=block,
-      places=search.draft_places, margin=search.draft_margin, forbid=tokens_lib.forbidden(search.unknown))
+      step, commit, self.decoder.start_cache(sentences, longest), drafts, most, steps=longest,
+      drafting=speculative.Drafting(block, search.draft_places, search.draft_margin),
+      forbid=tokens_lib.forbidden(search.unknown))
 
 
 def forbidden(search):
