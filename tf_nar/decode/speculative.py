@@ -26,7 +26,7 @@ class Drafting(NamedTuple):
 
   block: int = 8  # K, the inputs of a block; 1 is plain greedy search.
   places: int = 3  # R, the blocks of one pass, each from another place of the drafts.
-  margin: float = 0.0  # A token of the draft is also accepted if its logit is at most this much below the best; then the
+  margin: float = 0.0  # A drafted token is also accepted if its logit is at most this much below the best; then the
   # result need not be the teacher's greedy translation.
 
 
@@ -41,7 +41,7 @@ class _Progress(NamedTuple):
   state: Any  # That of `step`.
 
 
-def speculative(step, commit, state, drafts, limit, *, steps, drafting=Drafting(), forbid=()):
+def speculative(step, commit, state, drafts, limit, *, steps, drafting, forbid=()):
   """Returns the greedy translation of each sentence.
 
   Args:

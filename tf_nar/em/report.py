@@ -41,7 +41,8 @@ LEGEND = {  # Part of a heading -> what it means, beside those of `display.LEGEN
 
 LABELS = {  # Of the plot.
   "NCM\nraw": "raw text", "NCM\ndistilled": "distilled text", "NCM\nselected": "selected text",
-  "teacher": "teacher, beam", "argmax": "student, argmax", "ODD": "student, ODD", "rescored": "student, ranked by the teacher",
+  "teacher": "teacher, beam", "argmax": "student, argmax",
+  "ODD": "student, ODD", "rescored": "student, ranked by the teacher",
 }
 
 
