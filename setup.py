@@ -50,7 +50,7 @@ setuptools.setup(
     ],
     # The configs are a package of their own, as they extend each other by the name `configs`.
     packages=setuptools.find_packages(include=["tf_nar", "tf_nar.*", "configs"]),
-    package_data={"tf_nar": ["py.typed"], "tf_nar.serve": ["page.html"]},
+    package_data={"tf_nar": ["py.typed"], "tf_nar.serve": ["*.html", "openapi.json"]},
     entry_points={"console_scripts": ["tf-nar = tf_nar.cli.command:main"]},
     python_requires=">=3.11,<3.13",  # keras 3.15 begins at 3.11.
     install_requires=BASE,

@@ -65,3 +65,4 @@ def test_it_is_used_from_another_folder(call, installed, tmp_path):
   assert call(sys.executable, "-c", PYTHON) == f"{installed / 'tf_nar'} {tf_nar.__version__}\n2\n"
   assert call(sys.executable, "-m", "tf_nar", "--version") == f"{tf_nar.__version__}\n"
   assert (installed / "tf_nar/py.typed").exists() and (installed / "tf_nar/serve/page.html").exists()
+  assert (installed / "tf_nar/serve/openapi.json").exists()

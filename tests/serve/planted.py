@@ -20,7 +20,7 @@ class Model:
   Sentences that begin with `long ` count as truncated.
   """
 
-  facts = {"family": "planted", "search": {"passes": 3}}
+  facts = {"family": "planted", "search": {"passes": 3}, "languages": ["en", "Pig Latin"]}
 
   def __init__(self, offers=loaded.OFFERS):
     self.offers = offers

@@ -244,8 +244,38 @@ def test_metrics():
     assert line in lines
 
 
-def test_the_page_is_whole_and_guarded(service):
-  answer = service.client.get("/")
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_the_pages_are_whole_and_guarded(service, path):
+  answer = service.client.get(path)
   assert answer.status_code == 200 and answer.headers["content-type"] == "text/html; charset=utf-8"
   assert "default-src 'none'" in answer.headers["content-security-policy"]
-  assert not re.search(r"(?:src|href)=(?!\"data:)|https?://|@import|url\(", answer.text)
+  outside = re.compile(r"(?:src|href)=(?!\"(?:data:|docs\"|openapi.json\"|[.]/\"))|https?://|@import|url\(")
+  assert not outside.search(answer.text)
+
+
+def test_the_interface_is_described_as_it_is(service):
+  answer = service.client.get("/openapi.json")
+  assert answer.headers["content-type"] == "application/json"
+  described = answer.json()
+  lists = lambda path: service.client.get(path).json()["error"].split(" one of ")[1].split(", got")[0].split(", ")
+  assert set(described["paths"]) == set(lists("/nowhere"))
+  schemas = described["components"]["schemas"]
+  assert set(re.findall(r'"#/components/schemas/(\w+)"', answer.text)) == set(schemas)
+  for path, methods in described["paths"].items():
+    if "post" in methods:
+      content = methods["post"]["requestBody"]["content"]["application/json"]
+      answered = service.client.post(path, json=content["example"])
+      example = methods["post"]["responses"]["200"]["content"]["application/json"]["example"]
+      assert answered.status_code == 200 and keys(answered.json()) == keys(example), path
+    else:
+      assert service.client.get(path).status_code == 200
+  health = service.client.get("/health").json()
+  assert set(health) == set(schemas["Health"]["properties"])
+  assert set(health["limits"]) == set(schemas["Health"]["properties"]["limits"]["properties"])
+
+
+def keys(answer):
+  """Returns the names of the fields of an answer and of its first entries."""
+  if isinstance(answer, list):
+    return keys(answer[0])
+  return {name: keys(value) for name, value in answer.items()} if isinstance(answer, dict) else None

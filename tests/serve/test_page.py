@@ -87,7 +87,7 @@ def shown(page, selector):
 
 
 def test_a_sentence_its_alternatives_and_passes(page):
-  assert "Model planted" in find(page, "#model").text and "3 passes" in find(page, "#model").text
+  assert find(page, "#model").text == "From English to Pig Latin. Each translation is refined in 3 steps."
   say(page, "the old tower")
   until(lambda: shown(page, "#passes"))
   assert find(page, "#translation").text == "THE OLD TOWER"
@@ -100,11 +100,22 @@ def test_a_sentence_its_alternatives_and_passes(page):
   assert not shown(page, "#error") and page.get_log("browser") == []
 
 
-def test_the_button_does_what_enter_does_and_a_pasted_break_is_a_blank(page):
+def test_the_button_does_what_enter_does_and_each_line_is_a_sentence(page):
   find(page, "#text").clear()
   page.execute_script("document.getElementById('text').value = ' two\\n  lines\\t'")
   find(page, "#go").click()
-  until(lambda: texts(page, "#translation") == ["TWO LINES"])
+  until(lambda: texts(page, "#translation p") == ["TWO", "LINES"])
+  assert find(page, "#facts").text.startswith("2 sentences") and not shown(page, "#alternatives")
+  page.execute_script("document.getElementById('text').value = 'long one\\rtwo\\n\\nlong three'")
+  find(page, "#go").click()
+  until(lambda: texts(page, "#translation p") == ["LONG ONE", "TWO", "LONG THREE"])
+  assert "sentences 1, 3 are longer" in find(page, "#truncated").text
+
+
+def test_the_interface_is_described(page, url):
+  page.get(f"{url}/docs")
+  until(lambda: "/translate" in find(page, "#paths").text)
+  assert "/health" in find(page, "#paths").text and page.get_log("browser") == []
 
 
 def test_a_truncated_sentence_is_said(page):
@@ -175,7 +186,7 @@ def test_it_asks_nobody_else(page, url):
 
 def test_it_can_be_used_without_seeing_it(page):
   assert find(page, "html").get_attribute("lang") == "en" and page.title == "Translate"
-  assert find(page, "#text").accessible_name == "Sentence" and find(page, "#go").accessible_name == "Translate"
+  assert find(page, "#text").accessible_name == "Text" and find(page, "#go").accessible_name == "Translate"
   assert find(page, "#answer").get_attribute("aria-live") == "polite"
   say(page, "a table")
   until(lambda: shown(page, "#passes"))

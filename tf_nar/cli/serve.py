@@ -17,6 +17,8 @@ from tf_nar import program
 flags = program.Flags()
 
 MODEL = flags.DEFINE_string("model", None, "A SavedModel, the --out of bin/export.py.", required=True)
+LANGUAGES = flags.DEFINE_string(
+    "languages", "", "Source and target language, as en,de, which the page names; empty: those of the metadata.")
 HOST = flags.DEFINE_string("host", "127.0.0.1", "The address to listen at; 0.0.0.0: all addresses of this machine.")
 PORT = flags.DEFINE_integer("port", 8000, "The port to listen at; 0: a free one.", lower_bound=0, upper_bound=65535)
 MAX_BATCH = flags.DEFINE_integer("max_batch", 32, "Most sentences of a batch.", lower_bound=1)
@@ -34,6 +36,8 @@ MAX_BODY = flags.DEFINE_integer("max_body", 1 << 20, "Most bytes of a request (4
 
 def serve():
   """Serves until SIGTERM or Ctrl-C."""
+  if LANGUAGES.value and len(LANGUAGES.value.split(",")) != 2:
+    raise ValueError(f"--languages expects a source and a target language, as en,de; got {LANGUAGES.value!r}.")
   if MAX_LINES.value > MAX_QUEUE.value:
     raise ValueError(f"--max_lines={MAX_LINES.value} is more than --max_queue={MAX_QUEUE.value} can hold; raise "
                      "--max_queue.")
@@ -53,6 +57,8 @@ def serve():
     raise ImportError(f"{missing.name} is missing; pip install -c constraints-cpu.txt -e '.[serve]'.") from None
   loaded.share_threads(MODEL.value)
   model = loaded.Model(MODEL.value)
+  if LANGUAGES.value:
+    model.facts["languages"] = LANGUAGES.value.split(",")
   listening = _listen(HOST.value, PORT.value)
   metrics = metrics_lib.Metrics()
   sizes = dict(max_batch=MAX_BATCH.value, max_characters=MAX_BATCH_CHARACTERS.value)

@@ -7,6 +7,7 @@
   GET  /health      503 until the model is warm, then 200; the status, the offers, the limits, the model's metadata
   GET  /metrics     for Prometheus
   GET  /            the page
+  GET  /docs        this interface, as a page; /openapi.json has it for programs
 
 An answer to sentences of which some are longer than the model takes also has "truncated": their places from 0.
 
@@ -27,8 +28,9 @@ from tf_nar.serve import batching
 from tf_nar.serve import metrics as metrics_lib
 
 ANSWERS = {"translate": "translations", "candidates": "candidates", "trace": "traces", "score": "scores"}
-PAGE = pathlib.Path(__file__).with_name("page.html")
-# The page loads nothing from other servers, and is not allowed to.
+FILES = {"/": ("page.html", "text/html"), "/docs": ("docs.html", "text/html"),
+         "/openapi.json": ("openapi.json", "application/json")}  # {path: (file of this folder, media type)}.
+# The pages load nothing from other servers, and are not allowed to.
 GUARD = {"Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
                                     "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
                                     "frame-ancestors 'none'",
@@ -71,14 +73,15 @@ def build(model, batcher, limits, timeout, metrics=None):
     return responses.Response(metrics.shown(), media_type=metrics_lib.CONTENT_TYPE)
 
   async def page(request):
-    return responses.HTMLResponse(PAGE.read_bytes(), headers=GUARD)
+    name, kind = FILES[request.url.path]
+    return responses.Response(pathlib.Path(__file__).with_name(name).read_bytes(), media_type=kind, headers=GUARD)
 
   @contextlib.asynccontextmanager
   async def lifespan(app):
     yield
     await asyncio.to_thread(batcher.stop, timeout)
 
-  gets = {"/": page, "/health": health, "/metrics": numbers}
+  gets = {**dict.fromkeys(FILES, page), "/health": health, "/metrics": numbers}
   posts = {f"/{offer}": functools.partial(answer, offer=offer) for offer in ANSWERS}
   routes = [routing.Route(path, each, methods=["GET"]) for path, each in gets.items()]
   routes += [routing.Route(path, each, methods=["POST"]) for path, each in posts.items()]
