@@ -34,8 +34,8 @@ def get_config():
     family="latent_codes",
     model=latent_codes.Config(
       dataclasses.replace(transformer.TINY, dropout=0.2),
-      # A code is drawn about once in an update, so that votes are averaged over some hundred updates.
-      quantizer.Config(codes=512, decay=0.99, restart=0.05, temperature=schedule.Linear(1.2, 0.2, 1_200)),
+      # A code gets about one vote in an update: an average over fifty updates, and codes without any are soon replaced.
+      quantizer.Config(codes=512, decay=0.98, restart=0.1, temperature=schedule.Linear(1.2, 0.2, 1_200)),
       prior_layers=4,
       prior=schedule.Linear(0.0, 1.0, 960),
       bypass=schedule.Linear(1.0, 0.0, 480),
