@@ -1,4 +1,5 @@
 """Pretrained models: found by name, packed in half the size, with the same weights up to bfloat16."""
+import gzip
 import json
 
 import ml_dtypes
@@ -6,10 +7,13 @@ import numpy as np
 import pytest
 
 from tests.conformance import families
+from tests.data import folders
 from tf_nar import config
 from tf_nar import pretrained
 from tf_nar import runs
 from tf_nar import translator
+from tf_nar import types
+from tf_nar.data import records
 
 
 @pytest.fixture
@@ -73,3 +77,15 @@ def test_no_run_is_overwritten(root, finished, load):
   with pytest.raises(SystemExit, match="pack: --out=.*one holds a run already; choose another folder."):
     pack(load, f"--workdir={finished}", f"--out={root}/one")
   assert json.loads((root / "one/config.json").read_text())["family"] == "nat_em"
+
+
+def test_targets_of_a_data_folder_are_text_in_the_order_of_the_corpus(root, finished, load, tmp_path):
+  eos = [types.EOS]
+  pairs = [records.Pair(eos, [5 + index, 6, *eos], index=index) for index in (3, 0, 1)]
+  data = folders.make(tmp_path / "data", pairs)
+  pack(load, f"--workdir={finished}", f"--out={root}/one", f"--data_dir={data}", "--lines=5")
+  assert gzip.decompress((root / "one/targets.txt.gz").read_bytes()).decode().splitlines() == [
+    "w0 w1", "w1 w1", "", "w3 w1", ""]
+  with pytest.raises(SystemExit, match="--lines=3 is too few: .*data has a pair of line 4; give the number of lines"):
+    pack(load, f"--workdir={finished}", f"--out={root}/two", f"--data_dir={data}", "--lines=3")
+  assert not (root / "two").exists()
