@@ -55,7 +55,7 @@ class Search:
   length_ratio: float = 0.0  # 0: that of the training text, at least 1.
   min_length: int = 1  # The fewest tokens of a translation, EOS included, if its limit allows them.
   unknown: bool = False  # Whether a translation may contain <unk>.
-  draft_block: int = 8  # With a drafter, K: the number of inputs of each block that a pass checks.
+  draft_block: int = 16  # With a drafter, K: the number of inputs of each block that a pass checks.
   draft_places: int = 3  # With a drafter, R: the number of places of the drafts that a pass goes on from.
   draft_margin: float = 0.0  # With a drafter: also accept its tokens with a logit at most this far below the best.
 
