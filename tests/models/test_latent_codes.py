@@ -175,7 +175,7 @@ def test_micro_batches_move_the_codebook_as_their_whole():
   assert_same_codes(absorbed(build(**PLAIN), *HALVES), whole)
 
 
-@pytest.mark.slow  # It compiles an update twice: 20 seconds of one core.
+@pytest.mark.slow  # It compiles an update twice.
 def test_replicas_move_the_codebook_as_their_whole(two):
   def updated():
     model, recipe = build(**PLAIN), config.Optimizer(learning_rate=1e-2, warmup=1)

@@ -56,7 +56,7 @@ def share_in_one_mode(src, tokens):
   return np.mean(np.any([(tokens == each).all(1) for each in wanted], 0))
 
 
-@pytest.mark.slow  # Both models take 40 seconds of one core.
+@pytest.mark.slow  # Both models took less than ten minutes, on two cores that ten processes shared.
 @pytest.mark.parametrize("codes, within", [(8, (0.9, 1.0)), (1, (0.0, 0.3))])
 def test_codes_carry_the_mode_and_without_them_it_is_mixed(codes, within):
   model = trained(codes)
