@@ -1,9 +1,10 @@
-"""What a terminal shows: numbers, tables with a legend, and progress bars of at most 80 columns."""
+"""What a terminal shows: numbers, tables with a legend, and progress bars of at most 80 columns.
+
+rich and tqdm are imported when they are used, as programs import this module before they parse their flags.
+"""
 import io
 import shutil
 import textwrap
-
-import tqdm
 
 WIDTH = 80
 TINY = 1e-12  # A smaller number is shown as 0, as a BLEU without any match is.
@@ -61,6 +62,7 @@ def bar(what, total, *, unit, initial=0, rate=True, file=None, disable=None):
     file: the stream; None: standard error.
     disable: True: show nothing; None: show nothing unless the stream is a terminal.
   """
+  import tqdm
   speed = ", {rate_fmt}" if rate else ""
   form = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}" + speed + "{postfix}]"
   return tqdm.tqdm(
@@ -70,9 +72,11 @@ def bar(what, total, *, unit, initial=0, rate=True, file=None, disable=None):
 
 def duration(seconds):
   """Returns seconds as text: 07:40, 1:07:40."""
+  import tqdm
   return tqdm.tqdm.format_interval(seconds)
 
 
 def count(value):
   """Returns a large number as text: 812, 8.12k."""
+  import tqdm
   return tqdm.tqdm.format_sizeof(value)
