@@ -49,7 +49,8 @@ def test_measures_a_teachers_translations(call, capsys):
 
 def test_adds_the_rows_to_a_report(call, tmp_path):
   path = str(tmp_path / "report.json")
-  report.write(path, [report.Row("bleu_tokenized", 30.0, "tok:none"), report.Row("nll_student", 9.0, "old")], {"a": 1})
+  report.write(path, [report.Row("bleu_tokenized", 30.0, "tok:none"), report.Row("nll_student", 9.0, "old")],
+               {"a": 1, "data": {"source": {"sha256": "x"}}})
   call(report=path)
   written = json.loads((tmp_path / "report.json").read_text())
   assert list(written["rows"]) == ["bleu_tokenized", "total_correlation", "nll_student", "nll_teacher"]

@@ -126,7 +126,7 @@ DOCTOR = [sys.executable, "-S", doctor.__file__]  # Without site-packages, so th
 
 
 @pytest.mark.parametrize("shell, status, error", [
-  ('"$@" | head -1; exit ${PIPESTATUS[0]}', 141, ""),
+  ('"$@" | exec sleep 0; exit ${PIPESTATUS[0]}', 141, ""),
   ('"$@" > /dev/full', 1, "doctor: [Errno 28] No space left on device\n"),
   ('"$@" >&-', 1, ""), ('"$@" < /dev/null | cat; exit ${PIPESTATUS[0]}', 1, ""),
   ('LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 "$@"', 1, ""),

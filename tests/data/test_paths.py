@@ -64,7 +64,8 @@ def test_a_saved_model_is_written_and_served(tmp_path, monkeypatch, name):
   assert os.path.exists(tmp_path / name / "variables" / "variables.index")
   for folder in asked(tmp_path, name)[1:3]:
     model = loaded.Model(folder)
-    assert model.answer("translate", ["a house"]) == [{"translation": "A HOUSE", "score": -2.5}]
+    answer, = model.answer("translate", ["a house"])
+    assert answer.content == {"translation": "A HOUSE", "score": -2.5}
 
 
 def test_plain_paths_are_themselves_and_others_links_of_this_process(tmp_path):

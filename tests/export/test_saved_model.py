@@ -305,6 +305,6 @@ def test_metadata(exported, tmp_path):
 def test_no_export_over_another(exported):
   with pytest.raises(FileExistsError, match="out already exists and is not an empty folder; remove it, or choose"):
     saved_model.export(exported.run, exported.search, exported.out)
-  files = ["assets", "assets.extra", "fingerprint.pb", "saved_model.pb", "variables"]
+  files = ["README.md", "assets", "assets.extra", "fingerprint.pb", "saved_model.pb", "variables"]
   assert sorted(os.listdir(exported.out)) == files
   assert sorted(os.listdir(os.path.dirname(exported.out))) == ["out", "out.tmp", "run"]

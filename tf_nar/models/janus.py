@@ -60,10 +60,10 @@ class Weights:
 
   ar: float = 1.0  # Of all tokens.
   nar: float = 0.5  # Of the masked tokens, like the rest.
-  aux: float = 0.5
-  nar_aux: float = 1.0
-  ar_aux: float = 3.0
-  ar_nar: float = 1.0
+  aux: float = 0.5  # Of the cross-entropy of AUX.
+  nar_aux: float = 1.0  # Of the divergence between NAR and AUX.
+  ar_aux: float = 3.0  # Of the divergence between AR and AUX.
+  ar_nar: float = 1.0  # Of the divergence between AR and NAR.
 
 
 FIGURE = Weights(nar=1.0, aux=1.0, ar_aux=1.0, ar_nar=0.0)  # The five terms of the paper's figure.

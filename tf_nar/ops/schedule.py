@@ -8,10 +8,10 @@ import tensorflow as tf
 class Linear:
   """Constant for `delay` updates, then linear from `start` to `end` over `updates` updates, then constant."""
 
-  start: float = 0.0
-  end: float = 1.0
-  updates: int = 1
-  delay: int = 0
+  start: float = 0.0  # Value before and during the delay.
+  end: float = 1.0  # Value from the last of the updates on.
+  updates: int = 1  # Number of updates in which the value changes.
+  delay: int = 0  # Number of updates before it begins to change.
 
   def __post_init__(self):
     if self.updates < 1 or self.delay < 0:
