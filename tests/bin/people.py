@@ -45,13 +45,15 @@ GOOD = {
   "a CR inside": lines("a\rb\nc\n", ["b a", "c"], [2, 1], warns="1 lines have a carriage return inside"),
   "a mark": lines("\ufeffa b\né\n", ["b a", "é"], [2, 1]),
   "packed": Good(gzip.compress(PLAIN.data, mtime=0), PLAIN.said, PLAIN.words),
-  "two archives in one": Good(gzip.compress(b"a b\n", mtime=0) + gzip.compress(b"c\n", mtime=0), PLAIN.said, PLAIN.words),
+  "two archives in one": Good(
+    gzip.compress(b"a b\n", mtime=0) + gzip.compress(b"c\n", mtime=0), PLAIN.said, PLAIN.words),
 }
 BAD = {
   "Latin-1": ("a\nsch\xf6n\n".encode("latin-1"), r"{}, line 2: not UTF-8 \(byte 4 is 0xf6\); convert it first"),
   "surrogates": ("a \ud800\n".encode("utf-8", "surrogatepass"), r"{}, line 1: not UTF-8 \(byte 3 is 0xed\)"),
   "UTF-16": ("a b\n".encode("utf-16"), "{} must be UTF-8, but is UTF-16; convert it: iconv"),
-  "a cut archive": (gzip.compress(b"a b\n" * 999, mtime=0)[:40], r"{} is a broken .gz archive \(.*\); fetch or pack it again"),
+  "a cut archive": (
+    gzip.compress(b"a b\n" * 999, mtime=0)[:40], r"{} is a broken .gz archive \(.*\); fetch or pack it again"),
 }
 NAMES = ["with space", "run[1]", "a*b?", "quo'te", 'dou"ble', "üml 日本", "-dash", "in.gz.txt"]
 
