@@ -110,7 +110,7 @@ def test_the_prior_is_initialised_once_when_it_is_first_used():
 def test_reconstruction_trains_all_but_the_prior():
   model = small(reconstruct=True)
   paths = {v.path for v in model.trainable_variables}
-  assert {v.path for v in model.variables} - paths == {v.path for v in model.prior.variables} | {"prior_begun"}
+  assert {v.path for v in model.variables} - paths == {v.path for v in model.prior.variables} | {model.begun.path}
   with tf.GradientTape() as tape:
     made = model.objective(BATCH, seed=[0, 0], training=True)
     value = types.loss(made)
@@ -208,7 +208,7 @@ def dying(last):
   return Dying
 
 
-@pytest.mark.slow  # 60 s on a free core.
+@pytest.mark.slow  # 8 min on a busy machine.
 def test_phases_killed_and_resumed_equal_the_whole(tmp_path, monkeypatch):
   data = folders.make(tmp_path / "data", folders.random_pairs(40, longest=11))
   whole, broken = (str(tmp_path / name) for name in ("whole", "broken"))
@@ -219,6 +219,6 @@ def test_phases_killed_and_resumed_equal_the_whole(tmp_path, monkeypatch):
       recipe.run(EXPERIMENT, data, broken)
   recipe.run(EXPERIMENT, data, broken)
   one, other = (dict(np.load(os.path.join(folder, runs.WEIGHTS))) for folder in (whole, broken))
-  assert one["prior_begun"] == 1 and one.keys() == other.keys()
+  assert one["flowseq/prior_begun"] == 1 and one.keys() == other.keys()
   for path, value in one.items():
     np.testing.assert_array_equal(value, other[path], err_msg=path)

@@ -113,7 +113,7 @@ class InvertibleLinear(Bijection):
   def forward(self, z, given):
     kernel = tf.convert_to_tensor(self.kernel)
     times = tf.reduce_sum(given.real, [1, 2]) * (self.channels // self.group)
-    return self._mapped(z, kernel), times * tf.linalg.slogdet(kernel)[1]
+    return self._mapped(z, kernel), times * log_abs_det(kernel)
 
   def inverse(self, e, given):
     return self._mapped(e, tf.linalg.inv(tf.convert_to_tensor(self.kernel)))
@@ -255,6 +255,14 @@ def _squeezed(z):
 
 def _unsqueezed(going, staying):
   return tf.concat([tf.reshape(going, tf.shape(staying)), staying], -1)
+
+
+@tf.custom_gradient
+def log_abs_det(matrix):
+  """Returns log |det| of float32 [n, n] by a QR decomposition, since XLA has no determinant."""
+  upper = tf.linalg.qr(matrix)[1]
+  log_det = tf.reduce_sum(tf.math.log(tf.abs(tf.linalg.diag_part(upper))))
+  return log_det, lambda up: up * tf.transpose(tf.linalg.inv(matrix))
 
 
 def group(channels):
