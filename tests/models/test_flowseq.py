@@ -208,7 +208,7 @@ def dying(last):
   return Dying
 
 
-@pytest.mark.slow  # 60 s on a free core.
+@pytest.mark.slow  # 8 min on a busy machine.
 def test_phases_killed_and_resumed_equal_the_whole(tmp_path, monkeypatch):
   data = folders.make(tmp_path / "data", folders.random_pairs(40, longest=11))
   whole, broken = (str(tmp_path / name) for name in ("whole", "broken"))
