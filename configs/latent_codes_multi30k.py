@@ -14,11 +14,9 @@ search is chosen on validation text. To start from a teacher's weights add --war
   Gumbel-softmax                         --set=model.bottleneck.kind=gumbel --set=model.bottleneck.restart=0
   more codes, for fewer positions each   --set=model.bottleneck.codes=1024 --set=model.compress=2
 """
-import dataclasses
-
+from configs import nat_em_multi30k
 from tf_nar import config
 from tf_nar.layers import quantizer
-from tf_nar.layers import transformer
 from tf_nar.models import latent_codes
 from tf_nar.ops import schedule
 
@@ -30,10 +28,11 @@ SWEEP = ("search.beam=1,4", "search.odd=False,True")
 
 
 def get_config():
+  student = nat_em_multi30k.get_config()  # The same sizes and updates, to compare families.
   return config.Experiment(
     family="latent_codes",
     model=latent_codes.Config(
-      dataclasses.replace(transformer.TINY, dropout=0.2),
+      student.model.net,
       # A code gets about one vote in an update: an average over fifty updates, and codes without any are soon replaced.
       quantizer.Config(codes=512, decay=0.98, restart=0.1, temperature=schedule.Linear(1.2, 0.2, 1_200)),
       prior_layers=4,
@@ -42,15 +41,7 @@ def get_config():
       gold=schedule.Linear(0.5, 0.0, 720),
     ),
     search=latent_codes.Search(),
-    train=config.Train(
-      steps=1_440,
-      tokens_per_batch=4_096,
-      max_length=64,
-      optimizer=config.Optimizer(learning_rate=0.0025, warmup=800, cooldown=240),
-      log_every=60,
-      validate_every=120,  # About an epoch.
-      patience=15,
-    ),
+    train=student.train,
     phases=PHASES,
     sweep=SWEEP,
   )

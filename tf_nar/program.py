@@ -30,6 +30,14 @@ _CONFIG = re.compile(r"=configs/(?:(\w+)\.py|(?=\.\.\.))")
 _AGAIN = ";\n    repeat this option to specify a list of values"  # absl's addition, which our texts have already.
 _started_as = ""
 
+# Descriptions of flags that several programs have.
+RESCORE_WITH = (
+  "A run, such as the AR teacher, that ranks the candidates; several with commas between rank by the mean of their "
+  "log p.")
+DRAFT_WITH = (
+  "A NAR run that drafts translations, which the autoregressive run of --workdir checks: the result is its greedy "
+  "translation, sooner. search.draft_block and search.draft_places set how.")
+
 
 class Flags:
   """The flags of one program: absl's `DEFINE_...`, in a separate set, so that programs can use the same names.

@@ -141,11 +141,16 @@ def save_weights(weights, workdir):
   atomic.write(os.path.join(workdir, WEIGHTS), data.getvalue())
 
 
+def save(run, convert=lambda array: array):
+  """Writes the run folder of a `Run` with the weights of its model, each as `convert` returns its array."""
+  write(run)
+  save_weights({variable.path: convert(variable.numpy()) for variable in run.model.variables}, run.workdir)
+
+
 def pack(run, out):
   """Writes a finished run to the folder `out` with its float32 matrices rounded to bfloat16; returns their bytes."""
   rounded = lambda array: array.astype(ml_dtypes.bfloat16) if array.dtype == np.float32 and array.ndim > 1 else array
-  write(run._replace(workdir=out))
-  save_weights({variable.path: rounded(variable.numpy()) for variable in run.model.variables}, out)
+  save(run._replace(workdir=out), rounded)
   return os.path.getsize(os.path.join(out, WEIGHTS))
 
 

@@ -74,11 +74,15 @@ def build(name, seed=0, **net):
   assert name in TINY, MISSING.format(name)
   config = TINY[name].config
   config = dataclasses.replace(config, net=dataclasses.replace(config.net, **net))
-  model = models.build(name, config, len(VOCAB))
+  return shaken(models.build(name, config, len(VOCAB)), 0.1, seed)
+
+
+def shaken(layer, scale, seed=0):
+  """Moves all weights of a built layer or model by random numbers of a standard deviation; returns the layer."""
   draw = np.random.default_rng(seed)
-  for variable in model.variables:
-    variable.assign(variable.numpy() + draw.normal(size=variable.shape, scale=0.1))
-  return model
+  for variable in layer.variables:
+    variable.assign(variable.numpy() + draw.normal(size=variable.shape, scale=scale))
+  return layer
 
 
 def padded(sentences, length):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.conformance import families
 from tf_nar.layers import flow
 from tf_nar.layers import flow_prior
 from tf_nar.layers import transformer
@@ -25,10 +26,7 @@ def shaken(layer, scale=0.3):
   """Builds a layer and moves all its weights, so that none is zero."""
   if not layer.built:
     layer.build(None)
-  draw = np.random.default_rng(0)
-  for variable in layer.variables:
-    variable.assign(variable.numpy() + draw.normal(size=variable.shape, scale=scale))
-  return layer
+  return families.shaken(layer, scale)
 
 
 def latents(lengths=LENGTHS, positions=8, channels=CHANNELS):

@@ -3,6 +3,7 @@ import tensorflow as tf
 
 from tf_nar.layers import attention
 from tf_nar.layers import positional
+from tf_nar.layers import sine
 
 WIDTH, HEADS = 8, 2
 
@@ -24,7 +25,7 @@ def built():
 
 def test_by_hand():
   layer, x, wide = built(), normal(1, 4, WIDTH), WIDTH // HEADS
-  sines = layer.sine(tf.zeros([1, 4, WIDTH]))[0].numpy()
+  sines = sine.positions(4, WIDTH).numpy()
   query, key = np.split(sines @ layer.query_key.kernel.numpy(), 2, -1)
   value = x[0].numpy() @ layer.value.kernel.numpy()
   seen = np.zeros([4, WIDTH])

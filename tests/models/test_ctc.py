@@ -25,10 +25,7 @@ WIDE = ctc.Search(beam=64, candidates=3)
 def build(**config):
   """A model that gives only two tokens and the blank a nonzero probability."""
   keras.utils.set_random_seed(0)
-  model = models.build("ctc", ctc.Config(NET, **config), VOCAB)
-  draw = np.random.default_rng(0)
-  for variable in model.variables:
-    variable.assign(variable.numpy() + draw.normal(size=variable.shape, scale=0.3))
+  model = families.shaken(models.build("ctc", ctc.Config(NET, **config), VOCAB), 0.3)
   bias = model.net.embed.bias.numpy()
   bias[[types.PAD, types.EOS, types.BOS]] = -1e4
   model.net.embed.bias.assign(bias)

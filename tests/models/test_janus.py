@@ -29,11 +29,7 @@ INSIDE = (BATCH.tgt != types.PAD).numpy()
 def build(**changes):
   """A tiny model in which no weight is zero."""
   keras.utils.set_random_seed(0)
-  model = models.build("janus", janus.Config(**{"net": NET} | changes), len(families.VOCAB))
-  draw = np.random.default_rng(0)
-  for variable in model.variables:
-    variable.assign(variable.numpy() + draw.normal(size=variable.shape, scale=0.1))
-  return model
+  return families.shaken(models.build("janus", janus.Config(**{"net": NET} | changes), len(families.VOCAB)), 0.1)
 
 
 @pytest.fixture(scope="module")

@@ -26,11 +26,7 @@ def build(**changes):
   keras.utils.set_random_seed(0)
   net = dataclasses.replace(TINY.config.net, **families.STILL)
   made = dataclasses.replace(TINY.config, net=net, smoothing=0.0, length_factor=1.0, **changes)
-  model = models.build("latent_codes", made, len(families.VOCAB))
-  draw = np.random.default_rng(0)
-  for variable in model.variables:
-    variable.assign(variable.numpy() + draw.normal(size=variable.shape, scale=0.2))
-  return model
+  return families.shaken(models.build("latent_codes", made, len(families.VOCAB)), 0.2)
 
 
 @pytest.fixture(scope="module")

@@ -24,10 +24,7 @@ def model():
   """A model that never predicts PAD, BOS or EOS, so that no sentence is shorter than its length."""
   keras.utils.set_random_seed(0)
   net = transformer.Config(width=8, ffn=16, heads=2, encoder_layers=1, decoder_layers=1, max_length=6)
-  model = models.build("nat_em", nat_em.Config(net), WORDS)
-  draw = np.random.default_rng(0)
-  for variable in model.variables:
-    variable.assign(variable.numpy() + draw.normal(size=variable.shape, scale=0.3))
+  model = families.shaken(models.build("nat_em", nat_em.Config(net), WORDS), 0.3)
   bias = model.net.embed.bias.numpy()
   bias[[types.PAD, types.BOS, types.EOS]] = -1e4, -1e4, -20.0
   model.net.embed.bias.assign(bias)

@@ -23,10 +23,7 @@ PLAIN = nat_fertility.Search(candidates=1, alpha=0.0, unknown=True)
 def build(net=NET, **config):
   """A model that predicts only two tokens, so that no sentence is shorter than its canvas."""
   keras.utils.set_random_seed(0)
-  model = models.build("nat_fertility", nat_fertility.Config(net, **config), VOCAB)
-  draw = np.random.default_rng(0)
-  for variable in model.variables:
-    variable.assign(variable.numpy() + draw.normal(size=variable.shape, scale=0.3))
+  model = families.shaken(models.build("nat_fertility", nat_fertility.Config(net, **config), VOCAB), 0.3)
   bias = model.net.embed.bias.numpy()
   bias[[types.PAD, types.BOS, types.MASK, types.EOS]] = -1e4, -1e4, -1e4, -20.0
   model.net.embed.bias.assign(bias)

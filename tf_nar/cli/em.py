@@ -36,11 +36,6 @@ FLOW = """\
   original text -> teacher -> candidates -> distilled -> student -> scores -> selected
                       ^                                                          |
                       +------------------------ next round ----------------------+
-
-In the table of each round, NCM is the multi-modality of the raw, the distilled and the selected text: nats per target
-token under the student of the round, lower if a sentence has fewer different translations. "kept 1st" is the share of
-selected translations that the teacher ranked first. The other columns are BLEU on the validation text, of the teacher
-and of the student's searches, and the share of repeated tokens.
 """
 NEXT = """
 To translate with, evaluate and export the student of the last round, {student}:

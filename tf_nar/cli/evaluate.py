@@ -42,12 +42,8 @@ HYPOTHESIS = flags.DEFINE_string(
 OUTPUT = flags.DEFINE_string(
   "output", "", "The report to write; empty: report.json in the workdir, with --hypothesis HYPOTHESIS.json.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
-RESCORE_WITH = flags.DEFINE_string(
-  "rescore_with", "", "A run, such as the AR teacher, that ranks the candidates; several with commas between rank by "
-  "the mean of their log p.")
-DRAFT_WITH = flags.DEFINE_string(
-  "draft_with", "", "A NAR run that drafts translations, which the autoregressive run of --workdir checks: the result "
-  "is its greedy translation, sooner. search.draft_block and search.draft_places set how.")
+RESCORE_WITH = flags.DEFINE_string("rescore_with", "", program.RESCORE_WITH)
+DRAFT_WITH = flags.DEFINE_string("draft_with", "", program.DRAFT_WITH)
 SPEED_BESIDE = flags.DEFINE_string(
   "speed_beside", "", "A run, such as the AR teacher, to compare the speed with; empty: speed is not measured.")
 BESIDE_SET = flags.DEFINE_multi_string("beside_set", [], "Overrides of that run, as search.beam=5; may be repeated.")

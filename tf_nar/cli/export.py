@@ -33,12 +33,8 @@ WEIGHTS = flags.DEFINE_enum("weights", "float32", ("float32", "bfloat16"), "The 
 SHARDS = flags.DEFINE_integer("shards", 1, "Pieces that every sub-layer is cut into, one for each CPU core.",
                              lower_bound=1)
 LICENSE = flags.DEFINE_string("license", "", "The licence of the model, for its card, as CC-BY-4.0; empty: not given.")
-RESCORE_WITH = flags.DEFINE_string(
-  "rescore_with", "", "A run, such as the AR teacher, that ranks the candidates; several with commas between rank by "
-  "the mean of their log p.")
-DRAFT_WITH = flags.DEFINE_string(
-  "draft_with", "", "A NAR run that drafts translations, which the autoregressive run of --workdir checks: the result "
-  "is its greedy translation, sooner. search.draft_block and search.draft_places set how.")
+RESCORE_WITH = flags.DEFINE_string("rescore_with", "", program.RESCORE_WITH)
+DRAFT_WITH = flags.DEFINE_string("draft_with", "", program.DRAFT_WITH)
 
 USE = """\
 import tensorflow as tf, tensorflow_text

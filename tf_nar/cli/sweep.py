@@ -20,9 +20,7 @@ REFERENCE = flags.DEFINE_string("reference", None, "Their translations, as many 
 TRY = flags.DEFINE_multi_string("try", None, "An option and its values, as search.beam=1,5; may be repeated.",
                                 required=True)
 SET = flags.DEFINE_multi_string("set", [], "Overrides for all combinations, as search.beam=20; may be repeated.")
-RESCORE_WITH = flags.DEFINE_string(
-  "rescore_with", "", "A run, such as the AR teacher, that ranks the candidates; several with commas between rank by "
-  "the mean of their log p.")
+RESCORE_WITH = flags.DEFINE_string("rescore_with", "", program.RESCORE_WITH)
 TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens per batch, over all length candidates.",
                               lower_bound=1)
 

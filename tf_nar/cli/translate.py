@@ -34,12 +34,8 @@ WORKDIR = flags.DEFINE_string(
 INPUT = flags.DEFINE_string("input", "", "Text to translate; empty: standard input.")
 OUTPUT = flags.DEFINE_string("output", "", "The file for the translations; empty: standard output.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
-RESCORE_WITH = flags.DEFINE_string(
-  "rescore_with", "", "A run, such as the AR teacher, that ranks the candidates; several with commas between rank by "
-  "the mean of their log p.")
-DRAFT_WITH = flags.DEFINE_string(
-  "draft_with", "", "A NAR run that drafts translations, which the autoregressive run of --workdir checks: the result "
-  "is its greedy translation, sooner. search.draft_block and search.draft_places set how.")
+RESCORE_WITH = flags.DEFINE_string("rescore_with", "", program.RESCORE_WITH)
+DRAFT_WITH = flags.DEFINE_string("draft_with", "", program.DRAFT_WITH)
 NBEST = flags.DEFINE_integer(
   "nbest", 0, "Prints up to this many different candidates per line, widening the search if needed; 0: off.",
   lower_bound=0)

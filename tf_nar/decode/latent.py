@@ -1,10 +1,31 @@
-"""The ranking of candidates that were decoded from several latents, and their traces.
+"""Candidates that are decoded from several latents for each of several lengths: their number, ranking and traces.
 
 Different latents may give the same translation. The best-ranked of equal candidates stays; the others are missing.
 """
+import dataclasses
+
 import tensorflow as tf
 
+from tf_nar import config as core_config
 from tf_nar import types
+
+
+def check(search):
+  """Raises ValueError unless `search.candidates` are so many lengths times `search.latents`."""
+  core_config.check_at_least(1, search, "candidates", "latents", group="search.")
+  if search.candidates % search.latents:
+    raise ValueError(f"search.candidates counts lengths times latents, so it is a multiple of search.latents="
+                     f"{search.latents}; got {search.candidates}.")
+
+
+def widened(search, count):
+  """Returns the search that finds at least `count` candidates: more lengths, with as many latents for each."""
+  return dataclasses.replace(search, candidates=-(-max(search.candidates, count) // search.latents) * search.latents)
+
+
+def centred(noise):
+  """Returns noise float32 [latents, ...] with zeros for the first latent, which is then the mean of the prior."""
+  return tf.concat([tf.zeros_like(noise[:1]), noise[1:]], 0)
 
 
 def ordered(tokens, score, passes):

@@ -67,7 +67,7 @@ def _measured(folders, data_dir, alternation, advance):
     predictions, found = _quality(run, search, teacher_score, data_dir, alternation, advance)
     measures |= {f"{name}_{what}": value for what, value in found.items()}
     if name == "teacher":
-      measures |= _correlation(student, teacher, predictions, data_dir, alternation)
+      measures |= _correlation(student, score, teacher, predictions, data_dir, alternation)
   return measures
 
 
@@ -134,14 +134,17 @@ def _quality(run, search, teacher_score, data_dir, alternation, advance):
   return predictions, measures | ({"valid": toy.valid_share(sources, texts)} if alternation.data else {})
 
 
-def _correlation(student, teacher, predictions, data_dir, alternation):
-  """Returns {name: total correlation, or excess} of translations; {} if none has a positive probability."""
+def _correlation(student, score, teacher, predictions, data_dir, alternation):
+  """Returns {name: total correlation, or excess} of translations; {} if none has a positive probability.
+
+  `score` is the `corpus.scorer` of the student.
+  """
   longest = min(run.experiment.model.net.max_length for run in (student, teacher))
   sources = lines.encode(data_corpus.validation(data_dir)[0], student.vocab, longest)
   pairs = [(source, [*target, types.EOS]) for source, target in zip(sources, predictions, strict=True)]
   ours, theirs = (
-    corpus.score(corpus.scorer(run.model), pairs, tokens_per_batch=alternation.tokens_per_batch, longest=longest)
-    for run in (student, teacher))
+    corpus.score(each, pairs, tokens_per_batch=alternation.tokens_per_batch, longest=longest)
+    for each in (score, corpus.scorer(teacher.model)))
   if not np.isfinite(ours + theirs).any():
     return {}
   traits = student.model.traits

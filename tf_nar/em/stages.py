@@ -130,8 +130,7 @@ def _with_weights(experiment, run, out):
   """Writes a run folder with the weights and training of a `Run`, and the other settings of an experiment."""
   model = dataclasses.replace(experiment.model, net=run.experiment.model.net)
   experiment = dataclasses.replace(run.experiment, model=model, search=experiment.search)
-  runs.write(run._replace(experiment=experiment, workdir=out))
-  runs.save_weights({variable.path: variable.numpy() for variable in run.model.variables}, out)
+  runs.save(run._replace(experiment=experiment, workdir=out))
 
 
 def proposed(search, pairs, *, tokens_per_batch, longest, progress=None, limit=None):

@@ -5,6 +5,7 @@ They are those of the original program, with sine positions as an option.
 import keras
 import tensorflow as tf
 
+from tf_nar.layers import sine
 from tf_nar.losses import emissions
 from tf_nar.ops import masking
 
@@ -24,9 +25,6 @@ class Embedding(keras.layers.Layer):
     if config.positions == "learned":
       self.position_table = self.add_weight(
         name="positions", shape=(config.max_length + 1, config.width), initializer=init())
-    else:
-      import keras_nlp  # Here, as importing it takes most of a second, and core Keras has no sinusoids.
-      self.sine = keras_nlp.layers.SinePositionEncoding()
     self.build(None)
 
   def build(self, _):
@@ -51,7 +49,7 @@ class Embedding(keras.layers.Layer):
     if self.config.positions == "learned":
       positions = tf.convert_to_tensor(self.position_table)[:length] * self.config.width**0.5
     else:
-      positions = self.sine(tf.zeros([1, length, self.config.width]))[0]
+      positions = sine.positions(length, self.config.width)
     return tf.cast(positions, self.compute_dtype)
 
   def logits(self, states):

@@ -22,11 +22,11 @@ import math
 from typing import NamedTuple
 
 import keras
-import keras_nlp
 import tensorflow as tf
 
 from tf_nar.layers import attention
 from tf_nar.layers import dense
+from tf_nar.layers import sine
 from tf_nar.layers import transformer
 
 GROUPS = (32, 16, 8, 4, 2)  # Channels that one matrix maps: the first of these that divides their number.
@@ -144,7 +144,6 @@ class AffineCoupling(Bijection):
     self.source = dense.Dense(self.inner, name="source", dtype="float32")
     self.block = transformer.Block(block(net, self.inner), cross=True, name="block")
     self.out = dense.Dense(2 * self.inner, kernel_initializer="zeros", name="out", dtype="float32")
-    self.sine = keras_nlp.layers.SinePositionEncoding(dtype="float32")
 
   def build(self, _):
     self.source.build((None, None, self.source_width))
@@ -167,7 +166,7 @@ class AffineCoupling(Bijection):
     """Returns m and r, float32 [R, T', C'], for the half [R, T', C'] that is seen, and its `Given.real`."""
     given = given.halved() if self.split == "time" else given
     rows, positions = tf.unstack(tf.shape(seen)[:2])
-    x = seen + self.sine(tf.zeros([1, positions, self.inner]))
+    x = seen + sine.positions(positions, self.inner)
     memory = self.block.project(self.source(given.source))
     x, _ = self.block(
       tf.reshape(x, [-1, self.inner]), attention.penalty(given.mask[:, None], tf.float32), memory,

@@ -5,11 +5,11 @@
 It moves states by where they are, whatever they are.
 """
 import keras
-import keras_nlp
 import tensorflow as tf
 
 from tf_nar.layers import attention
 from tf_nar.layers import dense as dense_lib
+from tf_nar.layers import sine
 
 
 class PositionalAttention(keras.layers.Layer):
@@ -22,7 +22,6 @@ class PositionalAttention(keras.layers.Layer):
       units, kernel_initializer=attention.glorot(parts), name=name, dtype=self.dtype_policy)
     self.query_key = dense(2 * self.inner, 2, "query_key")
     self.value, self.out = dense(self.inner, 1, "value"), dense(width, 1, "out")
-    self.sine = keras_nlp.layers.SinePositionEncoding()
 
   def build(self, _):
     for part in (self.query_key, self.value):
@@ -44,7 +43,7 @@ class PositionalAttention(keras.layers.Layer):
     """
     depth = self.inner // self.heads
     value = tf.reshape(self.value(x), [sentences, -1, self.heads, depth])
-    positions = tf.cast(self.sine(tf.zeros([1, tf.shape(value)[1], self.width]))[0], self.compute_dtype)
+    positions = tf.cast(sine.positions(tf.shape(value)[1], self.width), self.compute_dtype)
     query, key = tf.unstack(tf.reshape(self.query_key(positions), [-1, 2, self.heads, depth]), axis=1)
     scores = tf.einsum("thd,shd->hts", query * depth**-0.5, key)
     weights = dropout.drop(tf.nn.softmax(scores - penalty), self.rate)  # [B, H, T, T]

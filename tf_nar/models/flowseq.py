@@ -29,6 +29,7 @@ import tensorflow as tf
 from tf_nar import config as core_config
 from tf_nar import family
 from tf_nar import types
+from tf_nar.decode import latent as latent_lib
 from tf_nar.decode import length_parallel
 from tf_nar.layers import dense
 from tf_nar.layers import encoder_decoder
@@ -97,17 +98,13 @@ class Search:
 
   def __post_init__(self):
     core_config.check_choice("search.rank", self.rank, RANKS)
-    core_config.check_at_least(1, self, "candidates", "latents", group="search.")
-    if self.candidates % self.latents:
-      raise ValueError(f"search.candidates counts lengths times latents, so it is a multiple of search.latents="
-                       f"{self.latents}; got {self.candidates}.")
+    latent_lib.check(self)
     if self.temperature < 0:
       raise ValueError(f"search.temperature is at least 0, which adds no noise; got {self.temperature}.")
 
   def with_candidates(self, count):
     """Returns the search that finds at least `count` candidates: more lengths, with as many latents for each."""
-    count = -(-max(self.candidates, count) // self.latents) * self.latents
-    return dataclasses.replace(self, candidates=count)
+    return latent_lib.widened(self, count)
 
 
 def _operations(config, source, target):
@@ -272,8 +269,7 @@ class Model(keras.Model):
     lengths = length_parallel.nonempty(self._lengths(memory, search.candidates // search.latents), src)
     positions = -(-length_parallel.positions(lengths, longest, src) // self.unit) * self.unit
     lengths = tf.repeat(lengths, search.latents, axis=1)  # [B, N]
-    noise = search.temperature * self.draws(search.latents, (search.seed, 0), positions)
-    noise = tf.concat([tf.zeros_like(noise[:1]), noise[1:]], 0)
+    noise = search.temperature * latent_lib.centred(self.draws(search.latents, (search.seed, 0), positions))
 
     def say(flat):  # [B·N]: the N rows of a sentence share its memory.
       given = self.given(memory, tf.sequence_mask(flat, positions))

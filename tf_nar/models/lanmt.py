@@ -27,6 +27,7 @@ import tensorflow as tf
 from tf_nar import config as core_config
 from tf_nar import family
 from tf_nar import types
+from tf_nar.decode import latent as latent_lib
 from tf_nar.layers import encoder_decoder
 from tf_nar.layers import latents
 from tf_nar.layers import transformer
@@ -100,17 +101,14 @@ class Search:
   def __post_init__(self):
     core_config.check_choice("search.refine", self.refine, self.refinements)
     core_config.check_choice("search.rank", self.rank, RANKS)
-    core_config.check_at_least(1, self, "steps", "candidates", "latents", group="search.")
-    if self.candidates % self.latents:
-      raise ValueError(f"search.candidates counts lengths times latents, so it is a multiple of search.latents="
-                       f"{self.latents}; got {self.candidates}.")
+    core_config.check_at_least(1, self, "steps", group="search.")
+    latent_lib.check(self)
     if self.temperature < 0:
       raise ValueError(f"search.temperature is at least 0, which draws the mean; got {self.temperature}.")
 
   def with_candidates(self, count):
     """Returns the search that finds at least `count` candidates: more lengths, with as many latents for each."""
-    count = -(-max(self.candidates, count) // self.latents) * self.latents
-    return dataclasses.replace(self, candidates=count)
+    return latent_lib.widened(self, count)
 
 
 def passes_of(config, source, target):

@@ -145,8 +145,7 @@ def _drawn(model, prior, search):
   shape, latents = tf.shape(prior.mean), search.latents
   if latents == 1:
     return prior.mean
-  noise = model.draws(latents, (search.seed, 0), shape[1])
-  noise = tf.concat([tf.zeros_like(noise[:1]), noise[1:]], 0)
+  noise = decode.centred(model.draws(latents, (search.seed, 0), shape[1]))
   z = prior.mean[:, None] + search.temperature * prior.std[:, None] * noise  # [R, latents, A, Z]
   return tf.reshape(z, [shape[0] * latents, shape[1], prior.mean.shape[-1]])
 
