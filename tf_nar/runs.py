@@ -72,7 +72,7 @@ def plan(experiment, vocab, workdir):
     raise ValueError(f"net.shards={experiment.model.net.shards} is for translation only; train with 1 and export with "
                      "--shards.")
   keras.utils.set_random_seed(experiment.train.seed)  # Of the initial weights; other draws have their own.
-  model = models.build(experiment.family, experiment.model, len(vocab), vocab.within_words())
+  model = _built(experiment, vocab)
   if model.traits.needs_mask and not vocab.has_mask:
     raise ValueError(f"{experiment.family} needs {types.SPECIALS[types.MASK]} as token {types.MASK} of the vocabulary, "
                      "which has another token there; make the data folder with data_prep/prepare.py.")
@@ -88,6 +88,10 @@ def plan(experiment, vocab, workdir):
     if vocab_lib.load(workdir).sha256 != vocab.sha256:
       raise ValueError(f"{workdir} was trained with another vocabulary; choose another --workdir.")
   return Run(experiment, model, vocab, workdir)
+
+
+def _built(experiment, vocab):
+  return models.build(experiment.family, experiment.model, len(vocab), vocab.within_words(), vocab.source_size)
 
 
 def is_finished(workdir):
@@ -125,7 +129,7 @@ def load(workdir, overrides=()):
   experiment = config.override(read(workdir), *overrides)
   models.check(experiment)
   vocab = vocab_lib.load(workdir)
-  model = models.build(experiment.family, experiment.model, len(vocab), vocab.within_words())
+  model = _built(experiment, vocab)
   load_weights(model, workdir)
   return Run(experiment, model, vocab, workdir)
 
@@ -240,7 +244,7 @@ def _take(variables, weights, workdir):
     if not _fits(variable, weights):
       raise ValueError(
         f"{workdir} has no weight {variable.path} of shape {tuple(variable.shape)}; "
-        "its model is of another family or of other sizes; give a run whose model matches.")
+        "its model is of another family or of other sizes or net.tie; give a run whose model matches.")
     variable.assign(weights[variable.path])
 
 
