@@ -174,13 +174,12 @@ def start_from(run, workdir):
   both: token embeddings, the encoder, and those blocks of the decoder that match; and those that `Traits.copies` names.
 
   Raises:
-    ValueError: if that run is not trained yet, or has another vocabulary or other sizes.
+    ValueError: if that run is not trained yet, or has another vocabulary, `net.tie` or other sizes.
   """
   workdir = pretrained.find(workdir)
   weights = _weights(workdir, run.model)
   family = read(workdir).family
-  if vocab_lib.load(workdir).sha256 != run.vocab.sha256:
-    raise ValueError(f"{workdir} was trained with another vocabulary; start from a run with the same vocabulary.")
+  _check_tables(run, workdir, "start from")
   if family == run.experiment.family:
     taken = run.model.variables
   else:
@@ -196,16 +195,26 @@ def freeze(run, workdir):
   """Assigns the weights of a finished run, of the same sizes, to the part of a model that `Traits.frozen` names.
 
   Raises:
-    ValueError: if the family has no such part, or if that run is not trained yet or has another vocabulary or sizes.
+    ValueError: if the family has no such part, or if that run is not trained yet or has another vocabulary, `net.tie`
+      or sizes.
   """
   part = run.model.traits.frozen
   if not part:
     raise ValueError(f"{run.experiment.family} takes no frozen part from another run; leave out frozen={workdir}.")
   workdir = pretrained.find(workdir)
-  if vocab_lib.load(workdir).sha256 != run.vocab.sha256:
-    raise ValueError(f"{workdir} was trained with another vocabulary; take a run with the same vocabulary.")
+  _check_tables(run, workdir, "take")
   weights = {f"{part}/{path}": value for path, value in _weights(workdir, run.model).items()}
   _take([variable for variable in run.model.variables if variable.path.startswith(f"{part}/")], weights, workdir)
+
+
+def _check_tables(run, workdir, verb):
+  """Raises ValueError if the token tables of a finished run are not of the same tokens as those of a `Run`."""
+  if vocab_lib.load(workdir).sha256 != run.vocab.sha256:
+    raise ValueError(f"{workdir} was trained with another vocabulary; {verb} a run with the same vocabulary.")
+  theirs, ours = read(workdir).model.net.tied, run.experiment.model.net.tied
+  if theirs != ours:
+    raise ValueError(f"{workdir} was trained with net.tie={theirs}, but this model has net.tie={ours}; {verb} a run "
+                     "with the same.")
 
 
 def _weights(workdir, model):
@@ -244,7 +253,7 @@ def _take(variables, weights, workdir):
     if not _fits(variable, weights):
       raise ValueError(
         f"{workdir} has no weight {variable.path} of shape {tuple(variable.shape)}; "
-        "its model is of another family or of other sizes or net.tie; give a run whose model matches.")
+        "its model is of another family or of other sizes; give a run whose model matches.")
     variable.assign(weights[variable.path])
 
 

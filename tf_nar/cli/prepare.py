@@ -61,8 +61,7 @@ GIVEN = [
     flags.DEFINE_string("reuse_vocab", _DEFAULT.reuse_vocab,
                         "A data or run folder whose vocabulary is used; --tokenizer is then ignored."),
     flags.DEFINE_string("bleu_tokenize", _DEFAULT.bleu_tokenize,
-                        "The sacrebleu tokeniser of the target language: "
-                        f"{', '.join(language.TOKENIZERS)}; or auto, by its script."),
+                        f"The sacrebleu tokeniser of the target language: {language.NAMES}; or auto, by its script."),
     flags.DEFINE_integer("max_length", _DEFAULT.max_length,
                          "Pairs with more tokens on a side, EOS included, are dropped."),
     flags.DEFINE_float("max_ratio", _DEFAULT.max_ratio,

@@ -56,7 +56,9 @@ class Pieces(tf.Module):
     super().__init__()
     import tensorflow_text  # Imported late: slow to import, and word lists do not need it.
     self._tokens, self._skipped = np.array(vocab.spell(range(len(vocab))), object), _skipped(vocab)
-    self._pieces = tensorflow_text.SentencepieceTokenizer(vocab.files()[vocab_lib.PIECES_FILE], out_type=tf.int32)
+    # Without names of their own, the models of two vocabularies in a SavedModel would be one resource.
+    self._pieces = tensorflow_text.SentencepieceTokenizer(
+      vocab.files()[vocab_lib.PIECES_FILE], out_type=tf.int32, name=f"pieces_{vocab.sha256}")
 
   def encode(self, texts):
     return self._pieces.tokenize(texts)
