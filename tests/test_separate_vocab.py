@@ -22,6 +22,7 @@ from tf_nar.export import saved_model
 from tf_nar.export import text
 from tf_nar.layers import transformer
 from tf_nar.models import lanmt
+from tf_nar.prepare import aligned
 from tf_nar.prepare import folder as folder_lib
 from tf_nar.prepare import options as options_lib
 
@@ -149,6 +150,12 @@ def test_both_are_kept_and_known_by_their_hash(folder, tmp_path):
   (tmp_path / "again/source.vocab.txt").unlink()
   with pytest.raises(ValueError, match="The vocabulary in .* is not the one of its records"):
     corpus.read(str(tmp_path / "again"))
+
+
+def test_fertilities_of_two_vocabularies(folder, tmp_path):
+  aligned.align(str(folder / "bpe"), str(tmp_path / "aligned"))
+  pairs = [pair for path in corpus.shards(str(tmp_path / "aligned")) for pair in records.read(path)]
+  assert len(pairs) == len(EN) and all(sum(pair.fertility) == len(pair.tgt) for pair in pairs)
 
 
 @pytest.mark.parametrize("options, message", [

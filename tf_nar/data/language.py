@@ -11,7 +11,7 @@ import importlib.util
 import itertools
 import os
 import unicodedata
-from typing import NamedTuple
+from typing import Iterable, NamedTuple
 
 NONE = "none"  # For text that is already tokenised.
 DEFAULT = "13a"  # For languages that are written with spaces.
@@ -38,7 +38,7 @@ class Guess(NamedTuple):
   spaced: bool  # Whether words are separated by spaces, as text that is split at spaces must be.
 
 
-def guess(lines):
+def guess(lines: Iterable[str]) -> Guess:
   """Returns the `Guess` for a text by its first lines, strings."""
   scripts, characters, words = collections.Counter(), 0, 0
   for line in itertools.islice(lines, _LINES):
@@ -53,7 +53,7 @@ def guess(lines):
   return Guess(best if 2 * count > letters else DEFAULT, characters < _LONG * max(words, 1))
 
 
-def check(tokenizer):
+def check(tokenizer: str) -> None:
   """Checks that a sacrebleu tokeniser can be used.
 
   Raises:
@@ -102,7 +102,7 @@ class _Pieces:
     return self._signature
 
 
-def bleu(tokenizer, **options):
+def bleu(tokenizer: str, **options):
   """Returns sacrebleu's BLEU with a tokeniser; the options are sacrebleu's. Raises as `check`."""
   import sacrebleu  # Imported here, as only evaluation needs it.
   check(tokenizer)
@@ -114,12 +114,12 @@ def bleu(tokenizer, **options):
   return metric
 
 
-def words(line, tokenizer):
+def words(line: str, tokenizer: str) -> list[str]:
   """Returns the words of a line as the tokeniser splits it; at spaces if the language is written with spaces."""
   return (line if is_spaced(tokenizer) else _cutter(tokenizer)(line)).split()
 
 
-def is_spaced(tokenizer):
+def is_spaced(tokenizer: str) -> bool:
   """Whether a tokeniser is for languages that are written with spaces between words."""
   return tokenizer in {NONE, DEFAULT, "intl"}
 

@@ -1,25 +1,26 @@
 """Subwords of byte-pair encoding, in the notation of subword-nmt."""
 import io
+from typing import Iterable
 
 MARK = "@@"  # Ends a subword that is not the last of its word.
 
 
-def join(tokens):
+def join(tokens: Iterable[str]) -> str:
   """Returns the text of tokens, joining the subwords that subword-nmt marked; `@@` alone is a word."""
   return "".join(map(surface, tokens)).removesuffix(" ")
 
 
-def surface(token):
+def surface(token: str) -> str:
   """Returns what a token adds to a text: a word with the space after it, or a subword without its mark."""
   return token.removesuffix(MARK) if is_part(token) else f"{token} "
 
 
-def is_part(token):
+def is_part(token: str) -> bool:
   """Whether a token of a list is a subword that the next token continues."""
   return token.endswith(MARK) and token != MARK
 
 
-def bpe(codes, known=None):
+def bpe(codes: str, known: set[str] | None = None):
   """Returns subword-nmt's segmenter for the text of a file of merges.
 
   Args:

@@ -29,29 +29,29 @@ class Vocabulary:
   separate_source = None  # The vocabulary of the source language if it is a separate one.
 
   @property
-  def source(self):
+  def source(self) -> "Vocabulary":
     """The vocabulary of the source language; this one if it is joint."""
     return self if self.separate_source is None else self.separate_source
 
   @property
-  def source_size(self):
+  def source_size(self) -> int:
     """The number of tokens of a separate source vocabulary, the `source_vocab` of a net; 0: there is none."""
     return 0 if self.separate_source is None else len(self.separate_source)
 
   @property
-  def size_text(self):
+  def size_text(self) -> str:
     """The number of tokens, in words."""
     return f"{self.source_size} source and {len(self)} target tokens" if self.source_size else f"{len(self)} tokens"
 
   @property
-  def sha256(self):
+  def sha256(self) -> str:
     """The hash of the files, of both vocabularies if there are two."""
     found = hashlib.sha256(b"".join(self.files().values()))
     if self.separate_source is not None:
       found.update(self.separate_source.sha256.encode())
     return found.hexdigest()
 
-  def save(self, folder):
+  def save(self, folder: str) -> None:
     """Writes the files, those of a separate source vocabulary too, and `target.json`."""
     told = json.dumps({"bleu_tokenize": self.bleu_tokenize})
     atomic.write(os.path.join(folder, TARGET_FILE), told.encode())
@@ -204,7 +204,7 @@ class Pieces(Vocabulary):
     return {PIECES_FILE: self._model}
 
 
-def load(folder):
+def load(folder: str) -> Vocabulary:
   """Returns the vocabulary of a data or run folder, `WordList` or `Pieces`, with its separate source vocabulary if any.
 
   Raises:
@@ -235,7 +235,7 @@ def _load(folder, prefix, told):
     raise ValueError(f"{folder}: {problem}") from None
 
 
-def read_counts(path, minimum=5, mask=False):
+def read_counts(path: str, minimum: int = 5, mask: bool = False) -> WordList:
   """Reads a list of `token count` lines, as subword-nmt get-vocab and the original NAT-EM program write it.
 
   Args:

@@ -11,7 +11,7 @@ from tf_nar.losses import emissions
 from tf_nar.ops import masking
 
 
-def check_read(net, reads):
+def check_read(net, reads: bool) -> None:
   """Checks that a model whose decoder `reads` target tokens or not has no table of them that it would never read.
 
   Raises:
