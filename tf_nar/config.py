@@ -27,7 +27,8 @@ def check_at_least(least, node, *names, group=""):
 
 # {dataclass: {a field's earlier name: its name today}}, so that old run folders and old --set options still work.
 RENAMED = {"Search": dict.fromkeys(("lengths", "samples", "nbest"), "candidates") | {
-  "least": "min_masked", "rewrite": "repredict_all"}}
+  "least": "min_masked", "rewrite": "repredict_all",
+  "odd_within_words": "odd_everywhere"}}
 
 
 @dataclasses.dataclass(frozen=True)

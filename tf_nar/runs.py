@@ -72,7 +72,7 @@ def plan(experiment, vocab, workdir):
     raise ValueError(f"net.shards={experiment.model.net.shards} is for translation only; train with 1 and export with "
                      "--shards.")
   keras.utils.set_random_seed(experiment.train.seed)  # Of the initial weights; other draws have their own.
-  model = models.build(experiment.family, experiment.model, len(vocab), vocab.within_words())
+  model = models.build(experiment.family, experiment.model, len(vocab), vocab.repeatable())
   if model.traits.needs_mask and not vocab.has_mask:
     raise ValueError(f"{experiment.family} needs {types.SPECIALS[types.MASK]} as token {types.MASK} of the vocabulary, "
                      "which has another token there; make the data folder with data_prep/prepare.py.")
@@ -125,7 +125,7 @@ def load(workdir, overrides=()):
   experiment = config.override(read(workdir), *overrides)
   models.check(experiment)
   vocab = vocab_lib.load(workdir)
-  model = models.build(experiment.family, experiment.model, len(vocab), vocab.within_words())
+  model = models.build(experiment.family, experiment.model, len(vocab), vocab.repeatable())
   load_weights(model, workdir)
   return Run(experiment, model, vocab, workdir)
 

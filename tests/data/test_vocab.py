@@ -128,10 +128,12 @@ def test_which_vocabularies_take_words_in_parts(pieces):
   assert words("low", "w").plain("lo@@ w") == "lo@@ w" and pieces.plain("lo@@ w") == "lo@@ w"
 
 
-def test_what_stands_within_a_word(pieces):
-  assert words("low", "lo@@", "@@").within_words() == [False] * 5 + [False, True, False]
-  within = dict(zip(pieces.spell(range(len(pieces))), pieces.within_words(), strict=True))
-  assert within["e"] and not within["\u2581"] and not [each for each in within if each[0] == "\u2581" and within[each]]
+def test_digits_and_characters_without_spaces_may_stand_twice_in_a_row():
+  assert words("0", "0@@", "lo@@", "@@", "人@@").repeatable() == [False] * 5 + [False, True, False, False, True]
+  numbers = learn.pieces(["a1000人人b", "100 人"] * 20, 269, byte_fallback=True)
+  of = dict(zip(numbers.spell(range(len(numbers))), numbers.repeatable(), strict=True))
+  assert of["0"] and of["人"] and of["<0xE4>"] and not of["a"]
+  assert not [each for each in of if each[0] == "\u2581" and of[each]]
 
 
 def test_how_the_target_is_measured_is_kept(tmp_path, pieces):

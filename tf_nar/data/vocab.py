@@ -92,9 +92,9 @@ class WordList:
     """Whether normalization changes a line; always False, as this vocabulary does not normalize."""
     return False
 
-  def within_words(self):
-    """Returns for each token whether two of it in a row are within one word, list of bool."""
-    return [is_part(token) for token in self.tokens]
+  def repeatable(self):
+    """Returns for each token whether it is a part of a word that may well stand twice in a row, list of bool."""
+    return [is_part(token) and language.repeats(token.removesuffix(MARK)) for token in self.tokens]
 
   def spell(self, ids):
     """Returns the token of each id, the reserved ones too."""
@@ -161,9 +161,11 @@ class Pieces:
     made = self._processor.normalize(line).replace(SPACE, " ")
     return made.split() != line.split()
 
-  def within_words(self):
-    """Returns for each token whether two of it in a row are within one word, list of bool."""
-    return [not token.startswith(SPACE) for token in self.spell(range(len(self)))]
+  def repeatable(self):
+    """Returns for each token whether it is a part of a word that may well stand twice in a row, list of bool."""
+    ids = range(len(self))
+    return [self._processor.is_byte(each) or language.repeats(token)
+            for each, token in zip(ids, self.spell(ids), strict=True)]
 
   def spell(self, ids):
     """Returns the token of each id, the reserved ones too."""

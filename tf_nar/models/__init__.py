@@ -66,14 +66,14 @@ def _called(kind):
   return f"{kind.__module__.rpartition('.')[2]}.{kind.__qualname__}"
 
 
-def build(name, config, vocab, within_words=None):
+def build(name, config, vocab, repeatable=None):
   """Returns an untrained model.
 
   Args:
     name: a key of `FAMILIES`.
     config: that family's `Config`; the `vocab` of its nets may be 0.
     vocab: V, the size of the data's vocabulary.
-    within_words: list of V bools, True for tokens of which two in a row are parts of one word; None: not known.
+    repeatable: list of V bools, True for the parts of words that ODD lets stand twice in a row; None: not known.
 
   Raises:
     ValueError: for an unknown family, a config made for another vocabulary size, or two variables with one path.
@@ -85,7 +85,7 @@ def build(name, config, vocab, within_words=None):
                      "that owns one of them a name of its own.")
   for layer in model._flatten_layers():
     if isinstance(layer, encoder_decoder.EncoderDecoder):
-      layer.within_words = within_words and np.array(within_words)
+      layer.repeatable = repeatable and np.array(repeatable)
   return model
 
 

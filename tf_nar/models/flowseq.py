@@ -92,7 +92,7 @@ class Search:
   seed: int = 0  # Of the samples.
   rank: str = "decoder"  # Ranking by log p(T | x) and that of the tokens given z, or "bound", by `Model.score`.
   odd: bool = False  # Optimal de-duplicated decoding: no token but EOS twice in a row.
-  odd_within_words: bool = False  # Whether `odd` applies within words too.
+  odd_everywhere: bool = False  # Whether `odd` applies to digits within a word too.
   alpha: float = 0.6  # Exponent of the length penalty in ranking, as in the teacher's beam search.
   unknown: bool = False  # Whether a translation may contain <unk>.
 

@@ -92,7 +92,7 @@ class Search:
   seed: int = 0  # Of the draws.
   rank: str = "decoder"  # Ranking by log p of the tokens given z, or "bound", by `Model.score`; a teacher overrides it.
   odd: bool = True  # Optimal de-duplicated decoding of the last latents: no token twice in a row.
-  odd_within_words: bool = False  # Whether `odd` applies within words too.
+  odd_everywhere: bool = False  # Whether `odd` applies to digits within a word too.
   alpha: float = 0.6  # Exponent of the length penalty in ranking, as in the teacher's beam search.
   unknown: bool = False  # Whether a translation may contain <unk>.
 

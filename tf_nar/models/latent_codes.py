@@ -77,7 +77,7 @@ class Search:
   candidates: int = 1  # N, decoded in one pass: the N / `lengths` best code sequences of each length.
   lengths: int = 1  # Number of consecutive lengths around the most probable one.
   odd: bool = False  # Optimal de-duplicated decoding: no token twice in a row; False: the best token at each position.
-  odd_within_words: bool = False  # Whether `odd` applies within a word too, as in the ODD paper.
+  odd_everywhere: bool = False  # Whether `odd` applies to digits within a word too, as in the ODD paper.
   alpha: float = 0.6  # Exponent of the length penalty in ranking, as in the teacher's beam search.
   unknown: bool = False  # Whether a translation may contain <unk>.
 

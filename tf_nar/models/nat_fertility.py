@@ -65,7 +65,7 @@ class Search:
   candidates: int = 1  # N: the most probable fertilities and N - 1 samples; with other copies, N lengths.
   seed: int = 0  # Of the samples.
   odd: bool = False  # Optimal de-duplicated decoding: no token twice in a row; False: the best token at each position.
-  odd_within_words: bool = False  # Whether `odd` applies within a word too, as in the ODD paper.
+  odd_everywhere: bool = False  # Whether `odd` applies to digits within a word too, as in the ODD paper.
   alpha: float = 0.6  # Exponent of the length penalty in ranking, as in the teacher's beam search.
   unknown: bool = False  # Whether a translation may contain <unk>.
 

@@ -273,7 +273,7 @@ class Model(keras.Model):
       lambda tokens, states: read(self.again(tokens, states, later)),
       search.passes, stop=search.stop, patience=search.patience, trace=trace)
     found, order = rewrite.ranked(last, passes, search.candidates, rescore, collapse=search.collapse,
-                                  free=self.net.within_words, alpha=search.alpha)
+                                  free=self.net.repeatable, alpha=search.alpha)
     if not trace:
       return found, None
     which = copying.uniform(masking.lengths(sources), lengths, positions)
