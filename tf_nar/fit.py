@@ -128,8 +128,8 @@ def _train(run, data_dir, validate, profile_steps):
   """Trains a run whose folder exists, and writes its final weights."""
   train = run.experiment.train
   logging.info(
-    "%s: %.2f M weights, a vocabulary of %d tokens; %.1f %% of the positions of a batch are padding.", run.workdir,
-    sum(v.shape.num_elements() for v in run.model.variables) / 1e6, len(run.vocab),
+    "%s: %.2f M weights, a vocabulary of %s; %.1f %% of the positions of a batch are padding.", run.workdir,
+    sum(v.shape.num_elements() for v in run.model.variables) / 1e6, run.vocab.size_text,
     100 * pipeline.padding_waste(data_dir, train))
   logging.info("Validation: %s", " ".join(display.LEGENDS.values()))
   weights = loop.run(
@@ -199,8 +199,8 @@ class Validation:
     self._longest = run.model.config.net.max_length
     self._translate = corpus.searcher(run.model, run.experiment.search)
     self._score = corpus.scorer(run.model)
-    ids = lambda texts: [[*run.vocab.encode(text), types.EOS] for text in texts]
-    sources, targets = ids(self._sources), ids(self._references)
+    ids = lambda vocab, texts: [[*vocab.encode(text), types.EOS] for text in texts]
+    sources, targets = ids(run.vocab.source, self._sources), ids(run.vocab, self._references)
     pairs = zip(sources, targets, strict=True)
     self._pairs = [pair for pair in pairs if max(map(len, pair)) <= self._longest]
     if not self._pairs:

@@ -72,7 +72,7 @@ def plan(experiment, vocab, workdir):
     raise ValueError(f"net.shards={experiment.model.net.shards} is for translation only; train with 1 and export with "
                      "--shards.")
   keras.utils.set_random_seed(experiment.train.seed)  # Of the initial weights; other draws have their own.
-  model = models.build(experiment.family, experiment.model, len(vocab), vocab.repeatable())
+  model = _built(experiment, vocab)
   if model.traits.needs_mask and not vocab.has_mask:
     raise ValueError(f"{experiment.family} needs {types.SPECIALS[types.MASK]} as token {types.MASK} of the vocabulary, "
                      "which has another token there; make the data folder with data_prep/prepare.py.")
@@ -88,6 +88,10 @@ def plan(experiment, vocab, workdir):
     if vocab_lib.load(workdir).sha256 != vocab.sha256:
       raise ValueError(f"{workdir} was trained with another vocabulary; choose another --workdir.")
   return Run(experiment, model, vocab, workdir)
+
+
+def _built(experiment, vocab):
+  return models.build(experiment.family, experiment.model, len(vocab), vocab.repeatable(), vocab.source_size)
 
 
 def is_finished(workdir):
@@ -125,7 +129,7 @@ def load(workdir, overrides=()):
   experiment = config.override(read(workdir), *overrides)
   models.check(experiment)
   vocab = vocab_lib.load(workdir)
-  model = models.build(experiment.family, experiment.model, len(vocab), vocab.repeatable())
+  model = _built(experiment, vocab)
   load_weights(model, workdir)
   return Run(experiment, model, vocab, workdir)
 
@@ -170,13 +174,12 @@ def start_from(run, workdir):
   both: token embeddings, the encoder, and those blocks of the decoder that match; and those that `Traits.copies` names.
 
   Raises:
-    ValueError: if that run is not trained yet, or has another vocabulary or other sizes.
+    ValueError: if that run is not trained yet, or has another vocabulary, `net.tie` or other sizes.
   """
   workdir = pretrained.find(workdir)
   weights = _weights(workdir, run.model)
   family = read(workdir).family
-  if vocab_lib.load(workdir).sha256 != run.vocab.sha256:
-    raise ValueError(f"{workdir} was trained with another vocabulary; start from a run with the same vocabulary.")
+  _check_tables(run, workdir, "start from")
   if family == run.experiment.family:
     taken = run.model.variables
   else:
@@ -192,16 +195,26 @@ def freeze(run, workdir):
   """Assigns the weights of a finished run, of the same sizes, to the part of a model that `Traits.frozen` names.
 
   Raises:
-    ValueError: if the family has no such part, or if that run is not trained yet or has another vocabulary or sizes.
+    ValueError: if the family has no such part, or if that run is not trained yet or has another vocabulary, `net.tie`
+      or sizes.
   """
   part = run.model.traits.frozen
   if not part:
     raise ValueError(f"{run.experiment.family} takes no frozen part from another run; leave out frozen={workdir}.")
   workdir = pretrained.find(workdir)
-  if vocab_lib.load(workdir).sha256 != run.vocab.sha256:
-    raise ValueError(f"{workdir} was trained with another vocabulary; take a run with the same vocabulary.")
+  _check_tables(run, workdir, "take")
   weights = {f"{part}/{path}": value for path, value in _weights(workdir, run.model).items()}
   _take([variable for variable in run.model.variables if variable.path.startswith(f"{part}/")], weights, workdir)
+
+
+def _check_tables(run, workdir, verb):
+  """Raises ValueError if the token tables of a finished run are not of the same tokens as those of a `Run`."""
+  if vocab_lib.load(workdir).sha256 != run.vocab.sha256:
+    raise ValueError(f"{workdir} was trained with another vocabulary; {verb} a run with the same vocabulary.")
+  theirs, ours = read(workdir).model.net.tied, run.experiment.model.net.tied
+  if theirs != ours:
+    raise ValueError(f"{workdir} was trained with net.tie={theirs}, but this model has net.tie={ours}; {verb} a run "
+                     "with the same.")
 
 
 def _weights(workdir, model):

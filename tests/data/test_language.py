@@ -1,8 +1,11 @@
 """The BLEU tokeniser of a target language."""
 import pytest
 import sacrebleu
+from sacrebleu.tokenizers import tokenizer_spm
 
 from tf_nar.data import language
+from tf_nar.evaluate import bleu
+from tf_nar.prepare import learn
 
 
 @pytest.mark.parametrize("line, tokenizer, spaced", [
@@ -46,11 +49,31 @@ def test_words():
 def test_check_names_what_is_wrong(monkeypatch):
   for name in ("none", "13a", "intl", "char", "zh"):
     language.check(name)
-  with pytest.raises(ValueError, match="--bleu_tokenize is one of none, 13a, .*; got '13b'"):
+  with pytest.raises(ValueError, match="BLEU's tokeniser is one of none, 13a, .*; got '13b'"):
     language.check("13b")
   monkeypatch.setattr(language.importlib.util, "find_spec", lambda name: None)
   with pytest.raises(ImportError, match=r"ja-mecab, which needs MeCab: pip install 'sacrebleu\[ja\]', or choose char"):
     language.check("ja-mecab")
+
+
+def test_models_of_sentencepiece(tmp_path, monkeypatch):
+  monkeypatch.setattr(tokenizer_spm, "SACREBLEU_DIR", str(tmp_path))
+  monkeypatch.setattr(tokenizer_spm, "download_file", None)  # Nothing is downloaded.
+  lines = ["the low house", "a new tower"]
+  pieces = learn.pieces(lines * 9, 22, character_coverage=1.0)
+  pieces.save(str(tmp_path))
+  own = f"spm:{tmp_path}/vocab.model"
+  with pytest.raises(FileNotFoundError, match="flores200 needs the SentencePiece model .*, which is missing; download"):
+    language.check("flores200")
+  with pytest.raises(FileNotFoundError, match="needs the SentencePiece model x, which is missing; give another file"):
+    language.check("spm:x")
+  path = tmp_path / "models" / tokenizer_spm.SPM_MODELS["flores200"]["url"].rpartition("/")[2]
+  path.parent.mkdir()
+  path.write_bytes((tmp_path / "vocab.model").read_bytes())
+  one, other = (bleu.bleu(lines, lines[::-1], tokenize=name) for name in ("flores200", own))
+  assert one.value == other.value and "tok:flores200" in one.signature
+  assert f"tok:spm-{pieces.sha256[:8]}" in other.signature
+  assert language.words(lines[0], own) == pieces.split(lines[0])
 
 
 def test_all_tokenizers_are_sacrebleus():

@@ -5,6 +5,7 @@ import pytest
 import sentencepiece
 
 from tf_nar import types
+from tf_nar.data import subwords
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.prepare import learn
 
@@ -107,8 +108,8 @@ def test_read_counts_refuses(line, tmp_path):
 
 
 def test_a_part_is_joined_and_the_mark_alone_is_a_word():
-  assert vocab_lib.join(["lo@@", "w", "@@", "a@@b", "c@@"]) == "low @@ a@@b c"
-  assert vocab_lib.join([]) == "" and vocab_lib.join(["@@"]) == "@@" and vocab_lib.join(["@@@@", "a"]) == "@@a"
+  assert subwords.join(["lo@@", "w", "@@", "a@@b", "c@@"]) == "low @@ a@@b c"
+  assert subwords.join([]) == "" and subwords.join(["@@"]) == "@@" and subwords.join(["@@@@", "a"]) == "@@a"
   vocab = words("@@", "lo@@", "w", "a")
   for line in ("a @@ w", "@@", "@@ @@", "low @@ low"):
     parts = line.replace("low", "lo@@ w")
@@ -204,7 +205,7 @@ def test_refuses_a_model_with_other_reserved_ids():
 
 
 @pytest.mark.parametrize("module, make", [
-    ("subword_nmt", lambda: vocab_lib.bpe(CODES)),
+    ("subword_nmt", lambda: subwords.bpe(CODES)),
     ("sentencepiece", lambda: vocab_lib.Pieces(b"")),
 ])
 def test_a_missing_library_is_named(module, make, monkeypatch):

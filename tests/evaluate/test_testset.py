@@ -37,7 +37,7 @@ def test_measure_sees_the_stutter_and_that_it_can_be_mended():
 def test_raw_text_is_measured_under_another_name():
   class Raw:
     tokenized, takes_parts, bleu_tokenize = False, False, "13a"
-    encode, decode, plain = VOCAB.encode, VOCAB.decode, VOCAB.plain
+    source, encode, decode, plain = VOCAB, VOCAB.encode, VOCAB.decode, VOCAB.plain
   _, rows = testset.measure(stutter, Raw, REFERENCES, REFERENCES, tokens_per_batch=64, longest=9)
   found = {row.name: row.signature for row in rows}
   assert "tok:13a" in found["bleu_detokenized"] and "chrf_detokenized" in found

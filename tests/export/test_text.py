@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tests.export import tiny
 from tf_nar import types
+from tf_nar.data import subwords
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.export import text
 from tf_nar.prepare import learn
@@ -97,7 +98,7 @@ def test_merges_in_all_orders(codes):
   letters = "".join(parts)
   lines = ["".join(draw.choices(letters, k=draw.randint(1, 9))) for _ in range(300)]
   lines += ["a</w>a", "</w>", "a</w>"]
-  cutter = vocab_lib.bpe(codes)
+  cutter = subwords.bpe(codes)
   units = sorted(set(cutter.segment_tokens(lines)))
   for known in (units, units[::2]):
     vocab = words(*known, codes=codes)

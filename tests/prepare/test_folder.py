@@ -191,7 +191,7 @@ def test_a_tokenizer_may_be_told(make, tmp_path):
   assert "tok:char (as requested, or as in the vocabulary)" in folder_lib.summary(made, "out")
   again = make(EN, DE, "again", reuse_vocab=str(tmp_path / "out"))
   assert again.vocab.bleu_tokenize == "char" and again.vocab.sha256 == made.vocab.sha256
-  with pytest.raises(ValueError, match="--bleu_tokenize is one of none, 13a, .* got '14a'"):
+  with pytest.raises(ValueError, match="BLEU's tokeniser is one of none, 13a, .* got '14a'"):
     make(EN, DE, "other", bleu_tokenize="14a")
   assert not (tmp_path / "other").exists()
 

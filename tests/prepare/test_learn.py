@@ -4,7 +4,7 @@ import pytest
 from subword_nmt import apply_bpe
 
 from tf_nar import types
-from tf_nar.data import vocab as vocab_lib
+from tf_nar.data import subwords
 from tf_nar.prepare import learn
 
 TEXT = ["the lower house is lowest", "a new tower by the low house", "newest towers lower the house"] * 9
@@ -28,7 +28,7 @@ def test_threshold_is_that_of_subword_nmt():
   counts = units(plain, TEXT)
   vocab = learn.merges(TEXT, 40, threshold=10)
   frequent = {unit for unit, count in counts.items() if count >= 10}
-  theirs = vocab_lib.bpe(plain.codes, frequent)
+  theirs = subwords.bpe(plain.codes, frequent)
   assert isinstance(theirs, apply_bpe.BPE)
   ours = [[vocab.tokens[i] for i in vocab.encode(line)] for line in TEXT]
   assert ours == [theirs.segment_tokens(line.split(" ")) for line in TEXT]

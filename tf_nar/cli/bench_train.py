@@ -51,7 +51,7 @@ BASELINES = pathlib.Path(__file__).parents[2] / "bin/baselines"
 
 
 def data(experiment):
-  """Returns (batches, vocabulary size, function that decodes ids, or None for made-up data)."""
+  """Returns (batches, sizes of `models.build`, function that decodes ids, or None for made-up data)."""
   from tf_nar import models
   from tf_nar import types
   from tf_nar.data import corpus
@@ -64,13 +64,14 @@ def data(experiment):
       raise ValueError("--data_dir brings its own lengths and vocabulary; leave out --length and --vocab.")
     corpus.read(DATA_DIR.value)  # Checks the folder.
     vocab = vocab_lib.load(DATA_DIR.value)
+    sizes = {"vocab": len(vocab), "source_vocab": vocab.source_size}
     return (batch for *_, batch in pipeline.training(
-      DATA_DIR.value, train, aligned=kind is types.Aligned)), len(vocab), vocab.decode
+      DATA_DIR.value, train, aligned=kind is types.Aligned)), sizes, vocab.decode
   if LENGTH.value < 1 or VOCAB.value <= 5:
     raise ValueError("Expected --data_dir, or --length and --vocab such as --length=25 --vocab=32000; "
                      f"got --length={LENGTH.value} --vocab={VOCAB.value}.")
   rows = pipeline.rows(LENGTH.value, train.tokens_per_batch)
-  return speed.made_up(rows, LENGTH.value, VOCAB.value, kind), VOCAB.value, None
+  return speed.made_up(rows, LENGTH.value, VOCAB.value, kind), {"vocab": VOCAB.value}, None
 
 
 def machine(experiment):
@@ -100,6 +101,8 @@ def start_baseline(experiment, model):
   if len(tf.config.list_physical_devices()) > 1:
     raise ValueError("The baseline trains on the CPU; hide the accelerators, as with CUDA_VISIBLE_DEVICES=-1.")
   net, adam = experiment.model.net, experiment.train.optimizer
+  if net.tied != "all":
+    raise ValueError("The baseline has one table of embeddings; give a data folder with one vocabulary, net.tie=all.")
   traits = model.traits
   decoder = getattr(model, "net", model).decoder
   settings = dataclasses.asdict(net) | {
@@ -114,8 +117,8 @@ def measure():
   from tf_nar import models
   from tf_nar.train import speed
   experiment = config_lib.load(CONFIG.value, config_lib.Experiment, SET.value)
-  batches, words, decode = data(experiment)
-  model = models.build(experiment.family, experiment.model, words)
+  batches, sizes, decode = data(experiment)
+  model = models.build(experiment.family, experiment.model, **sizes)
   experiment = dataclasses.replace(experiment, model=model.config)
   told = {"config": CONFIG.value, "set": SET.value, "data": DATA_DIR.value or f"made up, {LENGTH.value} tokens",
           "machine": machine(experiment), "updates a round": UPDATES.value}

@@ -51,15 +51,15 @@ def load():
   raise ValueError(f"{CONFIG.value} must return an Experiment or an Alternation; got {type(made).__name__}.")
 
 
-def check(experiment, histogram, vocab):
-  """Checks an experiment, prints the progress and returns its findings."""
+def check(experiment, histogram, sizes):
+  """Checks an experiment, prints the progress and returns its findings; `sizes` are arguments of `models.build`."""
   from tf_nar import models
   from tf_nar.export import tpu
   train = experiment.train
   shapes = tpu.shapes(train, experiment.model.net.max_length, histogram)[:1 if QUICK.value else None]
-  model = models.build(experiment.family, experiment.model, vocab)
+  model = models.build(experiment.family, experiment.model, **sizes)
   compiled, plain = updates(model, train)
-  kind = model.traits.batch(model.config)
+  kind, smallest = model.traits.batch(model.config), min(size for size in sizes.values() if size)
   print(f"{experiment.family}: {sum(v.shape.num_elements() for v in model.variables) / 1e6:.1f} M weights, batches of "
         + ", ".join(f"{rows} x {length}" for rows, length in shapes))
   findings = []
@@ -70,7 +70,7 @@ def check(experiment, histogram, vocab):
       wrong, hlo = examined(graph)
       findings += wrong + (for_tpu(graph.name, hlo) if hlo and COMPILE_FOR.value else [])
   if COMPILE.value and not findings:
-    findings += epoch(model, compiled, plain, train, [tpu.batch(shape, vocab, kind) for shape in shapes])
+    findings += epoch(model, compiled, plain, train, [tpu.batch(shape, smallest, kind) for shape in shapes])
   return findings
 
 
@@ -118,17 +118,20 @@ def epoch(model, compiled, plain, train, batches):
   back()
   print("  the step compiled in " + ", ".join(
     f"{seconds:.0f} s ({rows} x {length})" for (rows, length), seconds in seen.compiled.items()), flush=True)
-  return seen.findings + tpu.differing(seen.said, plain([batches[0]] * accumulate, 0), model.config.net.dtype)
+  return seen.findings + tpu.differing(seen.predictions, plain([batches[0]] * accumulate, 0), model.config.net.dtype)
 
 
 def check_all():
   """Checks the experiments given by the flags; returns the exit status."""
   from tf_nar.data import corpus
+  from tf_nar.data import vocab as vocab_lib
   tpu_compile.check(COMPILE_FOR.value, os.path.expanduser(JAX_PYTHON.value))
   experiments = load()
-  manifest = corpus.read(DATA_DIR.value) if DATA_DIR.value else None
-  histogram, vocab = (manifest.splits["train"].lengths, manifest.vocabulary_size) if manifest else (None, VOCAB.value)
-  findings = [f"{one.family}: {each}" for one in experiments for each in check(one, histogram, vocab)]
+  histogram, sizes = None, {"vocab": VOCAB.value}
+  if DATA_DIR.value:
+    histogram, vocab = corpus.read(DATA_DIR.value).splits["train"].lengths, vocab_lib.load(DATA_DIR.value)
+    sizes = {"vocab": len(vocab), "source_vocab": vocab.source_size}
+  findings = [f"{one.family}: {each}" for one in experiments for each in check(one, histogram, sizes)]
   for finding in findings:
     print(finding, file=sys.stderr)
   if not findings:

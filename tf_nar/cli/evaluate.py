@@ -49,9 +49,10 @@ SPEED_BESIDE = flags.DEFINE_string(
 BESIDE_SET = flags.DEFINE_multi_string("beside_set", [], "Overrides of that run, as search.beam=5; may be repeated.")
 TEACHER = flags.DEFINE_string(
   "teacher", "", "An AR run trained on the same text, to measure the total correlation; empty: it is not measured.")
-TOKENIZE = flags.DEFINE_enum(
-  "tokenize", None, list(language.TOKENIZERS), "sacrebleu's tokeniser; default: that of the vocabulary, with "
-  "--hypothesis alone by the script of the reference. none: tokenised text is taken as it is.")
+TOKENIZE = flags.DEFINE_string(
+  "tokenize", None, f"sacrebleu's tokeniser: {language.NAMES}; default: that of the vocabulary, with --hypothesis "
+  "alone by the script of the reference. none: tokenised text is taken as it is. The models of flores101 and flores200 "
+  "must be where sacrebleu keeps them ($SACREBLEU/models); nothing is downloaded.")
 LOWERCASE = flags.DEFINE_bool("lowercase", False, "BLEU, chrF and TER ignore the case of letters.")
 TER = flags.DEFINE_bool("ter", False, "Measures TER too, which takes long for translations unlike the reference.")
 COMPARE_WITH = flags.DEFINE_string("compare_with", "", "A report of bin/evaluate.py of another system, same test set.")
@@ -90,6 +91,8 @@ def check_flags():
     raise ValueError("--hypothesis is translated already; leave out --set, --rescore_with and --speed_beside.")
   if HYPOTHESIS.value == "-" and not OUTPUT.value:
     raise ValueError("--hypothesis=- has no folder for the report; give --output.")
+  if TOKENIZE.value is not None:
+    language.check(TOKENIZE.value)
   if SEGMENTS.value and not SOURCE.value:
     raise ValueError("--segments writes the source too; give --source.")
 

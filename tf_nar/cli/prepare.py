@@ -13,7 +13,8 @@ From text that is already tokenised and split by BPE, with its list of `token co
 
   python data_prep/prepare.py --tokenizer=words --vocab=vocab.txt --source=train.bpe.en ...
 
-To prepare further text with an existing vocabulary: --reuse_vocab=data/en_de.
+With a vocabulary of its own for each language: --separate_vocab. To prepare further text with an existing vocabulary:
+--reuse_vocab=data/en_de.
 
 Several files are separated by commas (a.en,b.en); they may be compressed (.gz) and remote (gs://). The result does not
 depend on the number of --processes.
@@ -49,14 +50,18 @@ GIVEN = [
     flags.DEFINE_integer("operations", _DEFAULT.operations, "bpe: number of merges to learn."),
     flags.DEFINE_integer("vocabulary_threshold", _DEFAULT.vocabulary_threshold,
                          "bpe: subwords with a lower count are split into smaller ones."),
+    flags.DEFINE_bool("separate_vocab", _DEFAULT.separate_vocab,
+                      "Learns a vocabulary of each language, of --vocab_size pieces or --operations merges each, as "
+                      "suits languages of different scripts; default: one of both."),
     flags.DEFINE_string("vocab", _DEFAULT.vocab, "words: the vocabulary, a file of `token count` lines."),
+    flags.DEFINE_string("source_vocab", _DEFAULT.source_vocab,
+                        "words: the vocabulary of the source language, if --vocab is of the target language alone."),
     flags.DEFINE_integer("minimum_count", _DEFAULT.minimum_count,
                          "words, bpe: tokens with a lower count become <unk>; the original NAT-EM has 5."),
     flags.DEFINE_string("reuse_vocab", _DEFAULT.reuse_vocab,
                         "A data or run folder whose vocabulary is used; --tokenizer is then ignored."),
     flags.DEFINE_string("bleu_tokenize", _DEFAULT.bleu_tokenize,
-                        "The sacrebleu tokeniser of the target language: "
-                        f"{', '.join(language.TOKENIZERS)}; or auto, by its script."),
+                        f"The sacrebleu tokeniser of the target language: {language.NAMES}; or auto, by its script."),
     flags.DEFINE_integer("max_length", _DEFAULT.max_length,
                          "Pairs with more tokens on a side, EOS included, are dropped."),
     flags.DEFINE_float("max_ratio", _DEFAULT.max_ratio,

@@ -119,7 +119,8 @@ def _aligner(model, write):
     line = alignment.pharaoh(weights, source, ids, vocab)
     write(line)
     if line and plots:
-      names = [vocab.split(source)[:weights.shape[1] - 1], vocab.spell([token for token in ids if token != types.EOS])]
+      names = [vocab.source.split(source)[:weights.shape[1] - 1],
+               vocab.spell([token for token in ids if token != types.EOS])]
       alignment.draw(plots.pop(), weights[:len(names[1]), :len(names[0])], *names)
 
   return aligned

@@ -1,10 +1,11 @@
 """Vocabularies, which map text to token ids and back. Both kinds reserve the first ids as defined in `types`.
 
+A vocabulary is that of the target language and, unless the source language has a separate one, of both languages.
+
 `WordList` is for text whose tokens are separated by spaces, optionally split further by byte-pair encoding (Sennrich
 et al., arXiv:1508.07909); `Pieces` is a SentencePiece model (Kudo and Richardson, arXiv:1808.06226) for raw text.
 """
 import hashlib
-import io
 import json
 import os
 
@@ -12,16 +13,54 @@ from tf_nar import types
 from tf_nar.data import atomic
 from tf_nar.data import json_file
 from tf_nar.data import language
+from tf_nar.data import subwords
 from tf_nar.data import text
 
 WORDS_FILE, CODES_FILE, PIECES_FILE = "vocab.txt", "bpe.codes", "vocab.model"
+SOURCE = "source."  # Begins the names of the files of a separate source vocabulary.
 TARGET_FILE = "target.json"  # Holds the sacrebleu tokeniser of the target language.
-MARK = "@@"  # Ends a subword that is not the last of its word, as subword-nmt writes it.
 SPACE = "\u2581"  # Begins a piece that begins a word.
 _CACHED_WORDS = 1_000_000  # Distinct words whose segmentation is cached, which limits the memory for a long corpus.
 
 
-class WordList:
+class Vocabulary:
+  """What both kinds share. Sources are encoded by `vocab.source`, all other text by the vocabulary itself."""
+
+  separate_source = None  # The vocabulary of the source language if it is a separate one.
+
+  @property
+  def source(self):
+    """The vocabulary of the source language; this one if it is joint."""
+    return self if self.separate_source is None else self.separate_source
+
+  @property
+  def source_size(self):
+    """The number of tokens of a separate source vocabulary, the `source_vocab` of a net; 0: there is none."""
+    return 0 if self.separate_source is None else len(self.separate_source)
+
+  @property
+  def size_text(self):
+    """The number of tokens, in words."""
+    return f"{self.source_size} source and {len(self)} target tokens" if self.source_size else f"{len(self)} tokens"
+
+  @property
+  def sha256(self):
+    """The hash of the files, of both vocabularies if there are two."""
+    found = hashlib.sha256(b"".join(self.files().values()))
+    if self.separate_source is not None:
+      found.update(self.separate_source.sha256.encode())
+    return found.hexdigest()
+
+  def save(self, folder):
+    """Writes the files, those of a separate source vocabulary too, and `target.json`."""
+    told = json.dumps({"bleu_tokenize": self.bleu_tokenize})
+    atomic.write(os.path.join(folder, TARGET_FILE), told.encode())
+    separate = {} if self.separate_source is None else self.separate_source.files()
+    for name, data in (self.files() | {SOURCE + name: data for name, data in separate.items()}).items():
+      atomic.write(os.path.join(folder, name), data)
+
+
+class WordList(Vocabulary):
   """A list of tokens, whose ids are their line numbers. With `codes`, words are first split by those BPE merges.
 
   A merge that gives a token outside the list is undone, so that a rare word is split into smaller known subwords, with
@@ -56,9 +95,9 @@ class WordList:
     # A `<eos>` typed in a text is an unknown word, and must not end the sentence.
     self._ids = {token: position for token, position in ids.items() if token not in reserved}
     self._skipped = {types.PAD, types.BOS} | ({types.MASK} if self.has_mask else set())
-    self._bpe = bpe(codes, set(self._ids)) if codes else None
+    self._bpe = subwords.bpe(codes, set(self._ids)) if codes else None
     # A list with subwords but without merges expects text that is split into subwords; `plain` joins them.
-    self.takes_parts = not codes and any(map(is_part, self.tokens))
+    self.takes_parts = not codes and any(map(subwords.is_part, self.tokens))
 
   @property
   def tokenization(self):
@@ -82,11 +121,11 @@ class WordList:
 
   def decode(self, ids):
     """Returns the text of ids up to the first EOS, with subwords joined."""
-    return join(self.tokens[i] for i in _until_end(ids, self._skipped))
+    return subwords.join(self.tokens[i] for i in _until_end(ids, self._skipped))
 
   def plain(self, line):
     """Returns a line of text in whole words, joining subwords if the vocabulary expects text split into subwords."""
-    return join(line.split(" ")) if self.takes_parts else line
+    return subwords.join(line.split(" ")) if self.takes_parts else line
 
   def changes(self, line):
     """Whether normalization changes a line; always False, as this vocabulary does not normalize."""
@@ -94,28 +133,19 @@ class WordList:
 
   def repeatable(self):
     """Returns for each token whether it is a part of a word that may well stand twice in a row, list of bool."""
-    return [is_part(token) and language.repeats(token.removesuffix(MARK)) for token in self.tokens]
+    return [subwords.is_part(token) and language.repeats(token.removesuffix(subwords.MARK)) for token in self.tokens]
 
   def spell(self, ids):
     """Returns the token of each id, the reserved ones too."""
     return [self.tokens[i] for i in ids]
 
-  @property
-  def sha256(self):
-    return hashlib.sha256(self._text() + (self.codes or "").encode()).hexdigest()
-
-  def save(self, folder):
-    """Writes `vocab.txt`, `target.json` and, if there are merges, `bpe.codes`."""
-    _save_target(self, folder)
-    atomic.write(os.path.join(folder, WORDS_FILE), self._text())
-    if self.codes:
-      atomic.write(os.path.join(folder, CODES_FILE), self.codes.encode())
-
-  def _text(self):
-    return "".join(f"{token}\n" for token in self.tokens).encode()
+  def files(self):
+    """Returns {name: bytes} of `vocab.txt` and, if there are merges, `bpe.codes`."""
+    words = {WORDS_FILE: "".join(f"{token}\n" for token in self.tokens).encode()}
+    return words | ({CODES_FILE: self.codes.encode()} if self.codes else {})
 
 
-class Pieces:
+class Pieces(Vocabulary):
   """A SentencePiece model, from its serialized bytes."""
 
   tokenized = takes_parts = False
@@ -171,30 +201,34 @@ class Pieces:
     """Returns the token of each id, the reserved ones too."""
     return [self._processor.id_to_piece(int(i)) for i in ids]
 
-  @property
-  def sha256(self):
-    return hashlib.sha256(self._model).hexdigest()
-
-  def save(self, folder):
-    """Writes `vocab.model` and `target.json`."""
-    _save_target(self, folder)
-    atomic.write(os.path.join(folder, PIECES_FILE), self._model)
+  def files(self):
+    """Returns {name: bytes} of `vocab.model`."""
+    return {PIECES_FILE: self._model}
 
 
 def load(folder):
-  """Returns the vocabulary of a data or run folder, `WordList` or `Pieces`.
+  """Returns the vocabulary of a data or run folder, `WordList` or `Pieces`, with its separate source vocabulary if any.
 
   Raises:
     FileNotFoundError: if there is none.
   """
-  path = lambda name: os.path.join(folder, name)
   # Folders of older versions have no target.json; the defaults then apply.
-  told = json_file.read(path(TARGET_FILE)) if atomic.exists(path(TARGET_FILE)) else {}
+  target = os.path.join(folder, TARGET_FILE)
+  vocab = _load(folder, "", json_file.read(target) if atomic.exists(target) else {})
+  if vocab is None:
+    raise FileNotFoundError(f"No {PIECES_FILE} or {WORDS_FILE} in {folder}: it is not a data or run folder. "
+                            "Make a data folder with data_prep/prepare.py.")
+  vocab.separate_source = _load(folder, SOURCE, {})
+  return vocab
+
+
+def _load(folder, prefix, told):
+  """Returns the vocabulary in the files whose names begin with `prefix`, or None."""
+  path = lambda name: os.path.join(folder, prefix + name)
   if atomic.exists(path(PIECES_FILE)):
     return Pieces(_read(path(PIECES_FILE)), **told)
   if not atomic.exists(path(WORDS_FILE)):
-    raise FileNotFoundError(f"No {PIECES_FILE} or {WORDS_FILE} in {folder}: it is not a data or run folder. "
-                            "Make a data folder with data_prep/prepare.py.")
+    return None
   tokens = _text_of(path(WORDS_FILE)).removesuffix("\n").split("\n")
   codes = _text_of(path(CODES_FILE)) if atomic.exists(path(CODES_FILE)) else None
   try:
@@ -228,35 +262,6 @@ def read_counts(path, minimum=5, mask=False):
   return WordList(tokens)
 
 
-def join(tokens):
-  """Returns the text of tokens, joining the subwords that subword-nmt marked; `@@` alone is a word."""
-  return "".join(map(surface, tokens)).removesuffix(" ")
-
-
-def surface(token):
-  """Returns what a token adds to a text: a word with the space after it, or a subword without its mark."""
-  return token.removesuffix(MARK) if is_part(token) else f"{token} "
-
-
-def is_part(token):
-  """Whether a token of a list is a subword that the next token continues."""
-  return token.endswith(MARK) and token != MARK
-
-
-def bpe(codes, known=None):
-  """Returns subword-nmt's segmenter for the text of a file of merges.
-
-  Args:
-    codes: the text.
-    known: set of subwords that may result, others are split further; None: no restriction.
-  """
-  try:
-    from subword_nmt import apply_bpe
-  except ImportError as error:
-    raise ImportError("BPE merges need subword-nmt: pip install subword-nmt.") from error
-  return apply_bpe.BPE(io.StringIO(codes), vocab=known)
-
-
 def _until_end(ids, skipped):
   kept = []
   for i in map(int, ids):
@@ -265,11 +270,6 @@ def _until_end(ids, skipped):
     if i not in skipped:
       kept.append(i)
   return kept
-
-
-def _save_target(vocab, folder):
-  told = json.dumps({"bleu_tokenize": vocab.bleu_tokenize})
-  atomic.write(os.path.join(folder, TARGET_FILE), told.encode())
 
 
 def _text_of(path):

@@ -1,4 +1,5 @@
 """Which word of a text each token belongs to, counted from 0."""
+from tf_nar.data import subwords
 from tf_nar.data import vocab as vocab_lib
 
 
@@ -16,5 +17,5 @@ def numbers(tokens, tokenized):
       number, empty = number + 1, True
     found.append(number)
     # A word of a list ends with its last subword; one of pieces goes on to the next mark.
-    empty = vocab_lib.is_part(token) if tokenized else empty and token == vocab_lib.SPACE
+    empty = subwords.is_part(token) if tokenized else empty and token == vocab_lib.SPACE
   return found

@@ -15,11 +15,11 @@ def pharaoh(weights, source, ids, vocab):
     weights: float [T, S], of the tokens of the translation and those of the source, EOS included; None: not known.
     source: the source sentence as text.
     ids: the ids of the translation.
-    vocab: their vocabulary.
+    vocab: the vocabulary of the run.
   """
   if weights is None:
     return ""
-  of_source = words.numbers(vocab.split(source), vocab.tokenized)
+  of_source = words.numbers(vocab.source.split(source), vocab.source.tokenized)
   spoken = [at for at, token in enumerate(ids) if token not in (types.EOS, types.PAD, types.BOS)]
   of_target = words.numbers(vocab.spell([ids[at] for at in spoken]), vocab.tokenized)
   links = set()

@@ -21,12 +21,12 @@ def bleu(hypotheses, *references, tokenize, lowercase=False):
     hypotheses: strings.
     *references: one list or several, each of as many strings.
     tokenize: sacrebleu's tokeniser for both sides, a vocabulary's `bleu_tokenize`: "none" for text that is already
-      tokenised, "13a" for the rules of mteval-v13a, "zh", ...
+      tokenised, "13a" for the rules of mteval-v13a, "zh", "spm:FILE", ...
     lowercase: whether upper and lower case are the same.
 
   Raises:
     ValueError: if the numbers of hypotheses and references differ or are 0.
-    ImportError: as `language.check`.
+    ImportError, FileNotFoundError: as `language.check`.
   """
   return _corpus(bleu_metric(tokenize, lowercase), hypotheses, references)
 
@@ -42,7 +42,7 @@ def ter(hypotheses, *references, tokenize, lowercase=False):
   Words are those between spaces; those of a language without spaces are first made by `tokenize`. Args and errors are
   as for `bleu`.
   """
-  import sacrebleu
+  import sacrebleu  # Imported here, as only evaluation needs it.
   if spaced := language.is_spaced(tokenize):
     texts = hypotheses, *references
   else:
@@ -53,9 +53,7 @@ def ter(hypotheses, *references, tokenize, lowercase=False):
 
 def bleu_metric(tokenize, lowercase=False):
   """Returns sacrebleu's BLEU; args and errors as for `bleu`."""
-  import sacrebleu  # Imported here, as only evaluation needs it.
-  language.check(tokenize)
-  return sacrebleu.BLEU(tokenize=tokenize, lowercase=lowercase, force=tokenize == language.NONE)
+  return language.bleu(tokenize, lowercase=lowercase)
 
 
 def chrf_metric(lowercase=False):

@@ -8,10 +8,10 @@ from tf_nar.data import text as text_lib
 
 
 def encode(lines, vocab, longest):
-  """Yields the ids of each line with EOS, cut to `longest` tokens; warnings give the first and the number of cuts."""
+  """Yields the ids of each source line with EOS, cut to `longest` tokens; warns of the first and the number of cuts."""
   cut = 0
   for number, line in enumerate(lines, 1):
-    ids = vocab.encode(line)
+    ids = vocab.source.encode(line)
     if len(ids) >= longest:
       cut += 1
       if cut == 1:

@@ -35,7 +35,7 @@ class References:
       ter: whether to measure TER, which takes long if translations and references differ much.
 
     Raises:
-      ValueError, ImportError: as `language.check`.
+      ValueError, ImportError, FileNotFoundError: as `language.check`.
     """
     guess = (lambda: language.guess(texts[0]).tokenizer) if vocab is None else (lambda: vocab.bleu_tokenize)
     self.tokenize = tokenize or guess()

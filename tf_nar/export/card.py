@@ -46,7 +46,7 @@ def write(folder, run, facts, *, license="", commit="unknown"):
     "Sizes": f"{weights / 1e6:.1f} M weights; width {net.width}, feed-forward {net.ffn}, {net.heads} heads, "
              f"{net.encoder_layers} encoder and {net.decoder_layers} decoder layers; {facts['dtype']}",
     "Longest sentence": f"{facts['max_length']} tokens; the end of a longer one is left out",
-    "Vocabulary": f"{facts['tokenization']}, {len(run.vocab)} tokens, SHA-256 {facts['vocabulary_sha256']}",
+    "Vocabulary": f"{facts['tokenization']}, {run.vocab.size_text}, SHA-256 {facts['vocabulary_sha256']}",
     "Training text": f"SHA-256 {_digest(run.workdir)}",
     "Search": ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(run.experiment.search).items()),
     **({"Candidates ranked by": facts["rescored_by"]} if facts["rescored_by"] else {}),

@@ -1,7 +1,8 @@
 """Exports an AR model as a CTranslate2 folder, as a fallback beside the NAR model or as a baseline for its speed.
 
   ours                                            in CTranslate2's `TransformerSpec`
-  one embedding table for source, target, output  three weights that share one array; both scale it by sqrt(D)
+  one embedding table for source, target, output  three weights that share one array, unless `net.tie` separates them;
+                                                  both scale it by sqrt(D)
   the bias on source embeddings                   added to the encoder's table of positions
   sqrt(D) P[i], or sines and cosines interleaved  a table of positions, added as it is
   norm of the embeddings, then after residuals    layernorm_embedding, pre_norm=False
@@ -93,14 +94,17 @@ def spec(run):
     (net.encoder_layers, net.decoder_layers), net.heads, pre_norm=net.norm == "pre",
     layernorm_embedding=net.norm == "post")
   names = tokens(run.vocab)
-  made.register_source_vocabulary(names)
+  made.register_source_vocabulary(tokens(run.vocab.source))
   made.register_target_vocabulary(names)
   config = made.config
   config.unk_token, config.eos_token, config.bos_token = (names[i] for i in (types.UNK, types.EOS, types.BOS))
   config.decoder_start_token, config.add_source_eos = config.bos_token, True
   config.layer_norm_epsilon = net.epsilon
-  positions, table = model.embed.positions(net.max_length).numpy(), model.embed.table.numpy()
-  made.encoder.embeddings[0].weight = made.decoder.embeddings.weight = made.decoder.projection.weight = table
+  positions, embed = model.embed.positions(net.max_length).numpy(), model.embed
+  made.decoder.embeddings.weight = embed.tokens.embeddings.numpy()
+  own = lambda table: made.decoder.embeddings.weight if table is None else table.numpy()
+  made.encoder.embeddings[0].weight = own(embed.source_table)
+  made.decoder.projection.weight = own(embed.output_table)
   made.encoder.position_encodings.encodings = positions + model.source_bias.numpy()
   made.decoder.position_encodings.encodings = positions
   made.decoder.projection.bias = model.embed.bias.numpy()
@@ -122,15 +126,15 @@ def check(folder, run):
   Raises:
     RuntimeError: if they differ by more than `TOLERANCE` nats.
   """
-  draw, names = np.random.default_rng(0), tokens(run.vocab)
+  draw, names, of_source = np.random.default_rng(0), tokens(run.vocab), tokens(run.vocab.source)
   lengths = [length for length in LENGTHS if length < run.experiment.model.net.max_length]
-  sources = [draw.integers(len(types.SPECIALS), len(names), length) for length in lengths]
+  sources = [draw.integers(len(types.SPECIALS), len(of_source), length) for length in lengths]
   ids = tf.ragged.constant([[*map(int, source), types.EOS] for source in sources], tf.int32).to_tensor(types.PAD)
   greedy = dataclasses.replace(run.experiment.search, beam=1, candidates=1, alpha=0.0)
   found = tf.function(run.model.translate)(ids, greedy)
   predictions, ours = found.tokens[:, 0].numpy(), found.score[:, 0].numpy()
-  spell = lambda rows: [[names[word] for word in row if word not in (types.PAD, types.EOS)] for row in rows]
-  scored = _library().Translator(folder).score_batch(spell(sources), spell(predictions))
+  spell = lambda rows, names: [[names[word] for word in row if word not in (types.PAD, types.EOS)] for row in rows]
+  scored = _library().Translator(folder).score_batch(spell(sources, of_source), spell(predictions, names))
   theirs = [sum(each.log_probs) for each in scored]
   if not np.allclose(ours, theirs, rtol=0, atol=TOLERANCE):
     raise RuntimeError(f"CTranslate2 scores translations {theirs}, the run {ours.tolist()}: nothing was exported. "

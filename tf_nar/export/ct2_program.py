@@ -40,18 +40,20 @@ class Translator:
 def _tokenizer(folder, kind):
   """Returns two functions: from a line to the list of its tokens, and from tokens to a line."""
   path = lambda name: os.path.join(folder, name)
+  first = lambda *names: next(filter(os.path.exists, map(path, names)))  # A separate source vocabulary if there is one.
   if kind == "sentencepiece":
     import sentencepiece
-    pieces = sentencepiece.SentencePieceProcessor(model_file=path("vocab.model"))
-    return lambda line: pieces.encode(line, out_type=str), lambda tokens: pieces.decode(_said(tokens))
+    source, target = (sentencepiece.SentencePieceProcessor(model_file=file) for file in (
+      first("source.vocab.model", "vocab.model"), path("vocab.model")))
+    return lambda line: source.encode(line, out_type=str), lambda tokens: target.decode(_said(tokens))
   words = lambda line: [word for word in line.split(" ") if word]
   join = lambda tokens: "".join(map(_surface, _said(tokens))).removesuffix(" ")
   if kind == "words":
     return words, join
   from subword_nmt import apply_bpe
-  with open(path("shared_vocabulary.json"), encoding="utf-8") as file:
+  with open(first("source_vocabulary.json", "shared_vocabulary.json"), encoding="utf-8") as file:
     known = set(json.load(file))
-  with open(path("bpe.codes"), encoding="utf-8") as file:
+  with open(first("source.bpe.codes", "bpe.codes"), encoding="utf-8") as file:
     merges = apply_bpe.BPE(file, vocab=known)
   return lambda line: merges.segment_tokens(words(line)), join
 

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_nar import types
+from tf_nar.data import subwords
 from tf_nar.data import vocab as vocab_lib
 
 END = "</w>"  # Appended, in the merges, to a word's last character.
@@ -34,7 +35,7 @@ class Merges(tf.Module):
       ValueError: for merges of subword-nmt's first format, which marks ends of words in another way.
     """
     super().__init__()
-    bpe = vocab_lib.bpe(codes, set(ids))
+    bpe = subwords.bpe(codes, set(ids))
     if bpe.version != (0, 2):
       raise ValueError(
           f"Expected {vocab_lib.CODES_FILE} to begin with the line `#version: 0.2`, got version "
@@ -114,7 +115,7 @@ def _cut(symbol, last, whole, known):
     whole: dict from the result of each merge to its pair.
     known: the units of the vocabulary; others are returned only where a symbol cannot be split further.
   """
-  unit = symbol.removesuffix(END) if last else symbol + vocab_lib.MARK
+  unit = symbol.removesuffix(END) if last else symbol + subwords.MARK
   pair = whole.get(symbol)
   if unit in known or not pair:
     return [unit]

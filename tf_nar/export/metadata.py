@@ -34,7 +34,7 @@ def describe(run, signatures, teacher=None):
       "valid_bleu": _valid_bleu(run.workdir),
       "signatures": sorted(signatures),
       "buckets": buckets,  # Source lengths in tokens for a server's warm-up; other lengths work too.
-      "warm": warmup.texts(run.vocab, buckets),  # A text of each of these lengths.
+      "warm": warmup.texts(run.vocab.source, buckets),  # A text of each of these lengths.
       "versions": {name: _version(name) for name in PACKAGES},
   }
 

@@ -63,18 +63,20 @@ def build(run, search, teacher=None, trace=None):
   models = [run.model] if teacher is None else [run.model, teacher.model]
   module = tf.Module()
   module.weights = [variable.value for model in models for variable in model.variables]
-  module.text = text.build(run.vocab)
-  functions = _searches(module.text, search, run.experiment.model.net.max_length)
-  functions["score"] = _scorer(module.text, run.model, run.experiment.model.net.max_length)
+  words = module.text = text.build(run.vocab)
+  sources = module.source_text = words if run.vocab.source is run.vocab else text.build(run.vocab.source)
+  longest = run.experiment.model.net.max_length
+  functions = _searches(sources, words, search, longest)
+  functions["score"] = _scorer(sources, words, run.model, longest)
   if trace is not None:
-    functions["trace"] = _tracer(module.text, trace, run.experiment.model.net.max_length)
+    functions["trace"] = _tracer(sources, words, trace, longest)
   for name, function in functions.items():
     setattr(module, name, function)
   return module, functions
 
 
-def _searches(words, search, longest):
-  """Returns the functions of the signatures that translate; `words` is the result of `text.build`."""
+def _searches(sources, words, search, longest):
+  """Returns the functions of the signatures that translate; `sources` and `words`, of targets, are of `text.build`."""
 
   @tf.function(input_signature=[_named(IDS, "ids")])
   def translate_ids(ids):
@@ -83,12 +85,12 @@ def _searches(words, search, longest):
 
   @tf.function(input_signature=[_named(TEXT, "text")])
   def translate(source):
-    found = translate_ids(_ids(words, source))
+    found = translate_ids(_ids(sources, source))
     return {"translation": words.decode(found.pop("ids")), **found}
 
   @tf.function(input_signature=[_named(TEXT, "text")])
   def candidates(source):
-    ids = _ids(words, source)
+    ids = _ids(sources, source)
     found = _answer(search(_fitted(ids, longest)), ids)
     shape = tf.shape(found.score)
     predictions = words.decode(tf.reshape(found.tokens, [shape[0] * shape[1], tf.shape(found.tokens)[2]]))
@@ -97,24 +99,24 @@ def _searches(words, search, longest):
   return {"translate": translate, "translate_ids": translate_ids, "candidates": candidates}
 
 
-def _scorer(words, model, longest):
+def _scorer(sources, words, model, longest):
   """Returns the function of the signature `score`."""
 
   @tf.function(input_signature=[_named(TEXT, "source"), _named(TEXT, "target")])
   def score(source, target):
-    src, tgt = _ids(words, source), _ids(words, target)
+    src, tgt = _ids(sources, source), _ids(words, target)
     found = model.score(_fitted(src, longest), _fitted(tgt, longest))[:tf.shape(tgt)[0]]
     return {"score": tf.where(_too_long(tgt, longest), -float("inf"), found), "truncated": _too_long(src, longest)}
 
   return score
 
 
-def _tracer(words, trace, longest):
+def _tracer(sources, words, trace, longest):
   """Returns the function of the signature `trace`."""
 
   @tf.function(input_signature=[_named(TEXT, "text")])
   def trace_text(source):
-    ids = _ids(words, source)
+    ids = _ids(sources, source)
     found, steps = trace(_fitted(ids, longest))
     found, rows = _answer(found, ids), tf.shape(ids)[0]
     predictions = {"translation": words.decode(found.tokens[:, 0]), "score": found.score[:, 0],

@@ -8,13 +8,11 @@
 
 It holds all its tables, so a SavedModel needs no other file.
 """
-import os
-import tempfile
-
 import numpy as np
 import tensorflow as tf
 
 from tf_nar import types
+from tf_nar.data import subwords
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.export import merges
 
@@ -30,7 +28,7 @@ class Words(tf.Module):
   def __init__(self, vocab):
     super().__init__()
     self._tokens, self._skipped = np.array(vocab.tokens, object), _skipped(vocab)
-    self._surfaces = np.array([vocab_lib.surface(token) for token in vocab.tokens], object)
+    self._surfaces = np.array([subwords.surface(token) for token in vocab.tokens], object)
     reserved = 5 if vocab.has_mask else 4  # Reserved names in a text are unknown words.
     ids = {token: position for position, token in enumerate(vocab.tokens) if position >= reserved}
     self._merges = merges.Merges(vocab.codes, ids) if vocab.codes else None
@@ -58,7 +56,9 @@ class Pieces(tf.Module):
     super().__init__()
     import tensorflow_text  # Imported late: slow to import, and word lists do not need it.
     self._tokens, self._skipped = np.array(vocab.spell(range(len(vocab))), object), _skipped(vocab)
-    self._pieces = tensorflow_text.SentencepieceTokenizer(_model(vocab), out_type=tf.int32)
+    # Without names of their own, the models of two vocabularies in a SavedModel would be one resource.
+    self._pieces = tensorflow_text.SentencepieceTokenizer(
+      vocab.files()[vocab_lib.PIECES_FILE], out_type=tf.int32, name=f"pieces_{vocab.sha256}")
 
   def encode(self, texts):
     return self._pieces.tokenize(texts)
@@ -68,13 +68,6 @@ class Pieces(tf.Module):
 
   def spell(self, ids):
     return _spelled(self._tokens, ids)
-
-
-def _model(vocab):
-  with tempfile.TemporaryDirectory() as folder:
-    vocab.save(folder)
-    with open(os.path.join(folder, vocab_lib.PIECES_FILE), "rb") as file:
-      return file.read()
 
 
 def _skipped(vocab):

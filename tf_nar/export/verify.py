@@ -49,9 +49,9 @@ def check(folder, run, search, trace=None):
   Raises:
     RuntimeError: if the process fails, or the outputs of a sentence differ.
   """
-  texts, longest = samples(run.vocab), run.experiment.model.net.max_length
-  targets = texts[::-1]
-  ids, of_targets = (encode(lines, run.vocab, longest) for lines in (texts, targets))
+  texts, longest = samples(run.vocab.source), run.experiment.model.net.max_length
+  targets = samples(run.vocab)[::-1]
+  ids, of_targets = encode(texts, run.vocab.source, longest), encode(targets, run.vocab, longest)
   wanted = live(run, search, ids)
   # A graph of unknown shape, like the exported one: other graphs use other kernels, which round bfloat16 differently.
   graph = tf.function(run.model.score, input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2)

@@ -43,7 +43,7 @@ def make(path, vocab, lines, workdir):
   weights = {variable.path: variable.numpy() for variable in run.model.variables}
   weights[part.embed.bias.path][types.EOS] = NEVER
   if part is not run.model:
-    weights[part.length.path] = _lengths(part, [[*vocab.encode(line), types.EOS] for line in lines])
+    weights[part.length.path] = _lengths(part, [[*vocab.source.encode(line), types.EOS] for line in lines])
   runs.save_weights(weights, workdir)
 
 

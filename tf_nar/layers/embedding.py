@@ -1,6 +1,7 @@
-"""Token and position embeddings, shared by source, target and output layer.
+"""Token and position embeddings and the output layer.
 
-They are those of the original program, with sine positions as an option.
+By default they are those of the original program, one table for source, target and output layer. Sine positions, and
+token tables that are not shared, are options.
 """
 import keras
 import tensorflow as tf
@@ -10,8 +11,22 @@ from tf_nar.losses import emissions
 from tf_nar.ops import masking
 
 
+def check_read(net, reads):
+  """Checks that a model whose decoder `reads` target tokens or not has no table of them that it would never read.
+
+  Raises:
+    ValueError: for `net.tie` = "none" if it does not read them.
+  """
+  if net.tie == "none" and not reads:
+    raise ValueError("net.tie=none separates the output layer from the embeddings of target tokens, which this model "
+                     "never reads; choose net.tie=target.")
+
+
 class Embedding(keras.layers.Layer):
-  """One token table E and one position table P for source, target and output layer: sqrt(D) E[x] + sqrt(D) P[i]."""
+  """sqrt(D) E[x] + sqrt(D) P[i], with one position table P for source and target.
+
+  `Config.tied` says whether source, target and output layer share the token table E.
+  """
 
   no_decay = ("output_bias",)
 
@@ -25,6 +40,12 @@ class Embedding(keras.layers.Layer):
     if config.positions == "learned":
       self.position_table = self.add_weight(
         name="positions", shape=(config.max_length + 1, config.width), initializer=init())
+    apart = lambda name, vocab: self.add_weight(name=name, shape=(vocab, config.width), initializer=init())
+    self.source_table = self.output_table = None  # None: the table of the target.
+    if config.tied != "all":
+      self.source_table = apart("source_tokens", config.source_vocab or config.vocab)
+    if config.tied == "none":
+      self.output_table = apart("output_tokens", config.vocab)
     self.build(None)
 
   def build(self, _):
@@ -32,13 +53,16 @@ class Embedding(keras.layers.Layer):
 
   @property
   def table(self):
-    """float [V, D], the token embeddings, which are also the weights of the output layer."""
-    return tf.convert_to_tensor(self.tokens.embeddings)
+    """float [V, D], the weights of the output layer, which by default are also the token embeddings."""
+    return tf.convert_to_tensor(self.tokens.embeddings if self.output_table is None else self.output_table)
 
   def look_up(self, tokens):
-    """int32 [B, T] -> float [B, T, D], the token embeddings scaled by sqrt(D)."""
-    tokens = tf.gather(self.table, tokens)
-    return tf.cast(tokens * self.config.width**0.5, self.compute_dtype)
+    """int32 [B, T] -> float [B, T, D], the embeddings of target tokens scaled by sqrt(D)."""
+    return self._scaled(self.tokens.embeddings, tokens)
+
+  def look_up_source(self, tokens):
+    """int32 [B, S] -> float [B, S, D], the embeddings of source tokens scaled by sqrt(D)."""
+    return self._scaled(self.tokens.embeddings if self.source_table is None else self.source_table, tokens)
 
   def at(self, positions, longest):
     """Returns the embeddings of positions int32 [B, T], all below `longest`: float [B, T, D]."""
@@ -51,6 +75,10 @@ class Embedding(keras.layers.Layer):
     else:
       positions = sine.positions(length, self.config.width)
     return tf.cast(positions, self.compute_dtype)
+
+  def _scaled(self, table, tokens):
+    found = tf.gather(tf.convert_to_tensor(table), tokens)
+    return tf.cast(found * self.config.width**0.5, self.compute_dtype)
 
   def logits(self, states):
     """float [..., D] -> float32 [..., V]."""

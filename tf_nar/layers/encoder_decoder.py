@@ -72,7 +72,7 @@ class EncoderDecoder(keras.layers.Layer):
     """
     slot = int(self.length is not None)  # 1: the [LEN] slot, a zero vector before the source.
     positions = slot + tf.shape(src)[1]
-    x = tf.pad(self.embed.look_up(src), [[0, 0], [slot, 0], [0, 0]]) + self.embed.positions(positions)
+    x = tf.pad(self.embed.look_up_source(src), [[0, 0], [slot, 0], [0, 0]]) + self.embed.positions(positions)
     x += tf.cast(tf.convert_to_tensor(self.source_bias), x.dtype)
     seen = tf.pad(masking.valid(src), [[0, 0], [slot, 0]], constant_values=True)[:, None]
     states = (self.encoder.layers if self.layerwise else self.encoder)(x, seen, dropout=dropout)
@@ -122,10 +122,15 @@ class EncoderDecoder(keras.layers.Layer):
     return tf.tile(self.canvas(tf.fill([1, positions], hidden)), [rows, 1, 1])
 
   def canvas(self, tokens, positions=None):
-    """int32 [B, T] -> float [B, T, D]: embedded tokens, at positions 0 to T - 1 or at `positions`, int32 [B, T]."""
+    """int32 [B, T] -> float [B, T, D]: embedded target tokens, at positions 0 to T - 1 or at `positions`, int32 [B, T].
+    """
     if positions is None:
       return self.embed.look_up(tokens) + self.embed.positions(tf.shape(tokens)[1])
     return self.embed.look_up(tokens) + self.embed.at(positions, self.config.max_length + 1)
+
+  def source_canvas(self, src):
+    """int32 [B, S] -> float [B, S, D]: embedded source tokens and positions, for decoders whose input copies them."""
+    return self.embed.look_up_source(src) + self.embed.positions(tf.shape(src)[1])
 
   def decode(self, canvas, lengths, memory, dropout=NO_DROPOUT, mask=None, attended=None):
     """Runs the decoder over a canvas.

@@ -19,12 +19,16 @@ from tf_nar.layers import norm as norm_lib
 from tf_nar.layers import shards
 from tf_nar.layers.attention import NO_DROPOUT
 
+TIES = "auto", "all", "target", "none"  # Values of `Config.tie`.
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
   """Sizes and layout of an encoder-decoder; `configs/` has small, base, large and tiny."""
 
   vocab: int = 0  # V, the vocabulary size; 0: that of the data.
+  source_vocab: int = 0  # The size of a separate source vocabulary; 0: that of the data, or none, as V is of both.
+  tie: str = "auto"  # What shares a token table: "all", "target" (target and output layer), "none"; "auto": all it can.
   width: int = 512  # D, the model dimension.
   ffn: int = 2048  # Inner dimension of the feed-forward sub-layers.
   heads: int = 8  # H, the number of attention heads; each has width / heads features.
@@ -49,11 +53,23 @@ class Config:
     if self.norm not in ("post", "pre") or self.positions not in ("learned", "sine"):
       raise ValueError(
         f"net.norm must be post or pre, and net.positions learned or sine; got {self.norm}, {self.positions}.")
+    if self.tie not in TIES:
+      raise ValueError(f"net.tie must be one of {', '.join(TIES)}; got {self.tie!r}.")
+    if self.tie == "all" and self.source_vocab:
+      raise ValueError("net.tie=all needs one vocabulary for source and target, but the data has two; choose target or "
+                       "none, or prepare the data without --separate_vocab.")
     if self.shards < 1 or self.heads % self.shards or self.ffn % self.shards:
       raise ValueError(f"net.shards must divide net.heads ({self.heads}) and net.ffn ({self.ffn}); "
                        f"got {self.shards}.")
     if self.dtype not in ("float32", "mixed_bfloat16", "bfloat16"):
       raise ValueError(f"net.dtype must be float32, mixed_bfloat16 or bfloat16; got {self.dtype!r}.")
+
+  @property
+  def tied(self):
+    """`tie`, with "auto" resolved: "all" with a joint vocabulary, "target" with two."""
+    if self.tie != "auto":
+      return self.tie
+    return "target" if self.source_vocab else "all"
 
 
 # The original program's three sizes (its configs/transformer_*.json), and one for small corpora.

@@ -66,7 +66,7 @@ def _called(kind):
   return f"{kind.__module__.rpartition('.')[2]}.{kind.__qualname__}"
 
 
-def build(name, config, vocab, repeatable=None):
+def build(name, config, vocab, repeatable=None, source_vocab=0):
   """Returns an untrained model.
 
   Args:
@@ -74,11 +74,12 @@ def build(name, config, vocab, repeatable=None):
     config: that family's `Config`; the `vocab` of its nets may be 0.
     vocab: V, the size of the data's vocabulary.
     repeatable: list of V bools, True for the parts of words that ODD lets stand twice in a row; None: not known.
+    source_vocab: the size of a separate source vocabulary; 0: there is none, as V tokens are of both languages.
 
   Raises:
     ValueError: for an unknown family, a config made for another vocabulary size, or two variables with one path.
   """
-  model = family(name).Model(filled(config, vocab))
+  model = family(name).Model(filled(config, vocab, source_vocab))
   paths = [variable.path for variable in model.variables]
   if twice := sorted({path for path in paths if paths.count(path) > 1}):
     raise ValueError(f"Two variables of {name} have the path {twice[0]!r}, by which a run saves them; give the layer "
@@ -89,20 +90,21 @@ def build(name, config, vocab, repeatable=None):
   return model
 
 
-def filled(config, vocab):
-  """Returns a tree of dataclasses with the vocabulary size set in every `transformer.Config`.
+def filled(config, vocab, source_vocab=0):
+  """Returns a tree of dataclasses with the sizes of the vocabularies set in every `transformer.Config`; see `build`.
 
   Raises:
     ValueError: for a `transformer.Config` with another vocabulary size.
   """
   if isinstance(config, transformer.Config):
-    if config.vocab not in (0, vocab):
-      raise ValueError(
-        f"The model has net.vocab={config.vocab} tokens, the data {vocab}; "
-        "leave net.vocab at 0, or use the data folder that the model was made for.")
-    return dataclasses.replace(config, vocab=vocab)
+    for name, size in (("vocab", vocab), ("source_vocab", source_vocab)):
+      if getattr(config, name) not in (0, size):
+        raise ValueError(
+          f"The model has net.{name}={getattr(config, name)} tokens, the data {size}; "
+          f"leave net.{name} at 0, or use the data folder that the model was made for.")
+    return dataclasses.replace(config, vocab=vocab, source_vocab=source_vocab)
   if not dataclasses.is_dataclass(config):
     return config
   parts = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
   return dataclasses.replace(config, **{
-    name: filled(part, vocab) for name, part in parts.items() if dataclasses.is_dataclass(part)})
+    name: filled(part, vocab, source_vocab) for name, part in parts.items() if dataclasses.is_dataclass(part)})

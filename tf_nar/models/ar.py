@@ -104,7 +104,7 @@ class Model(keras.Model):
 
   def encode(self, src, dropout=NO_DROPOUT):
     """int32 [B, S] -> float [B, S, D]."""
-    x = self.embed.look_up(src) + self.embed.positions(tf.shape(src)[1])
+    x = self.embed.look_up_source(src) + self.embed.positions(tf.shape(src)[1])
     x += tf.cast(tf.convert_to_tensor(self.source_bias), x.dtype)
     return self.encoder(x, masking.valid(src)[:, None], dropout=dropout)
 

@@ -27,6 +27,7 @@ from tf_nar import types
 from tf_nar.decode import consensus
 from tf_nar.decode import ctc as search_lib
 from tf_nar.decode import length_parallel
+from tf_nar.layers import embedding
 from tf_nar.layers import encoder_decoder
 from tf_nar.layers import transformer
 from tf_nar.losses import ctc as loss_lib
@@ -93,8 +94,12 @@ def _operations(config, source, target):
   return one._replace(glanced=decoded, glanced_positions=canvas) if config.glance else one
 
 
+def _check(config, search):
+  embedding.check_read(config.net, config.glance and not config.ngrams)
+
+
 TRAITS = family.Traits(_operations, offers=frozenset({"upsampling", "align"}), needs_mask=True,
-                       likelihood=lambda config: "structured")
+                       likelihood=lambda config: "structured", check=_check)
 
 
 class Model(keras.Model):

@@ -113,7 +113,7 @@ class SourceAxis(keras.layers.Layer):
     """Returns q(z | x, y) of targets int32 [R, T], a `Gaussian` of float32 [R, A, Z]: the queries are the source."""
     read = tf.sequence_mask(lengths, tf.shape(tokens)[1])[:, None]
     memory = encoder_decoder.Memory(self.target_stack(net.canvas(tokens), read, dropout=dropout), read)
-    queries = rows(net.canvas(source.tokens), tf.shape(tokens)[0])
+    queries = rows(net.source_canvas(source.tokens), tf.shape(tokens)[0])
     return self.posterior_stack(queries, self.inside(source, lengths, None), memory, dropout=dropout)
 
   def canvas(self, net, source, z, lengths, positions):

@@ -128,7 +128,8 @@ class Model(keras.Model):
     self.bottleneck = quantizer.build(config.bottleneck, net.width)
     self.upsampler = compression.Upsampler(net, config.compress, name="upsampler")
     # Positions as in `net`, of which a sentence has more than it has codes.
-    self.codes = embedding.Embedding(dataclasses.replace(net, vocab=config.bottleneck.codes), name="codes")
+    own = dataclasses.replace(net, vocab=config.bottleneck.codes, source_vocab=0, tie="all")
+    self.codes = embedding.Embedding(own, name="codes")
     self.prior = transformer.Stack(net, config.prior_layers, cross=True, name="prior")
     if config.settled:
       self.compressor.trainable = self.bottleneck.trainable = False

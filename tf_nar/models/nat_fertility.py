@@ -27,6 +27,7 @@ from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import length_parallel
 from tf_nar.layers import attention
+from tf_nar.layers import embedding
 from tf_nar.layers import encoder_decoder
 from tf_nar.layers import transformer
 from tf_nar.losses import cross_entropy
@@ -84,7 +85,8 @@ TRAITS = family.Traits(
     operations.whole(config.net, config.net.decoder_layers, source, target), target),
   offers=frozenset({"score_tokens", "align"}),
   batch=lambda config: types.Aligned if config.aligned else types.Batch, side_by_side=True, smoothed=True,
-  readings=one_pass.READINGS, likelihood=lambda config: "bound" if config.aligned else "factorised")
+  readings=one_pass.READINGS, likelihood=lambda config: "bound" if config.aligned else "factorised",
+  check=lambda config, search: embedding.check_read(config.net, False))
 
 
 class Model(keras.Model):
@@ -114,7 +116,7 @@ class Model(keras.Model):
     Returns:
       float [B, T, D].
     """
-    source, tokens = self.net.canvas(src), masking.lengths(src)
+    source, tokens = self.net.source_canvas(src), masking.lengths(src)
     if self.config.copy == "soft":
       weights = copying.soft(tokens, lengths, tf.shape(src)[1], positions, self.config.tau)
       copies = tf.matmul(tf.cast(weights, source.dtype), source)

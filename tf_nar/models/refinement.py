@@ -18,10 +18,10 @@ h_i, through which the gradient flows into all earlier passes.
   T - S, predicted from a mean of the states     `layers/lengths.py`, which leaves padding out of the mean
   iterations in translation; adaptive stopping   `Search.passes`; `Search.stop`, `Search.patience`; `decode/rewrite.py`
 
-# Differs: one table of embeddings serves source, both decoders and the output. The encoder has no highways, so that it
-can start from a teacher's. The program tosses one coin for a whole batch, adds dropout to the length's logits, stops
-the gradient from the length head, and leaves the last encoder block out of its input. Attention is scaled by the width
-of a head, not of the model. The loss is a mean over iterations and tokens, without padding.
+# Differs: by default one table of embeddings serves source, both decoders and the output. The encoder has no highways,
+so that it can start from a teacher's. The program tosses one coin for a whole batch, adds dropout to the length's
+logits, stops the gradient from the length head, and leaves the last encoder block out of its input. Attention is scaled
+by the width of a head, not of the model. The loss is a mean over iterations and tokens, without padding.
 """
 import dataclasses
 
@@ -34,6 +34,7 @@ from tf_nar import types
 from tf_nar.decode import length_parallel
 from tf_nar.decode import rewrite
 from tf_nar.layers import dense
+from tf_nar.layers import embedding
 from tf_nar.layers import encoder_decoder
 from tf_nar.layers import positional
 from tf_nar.layers import shards
@@ -99,11 +100,12 @@ class Search:
 
 
 def check(config, search):
-  """Refuses several passes of a model that was trained to make only one.
+  """Refuses several passes of a model that was trained to make only one, and a table that it would never read.
 
   Raises:
     ValueError: as said.
   """
+  embedding.check_read(config.net, config.iterations > 1)
   if config.iterations == 1 and search.passes > 1:
     raise ValueError(f"A model trained with model.iterations=1 cannot refine its first guess; got search.passes="
                      f"{search.passes}; set search.passes=1, or train with model.iterations=4.")
@@ -187,7 +189,7 @@ class Model(keras.Model):
     Its input is a copy of the embedded source at even steps, token plus position embeddings.
     """
     which = copying.uniform(masking.lengths(src), lengths, positions)
-    canvas = tf.gather(self.net.canvas(src), which, batch_dims=1) + self.net.embed.positions(positions)
+    canvas = tf.gather(self.net.source_canvas(src), which, batch_dims=1) + self.net.embed.positions(positions)
     return self.net.decode(canvas, lengths, memory, dropout)
 
   def again(self, tokens, states, memory, dropout=NO_DROPOUT):

@@ -58,13 +58,13 @@ def encode_lines(first, pairs, vocab, limits):
   kept, dropped = [], collections.Counter()
   unknown = changed = 0
   for index, (source, target) in enumerate(pairs, first):
-    src, tgt = vocab.encode(source), vocab.encode(target)
+    src, tgt = vocab.source.encode(source), vocab.encode(target)
     why = reason(src, tgt, limits)
     if why:
       dropped[why] += 1
       continue
     unknown += src.count(types.UNK) + tgt.count(types.UNK)
-    changed += sum(map(vocab.changes, (source, target)))
+    changed += vocab.source.changes(source) + vocab.changes(target)
     pair = records.Pair(src + [types.EOS], tgt + [types.EOS], index=index)
     kept.append((records.serialize(pair), len(pair.src), len(pair.tgt)))
   return Encoded(kept, dropped, len(pairs), unknown, changed)

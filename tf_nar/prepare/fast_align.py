@@ -24,7 +24,7 @@ class Lexicon(NamedTuple):
 
   keys: np.ndarray  # int64 [n], increasing: f * words + e.
   prob: np.ndarray  # float64 [n].
-  words: int  # V, the vocabulary size.
+  words: int  # V, the size of the target vocabulary.
   tension: float  # λ.
 
 
@@ -39,7 +39,7 @@ def learn(pairs, words, iterations=5, *, tension=TENSION, progress=None):
 
   Args:
     pairs: list of (source, target) lists of ids, without EOS.
-    words: V, one more than the greatest id.
+    words: V, one more than the greatest target id.
     iterations: iterations of EM.
     tension: λ.
     progress: called with the number of pairs just processed, in each of `iterations` + 1 passes over them.

@@ -42,6 +42,7 @@ def prepare(options):
   """
   if options.tokenizer == "words" and not (options.vocab or options.reuse_vocab):
     raise ValueError("--tokenizer=words needs --vocab, a file of `token count` lines, or --reuse_vocab.")
+  _check_separate(options)
   if options.bleu_tokenize != options_lib.AUTO:
     language.check(options.bleu_tokenize)
   given = *options.source, *options.target, options.valid_source, options.valid_target
@@ -61,17 +62,39 @@ def prepare(options):
   return Made(manifest, words, guessed)
 
 
+def _check_separate(options):
+  if options.reuse_vocab and (options.separate_vocab or options.source_vocab):
+    raise ValueError("--reuse_vocab takes one vocabulary or two, as that folder has; leave out --separate_vocab and "
+                     "--source_vocab.")
+  if options.source_vocab and options.tokenizer != "words":
+    raise ValueError(f"--source_vocab is for --tokenizer=words; --tokenizer={options.tokenizer} learns a separate "
+                     "source vocabulary by --separate_vocab.")
+  if options.separate_vocab and options.tokenizer == "words" and not options.source_vocab:
+    raise ValueError("--separate_vocab with --tokenizer=words needs --source_vocab, the list of the source language.")
+
+
 def _vocabulary(options, count):
   if options.reuse_vocab:
     return vocab.load(pretrained.find(options.reuse_vocab))
   if options.tokenizer == "words":
-    return vocab.read_counts(options.vocab, options.minimum_count, mask=True)
+    read = lambda path: vocab.read_counts(path, options.minimum_count, mask=True)
+    found, source = read(options.vocab), read(options.source_vocab) if options.source_vocab else None
+  elif options.separate_vocab:
+    source, found = (_learnt(options, count, [side]) for side in (0, 1))
+  else:
+    source, found = None, _learnt(options, count, [0, 1])
+  found.separate_source = source
+  return found
+
+
+def _learnt(options, count, sides):
+  """Returns the vocabulary of the source language, side 0, of the target language, 1, or of both."""
   pairs = _watched(bitext.pairs(options.source, options.target), count, "read")
   if options.tokenizer == "bpe":
-    return learn.merges((line for pair in pairs for line in pair), options.operations,
+    return learn.merges((pair[side] for pair in pairs for side in sides), options.operations,
                         options.vocabulary_threshold, options.minimum_count)
   step = -(-count // options.learn_lines) if options.learn_lines else 1
-  spread = (line for number, pair in enumerate(pairs) if number % step == 0 for line in pair)
+  spread = (pair[side] for number, pair in enumerate(pairs) if number % step == 0 for side in sides)
   return learn.pieces(spread, options.vocab_size, options.character_coverage, options.normalization,
                       options.byte_fallback)
 
@@ -123,7 +146,7 @@ def _valid(options, found, words, folder):
   with text.writing(os.path.join(folder, corpus.SOURCE)) as write_source, \
        text.writing(os.path.join(folder, corpus.TARGET)) as write_target:
     for source, target in bitext.pairs([options.valid_source], [options.valid_target]):
-      both = [len(words.encode(line)) + 1 for line in (source, target)]
+      both = [len(words.source.encode(source)) + 1, len(words.encode(target)) + 1]
       tokens = [total + length for total, length in zip(tokens, both, strict=True)]
       lengths[max(both)] += 1
       write_source(source)
@@ -149,7 +172,7 @@ def summary(made, out):
   dropped = ", ".join(f"{count} {why}" for why, count in train.dropped.items()) or "none"
   words = train.source_tokens + train.target_tokens - 2 * train.pairs
   lines = [
-      f"{out}: {train.pairs} training pairs, {valid.pairs} validation pairs, {manifest.vocabulary_size} tokens in the "
+      f"{out}: {train.pairs} training pairs, {valid.pairs} validation pairs, {made.vocab.size_text} in the "
       "vocabulary.",
       f"Tokens per pair: {train.source_tokens / train.pairs:.1f} source, "
       f"{train.target_tokens / train.pairs:.1f} target; the longest side has {max(train.lengths)}.",

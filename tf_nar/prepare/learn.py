@@ -1,4 +1,4 @@
-"""Learns a joint vocabulary for both languages from text. Equal text gives equal bytes."""
+"""Learns a vocabulary, of one language or of both, from text. Equal text gives equal bytes."""
 import collections
 import contextlib
 import io
@@ -10,6 +10,7 @@ from absl import logging
 
 from tf_nar import types
 from tf_nar.data import language
+from tf_nar.data import subwords
 from tf_nar.data import text
 from tf_nar.data import vocab
 
@@ -72,7 +73,7 @@ def _short(sentences):
 
 
 def merges(sentences, operations, threshold=0, minimum=1, bleu_tokenize=language.NONE):
-  """Learns joint BPE merges (Sennrich et al., arXiv:1508.07909) with subword-nmt.
+  """Learns BPE merges (Sennrich et al., arXiv:1508.07909) with subword-nmt.
 
   Args:
     sentences: iterator of lines with words separated by spaces; every distinct word is held in memory.
@@ -95,10 +96,10 @@ def merges(sentences, operations, threshold=0, minimum=1, bleu_tokenize=language
     raise ValueError("No pair of characters occurs twice in the text, so no BPE merge can be learned; give more text, "
                      "or --tokenizer=sentencepiece.")
   codes = _codes(words, operations)
-  units = _count_units(words, vocab.bpe(codes))
+  units = _count_units(words, subwords.bpe(codes))
   if threshold > 1:
     frequent = {unit for unit, count in units.items() if count >= threshold}
-    units = _count_units(words, vocab.bpe(codes, frequent))
+    units = _count_units(words, subwords.bpe(codes, frequent))
   kept = [unit for unit, count in sorted(units.items(), key=lambda item: (-item[1], item[0]))
           if count >= minimum and unit not in types.SPECIALS]
   return vocab.WordList([*types.SPECIALS, *kept], codes, bleu_tokenize)

@@ -23,7 +23,9 @@ class Options:
   learn_lines: int = 1_000_000
   operations: int = 10_000
   vocabulary_threshold: int = 0
+  separate_vocab: bool = False
   vocab: str | None = None
+  source_vocab: str | None = None
   minimum_count: int = 1
   reuse_vocab: str | None = None
   bleu_tokenize: str = AUTO

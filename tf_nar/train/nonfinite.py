@@ -70,8 +70,10 @@ class Watch:
     for src, tgt, weight in zip(*(np.asarray(field) for field in batch[:3]), strict=True):
       if weight:
         ids = {"src": _ids(src), "tgt": _ids(tgt)}
-        names = {"src": "source", "tgt": "target"} if self._vocab else {}
-        yield {"weight": float(weight)} | {name: self._vocab.decode(ids[of]) for of, name in names.items()} | ids
+        yield {"weight": float(weight)} | self._texts(**ids) | ids
+
+  def _texts(self, src, tgt):
+    return {"source": self._vocab.source.decode(src), "target": self._vocab.decode(tgt)} if self._vocab else {}
 
 
 def _ids(row):
