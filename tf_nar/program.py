@@ -31,6 +31,8 @@ _AGAIN = ";\n    repeat this option to specify a list of values"  # absl's addit
 _started_as = ""
 
 # Descriptions of flags that several programs have.
+MORE_CONFIGS = (
+  " Given again: a file of settings, one name=value a line, as --print_config prints them; the last one counts.")
 RESCORE_WITH = (
   "A run, such as the AR teacher, that ranks the candidates; several with commas between rank by the mean of their "
   "log p.")

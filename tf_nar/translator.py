@@ -275,12 +275,13 @@ def load(workdir: str, *settings: str, rescore_with: str | None = None, draft_wi
   return model
 
 
-def train(config: str | config_lib.Experiment, data_dir: str, workdir: str, *settings: str,
+def train(config: str | Sequence[str] | config_lib.Experiment, data_dir: str, workdir: str, *settings: str,
           warm_start: str | None = None, original_dir: str | None = None, tpu: str = "") -> Translator:
   """Trains a run to its end, resuming one that was stopped, and opens it.
 
   Args:
-    config: the name of a config, such as "ar_multi30k"; a file that defines get_config(); or a `config.Experiment`.
+    config: the name of a config, such as "ar_multi30k"; a file that defines get_config(); a list of either and files of
+      settings, see `config.load`; or a `config.Experiment`.
     data_dir: a data folder.
     workdir: the run folder; made if missing.
     *settings: overrides, such as "train.steps=500".
@@ -291,10 +292,9 @@ def train(config: str | config_lib.Experiment, data_dir: str, workdir: str, *set
   Raises:
     As `config.load` and `recipe.run`; `preemption.Preempted` if told to stop, after saving a checkpoint.
   """
-  if isinstance(config, config_lib.Experiment):
-    experiment = config_lib.override(config, *settings)
-  else:
-    experiment = config_lib.load(config, config_lib.Experiment, settings, data_dir)
+  is_made = isinstance(config, config_lib.Experiment)
+  experiment = config_lib.override(config, *settings) if is_made else config_lib.load(
+    config, config_lib.Experiment, settings, data_dir)
   with strategy.build(tpu).scope():
     recipe.run(experiment, data_dir, workdir, original_dir=original_dir, warm_start=warm_start)
   return load(workdir)  # Outside of the strategy's scope, as translation runs on one device.
