@@ -36,6 +36,8 @@ MORE_CONFIGS = (
 RESCORE_WITH = (
   "A run, such as the AR teacher, that ranks the candidates; several with commas between rank by the mean of their "
   "log p.")
+COPY_UNKNOWN = (
+  "Translations may have unknown words, each of which is replaced by the source token that is aligned with it, if any.")
 DRAFT_WITH = (
   "A NAR run that drafts translations, which the autoregressive run of --workdir checks: the result is its greedy "
   "translation, sooner. search.draft_block and search.draft_places set how.")
