@@ -32,9 +32,13 @@ _AGAIN = ";\n    repeat this option to specify a list of values"  # absl's addit
 _started_as = ""
 
 # Descriptions of flags that several programs have.
+MORE_CONFIGS = (
+  " Given again: a file of settings, one name=value a line, as --print_config prints them; the last one counts.")
 RESCORE_WITH = (
   "A run, such as the AR teacher, that ranks the candidates; several with commas between rank by the mean of their "
   "log p.")
+COPY_UNKNOWN = (
+  "Translations may have unknown words, each of which is replaced by the source token that is aligned with it, if any.")
 DRAFT_WITH = (
   "A NAR run that drafts translations, which the autoregressive run of --workdir checks: the result is its greedy "
   "translation, sooner. search.draft_block and search.draft_places set how.")

@@ -85,6 +85,28 @@ def test_translate_with_alignments(call, text, tmp_path, monkeypatch, capsys):
   assert (tmp_path / "out.align").read_text() == "1-0 2-1\n" * 2 + "\n" + "1-0\n" * 2
 
 
+def test_unknown_words_are_copied(call, text, tmp_path, monkeypatch, capsys):
+  def align(self, src, tgt):
+    """Each target word is of the source word that it is."""
+    words = tf.math.count_nonzero(src > types.EOS, 1, dtype=tf.int32)
+    return tf.reverse_sequence(tf.tile(tf.eye(tf.shape(src)[1])[None], [tf.shape(src)[0], 1, 1]), words, seq_axis=1)
+
+  planted = backwards.Backwards
+  monkeypatch.setattr(planted, "align", align, raising=False)
+  monkeypatch.setattr(planted, "traits", planted.traits._replace(offers=frozenset({"align"})))
+  source = text("in", "a ☃ b x\n\nc\n")
+  call("translate", "--input", source)
+  assert capsys.readouterr().out == "<unk> b <unk> a\n\nc\n"
+  call("translate", "--input", source, "--copy_unknown", f"--alignment={tmp_path}/out.align")
+  assert capsys.readouterr().out == "x b ☃ a\n\nc\n"
+  assert (tmp_path / "out.align").read_text() == "0-3 1-2 2-1 3-0\n\n0-0\n"
+  call("evaluate", "--source", source, "--reference", text("reference", "x b ☃ a\n\nc\n"), "--copy_unknown",
+       f"--output={tmp_path}/report.json")
+  assert (tmp_path / "report.hypotheses.txt").read_text() == "x b ☃ a\n\nc\n"
+  rows, facts = report.read(f"{tmp_path}/report.json")
+  assert rows[0].value == pytest.approx(100) and facts["copy_unknown"]
+
+
 def test_translate_with_a_trace(call, text, monkeypatch, capsys):
   def trace(self, src, search, rescore=None):
     """Two passes, of which the second repeats the last position."""
@@ -249,6 +271,7 @@ def test_evaluate_refuses_translations(load, text, tmp_path, arguments, message)
     ("translate", ["--input={}/src", "--trace"], "^translate: A trace needs an iterative search, .*; ar has none. Use"),
     ("translate", ["--input={}/src", "--trace", "--nbest=2"], "^translate: --trace .*; leave out --nbest, --scores"),
     ("translate", ["--input={}/src", "--alignment={}/out"], "^translate: runs/x is of .* ar, which has no alignment"),
+    ("translate", ["--input={}/src", "--copy_unknown"], "^translate: runs/x is of .* ar, which has no alignment"),
     ("translate", ["--input={}/src", "--token_scores"],
      "^translate: runs/x is of family ar, whose tokens have no log p of their own; --scores prints that of"),
     ("score", ["--source={}/src", "--target={}/none"], "^score: No file .*none; give a text file"),

@@ -27,8 +27,9 @@ from tf_nar.export import tpu_compile
 
 flags = program.Flags()
 
-CONFIG = flags.DEFINE_string("config", None, "A file that defines get_config(), for bin/train.py or bin/em.py.",
-                             required=True)
+CONFIG = flags.DEFINE_multi_string(
+    "config", None, "A file that defines get_config(), for bin/train.py or bin/em.py." + program.MORE_CONFIGS,
+    required=True)
 DATA_DIR = flags.DEFINE_string(
     "data_dir", "", "A data folder of data_prep/prepare.py, for its sentence lengths and vocabulary size.")
 VOCAB = flags.DEFINE_integer("vocab", 32_000, "Vocabulary size without --data_dir; lengths are then made up.",
@@ -48,7 +49,7 @@ def load():
     return [made.teacher, made.student]
   if isinstance(made, config_lib.Experiment):
     return [made]
-  raise ValueError(f"{CONFIG.value} must return an Experiment or an Alternation; got {type(made).__name__}.")
+  raise ValueError(f"{CONFIG.value[0]} must return an Experiment or an Alternation; got {type(made).__name__}.")
 
 
 def check(experiment, histogram, sizes):

@@ -4,7 +4,8 @@
   python bin/em.py --config=configs/em_toy.py --data_dir=data/mine --workdir=runs/mine --set=rounds=2
 
 The same command resumes a run that was stopped. On SIGTERM during training it saves and exits with 75.
-Settings are changed with --set, as --set=student.train.steps=500; --print_config prints them all.
+Settings are changed with --set, as --set=student.train.steps=500 or --set=student.model.net=base (a size by name: tiny,
+small, base, big), or in files given as further --config; --print_config prints them all.
 
 Writes into WORKDIR: round_R/{teacher,student}, run folders for bin/translate.py and bin/export.py;
 round_R/{distilled,selected}, data folders; em.json and em.png, the measures of each round.
@@ -18,8 +19,9 @@ from tf_nar.data import paths
 
 flags = program.Flags()
 
-CONFIG = flags.DEFINE_string(
-  "config", None, "A name as em_multi30k, or a file whose get_config() returns an Alternation.", required=True)
+CONFIG = flags.DEFINE_multi_string(
+  "config", None, "A name as em_multi30k, or a file whose get_config() returns an Alternation." + program.MORE_CONFIGS,
+  required=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "The folder to write; a run that is there is resumed.", required=True)
 DATA_DIR = flags.DEFINE_string(
   "data_dir", "", "A data folder of data_prep/prepare.py; empty: a made-up toy language pair.")

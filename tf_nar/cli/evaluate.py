@@ -44,6 +44,7 @@ OUTPUT = flags.DEFINE_string(
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
 RESCORE_WITH = flags.DEFINE_string("rescore_with", "", program.RESCORE_WITH)
 DRAFT_WITH = flags.DEFINE_string("draft_with", "", program.DRAFT_WITH)
+COPY_UNKNOWN = flags.DEFINE_bool("copy_unknown", False, program.COPY_UNKNOWN)
 SPEED_BESIDE = flags.DEFINE_string(
   "speed_beside", "", "A run, such as the AR teacher, to compare the speed with; empty: speed is not measured.")
 BESIDE_SET = flags.DEFINE_multi_string("beside_set", [], "Overrides of that run, as search.beam=5; may be repeated.")
@@ -87,8 +88,9 @@ def check_flags():
   """Checks that the flags fit each other."""
   if BESIDE_SET.value and not SPEED_BESIDE.value:
     raise ValueError("--beside_set changes the search of the run of --speed_beside; give that run too.")
-  if HYPOTHESIS.value and (SET.value or RESCORE_WITH.value or SPEED_BESIDE.value):
-    raise ValueError("--hypothesis is translated already; leave out --set, --rescore_with and --speed_beside.")
+  if HYPOTHESIS.value and (SET.value or RESCORE_WITH.value or SPEED_BESIDE.value or COPY_UNKNOWN.value):
+    raise ValueError("--hypothesis is translated already; leave out --set, --rescore_with, --speed_beside and "
+                     "--copy_unknown.")
   if HYPOTHESIS.value == "-" and not OUTPUT.value:
     raise ValueError("--hypothesis=- has no folder for the report; give --output.")
   if TOKENIZE.value is not None:
@@ -123,7 +125,7 @@ def of_run(texts, columns, references):
   from tf_nar.evaluate import report
   sources, references = columns["source"], [columns[use] for use in references]
   model = translator.load(WORKDIR.value, *SET.value, rescore_with=RESCORE_WITH.value, draft_with=DRAFT_WITH.value,
-                          tokens_per_batch=TOKENS.value)
+                          tokens_per_batch=TOKENS.value, copy_unknown=COPY_UNKNOWN.value)
   run = model.run
   beside = baseline(run, sources) if SPEED_BESIDE.value else None
   lost = []
@@ -137,7 +139,7 @@ def of_run(texts, columns, references):
     rows += speed(model, beside, sources)
   known = report.facts(run.experiment, WORKDIR.value, texts)
   known |= {"rescored_with": RESCORE_WITH.value, "draft_with": DRAFT_WITH.value, "speed_beside": SPEED_BESIDE.value,
-            "teacher": TEACHER.value}
+            "teacher": TEACHER.value, "copy_unknown": COPY_UNKNOWN.value}
   return hypotheses, rows, known, quality.References(*references, vocab=run.vocab, **scoring())
 
 

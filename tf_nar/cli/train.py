@@ -5,6 +5,8 @@
 The same command resumes a run that was stopped. Any setting can be changed:
 
   --set=train.steps=500 --set=model.net.dropout=0.2    for an unknown name, the error suggests the nearest known one
+  --set=model.net=base                                 sizes by name: tiny, small, base or big
+  --config=configs/ctc_multi30k.py --config=mine.txt   mine.txt has such settings, one name=value a line
   python bin/train.py --config=ar_multi30k --print_config    prints all settings; configs/ can be given by name
 
 Watch training with `tensorboard --logdir=runs`; the same numbers are in WORKDIR/log.jsonl. When told to stop (SIGTERM,
@@ -22,8 +24,9 @@ from tf_nar import settings
 
 flags = program.Flags()
 
-CONFIG = flags.DEFINE_string(
-  "config", None, "A name that `tf-nar configs` lists, or a file that defines get_config().", required=True)
+CONFIG = flags.DEFINE_multi_string(
+  "config", None, "A name that `tf-nar configs` lists, or a file that defines get_config()." + program.MORE_CONFIGS,
+  required=True)
 DATA_DIR = flags.DEFINE_string("data_dir", None, "A data folder of data_prep/prepare.py.", required=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "The run folder; a run that is there is resumed.", required=True)
 WARM_START = flags.DEFINE_string(

@@ -36,6 +36,7 @@ OUTPUT = flags.DEFINE_string("output", "", "The file for the translations; empty
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
 RESCORE_WITH = flags.DEFINE_string("rescore_with", "", program.RESCORE_WITH)
 DRAFT_WITH = flags.DEFINE_string("draft_with", "", program.DRAFT_WITH)
+COPY_UNKNOWN = flags.DEFINE_bool("copy_unknown", False, program.COPY_UNKNOWN)
 NBEST = flags.DEFINE_integer(
   "nbest", 0, "Prints up to this many different candidates per line, widening the search if needed; 0: off.",
   lower_bound=0)
@@ -58,12 +59,14 @@ def translate():
   """Translates from the input to the output given by the flags."""
   from tf_nar import translator
   from tf_nar.evaluate import progress
-  if TRACE.value and any(flag.value for flag in (NBEST, SCORES, TOKEN_SCORES, ALIGNMENT, ALIGNMENT_PLOT)):
+  others = NBEST, SCORES, TOKEN_SCORES, ALIGNMENT, ALIGNMENT_PLOT, COPY_UNKNOWN
+  if TRACE.value and any(flag.value for flag in others):
     raise ValueError("--trace shows the passes of the best candidate alone; leave out --nbest, --scores, "
-                     "--token_scores, --alignment and --alignment_plot.")
-  run = translator.opened(WORKDIR.value, SET.value, translates=True, draft_with=DRAFT_WITH.value)
-  model = translator.Translator(
-    run, translator.opened(RESCORE_WITH.value) if RESCORE_WITH.value else None, tokens_per_batch=TOKENS.value)
+                     "--token_scores, --alignment, --alignment_plot and --copy_unknown.")
+  settings = [*SET.value, *[translator.UNKNOWN] * COPY_UNKNOWN.value]
+  run = translator.opened(WORKDIR.value, settings, translates=True, draft_with=DRAFT_WITH.value)
+  model = translator.Translator(run, translator.opened(RESCORE_WITH.value) if RESCORE_WITH.value else None,
+                                tokens_per_batch=TOKENS.value, copy_unknown=COPY_UNKNOWN.value)
   asks = INPUT.value in {"", "-"} and text.is_terminal(sys.stdin)
   sources = text.read(INPUT.value, "> " if asks else "")
   shown = OUTPUT.value in {"", "-"} and text.is_terminal(sys.stdout)
@@ -83,11 +86,11 @@ def _translations(model, aligned, sources, window, advance):
   """
   from tf_nar.evaluate import corpus
   from tf_nar.evaluate import lines
-  texts, again = itertools.tee(sources)
+  texts, same, again = itertools.tee(sources, 3)
   ids, own = itertools.tee(model.ids(texts))
   found = model.stream_ids(ids, nbest=NBEST.value, window=window, progress=advance)
   explained = corpus.stream(
-    functools.partial(_explained, model, aligned is not None), zip(own, found, strict=True), window)
+    functools.partial(_explained, model, aligned is not None), zip(same, own, found, strict=True), window)
   for index, (source, (candidates, scores, weights)) in enumerate(zip(again, explained, strict=True)):
     shown = lines.formatted(
       index, candidates, model.run.vocab, nbest=NBEST.value, scores=SCORES.value, of_tokens=scores)
@@ -99,12 +102,13 @@ def _translations(model, aligned, sources, window, advance):
 
 
 def _explained(model, align, some):
-  """Yields (candidates, log p of their tokens, their alignments) for a list of (source ids, candidates); or None."""
-  shown = [candidates[:NBEST.value or 1] for _, candidates in some]
-  pairs = [(source, tokens) for (source, _), each in zip(some, shown, strict=True) for tokens, _ in each]
+  """Yields (candidates, log p of their tokens, their alignments) for a list of (source, its ids, candidates); or None.
+  """
+  some = [(text, source, candidates[:NBEST.value or 1]) for text, source, candidates in some]
+  pairs = [(source, tokens) for _, source, candidates in some for tokens, _ in candidates]
   scores = iter(model.token_scores(pairs)) if TOKEN_SCORES.value else None
   weights = iter(model.alignments(pairs)) if align else None
-  for each in shown:
+  for each in model.copier(some) if model.copier else (candidates for _, _, candidates in some):
     yield each, *(of and list(itertools.islice(of, len(each))) for of in (scores, weights))
 
 

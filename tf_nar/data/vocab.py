@@ -120,8 +120,8 @@ class WordList(Vocabulary):
     return [self._ids.get(word, types.UNK) for word in self.split(text)]
 
   def decode(self, ids):
-    """Returns the text of ids up to the first EOS, with subwords joined."""
-    return subwords.join(self.tokens[i] for i in _until_end(ids, self._skipped))
+    """Returns the text of ids up to the first EOS, with subwords joined; some may be tokens, as in `spell`."""
+    return subwords.join(self.spell(_until_end(ids, self._skipped)))
 
   def plain(self, line):
     """Returns a line of text in whole words, joining subwords if the vocabulary expects text split into subwords."""
@@ -136,8 +136,8 @@ class WordList(Vocabulary):
     return [subwords.is_part(token) and language.repeats(token.removesuffix(subwords.MARK)) for token in self.tokens]
 
   def spell(self, ids):
-    """Returns the token of each id, the reserved ones too."""
-    return [self.tokens[i] for i in ids]
+    """Returns the token of each id, the reserved ones too; a string, which is a token already, is kept."""
+    return [i if isinstance(i, str) else self.tokens[i] for i in ids]
 
   def files(self):
     """Returns {name: bytes} of `vocab.txt` and, if there are merges, `bpe.codes`."""
@@ -179,8 +179,9 @@ class Pieces(Vocabulary):
     return self._processor.encode(text)
 
   def decode(self, ids):
-    """Returns the raw text of ids up to the first EOS."""
-    return self._processor.decode(_until_end(ids, self._skipped))
+    """Returns the raw text of ids up to the first EOS; some may be tokens, as in `spell`."""
+    kept = _until_end(ids, self._skipped)
+    return self._processor.decode(self.spell(kept) if any(isinstance(i, str) for i in kept) else kept)
 
   def plain(self, line):
     """Returns a line of text unchanged, as raw text has whole words."""
@@ -198,8 +199,8 @@ class Pieces(Vocabulary):
             for each, token in zip(ids, self.spell(ids), strict=True)]
 
   def spell(self, ids):
-    """Returns the token of each id, the reserved ones too."""
-    return [self._processor.id_to_piece(int(i)) for i in ids]
+    """Returns the token of each id, the reserved ones too; a string, which is a token already, is kept."""
+    return [i if isinstance(i, str) else self._processor.id_to_piece(int(i)) for i in ids]
 
   def files(self):
     """Returns {name: bytes} of `vocab.model`."""
@@ -264,11 +265,11 @@ def read_counts(path, minimum=5, mask=False):
 
 def _until_end(ids, skipped):
   kept = []
-  for i in map(int, ids):
+  for i in ids:
     if i == types.EOS:
       break
     if i not in skipped:
-      kept.append(i)
+      kept.append(i if isinstance(i, str) else int(i))
   return kept
 
 

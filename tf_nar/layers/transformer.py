@@ -7,7 +7,7 @@
 import dataclasses
 import functools
 import operator
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -20,11 +20,21 @@ from tf_nar.layers import shards
 from tf_nar.layers.attention import NO_DROPOUT
 
 TIES = "auto", "all", "target", "none"  # Values of `Config.tie`.
+# Sizes by name. "base" and "big" are those of Vaswani et al. (arXiv:1706.03762, table 3), "small" is the original
+# program's third, and "tiny" that of Wu et al. (ACL 2021) for Multi30k.
+SIZES = {
+  "tiny": dict(width=128, ffn=256, heads=4, encoder_layers=4, decoder_layers=4),
+  "small": dict(width=256, ffn=1024, heads=4, encoder_layers=5, decoder_layers=5),
+  "base": dict(width=512, ffn=2048, heads=8, encoder_layers=6, decoder_layers=6),
+  "big": dict(width=1024, ffn=4096, heads=16, encoder_layers=6, decoder_layers=6),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-  """Sizes and layout of an encoder-decoder; `configs/` has small, base, large and tiny."""
+  """Sizes and layout of an encoder-decoder."""
+
+  NAMED: ClassVar[dict] = SIZES  # See `config.override`.
 
   vocab: int = 0  # V, the vocabulary size; 0: that of the data.
   source_vocab: int = 0  # The size of a separate source vocabulary; 0: that of the data, or none, as V is of both.
@@ -72,13 +82,11 @@ class Config:
     return "target" if self.source_vocab else "all"
 
 
-# The original program's three sizes (its configs/transformer_*.json), and one for small corpora.
-SMALL = Config(width=256, ffn=1024, heads=4, encoder_layers=5, decoder_layers=5)
-BASE = Config()
-LARGE = Config(width=1024, ffn=4096, heads=16)
+# Encoder-decoders: the original program's three (its configs/transformer_*.json), and one for small corpora.
+SMALL, BASE, BIG = (Config(**SIZES[name]) for name in ("small", "base", "big"))
 TINY = Config(
-  width=128, ffn=256, heads=4, encoder_layers=4, decoder_layers=4, dropout=0.3, attention_dropout=0.0,
-  relu_dropout=0.0, max_length=128, positions="sine", epsilon=1e-6, dtype="mixed_bfloat16")
+  **SIZES["tiny"], dropout=0.3, attention_dropout=0.0, relu_dropout=0.0, max_length=128, positions="sine", epsilon=1e-6,
+  dtype="mixed_bfloat16")
 
 
 class Context(NamedTuple):
