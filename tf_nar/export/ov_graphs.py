@@ -7,7 +7,8 @@ family two, so that the program chooses lengths between them and, for cmlm, repe
   model     ctc                  ids                                token, log_prob [B, k·S]
             dag                  ids                                the same [B, L], and links [B, L, L]
             nat_em, glat, cmlm   ids                                length [B, max_length + 1], states
-            nat_fertility        ids                                length or fertility [B, 1, S] and prior [B, 1]; states
+            nat_fertility        ids                                length, or fertility [B, 1, S] and prior [B, 1]
+                                                                  of it; states
   decoder   all of these         ids, states, lengths [R], canvas   token, log_prob [R, T, K], the best K
             nat_fertility also   source, fertility [R, S]           the same
 
@@ -46,28 +47,27 @@ def build(run):
   """Returns {name: a `tf.function`} of a `runs.Run`: the graphs of the module docstring.
 
   Raises:
-    ValueError: for another family, or a search that `ov_program` does not have.
+    ValueError: as `lacks`.
   """
+  if problem := lacks(run):
+    raise ValueError(problem)
+  return FAMILIES[run.experiment.family](run.model, run.experiment.search)
+
+
+def lacks(run):
+  """Returns why a `runs.Run` cannot be exported, as its family or its search is not in `ov_program`; "" if it can."""
   family, search = run.experiment.family, run.experiment.search
   if family not in FAMILIES:
-    raise ValueError(f"Expected a run of a family among {', '.join(FAMILIES)}; got {run.workdir} of the family "
-                     f"{family}; export it with bin/export.py.")
-  refused = _refused(run)
-  if refused:
-    raise ValueError(f"An OpenVINO export needs {refused}; got {search}; set it, or use bin/export.py.")
-  return FAMILIES[family](run.model, search)
-
-
-def _refused(run):
-  """Returns the search that is needed instead of the run's, or "" if that is fine."""
-  family, search = run.experiment.family, run.experiment.search
+    return (f"Expected a run of a family among {', '.join(FAMILIES)}; got {run.workdir} of the family {family}; use "
+            "bin/export.py.")
+  needed = ""
   if family == "ctc" and search.beam > 1:
-    return "search.beam=1 search.candidates=1"
+    needed = "search.beam=1 search.candidates=1 search.bonus=0"
   if family == "dag" and search.method not in ("greedy", "lookahead"):
-    return "search.method=lookahead search.candidates=1"
+    needed = "search.method=lookahead search.candidates=1 search.penalty=1"
   if family == "nat_fertility" and run.model.aligned and search.candidates > 1:
-    return "search.candidates=1"
-  return ""
+    needed = "search.candidates=1"
+  return needed and f"An OpenVINO export of {family} needs {needed}; got {search}; set these, or use bin/export.py."
 
 
 def best(net, states, count, forbid):
