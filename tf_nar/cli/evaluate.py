@@ -8,6 +8,7 @@
   python bin/evaluate.py --workdir=runs/nat --source=test.de --reference=a.en --reference=b.en --ter \\
       --compare_with=runs/ar/report.json --segments=runs/nat/segments
   python bin/evaluate.py --hypothesis=marian.en --reference=test.en
+  python bin/evaluate.py --openvino=served/nat_int8 --source=test.de --reference=test.en
 
 Prints a table and writes it, with configuration, commit and hashes of the files, to --output. The translations are
 written next to it (report.hypotheses.txt), except when it is a device or a pipe. If the vocabulary is of tokenised
@@ -39,8 +40,11 @@ REFERENCE = flags.DEFINE_multi_string(
 HYPOTHESIS = flags.DEFINE_string(
   "hypothesis", "", "Translations to score, as many lines. No run translates; --workdir then only says which kind of "
   "text its vocabulary is of.", spares=("workdir", "source"))
+OPENVINO = flags.DEFINE_string(
+  "openvino", "", "A folder of bin/export_openvino.py, which translates in place of a run.", spares=("workdir",))
 OUTPUT = flags.DEFINE_string(
-  "output", "", "The report to write; empty: report.json in the workdir, with --hypothesis HYPOTHESIS.json.")
+  "output", "", "The report to write; empty: report.json in the workdir or the folder of --openvino, with --hypothesis "
+  "HYPOTHESIS.json.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
 RESCORE_WITH = flags.DEFINE_string("rescore_with", "", program.RESCORE_WITH)
 DRAFT_WITH = flags.DEFINE_string("draft_with", "", program.DRAFT_WITH)
@@ -67,7 +71,8 @@ def evaluate():
   from tf_nar.evaluate import lines
   from tf_nar.evaluate import report
   check_flags()
-  own = f"{HYPOTHESIS.value}.json" if HYPOTHESIS.value else os.path.join(WORKDIR.value, "report.json")
+  folder = OPENVINO.value or WORKDIR.value
+  own = f"{HYPOTHESIS.value}.json" if HYPOTHESIS.value else os.path.join(folder, "report.json")
   path = OUTPUT.value or own
   atomic.check_no_folder(path)
   references = {f"reference_{n}" if n > 1 else "reference": file for n, file in enumerate(REFERENCE.value, 1)}
@@ -76,7 +81,8 @@ def evaluate():
   rows = list(lines.paired(*texts.values()))
   columns = {use: [row[number] for row in rows] for number, use in enumerate(texts)}
   other = opponent({use: texts[use] for use in references}) if COMPARE_WITH.value else None
-  hypotheses, rows, known, against = (of_file if HYPOTHESIS.value else of_run)(texts, columns, list(references))
+  measure = of_file if HYPOTHESIS.value or OPENVINO.value else of_run
+  hypotheses, rows, known, against = measure(texts, columns, list(references))
   if other:
     rows += against.difference(hypotheses, other, COMPARE_WITH.value)
   write_texts(path, columns | {"hypothesis": hypotheses})
@@ -88,9 +94,12 @@ def check_flags():
   """Checks that the flags fit each other."""
   if BESIDE_SET.value and not SPEED_BESIDE.value:
     raise ValueError("--beside_set changes the search of the run of --speed_beside; give that run too.")
-  if HYPOTHESIS.value and (SET.value or RESCORE_WITH.value or SPEED_BESIDE.value or COPY_UNKNOWN.value):
-    raise ValueError("--hypothesis is translated already; leave out --set, --rescore_with, --speed_beside and "
-                     "--copy_unknown.")
+  idle = [flag.name for flag in (SET, RESCORE_WITH, DRAFT_WITH, SPEED_BESIDE, TEACHER, COPY_UNKNOWN) if flag.value]
+  for given, why in ((HYPOTHESIS, "is translated already"), (OPENVINO, "is a model with its search")):
+    if given.value and idle:
+      raise ValueError(f"--{given.name} {why}; leave out --{' and --'.join(idle)}.")
+  if OPENVINO.value and (HYPOTHESIS.value or WORKDIR.value):
+    raise ValueError("--openvino takes the place of --workdir and --hypothesis; leave those out.")
   if HYPOTHESIS.value == "-" and not OUTPUT.value:
     raise ValueError("--hypothesis=- has no folder for the report; give --output.")
   if TOKENIZE.value is not None:
@@ -105,16 +114,26 @@ def scoring():
 
 
 def of_file(texts, columns, references):
-  """Scores the given translations; returns (hypotheses, rows, facts, `quality.References`)."""
+  """Scores given or exported translations; returns (hypotheses, rows, facts, `quality.References`)."""
   from tf_nar.data import vocab
   from tf_nar.evaluate import quality
   from tf_nar.evaluate import report
+  folder = OPENVINO.value or WORKDIR.value or ""
+  if OPENVINO.value:  # First, as it refuses another folder.
+    columns["hypothesis"] = of_openvino(columns["source"])
   against = quality.References(
-    *(columns[use] for use in references), vocab=vocab.load(WORKDIR.value) if WORKDIR.value else None, **scoring())
+    *(columns[use] for use in references), vocab=vocab.load(folder) if folder else None, **scoring())
   hypotheses = [against.plain(line) for line in columns["hypothesis"]]
   rows = list(quality.of_texts(hypotheses, against))
-  known = report.facts(None, WORKDIR.value or "", {use: each for use, each in texts.items() if use != "hypothesis"})
-  return hypotheses, rows, known | {"hypothesis": texts["hypothesis"].facts()}, against
+  known = report.facts(None, folder, {use: each for use, each in texts.items() if use != "hypothesis"})
+  of = {"openvino": folder} if OPENVINO.value else {"hypothesis": texts["hypothesis"].facts()}
+  return hypotheses, rows, known | of, against
+
+
+def of_openvino(lines):
+  """Returns the translations of lines by the folder of --openvino."""
+  from tf_nar.serve import loaded_openvino
+  return [answer.content["translation"] for answer in loaded_openvino.Model(OPENVINO.value).answer("translate", lines)]
 
 
 def of_run(texts, columns, references):
