@@ -34,6 +34,7 @@ _started_as = ""
 RESCORE_WITH = (
   "A run, such as the AR teacher, that ranks the candidates; several with commas between rank by the mean of their "
   "log p.")
+TPU = '"local" on a TPU VM, else its name; empty: GPUs or the CPU.'
 DRAFT_WITH = (
   "A NAR run that drafts translations, which the autoregressive run of --workdir checks: the result is its greedy "
   "translation, sooner. search.draft_block and search.draft_places set how.")
@@ -199,6 +200,15 @@ def run(name, work, argv, also=()):
     sys.exit(f"{name}: {problem.message.splitlines()[0]}")
   if status:
     sys.exit(status)
+
+
+def on_all_devices(work, tpu):
+  """Returns `work` as a function that runs in the scope of all devices of this machine; `tpu` is the flag of a TPU."""
+  def everywhere(*arguments):
+    from tf_nar.train import strategy
+    with strategy.here(tpu.value).scope():
+      return work(*arguments)
+  return everywhere
 
 
 def _stopped(name, stop):

@@ -24,7 +24,7 @@ WORKDIR = flags.DEFINE_string("workdir", None, "The folder to write; a run that 
 DATA_DIR = flags.DEFINE_string(
   "data_dir", "", "A data folder of data_prep/prepare.py; empty: a made-up toy language pair.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as rounds=2; may be repeated.")
-TPU = flags.DEFINE_string("tpu", "", '"local" on a TPU VM, else its name; empty: GPUs or the CPU.')
+TPU = flags.DEFINE_string("tpu", "", program.TPU)
 EXPORT = flags.DEFINE_string("export", "", "A folder to export the last student to as a SavedModel; empty: no export.")
 PRINT_CONFIG = flags.DEFINE_bool(
   "print_config", False, "Prints every setting with its value, after --set, and its description; does nothing else.",
@@ -91,7 +91,6 @@ def alternate():
   workdir = WORKDIR.value
   if strategy.machines() > 1:  # Before there is a strategy, which would wait for the other machines.
     raise ValueError("bin/em.py runs on one machine; unset TF_CONFIG. Only bin/train.py runs on several.")
-  # All devices train; candidates and scores are computed on the first.
   where = strategy.build(TPU.value)
   alternation = config_lib.load(CONFIG.value, em_config.Alternation, SET.value, DATA_DIR.value)
   print(FLOW)
