@@ -39,6 +39,7 @@ RESCORE_WITH = (
   "log p.")
 COPY_UNKNOWN = (
   "Translations may have unknown words, each of which is replaced by the source token that is aligned with it, if any.")
+TPU = '"local" on a TPU VM, else its name; empty: GPUs or the CPU.'
 DRAFT_WITH = (
   "A NAR run that drafts translations, which the autoregressive run of --workdir checks: the result is its greedy "
   "translation, sooner. search.draft_block and search.draft_places set how.")
@@ -204,6 +205,15 @@ def run(name, work, argv, also=()):
     sys.exit(f"{name}: {_NODE.sub('', problem.message.splitlines()[0])}")
   if status:
     sys.exit(status)
+
+
+def on_all_devices(work, tpu):
+  """Returns `work` as a function that runs in the scope of all devices of this machine; `tpu` is the flag of a TPU."""
+  def everywhere(*arguments):
+    from tf_nar.train import strategy
+    with strategy.here(tpu.value).scope():
+      return work(*arguments)
+  return everywhere
 
 
 def _stopped(name, stop):

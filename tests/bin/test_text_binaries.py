@@ -10,8 +10,10 @@ from absl import app
 
 from tests.bin import backwards
 from tf_nar import types
+from tf_nar.evaluate import replicas
 from tf_nar.evaluate import report
 from tf_nar.evaluate import testset
+from tf_nar.train import strategy
 
 
 def test_translate_a_file(call, text, tmp_path):
@@ -149,6 +151,26 @@ def test_evaluate(call, text, tmp_path, capsys):
   said = capsys.readouterr().out
   assert "tok:none" in said and "milliseconds" not in said
   assert content["rows"]["ncm"]["value"] == pytest.approx((11 * 0.5 + 100 * 2) / 11)
+
+
+def test_all_devices_give_the_results_of_one(call, text, tmp_path, monkeypatch, two):
+  source, target = text("src", "a b c d e\nh g f e\n\nc\n" * 5), text("tgt", "a b\ne f g h\n\nd\n" * 5)
+  programs = {"translate": [f"--input={source}", "--nbest=2"], "score": [f"--source={source}", f"--target={target}"],
+              "evaluate": [f"--source={source}", f"--reference={target}"]}
+  few, spread = "--tokens_per_batch=16", []
+  for name, arguments in programs.items():
+    call(name, *arguments, few, f"--output={tmp_path}/{name}.one")
+  together = replicas.Spread.together
+  monkeypatch.setattr(replicas.Spread, "together", lambda *given: spread.append(len(given[1])) or together(*given))
+  monkeypatch.setattr(strategy, "here", lambda tpu: two)
+  for name, arguments in programs.items():
+    call(name, *arguments, few, f"--output={tmp_path}/{name}.two")
+    assert 2 in spread
+    spread.clear()
+  one, both = ({name: (tmp_path / f"{name}.{end}").read_text() for name in programs} for end in ("one", "two"))
+  numbers = lambda report: {name: row["value"] for name, row in json.loads(report)["rows"].items()
+                            if name not in testset.TIMES}
+  assert numbers(one.pop("evaluate")) == numbers(both.pop("evaluate")) and one == both
 
 
 def test_sweep(call, text, capsys):

@@ -62,8 +62,9 @@ LOWERCASE = flags.DEFINE_bool("lowercase", False, "BLEU, chrF and TER ignore the
 TER = flags.DEFINE_bool("ter", False, "Measures TER too, which takes long for translations unlike the reference.")
 COMPARE_WITH = flags.DEFINE_string("compare_with", "", "A report of bin/evaluate.py of another system, same test set.")
 SEGMENTS = flags.DEFINE_string("segments", "", "A folder for source.txt, hypothesis.txt and reference.txt.")
-TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens per batch, over all length candidates.",
-                              lower_bound=1)
+TOKENS = flags.DEFINE_integer(
+  "tokens_per_batch", 8192, "Padded source tokens per batch and device, over all length candidates.", lower_bound=1)
+TPU = flags.DEFINE_string("tpu", "", program.TPU)
 
 
 def evaluate():
@@ -81,7 +82,7 @@ def evaluate():
   rows = list(lines.paired(*texts.values()))
   columns = {use: [row[number] for row in rows] for number, use in enumerate(texts)}
   other = opponent({use: texts[use] for use in references}) if COMPARE_WITH.value else None
-  measure = of_file if HYPOTHESIS.value or OPENVINO.value else of_run
+  measure = of_file if HYPOTHESIS.value or OPENVINO.value else program.on_all_devices(of_run, TPU)
   hypotheses, rows, known, against = measure(texts, columns, list(references))
   if other:
     rows += against.difference(hypotheses, other, COMPARE_WITH.value)

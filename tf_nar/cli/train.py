@@ -34,7 +34,7 @@ WARM_START = flags.DEFINE_string(
     "weights that both have: token embeddings, encoder, decoder blocks.")
 ORIGINAL_DIR = flags.DEFINE_string(
     "original_dir", None, "The data folder of phases that train on the original text, if DATA_DIR is a distilled one.")
-TPU = flags.DEFINE_string("tpu", "", '"local" on a TPU VM, else its name; empty: GPUs or the CPU.')
+TPU = flags.DEFINE_string("tpu", "", program.TPU)
 PROFILE_STEPS = flags.DEFINE_list("profile_steps", [], "The updates to profile for TensorBoard, as 200,210.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as train.steps=500; may be repeated.")
 PRINT_CONFIG = flags.DEFINE_bool(

@@ -48,11 +48,12 @@ ALIGNMENT_PLOT = flags.DEFINE_string(
   "alignment_plot", "", "A PNG file that shows the alignment of the first translation that has tokens; empty: none.")
 TRACE = flags.DEFINE_bool(
   "trace", False, "Prints the inputs and predictions of each decoder pass, one sentence at a time.")
-TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens per batch, over all length candidates.",
-                              lower_bound=1)
+TOKENS = flags.DEFINE_integer(
+  "tokens_per_batch", 8192, "Padded source tokens per batch and device, over all length candidates.", lower_bound=1)
 WINDOW = flags.DEFINE_integer(
   "window", 50_000, "Lines that are read, sorted by length and translated together; 1 translates each at once.",
   lower_bound=1)
+TPU = flags.DEFINE_string("tpu", "", program.TPU)
 
 
 def translate():
@@ -145,4 +146,4 @@ def _tracer(model):
 
 
 def main(argv):
-  program.run("translate", translate, argv)
+  program.run("translate", program.on_all_devices(translate, TPU), argv)
