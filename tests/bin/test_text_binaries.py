@@ -216,11 +216,13 @@ def test_evaluate_given_translations_and_compare_with_them(call, load, text, tmp
   assert rows["bleu_detokenized_difference"]["value"] == 0 and rows["bleu_detokenized_difference_p"]["value"] == 1
   capsys.readouterr()
   load("report")[1](f"{tmp_path}/theirs.json", f"{tmp_path}/again.json", f"--out={tmp_path}/all")
-  assert ", again " in capsys.readouterr().out
+  assert "\nagain " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments, message", [
-  (["--hypothesis={}/src", "--set=search.beam=1"], "--hypothesis is translated already; leave out --set, --resc"),
+  (["--hypothesis={}/src", "--set=search.beam=1"], "--hypothesis is translated already; leave out --set."),
+  (["--hypothesis={}/src", "--draft_with=runs/nat", "--teacher=runs/ar"],
+   "--hypothesis is translated already; leave out --draft_with and --teacher."),
   (["--hypothesis=-"], "--hypothesis=- has no folder for the report; give --output."),
   (["--hypothesis={}/src", "--segments={}/s"], "--segments writes the source too; give --source."),
   (["--hypothesis={}/two"], "Parallel files must have .* lines; .*src has 1 and .*two has 2."),

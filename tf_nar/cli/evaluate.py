@@ -86,8 +86,9 @@ def check_flags():
   """Checks that the flags fit each other."""
   if BESIDE_SET.value and not SPEED_BESIDE.value:
     raise ValueError("--beside_set changes the search of the run of --speed_beside; give that run too.")
-  if HYPOTHESIS.value and (SET.value or RESCORE_WITH.value or SPEED_BESIDE.value):
-    raise ValueError("--hypothesis is translated already; leave out --set, --rescore_with and --speed_beside.")
+  idle = [flag.name for flag in (SET, RESCORE_WITH, DRAFT_WITH, SPEED_BESIDE, TEACHER) if flag.value]
+  if HYPOTHESIS.value and idle:
+    raise ValueError(f"--hypothesis is translated already; leave out --{' and --'.join(idle)}.")
   if HYPOTHESIS.value == "-" and not OUTPUT.value:
     raise ValueError("--hypothesis=- has no folder for the report; give --output.")
   if SEGMENTS.value and not SOURCE.value:
@@ -132,10 +133,24 @@ def of_run(texts, columns, references):
   rows += lost
   if beside:
     rows += speed(model, beside, sources)
+  rows += training(run.workdir)
   known = report.facts(run.experiment, WORKDIR.value, texts)
   known |= {"rescored_with": RESCORE_WITH.value, "draft_with": DRAFT_WITH.value, "speed_beside": SPEED_BESIDE.value,
             "teacher": TEACHER.value}
   return hypotheses, rows, known, quality.References(*references, vocab=run.vocab, **scoring())
+
+
+def training(workdir):
+  """Returns the rows of the updates and tokens that a run was trained for; none if it has no log."""
+  from tf_nar import recipe
+  from tf_nar.evaluate import report
+  if not (phases := recipe.seen(workdir)):
+    return []
+  each = ", ".join(f"{name} {updates}" for name, updates, _ in phases)
+  _, updates, tokens = zip(*phases, strict=True)
+  return [
+    report.Row("updates", sum(updates), f"updates of all its trainings: {each}; without those of a warm start"),
+    report.Row("million_tokens", sum(tokens) / 1e6, "padded target tokens of these updates at most, in millions")]
 
 
 def opponent(references):
