@@ -9,6 +9,7 @@ import tensorflow as tf
 from absl import app
 
 from tests.bin import backwards
+from tf_nar import recipe
 from tf_nar import types
 from tf_nar.evaluate import report
 from tf_nar.evaluate import testset
@@ -127,6 +128,15 @@ def test_evaluate(call, text, tmp_path, capsys):
   said = capsys.readouterr().out
   assert "tok:none" in said and "milliseconds" not in said
   assert content["rows"]["ncm"]["value"] == pytest.approx((11 * 0.5 + 100 * 2) / 11)
+
+
+def test_evaluate_says_how_long_a_run_was_trained(call, text, tmp_path, monkeypatch):
+  monkeypatch.setattr(recipe, "seen", lambda workdir: [("budget", 720, 2_949_120), ("bound", 240, 983_040)])
+  source = text("src", "a b\n")
+  call("evaluate", f"--source={source}", f"--reference={source}", f"--output={tmp_path}/report.json")
+  rows = json.loads((tmp_path / "report.json").read_text())["rows"]
+  assert (rows["updates"]["value"], rows["million_tokens"]["value"]) == (960, 3.93216)
+  assert "budget 720, bound 240;" in rows["updates"]["signature"]
 
 
 def test_sweep(call, text, capsys):

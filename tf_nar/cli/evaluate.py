@@ -13,7 +13,8 @@ Prints a table and writes it, with configuration, commit and hashes of the files
 written next to it (report.hypotheses.txt), except when it is a device or a pipe. If the vocabulary is of tokenised
 text, source and reference must be tokenised too, and BLEU is tokenised BLEU (tok:none); otherwise it is sacreBLEU's,
 with the tokeniser that data_prep/prepare.py recorded for the target language (tok:13a for words between spaces).
-Length ratio and NCM are of the first reference.
+Length ratio and NCM are of the first reference. Updates and tokens are those of all trainings of the run, phase by
+phase, as far as their logs are there.
 
 --compare_with tests by paired bootstrap resampling whether BLEU and chrF differ from those of another system, whose
 report and translations bin/evaluate.py wrote; give the report of a file of translations with --hypothesis.
