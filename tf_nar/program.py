@@ -27,6 +27,7 @@ _SEVERAL = "DEFINE_multi_string", "DEFINE_multi_integer", "DEFINE_multi_float", 
 _TWICE = re.compile(r"flag --(\w+)=(.*): already defined as (.*)", re.DOTALL)
 _BINARY = re.compile(r"python (?:bin|data_prep)/(\w+)\.py")
 _CONFIG = re.compile(r"=configs/(?:(\w+)\.py|(?=\.\.\.))")
+_NODE = re.compile(r"\{\{[^}]*\}\} ?| \[Op:\w*\]$")  # What TensorFlow adds to the message of an operation run eagerly.
 _AGAIN = ";\n    repeat this option to specify a list of values"  # absl's addition, which our texts have already.
 _started_as = ""
 
@@ -196,7 +197,7 @@ def run(name, work, argv, also=()):
   except Exception as problem:
     if not _is_of_files(problem):
       raise
-    sys.exit(f"{name}: {problem.message.splitlines()[0]}")
+    sys.exit(f"{name}: {_NODE.sub('', problem.message.splitlines()[0])}")
   if status:
     sys.exit(status)
 

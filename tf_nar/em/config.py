@@ -90,7 +90,8 @@ class Alternation:
 
 def nbest_search(alternation, search):
   """Returns the teacher's search for candidates, derived from the search of its run."""
-  found = dict(beam=alternation.nbest, candidates=alternation.nbest, alpha=alternation.nbest_alpha)
+  found = dict(beam=alternation.nbest, candidates=alternation.nbest, alpha=alternation.nbest_alpha,
+               penalty=alternation.teacher.search.penalty)
   return dataclasses.replace(search, **found)
 
 

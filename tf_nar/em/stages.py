@@ -179,7 +179,8 @@ def chosen(candidates, scores, alternation):
     yield records.Pair(candidates.src, candidates.tokens[select.best(merits)], 1.0, candidates.index)
     return
   # The beam's scores are log p / penalty.
-  proposal = candidates.scores * np.asarray(beam.length_penalty(lengths, alternation.nbest_alpha))
+  kind = alternation.teacher.search.penalty
+  proposal = candidates.scores * np.asarray(beam.length_penalty(lengths, alternation.nbest_alpha, kind))
   for tokens, weight in zip(candidates.tokens, select.weights(merits, proposal), strict=True):
     if weight > 0:
       yield records.Pair(candidates.src, tokens, float(weight), candidates.index)

@@ -246,9 +246,9 @@ class Model(keras.Model):
 
     cache = self.net.decoder.start_cache(sentences * search.beam, longest)
     found = beam.beam_search(
-      step, cache, limit, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.candidates,
-      forbid=(*ar.forbidden(search), types.MASK))
-    return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
+      step, cache, limit, steps=longest, forbid=(*ar.forbidden(search), types.MASK), **ar.ranking(search))
+    return found if rescore is None else length_parallel.ranked(
+      found, rescore, alpha=search.alpha, penalty=search.penalty)
 
 
 def paired(memory, size):
