@@ -9,6 +9,7 @@ import tensorflow as tf
 from absl import app
 
 from tests.bin import backwards
+from tf_nar import recipe
 from tf_nar import types
 from tf_nar.evaluate import replicas
 from tf_nar.evaluate import report
@@ -173,6 +174,15 @@ def test_all_devices_give_the_results_of_one(call, text, tmp_path, monkeypatch, 
   assert numbers(one.pop("evaluate")) == numbers(both.pop("evaluate")) and one == both
 
 
+def test_evaluate_says_how_long_a_run_was_trained(call, text, tmp_path, monkeypatch):
+  monkeypatch.setattr(recipe, "seen", lambda workdir: [("budget", 720, 2_949_120), ("bound", 240, 983_040)])
+  source = text("src", "a b\n")
+  call("evaluate", f"--source={source}", f"--reference={source}", f"--output={tmp_path}/report.json")
+  rows = json.loads((tmp_path / "report.json").read_text())["rows"]
+  assert (rows["updates"]["value"], rows["million_tokens"]["value"]) == (960, 3.93216)
+  assert "budget 720, bound 240;" in rows["updates"]["signature"]
+
+
 def test_sweep(call, text, capsys):
   source, reference = text("src", "a b c d\n"), text("ref", "a b c d\n")
   call("sweep", f"--source={source}", f"--reference={reference}", "--rescore_with=runs/ar", "--set=search.beam=5",
@@ -260,11 +270,13 @@ def test_evaluate_given_translations_and_compare_with_them(call, load, text, tmp
   assert rows["bleu_detokenized_difference"]["value"] == 0 and rows["bleu_detokenized_difference_p"]["value"] == 1
   capsys.readouterr()
   load("report")[1](f"{tmp_path}/theirs.json", f"{tmp_path}/again.json", f"--out={tmp_path}/all")
-  assert ", again " in capsys.readouterr().out
+  assert "\nagain " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments, message", [
-  (["--hypothesis={}/src", "--set=search.beam=1"], "--hypothesis is translated already; leave out --set, --resc"),
+  (["--hypothesis={}/src", "--set=search.beam=1"], "--hypothesis is translated already; leave out --set."),
+  (["--hypothesis={}/src", "--draft_with=runs/nat", "--teacher=runs/ar"],
+   "--hypothesis is translated already; leave out --draft_with and --teacher."),
   (["--hypothesis=-"], "--hypothesis=- has no folder for the report; give --output."),
   (["--hypothesis={}/src", "--segments={}/s"], "--segments writes the source too; give --source."),
   (["--hypothesis={}/two"], "Parallel files must have .* lines; .*src has 1 and .*two has 2."),

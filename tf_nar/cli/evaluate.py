@@ -14,7 +14,8 @@ Prints a table and writes it, with configuration, commit and hashes of the files
 written next to it (report.hypotheses.txt), except when it is a device or a pipe. If the vocabulary is of tokenised
 text, source and reference must be tokenised too, and BLEU is tokenised BLEU (tok:none); otherwise it is sacreBLEU's,
 with the tokeniser that data_prep/prepare.py recorded for the target language (tok:13a for words between spaces).
-Length ratio and NCM are of the first reference.
+Length ratio and NCM are of the first reference. Updates and tokens are those of all trainings of the run, phase by
+phase, as far as their logs are there.
 
 --compare_with tests by paired bootstrap resampling whether BLEU and chrF differ from those of another system, whose
 report and translations bin/evaluate.py wrote; give the report of a file of translations with --hypothesis.
@@ -157,10 +158,24 @@ def of_run(texts, columns, references):
   rows += lost
   if beside:
     rows += speed(model, beside, sources)
+  rows += training(run.workdir)
   known = report.facts(run.experiment, WORKDIR.value, texts)
   known |= {"rescored_with": RESCORE_WITH.value, "draft_with": DRAFT_WITH.value, "speed_beside": SPEED_BESIDE.value,
             "teacher": TEACHER.value, "copy_unknown": COPY_UNKNOWN.value}
   return hypotheses, rows, known, quality.References(*references, vocab=run.vocab, **scoring())
+
+
+def training(workdir):
+  """Returns the rows of the updates and tokens that a run was trained for; none if it has no log."""
+  from tf_nar import recipe
+  from tf_nar.evaluate import report
+  if not (phases := recipe.seen(workdir)):
+    return []
+  each = ", ".join(f"{name} {updates}" for name, updates, _ in phases)
+  _, updates, tokens = zip(*phases, strict=True)
+  return [
+    report.Row("updates", sum(updates), f"updates of all its trainings: {each}; without those of a warm start"),
+    report.Row("million_tokens", sum(tokens) / 1e6, "padded target tokens of these updates at most, in millions")]
 
 
 def opponent(references):

@@ -28,7 +28,6 @@ from tf_nar.layers import transformer
 from tf_nar.layers.attention import NO_DROPOUT
 from tf_nar.losses import cross_entropy
 from tf_nar.losses import divergence
-from tf_nar.ops import alignment
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import operations
@@ -154,9 +153,7 @@ class Model(keras.Model):
 
   def align(self, src, tgt):
     """Returns the mean cross-attention at each position of tgt, which predicts its token: float32 [B, T, S]."""
-    attended = attention.Seen()
-    self.states(src, tgt, attended=attended)
-    return alignment.attended(attended.weights, src, tgt)
+    return attention.alignment_of(lambda seen: self.states(src, tgt, attended=seen), src, tgt)
 
   def score_candidates(self, src, tgt):
     """Returns log p of tgt int32 [B, N, T], N targets of each source, which is encoded once: float32 [B, N]."""

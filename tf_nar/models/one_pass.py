@@ -14,7 +14,6 @@ from tf_nar.decode import argmax
 from tf_nar.decode import length_parallel
 from tf_nar.layers import attention
 from tf_nar.layers.attention import NO_DROPOUT
-from tf_nar.ops import alignment
 from tf_nar.ops import masking
 from tf_nar.ops import odd
 from tf_nar.ops import operations as operations_lib
@@ -81,9 +80,8 @@ def _scored(net, src, tgt, hidden):
 
 def align(net, src, tgt, *, hidden=types.PAD):
   """Returns the mean cross-attention at each position of a canvas of the length of tgt, float32 [B, T, S]."""
-  attended, canvas = attention.Seen(), net.mask_canvas(tf.shape(tgt)[0], tf.shape(tgt)[1], hidden)
-  net.decode(canvas, masking.lengths(tgt), net.encode(src), attended=attended)
-  return alignment.attended(attended.weights, src, tgt)
+  canvas, lengths = net.mask_canvas(tf.shape(tgt)[0], tf.shape(tgt)[1], hidden), masking.lengths(tgt)
+  return attention.alignment_of(lambda seen: net.decode(canvas, lengths, net.encode(src), attended=seen), src, tgt)
 
 
 def translate(net, src, search, rescore=None, decoder=None):
