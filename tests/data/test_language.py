@@ -60,7 +60,7 @@ def test_models_of_sentencepiece(tmp_path, monkeypatch):
   monkeypatch.setattr(tokenizer_spm, "SACREBLEU_DIR", str(tmp_path))
   monkeypatch.setattr(tokenizer_spm, "download_file", None)  # Nothing is downloaded.
   lines = ["the low house", "a new tower"]
-  pieces = learn.pieces(lines * 9, 22, character_coverage=1.0)
+  pieces = learn.pieces(lines * 9, 20, character_coverage=1.0)
   pieces.save(str(tmp_path))
   own = f"spm:{tmp_path}/vocab.model"
   with pytest.raises(FileNotFoundError, match="flores200 needs the SentencePiece model .*, which is missing; download"):

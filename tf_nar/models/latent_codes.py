@@ -105,8 +105,8 @@ def _operations(config, source, target):
   codes = compression.halved(target, config.compress)
   own = compression.operations(net, config.compress, codes)
   own += quantizer.operations(config.bottleneck, net.width, codes)
-  prior = operations.decoder(net, config.prior_layers, codes, source) + codes * net.width * config.bottleneck.codes
-  return family.Operations(operations.whole(net, net.decoder_layers, source, target) + own + prior, target)
+  own += operations.decoder(net, config.prior_layers, codes, source) + codes * net.width * config.bottleneck.codes
+  return family.Operations(operations.whole(net, net.decoder_layers, source, target) + own, target)
 
 
 TRAITS = family.Traits(
@@ -241,8 +241,7 @@ class Model(keras.Model):
     _, found, real = self.encode_target(tgt)
     codes = tf.where(real, self.code_log_probs(found.labels, memory), 0.0)
     states = self.states(found.embedded, lengths, tf.shape(tgt)[1], memory)
-    prior = self.net.length_log_prob(memory, lengths) + tf.reduce_sum(codes, 1)
-    return prior + self.net.embed.log_prob(states, tgt)
+    return self.net.length_log_prob(memory, lengths) + tf.reduce_sum(codes, 1) + self.net.embed.log_prob(states, tgt)
 
   def reread(self, src, tgt, attended=None):
     """Returns the decoder states of targets int32 [B, T], given their own codes: float [B, T, D]."""
