@@ -25,6 +25,7 @@ from tf_nar.data import paths
 from tf_nar.export import card
 from tf_nar.export import metadata
 from tf_nar.export import text
+from tf_nar.export import unknown
 from tf_nar.export import verify
 from tf_nar.export import warmup
 
@@ -32,7 +33,7 @@ TEXT = tf.TensorSpec([None], tf.string)
 IDS = tf.TensorSpec([None, None], tf.int32)
 
 
-def export(run, search, out, teacher=None, trace=None, **about):
+def export(run, search, out, teacher=None, trace=None, copier=None, **about):
   """Writes the SavedModel of a run, after checking in another process that its outputs equal the run's.
 
   Args:
@@ -41,6 +42,8 @@ def export(run, search, out, teacher=None, trace=None, **about):
     out: the folder to make.
     teacher: the `runs.Run` whose model `search` rescores with, or None.
     trace: maps int32 [B, S] to a `types.Translation` and its `types.Trace`, or None if the search has no passes.
+    copier: an `evaluate.unknown.Copier` of the run if source tokens are to take the place of UNK in translations; else
+      None.
     **about: `license` and `commit` for the model card, see `card.write`.
 
   Raises:
@@ -48,33 +51,37 @@ def export(run, search, out, teacher=None, trace=None, **about):
     RuntimeError: if the other process fails or its outputs differ; then nothing is left behind.
   """
   with atomic.folder(out) as folder:
-    module, signatures = build(run, search, teacher, trace)
+    module, signatures = build(run, search, teacher, trace, copies=copier is not None)
     tf.saved_model.save(module, paths.literal(folder), signatures | {"serving_default": module.translate})
     facts = metadata.describe(run, signatures, teacher)
     metadata.write(facts, folder)
     card.write(folder, run, facts, **about)
     asked = {name: [(spec.name, spec.dtype) for spec in one.input_signature] for name, one in signatures.items()}
     warmup.write(os.path.join(folder, metadata.FOLDER), asked, facts["warm"])
-    verify.check(folder, run, search, trace)
+    verify.check(folder, run, search, trace, copier)
 
 
-def build(run, search, teacher=None, trace=None):
+def build(run, search, teacher=None, trace=None, copies=False):
   """Returns a `tf.Module` with one function for each signature, and a dict of these functions; see `export`."""
   models = [run.model] if teacher is None else [run.model, teacher.model]
   module = tf.Module()
   module.weights = [variable.value for model in models for variable in model.variables]
   module.text = text.build(run.vocab)
-  functions = _searches(module.text, search, run.experiment.model.net.max_length)
-  functions["score"] = _scorer(module.text, run.model, run.experiment.model.net.max_length)
+  longest = run.experiment.model.net.max_length
+  spell = unknown.speller(module.text, run.model.align if copies else None, longest)
+  functions = _searches(module.text, search, spell, longest)
+  functions["score"] = _scorer(module.text, run.model, longest)
   if trace is not None:
-    functions["trace"] = _tracer(module.text, trace, run.experiment.model.net.max_length)
+    functions["trace"] = _tracer(module.text, trace, spell, longest)
   for name, function in functions.items():
     setattr(module, name, function)
   return module, functions
 
 
-def _searches(words, search, longest):
-  """Returns the functions of the signatures that translate; `words` is the result of `text.build`."""
+def _searches(words, search, spell, longest):
+  """Returns the functions of the signatures that translate; `words` is the result of `text.build`, `spell` that of
+  `unknown.speller`.
+  """
 
   @tf.function(input_signature=[_named(IDS, "ids")])
   def translate_ids(ids):
@@ -83,16 +90,16 @@ def _searches(words, search, longest):
 
   @tf.function(input_signature=[_named(TEXT, "text")])
   def translate(source):
-    found = translate_ids(_ids(words, source))
-    return {"translation": words.decode(found.pop("ids")), **found}
+    ids = _ids(words, source)
+    found = translate_ids(ids)
+    return {"translation": spell(source, _fitted(ids, longest), found.pop("ids")[:, None])[:, 0], **found}
 
   @tf.function(input_signature=[_named(TEXT, "text")])
   def candidates(source):
     ids = _ids(words, source)
     found = _answer(search(_fitted(ids, longest)), ids)
-    shape = tf.shape(found.score)
-    predictions = words.decode(tf.reshape(found.tokens, [shape[0] * shape[1], tf.shape(found.tokens)[2]]))
-    return {"translation": tf.reshape(predictions, shape), "score": found.score, "truncated": _too_long(ids, longest)}
+    predictions = spell(source, _fitted(ids, longest), found.tokens)
+    return {"translation": predictions, "score": found.score, "truncated": _too_long(ids, longest)}
 
   return {"translate": translate, "translate_ids": translate_ids, "candidates": candidates}
 
@@ -109,7 +116,7 @@ def _scorer(words, model, longest):
   return score
 
 
-def _tracer(words, trace, longest):
+def _tracer(words, trace, spell, longest):
   """Returns the function of the signature `trace`."""
 
   @tf.function(input_signature=[_named(TEXT, "text")])
@@ -117,7 +124,8 @@ def _tracer(words, trace, longest):
     ids = _ids(words, source)
     found, steps = trace(_fitted(ids, longest))
     found, rows = _answer(found, ids), tf.shape(ids)[0]
-    predictions = {"translation": words.decode(found.tokens[:, 0]), "score": found.score[:, 0],
+    best = spell(source, _fitted(ids, longest), found.tokens[:, :1])
+    predictions = {"translation": best[:, 0], "score": found.score[:, 0],
                    "truncated": _too_long(ids, longest)}
     for name, tokens in (("saw", steps.inputs), ("said", steps.predictions)):
       best = tf.where(_nonempty(ids)[..., None], tokens[:rows, 0], types.PAD)  # [B, R, T]
