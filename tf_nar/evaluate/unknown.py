@@ -28,14 +28,15 @@ class Copier:
     Args:
       some: list of (text, ids, candidates): a source, its ids with EOS, and a list of `corpus.Candidate`.
     """
-    pairs = [(ids, each.tokens) for _, ids, found in some for each in found if types.UNK in each.tokens]
-    weights = iter(of_tokens.alignments(self._run, pairs, self._graphs, self._tokens))
-    return [[self._copied(each, text, weights) for each in found] for text, _, found in some]
+    made = iter(self.copied([(text, ids, each.tokens) for text, ids, found in some for each in found]))
+    return [[each._replace(tokens=next(made)) for each in found] for _, _, found in some]
 
-  def _copied(self, candidate, text, weights):
-    if types.UNK not in candidate.tokens:
-      return candidate
-    return candidate._replace(tokens=copied(candidate.tokens, self._run.vocab.split(text), next(weights)))
+  def copied(self, rows):
+    """Does the same for a list of (text, ids, tokens), of one translation each; returns the tokens."""
+    pairs = [(ids, tokens) for _, ids, tokens in rows if types.UNK in tokens]
+    weights = iter(of_tokens.alignments(self._run, pairs, self._graphs, self._tokens))
+    return [copied(tokens, self._run.vocab.source.split(text), next(weights)) if types.UNK in tokens else tokens
+            for text, _, tokens in rows]
 
 
 def copied(ids, source, weights):
