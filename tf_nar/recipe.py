@@ -107,7 +107,7 @@ def seen(workdir):
   The run of a phase has those before it too; a run that it was started from is not known. [] if a log is gone, as that
   of a packed run.
   """
-  folder, name = os.path.split(os.path.normpath(workdir))
+  folder, name = os.path.split(workdir.rstrip("/"))
   root = os.path.dirname(folder) if os.path.basename(folder) == FOLDER else workdir
   record = _read(root)
   names = record and [phase["name"] for phase in record["experiment"]["phases"] or [{"name": ALONE.name}]]
