@@ -69,6 +69,8 @@ setuptools.setup(
         "tpu_check": ["jax==0.10.2", "libtpu==0.0.51"],
         # For bin/export_ct2.py, and for the rival in bin/latency.py.
         "ct2": ["ctranslate2>=4.8,<5"],
+        # For bin/export_openvino.py, whose folders need openvino alone; nncf quantises the weights.
+        "openvino": ["nncf>=3.4,<4", "openvino>=2026.4,<2027"],
         "docs": ["mkdocs<2", "mkdocs-material"],  # The pages of docs/ as a site: mkdocs serve.
         "serve": ["prometheus-client", "starlette", "uvicorn"],
         # starlette's TestClient is of httpx2; selenium drives Chromium, which the system must have; TensorFlow

@@ -16,4 +16,4 @@ from tf_nar.models import ar
 
 
 def get_config():
-  return dataclasses.replace(ar_wmt14.get_config(), model=ar.Config(transformer.LARGE))
+  return dataclasses.replace(ar_wmt14.get_config(), model=ar.Config(transformer.BIG))

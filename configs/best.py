@@ -46,11 +46,9 @@ class Size(NamedTuple):
 
 SIZES = (
   Size(200_000, transformer.TINY, 0.2, 8_192, 1, 0.005, 20_000),
-  Size(2_000_000, dataclasses.replace(
-    transformer.TINY, width=256, ffn=1024, encoder_layers=5, decoder_layers=5, dropout=0.2),
+  Size(2_000_000, dataclasses.replace(transformer.TINY, **transformer.SIZES["small"], dropout=0.2),
     0.2, 8_192, 1, 0.002, 40_000),
-  Size(float("inf"), dataclasses.replace(
-    transformer.TINY, width=512, ffn=2048, heads=8, encoder_layers=6, decoder_layers=6, dropout=0.1),
+  Size(float("inf"), dataclasses.replace(transformer.TINY, **transformer.SIZES["base"], dropout=0.1),
     0.1, 8_192, 4, 0.0007, 100_000),
 )
 # The statistics of Multi30k, used without a data folder, as by --print_config.

@@ -16,4 +16,4 @@ from tf_nar.models import nat_em
 
 
 def get_config():
-  return dataclasses.replace(nat_em_wmt14.get_config(), model=nat_em.Config(transformer.LARGE))
+  return dataclasses.replace(nat_em_wmt14.get_config(), model=nat_em.Config(transformer.BIG))

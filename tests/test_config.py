@@ -4,10 +4,12 @@ import dataclasses
 import json
 import pathlib
 import runpy
+import typing
 
 import pytest
 
 from tf_nar import config
+from tf_nar import settings
 
 ROOT = pathlib.Path(__file__).parent.parent
 CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.py") if path.name != "__init__.py")
@@ -18,6 +20,7 @@ class Net:
   width: int = 8
   sizes: tuple = (1, 2)
   tied: bool = True
+  NAMED: typing.ClassVar[dict] = {"small": {"width": 2, "tied": False}, "large": {"width": 4, "tied": True}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +40,8 @@ def experiment():
     ("train.optimizer.learning_rate=1e-3", lambda e: e.train.optimizer.learning_rate, 1e-3),
     ("model.smoothing=0", lambda e: e.model.smoothing, 0.0),
     ("model.net.width=16", lambda e: e.model.net.width, 16),
+    ("model.net=small", lambda e: e.model.net.width, 2),
+    ("model.net=small", lambda e: e.model.net.tied, False),
     ("model.net.tied=False", lambda e: e.model.net.tied, False),
     ("model.net.sizes=(3, 4)", lambda e: e.model.net.sizes, (3, 4)),
     ("model.fill=a=b", lambda e: e.model.fill, "a=b"),
@@ -67,6 +72,7 @@ def test_overrides_are_applied_at_once():
     ("train=5", r"--set train=5: this is a group of fields; set one of them: steps, "),
     ("train.optimizer=adam", r"this is a group of fields; set one of them: learning_rate, "),
     ("train.steps.many=5", r"100000 has no fields, so 'many' cannot be set"),
+    ("model.net=huge", r"=huge: expected small, large, or one of its fields, as model.net.width=...; got 'huge'"),
     ("train.steps=1.5", r"expected int, such as 100000; got 1.5"),
     ("train.steps=many", r"expected int, such as 100000; got 'many'"),
     ("train.steps=True", r"expected int, such as 100000; got True"),
@@ -89,6 +95,11 @@ def test_override_refuses(assignment, message):
     config.override(experiment(), assignment)
 
 
+def test_a_value_by_name_is_an_override_like_others():
+  new = config.override(experiment(), "model.net.width=9", "model.net=small", "model.net.tied=True")
+  assert new.model.net == Net(width=2)
+
+
 GOOD = """
 from tf_nar import config
 def get_config(): return config.Experiment("ar", None, None)
@@ -99,6 +110,42 @@ def test_load_overrides_in_order(tmp_path):
   (tmp_path / "a.py").write_text(GOOD)
   made = config.load(str(tmp_path / "a.py"), config.Experiment, ["train.steps=5", "family=b", "train.steps=6"])
   assert (made.family, made.train.steps) == ("b", 6)
+
+
+def test_files_of_settings_override_in_order(tmp_path):
+  first, second = str(tmp_path / "first.txt"), str(tmp_path / "second.txt")
+  (tmp_path / "a.py").write_text(GOOD)
+  (tmp_path / "first.txt").write_text("# Mine.\n\ntrain.steps=5  # Few.\nfamily=b#c\ntrain.keep=20\n")
+  (tmp_path / "second.txt").write_text("train.steps=6\ntrain.average=12")
+  made = config.load([str(tmp_path / "a.py"), first, second], config.Experiment, ["train.keep=12"])
+  assert (made.family, made.train.steps, made.train.keep, made.train.average) == ("b#c", 6, 12, 12)
+
+
+def test_what_print_config_prints_is_a_file_of_settings(tmp_path):
+  made = config.load("ctc_multi30k", config.Experiment, ["model.net=base", "train.steps=7"])
+  (tmp_path / "mine.txt").write_text(settings.table(made))
+  assert config.load(["ctc_multi30k", str(tmp_path / "mine.txt")], config.Experiment) == made
+
+
+@pytest.mark.parametrize("more, text, message", [
+  ("ar_iwslt14", "", "Only the first --config is a program or a name; .* There is no such file ar_iwslt14"),
+  ("ar_iwslt14.py", GOOD, "Only the first --config is a program or a name"),
+  ("mine.txt", "train.steps=1\n\ntrain.keep: 2\n", r"mine.txt:3: expected name=value, .*; got 'train.keep: 2'"),
+  ("mine.txt", "train.setps=1", "train.setps=1: no field 'setps'. Did you mean 'steps'"),
+])
+def test_refuses_further_configs(tmp_path, monkeypatch, more, text, message):
+  monkeypatch.chdir(tmp_path)
+  if text:
+    (tmp_path / more).write_text(text)
+  with pytest.raises(ValueError, match=message):
+    config.load(["ar_multi30k", more], config.Experiment)
+
+
+@pytest.mark.parametrize("line", ["train.steps=5", "train.keep: (2"])
+def test_a_file_of_settings_is_no_first_config(tmp_path, line):
+  (tmp_path / "mine.txt").write_text(line)
+  with pytest.raises(ValueError, match="mine.txt is not a Python program, .* --config=ar_multi30k --config=.*mine.txt"):
+    config.load(str(tmp_path / "mine.txt"), config.Experiment)
 
 
 @pytest.mark.parametrize("name, text, message", [

@@ -47,6 +47,8 @@ def raising(problem):
   (LookupError("planted"), "it: planted"),
   (tf.errors.PermissionDeniedError(None, None, "x; Read-only file system\nmore"), "it: x; Read-only file system"),
   (tf.errors.ResourceExhaustedError(None, None, "x; No space left on device"), "it: x; No space left on device"),
+  (tf.errors.ResourceExhaustedError(None, None, "{{function_node a/device:CPU:0}} x; No space left [Op:SaveV2]"),
+   "it: x; No space left"),
 ])
 def test_what_stops_it_is_one_line(problem, line):
   with pytest.raises(SystemExit) as exit:

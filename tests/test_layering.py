@@ -7,7 +7,7 @@ import pytest
 
 ORDER = [
     {"types", "quiet", "pretrained", "display"},
-    {"family", "configfile"},
+    {"family", "configfile", "overrides"},
     {"config", "ops", "settings"},
     {"losses", "data", "decode"},
     {"layers"},

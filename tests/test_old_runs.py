@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from tf_nar import config
+from tf_nar import overrides
 from tf_nar import runs
 from tf_nar import types
 from tf_nar.evaluate import corpus
@@ -38,4 +38,4 @@ def test_renamed_fields_have_todays_names():
 def test_yesterdays_names_can_still_be_typed():
   search = runs.load(str(FOLDER / "nat_em"), ["search.lengths=5"]).experiment.search
   assert search.candidates == 5
-  assert config.RENAMED["Search"]["lengths"] == "candidates"
+  assert overrides.RENAMED["Search"]["lengths"] == "candidates"

@@ -102,6 +102,16 @@ def test_the_folder_is_a_run_folder_of_the_last_phase(finished):
   assert [row["step"] for row in monitor.read(workdir) if "valid_bleu" in row] == [2, 3]
 
 
+def test_all_updates_that_led_to_a_run_are_known(finished, tmp_path):
+  whole = recipe.seen(finished.workdir)
+  assert whole == [("likelihood", 4, 4 * 128), ("bigrams", 3, 3 * 128)]
+  assert recipe.seen(recipe.at(finished.workdir, "likelihood")) == whole[:1]
+  assert recipe.seen(recipe.at(finished.workdir, "bigrams")) == whole
+  assert recipe.seen(str(tmp_path)) == []  # Without a log, as a packed run.
+  shutil.copytree(recipe.at(finished.workdir, "bigrams"), tmp_path / "alone")
+  assert recipe.seen(str(tmp_path / "alone")) == [("train", 3, 3 * 128)]
+
+
 def test_the_search_is_the_best_on_validation_text(finished, texts):
   swept = read(finished.workdir, recipe.SWEEP)
   assert [row["name"].split()[-1] for row in swept["tried"]] == ["search.bonus=0", "search.bonus=0.5"]

@@ -96,7 +96,7 @@ def test_what_is_tied_by_default():
 
 @pytest.mark.parametrize("make, message", [
   (lambda: build("ar", vocab=9, tie="all"), "net.tie=all needs one vocabulary .* the data has two; choose target or"),
-  (lambda: build("ar", tie="some"), "net.tie must be one of auto, all, target, none; got 'some'"),
+  (lambda: build("ar", tie="some"), "net.tie is one of auto, all, target, none; got 'some'"),
   (lambda: build("ar", vocab=9, source_vocab=8), "net.source_vocab=8 tokens, the data 9; leave net.source_vocab at 0"),
   (lambda: build("nat_fertility", tie="none"), "which this model never reads; choose net.tie=target"),
 ])

@@ -56,6 +56,13 @@ def test_a_long_value_moves_no_other_line():
   assert short == "size=7  # Its size." and long == f"name={'x' * 99}"
 
 
+def test_values_by_name_are_listed():
+  named = dataclasses.make_dataclass("Sizes", [("size", int, 1)], frozen=True)
+  named.NAMED = {"one": {"size": 1}, "two": {"size": 2}}
+  outer = dataclasses.make_dataclass("Outer", [("inner", named, named(3))], frozen=True)
+  assert settings.table(outer()).splitlines() == ["inner.size=3", "# inner=one, two: sets size."]
+
+
 def test_a_class_without_a_file():
   made = dataclasses.make_dataclass("Made", [("size", int, 1)], frozen=True)
   assert settings.table(made()) == "size=1"

@@ -10,6 +10,7 @@ from tests.conformance import families
 from tests.data import folders
 from tests.export import tiny
 from tf_nar import config
+from tf_nar import translator
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import lines
 
@@ -50,6 +51,16 @@ def test_strings_in_strings_out(model):
   found = corpus.translate(corpus.searcher(model.run.model, search), ids, tokens_per_batch=64)
   assert said == [model.run.vocab.decode(candidates[0].tokens) for candidates in found]
   assert "family nat_em" in repr(model)
+
+
+def test_unknown_words_are_copied(workdirs):
+  model, plain = tf_nar.load(workdirs["nat_em"], copy_unknown=True), tf_nar.load(workdirs["nat_em"], translator.UNKNOWN)
+  found, others = model.nbest(["☃ ☃"], 5)[0], plain.nbest(["☃ ☃"], 5)[0]
+  texts = [(one.text, other.text) for one, other in zip(found, others, strict=True)]
+  shorter = [pair for pair in texts if len(pair[0].split()) < tiny.MAX_LENGTH]  # The model takes these, with EOS.
+  assert any("<unk>" in other for _, other in shorter)
+  assert all(one == other.replace("<unk>", "☃") for one, other in shorter)
+  assert model.run.experiment.search.unknown and model.translate("☃ ☃")
 
 
 def test_nbest(model):

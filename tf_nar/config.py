@@ -1,14 +1,12 @@
 """The dataclasses of an experiment: `configs/*.py` return them, `--set` changes them, a workdir records them."""
-import ast
 import dataclasses
-import difflib
 import re
-import typing
 from typing import Any
 
 from tf_nar import configfile
+from tf_nar import overrides
 
-named = configfile.named
+named, override, from_dict = configfile.named, overrides.override, overrides.from_dict
 UNTIL = re.compile(r"(\w+)([<>])(\d+\.?\d*)")  # `Train.until`.
 
 
@@ -23,11 +21,6 @@ def check_at_least(least, node, *names, group=""):
   for name in names:
     if getattr(node, name) < least:
       raise ValueError(f"{group}{name} is at least {least}; got {getattr(node, name)}.")
-
-
-# {dataclass: {a field's earlier name: its name today}}, so that old run folders and old --set options still work.
-RENAMED = {"Search": dict.fromkeys(("lengths", "samples", "nbest"), "candidates") | {
-  "least": "min_masked", "rewrite": "repredict_all"}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,133 +154,20 @@ def load(path, wanted, assignments=(), data_dir=None):
   """Runs a config file and returns the result of its get_config(), with overrides applied.
 
   Args:
-    path: the file, or the name of a config that comes with the package, such as ar_multi30k.
+    path: the file, or the name of a config that comes with the package, such as ar_multi30k. Or a list, whose others
+      are files of settings; see `configfile.assignments`.
     wanted: the class that get_config() must return, such as `Experiment`.
-    assignments: overrides, passed to `override`.
+    assignments: overrides, passed to `override` after those of the files, so that they count.
     data_dir: the data folder, passed to a get_config(data_dir=None) that chooses sizes and budgets by it.
 
   Raises:
     ValueError: if the file does not exist, is not a Python program or has no get_config(), if get_config() returns
       something else, or if an assignment does not fit.
   """
+  path, *more = [path] if isinstance(path, str) else path
   node = configfile.made(path, data_dir)
   if not isinstance(node, wanted):
     raise ValueError(
       f"{path} must return {wanted.__name__}; got {type(node).__name__}. Give an Experiment to bin/train.py and an "
       "Alternation to bin/em.py.")
-  return override(node, *assignments)
-
-
-def override(node, *assignments):
-  """Returns `node`, a tree of frozen dataclasses, with assignments such as "train.steps=500" applied.
-
-  All are applied at once, so that their order does not matter to checks that compare two fields. If two assign the
-  same field, the last counts.
-
-  Raises:
-    ValueError: for an unknown name (the message suggests the nearest known one) or a value of another type.
-  """
-  changes = []
-  for assignment in assignments:
-    path, equals, text = assignment.partition("=")
-    if not equals:
-      raise ValueError(f"--set expects name=value, such as train.steps=500; got {assignment!r}.")
-    changes.append((path.split("."), text, assignment))
-  return _replace(node, changes) if changes else node
-
-
-def _replace(node, changes):
-  """Applies changes to a leaf or to the fields of a dataclass.
-
-  Each change is (path below `node`, text of the value, the whole assignment for messages); a leaf has the path [].
-  """
-  if changes[0][0] and isinstance(node, tuple) and node and isinstance(node[0], Phase):
-    return _replace_phases(node, changes)
-  below = {}
-  for path, text, assignment in changes:
-    if path:
-      name = _today(node, path[0])
-      _check_field(node, name, assignment)
-      below.setdefault(name, []).append((path[1:], text, assignment))
-    else:
-      leaf = _parse(text, node, assignment)
-  if not below:
-    return leaf
-  return dataclasses.replace(node, **{name: _replace(getattr(node, name), inner) for name, inner in below.items()})
-
-
-def _replace_phases(phases, changes):
-  """Applies changes to a field of a phase ("NAME.start=scratch") and to its experiment ("NAME.train.steps=5")."""
-  names, fields = [phase.name for phase in phases], [field.name for field in dataclasses.fields(Phase)]
-  for path, _, assignment in changes:
-    if len(path) < 2 or path[0] not in names:
-      raise ValueError(f"--set {assignment}: expected a phase and its setting, as phases.{names[0]}.train.steps=500; "
-                       f"the phases are {', '.join(names)}.")
-  result = []
-  for phase in phases:
-    mine = [(path[1:], text, assignment) for path, text, assignment in changes if path[0] == phase.name]
-    own = [each for each in mine if each[0][0] in fields]
-    phase = _replace(phase, own) if own else phase
-    more = [f"{'.'.join(path)}={text}" for path, text, _ in mine if path[0] not in fields]
-    result.append(dataclasses.replace(phase, changes=(*phase.changes, *more)) if more else phase)
-  return tuple(result)
-
-
-def _today(node, name):
-  """Returns the name that a field of a dataclass has in this version."""
-  kind = node if isinstance(node, type) else type(node)
-  if not dataclasses.is_dataclass(kind) or name in (field.name for field in dataclasses.fields(kind)):
-    return name
-  return RENAMED.get(kind.__name__, {}).get(name, name)
-
-
-def _check_field(node, name, assignment):
-  if not dataclasses.is_dataclass(node):
-    raise ValueError(f"--set {assignment}: {node!r} has no fields, so {name!r} cannot be set.")
-  names = [field.name for field in dataclasses.fields(node)]
-  if name not in names:
-    near = difflib.get_close_matches(name, names, 1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"The fields are: {', '.join(names)}."
-    raise ValueError(f"--set {assignment}: no field {name!r}. {hint}")
-
-
-def _parse(text, old, assignment):
-  if dataclasses.is_dataclass(old):
-    raise ValueError(f"--set {assignment}: this is a group of fields; set one of them: {', '.join(vars(old))}.")
-  try:
-    new = text if isinstance(old, str) else ast.literal_eval(text)
-  except (ValueError, SyntaxError):
-    new = text
-  if isinstance(old, float) and type(new) is int:
-    new = float(new)
-  if type(old) is int and isinstance(new, float) and new.is_integer():
-    new = int(new)  # So that 1e3 can be typed for a number of updates.
-  if type(new) is not type(old):
-    raise ValueError(f"--set {assignment}: expected {type(old).__name__}, such as {old!r}; got {new!r}.")
-  return new
-
-
-def from_dict(cls, values):
-  """Rebuilds a frozen dataclass, nested ones too, from the dict that `dataclasses.asdict` returned.
-
-  Raises:
-    ValueError: for a field that this version does not have.
-  """
-  hints = typing.get_type_hints(cls)
-  values = {_today(cls, name): value for name, value in values.items()}
-  unknown = sorted(set(values) - set(hints))
-  if unknown:
-    raise ValueError(
-      f"{cls.__module__}.{cls.__name__} has no field {unknown[0]!r}; it was written by another version.")
-
-  return cls(**{name: _rebuilt(hints[name], value) for name, value in values.items()})
-
-
-def _rebuilt(kind, value):
-  """Returns a field's value of type `kind`, made of JSON's dicts and lists."""
-  if dataclasses.is_dataclass(kind) and isinstance(value, dict):
-    return from_dict(kind, value)
-  if isinstance(value, (list, tuple)) and tuple in (kind, typing.get_origin(kind)):
-    inner = next(iter(typing.get_args(kind)), None)
-    return tuple(_rebuilt(inner, each) for each in value)
-  return value
+  return override(node, *(each for file in more for each in configfile.assignments(file)), *assignments)

@@ -1,9 +1,11 @@
-"""Finds and runs config files: those that come with the package by name, a user's own by path."""
+"""Finds and runs config files: those that come with the package by name, a user's own by path; reads files of settings.
+"""
 import ast
 import difflib
 import glob
 import inspect
 import os
+import re
 import runpy
 
 # Beside this package, both in a checkout and installed, as configs import each other as `configs`.
@@ -56,9 +58,36 @@ def made(path, data_dir=None):
   path = found(path)
   try:
     names = runpy.run_path(path)
-  except SyntaxError as error:
+  except (SyntaxError, NameError) as error:
+    if not path.endswith(".py"):
+      raise ValueError(f"{path} is not a Python program, which the first config must be; a file of settings comes "
+                       f"after it, as --config=ar_multi30k --config={path}.") from error
+    if isinstance(error, NameError):
+      raise
     raise ValueError(f"{path}, line {error.lineno}: {error.msg}; a config is a Python program.") from error
   if "get_config" not in names:
     raise ValueError(f"{path} defines no get_config(), which a config must; see those in configs/.")
   takes = data_dir and "data_dir" in inspect.signature(names["get_config"]).parameters
   return names["get_config"](**{"data_dir": data_dir} if takes else {})
+
+
+def assignments(path):
+  """Returns the assignments of a file of settings: one name=value a line, as --print_config prints them.
+
+  A comment begins with # at the start of a line or after a space.
+
+  Raises:
+    ValueError: if there is no such file, if it is a config, or for a line of another form.
+  """
+  if path.endswith(".py") or not os.path.isfile(path):
+    raise ValueError(f"Only the first --config is a program or a name; those after it are files of settings, one "
+                     f"name=value a line, as --print_config prints them. There is no such file {path}.")
+  result = []
+  with open(path, encoding="utf-8-sig") as lines:
+    for number, line in enumerate(lines, 1):
+      setting = re.sub(r"(^|\s)#.*", "", line).strip()
+      if "=" in setting:
+        result.append(setting)
+      elif setting:
+        raise ValueError(f"{path}:{number}: expected name=value, such as train.steps=500; got {setting!r}.")
+  return result

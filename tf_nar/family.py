@@ -17,8 +17,8 @@ from typing import Any, Callable, NamedTuple, Protocol
 from tf_nar import types
 
 OPTIONAL = (  # Names of methods; see `Model`.
-  "trace", "score_candidates", "score_tokens", "align", "limit", "translate_with", "check", "upsampling", "absorb",
-  "initialise")
+  "trace", "latents", "score_candidates", "score_tokens", "align", "limit", "translate_with", "check", "upsampling",
+  "absorb", "initialise")
 
 
 class Operations(NamedTuple):
@@ -49,6 +49,8 @@ class Traits(NamedTuple):
   # of a `Config`.
   likelihood: Callable[[Any], str] = lambda config: "factorised"  # What `score` is for a `Config`: "factorised", log p
   # of the length and of each token given it; "structured", a sum over paths; "bound", a lower bound of such a sum.
+  proxy: Callable[[Any], str] = lambda config: "none"  # What stands for the text in training: "targets" or "inputs",
+  # "fixed" or "adaptive", as "targets, adaptive; inputs, fixed"; docs/theory.md.
   frozen: str = ""  # The part of the model that comes from another run and is not trained; "": none.
 
 
@@ -84,6 +86,7 @@ class Model(Protocol):
   # Optional methods, listed in `Traits.offers`:
   #
   # trace(src, search, rescore=None) -> (Translation, Trace)      inputs and predictions of each decoder pass
+  # latents(src, search, tgt=None)   -> types.Latents             what refinement does to the latents
   # score_candidates(src, tgt)       -> float32 [B, N]            like `score`, with tgt int32 [B, N, T]; each source is
   #                                                               encoded once
   # score_tokens(src, tgt)           -> float32 [B, T]            log p of each target token, as in `score`; 0 at PAD

@@ -27,13 +27,19 @@ _SEVERAL = "DEFINE_multi_string", "DEFINE_multi_integer", "DEFINE_multi_float", 
 _TWICE = re.compile(r"flag --(\w+)=(.*): already defined as (.*)", re.DOTALL)
 _BINARY = re.compile(r"python (?:bin|data_prep)/(\w+)\.py")
 _CONFIG = re.compile(r"=configs/(?:(\w+)\.py|(?=\.\.\.))")
+_NODE = re.compile(r"\{\{[^}]*\}\} ?| \[Op:\w*\]$")  # What TensorFlow adds to the message of an operation run eagerly.
 _AGAIN = ";\n    repeat this option to specify a list of values"  # absl's addition, which our texts have already.
 _started_as = ""
 
 # Descriptions of flags that several programs have.
+MORE_CONFIGS = (
+  " Given again: a file of settings, one name=value a line, as --print_config prints them; the last one counts.")
 RESCORE_WITH = (
   "A run, such as the AR teacher, that ranks the candidates; several with commas between rank by the mean of their "
   "log p.")
+COPY_UNKNOWN = (
+  "Translations may have unknown words, each of which is replaced by the source token that is aligned with it, if any.")
+TPU = '"local" on a TPU VM, else its name; empty: GPUs or the CPU.'
 DRAFT_WITH = (
   "A NAR run that drafts translations, which the autoregressive run of --workdir checks: the result is its greedy "
   "translation, sooner. search.draft_block and search.draft_places set how.")
@@ -196,9 +202,18 @@ def run(name, work, argv, also=()):
   except Exception as problem:
     if not _is_of_files(problem):
       raise
-    sys.exit(f"{name}: {problem.message.splitlines()[0]}")
+    sys.exit(f"{name}: {_NODE.sub('', problem.message.splitlines()[0])}")
   if status:
     sys.exit(status)
+
+
+def on_all_devices(work, tpu):
+  """Returns `work` as a function that runs in the scope of all devices of this machine; `tpu` is the flag of a TPU."""
+  def everywhere(*arguments):
+    from tf_nar.train import strategy
+    with strategy.here(tpu.value).scope():
+      return work(*arguments)
+  return everywhere
 
 
 def _stopped(name, stop):

@@ -101,6 +101,27 @@ def at(workdir, name):
   return os.path.join(workdir, FOLDER, name)
 
 
+def seen(workdir):
+  """Returns [(phase, its updates, padded target tokens of these at most)] of all trainings of a run, in order.
+
+  The run of a phase has those before it too; a run that it was started from is not known. [] if a log is gone, as that
+  of a packed run.
+  """
+  folder, name = os.path.split(workdir.rstrip("/"))
+  root = os.path.dirname(folder) if os.path.basename(folder) == FOLDER else workdir
+  record = _read(root)
+  names = record and [phase["name"] for phase in record["experiment"]["phases"] or [{"name": ALONE.name}]]
+  if names and root != workdir:
+    names = names[:names.index(name) + 1]
+  found = []
+  for phase, where in [(each, at(root, each)) for each in names] if names else [(ALONE.name, workdir)]:
+    if not (rows := monitor.read(where)):
+      return []
+    step, train = rows[-1]["step"], runs.read(where).train
+    found.append((phase, step, step * train.tokens_per_batch * train.optimizer.accumulate))
+  return found
+
+
 def _train(experiment, texts, workdir, options):
   """Trains the phases that are not finished and returns the `runs.Run` of the last."""
   before = None

@@ -91,7 +91,7 @@ def plan(experiment, vocab, workdir):
 
 
 def _built(experiment, vocab):
-  return models.build(experiment.family, experiment.model, len(vocab), vocab.within_words(), vocab.source_size)
+  return models.build(experiment.family, experiment.model, len(vocab), vocab.repeatable(), vocab.source_size)
 
 
 def is_finished(workdir):

@@ -36,11 +36,27 @@ def settings(node, prefix=""):
       yield Setting(name, value, about.get(field.name, ""))
 
 
+def named(node, prefix=""):
+  """Yields (path, values by name) of the nested dataclasses that have any; see `overrides.override`."""
+  for field in dataclasses.fields(node):
+    value, name = getattr(node, field.name), f"{prefix}{field.name}"
+    if dataclasses.is_dataclass(value):
+      if choices := getattr(value, "NAMED", {}):
+        yield name, choices
+      yield from named(value, f"{name}.")
+
+
 def table(node):
-  """Returns one line per setting, `name=value  # about`; the part before the comment can be passed to --set."""
+  """Returns one line per setting, `name=value  # about`; the part before the comment can be passed to --set.
+
+  Lines for values by name follow.
+  """
   said = [(f"{name}={value}", about) for name, value, about in settings(node)]
   width = max((len(assignment) for assignment, _ in said if len(assignment) <= WIDEST), default=0)
-  return "\n".join(f"{assignment:{width}}  # {about}" if about else assignment for assignment, about in said)
+  lines = [f"{assignment:{width}}  # {about}" if about else assignment for assignment, about in said]
+  lines += [f"# {path}={', '.join(choices)}: sets {', '.join(next(iter(choices.values())))}."
+            for path, choices in named(node)]
+  return "\n".join(lines)
 
 
 @functools.cache

@@ -7,6 +7,7 @@
 See docs/python.md for more.
 """
 import functools
+import itertools
 from typing import Callable, Iterable, Iterator, NamedTuple, Sequence, overload
 
 import numpy as np
@@ -14,7 +15,6 @@ import numpy as np
 from tf_nar import config as config_lib
 from tf_nar import recipe
 from tf_nar import runs
-from tf_nar import types
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import drafting
 from tf_nar.evaluate import ensemble
@@ -25,9 +25,11 @@ from tf_nar.evaluate import report
 from tf_nar.evaluate import rescoring
 from tf_nar.evaluate import testset
 from tf_nar.evaluate import total_correlation
+from tf_nar.evaluate import unknown
 from tf_nar.train import strategy
 
 TOKENS = 8192  # Padded source tokens per batch, counted once for each candidate of a decoder pass.
+UNKNOWN = "search.unknown=True"  # The override by which translations may have unknown words.
 
 
 class Candidate(NamedTuple):
@@ -58,18 +60,25 @@ class Translator:
   Attributes:
     run: the `runs.Run`, with its `experiment`, `model` and `vocab`.
     teacher: the run that ranks the candidates, or None.
+    copier: an `unknown.Copier`, or None.
   """
 
-  def __init__(self, run: runs.Run, teacher: runs.Run | None = None, tokens_per_batch: int = TOKENS):
+  def __init__(self, run: runs.Run, teacher: runs.Run | None = None, tokens_per_batch: int = TOKENS,
+               copy_unknown: bool = False):
     """Args:
       run: the run that translates.
       teacher: a run, such as an AR one, that ranks the candidates of each sentence; None: `run` ranks its own.
       tokens_per_batch: padded source tokens per batch.
+      copy_unknown: whether source tokens take the place of UNK, which the run's search must allow.
+
+    Raises:
+      ValueError: for `copy_unknown` if the family has no alignment.
     """
     self.run, self.teacher = run, teacher
     self._tokens, self._longest = tokens_per_batch, run.experiment.model.net.max_length
     # Graphs are kept, as they take time to trace.
     self._searchers, self._graphs, self._score = {}, {}, corpus.scorer(run.model)
+    self.copier = unknown.Copier(run, tokens_per_batch) if copy_unknown else None
 
   def __repr__(self):
     ranked = f" ranked by {self.teacher.workdir}" if self.teacher else ""
@@ -133,7 +142,7 @@ class Translator:
     hypotheses, rows = testset.measure(
       self.searcher(), self.run.vocab, sources, against, longest=self._longest, progress=progress,
       tokens_per_batch=corpus.positions(self.run.model, search, self._tokens),
-      limit=corpus.limit(self.run.model, search))
+      limit=corpus.limit(self.run.model, search), copier=self.copier)
     rows += testset.surprise(self._score, self.run.vocab, sources, references,
                              tokens_per_batch=self._tokens, longest=self._longest)
     return Evaluation(hypotheses, rows)
@@ -170,11 +179,14 @@ class Translator:
     Raises:
       ValueError: before anything is read, if the teacher cannot rank the candidates of the search.
     """
-    return self.stream_ids(self.ids(texts), nbest=nbest, window=window, progress=progress)
+    texts, again = itertools.tee(texts)
+    ids, own = itertools.tee(self.ids(texts))
+    found = self.stream_ids(ids, nbest=nbest, window=window, progress=progress)
+    return corpus.stream(self.copier, zip(again, own, found, strict=True), window) if self.copier else found
 
   def stream_ids(self, sources: Iterable[list[int]], *, nbest: int = 0, window: int = corpus.WINDOW,
                  progress: Callable[[int], None] | None = None) -> Iterator[list[corpus.Candidate]]:
-    """Does what `stream` does, for sentences as token ids, which `ids` makes."""
+    """Does what `stream` does, for sentences as token ids, which `ids` makes; UNK stays in them."""
     search = self.run.experiment.search.with_candidates(nbest)
     work = functools.partial(
       corpus.translate, self.searcher(nbest), tokens_per_batch=corpus.positions(self.run.model, search, self._tokens),
@@ -204,31 +216,10 @@ class Translator:
 
     Args:
       teacher: a translator of an autoregressive run with the same vocabulary.
-      sources: sentences.
-      targets: their translations, as texts or as token ids with EOS, of the kind that both runs were trained on.
-
-    Raises:
-      ValueError: if the teacher is not autoregressive or this run is, if they have different vocabularies, or if the
-        vocabulary expects subwords and the targets are whole words.
+      sources, targets: see `total_correlation.of_texts`, which also says what is refused.
     """
-    of = lambda each: each.run.model.traits.autoregressive
-    if of(self) or not of(teacher):
-      raise ValueError(f"Total correlation needs an autoregressive teacher and a student that is not; got "
-                       f"{teacher.run.experiment.family} and {self.run.experiment.family}.")
-    if teacher.run.vocab.sha256 != self.run.vocab.sha256:
-      raise ValueError(f"{teacher.run.workdir} has another vocabulary than {self.run.workdir}; give runs of the same "
-                       "data.")
-    if texts := [target for target in targets if isinstance(target, str)]:
-      if testset.whole_words(texts, self.run.vocab):
-        raise ValueError("The targets are in whole words, but the vocabulary expects subwords; give targets split as "
-                         "the training text.")
-      targets = [[*self.run.vocab.encode(target), types.EOS] for target in texts]
-    longest = min(each.run.experiment.model.net.max_length for each in (self, teacher))
-    pairs = list(zip(lines.encode(sources, self.run.vocab, longest), targets, strict=True))
-    ours, theirs = (corpus.score(each._score, pairs, tokens_per_batch=self._tokens, longest=longest)
-                    for each in (self, teacher))
-    found = total_correlation.estimate(ours, theirs, [len(target) for _, target in pairs])
-    return total_correlation.rows(found, self.run.model.traits.likelihood(self.run.experiment.model))
+    return total_correlation.of_texts(
+      (self.run, self._score), (teacher.run, teacher._score), sources, targets, tokens_per_batch=self._tokens)
 
   def _spelt(self, found):
     return [Candidate(self.run.vocab.decode(tokens), score) for tokens, score in found]
@@ -253,7 +244,7 @@ def opened(names: str, overrides: Sequence[str] = (), *, translates: bool = Fals
 
 
 def load(workdir: str, *settings: str, rescore_with: str | None = None, draft_with: str = "",
-         tokens_per_batch: int = TOKENS) -> Translator:
+         tokens_per_batch: int = TOKENS, copy_unknown: bool = False) -> Translator:
   """Opens a finished run.
 
   Args:
@@ -265,22 +256,26 @@ def load(workdir: str, *settings: str, rescore_with: str | None = None, draft_wi
     draft_with: the folder of a NAR run that drafts the translations, which the autoregressive run of `workdir` checks:
       the result is its greedy translation, sooner.
     tokens_per_batch: padded source tokens per batch.
+    copy_unknown: whether translations may have unknown words, each of which is copied from the source.
 
   Raises:
-    ValueError: if there is no finished run, a setting does not fit, or the teacher cannot rank the candidates.
+    ValueError: if there is no finished run, a setting does not fit, the teacher cannot rank the candidates, or for
+      `copy_unknown` if the family has no alignment.
   """
+  settings += (UNKNOWN,) * copy_unknown
   run = opened(workdir, settings, translates=True, draft_with=draft_with)
-  model = Translator(run, opened(rescore_with) if rescore_with else None, tokens_per_batch)
+  model = Translator(run, opened(rescore_with) if rescore_with else None, tokens_per_batch, copy_unknown)
   model.searcher()  # Raises now what the first translation would raise.
   return model
 
 
-def train(config: str | config_lib.Experiment, data_dir: str, workdir: str, *settings: str,
+def train(config: str | Sequence[str] | config_lib.Experiment, data_dir: str, workdir: str, *settings: str,
           warm_start: str | None = None, original_dir: str | None = None, tpu: str = "") -> Translator:
   """Trains a run to its end, resuming one that was stopped, and opens it.
 
   Args:
-    config: the name of a config, such as "ar_multi30k"; a file that defines get_config(); or a `config.Experiment`.
+    config: the name of a config, such as "ar_multi30k"; a file that defines get_config(); a list of either and files of
+      settings, see `config.load`; or a `config.Experiment`.
     data_dir: a data folder.
     workdir: the run folder; made if missing.
     *settings: overrides, such as "train.steps=500".
@@ -291,10 +286,9 @@ def train(config: str | config_lib.Experiment, data_dir: str, workdir: str, *set
   Raises:
     As `config.load` and `recipe.run`; `preemption.Preempted` if told to stop, after saving a checkpoint.
   """
-  if isinstance(config, config_lib.Experiment):
-    experiment = config_lib.override(config, *settings)
-  else:
-    experiment = config_lib.load(config, config_lib.Experiment, settings, data_dir)
+  is_made = isinstance(config, config_lib.Experiment)
+  experiment = config_lib.override(config, *settings) if is_made else config_lib.load(
+    config, config_lib.Experiment, settings, data_dir)
   with strategy.build(tpu).scope():
     recipe.run(experiment, data_dir, workdir, original_dir=original_dir, warm_start=warm_start)
   return load(workdir)  # Outside of the strategy's scope, as translation runs on one device.

@@ -63,7 +63,8 @@ def test_a_tiny_experiment_passes_and_a_broken_one_does_not(tmp_path):
   path.write_text(CONFIG)
   passed = call(f"--config={path}", "--vocab=20", "--quick")
   assert passed.returncode == 0, passed.stderr
-  assert "ok    update 16 x 4" in passed.stdout and "No problem was found" in passed.stdout
+  assert all(f"ok    {graph} 16 x 4" in passed.stdout for graph in ("update", "score", "validate"))
+  assert "No problem was found" in passed.stdout
   path.write_text(CONFIG.replace("def get_config", PRINTING + "def get_config"))
   failed = call(f"--config={path}", "--vocab=20", "--quick", "--nocompile")
   assert failed.returncode == 1 and "FAIL  translate" in failed.stdout

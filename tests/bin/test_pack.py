@@ -74,7 +74,7 @@ def test_a_folder_of_the_same_path_comes_first(root, finished, load, tmp_path):
 
 def test_no_run_is_overwritten(root, finished, load):
   pack(load, f"--workdir={finished}", f"--out={root}/one")
-  with pytest.raises(SystemExit, match="pack: --out=.*one holds a run already; choose another folder."):
+  with pytest.raises(SystemExit, match="pack: .*one already exists and is not an empty folder; "):
     pack(load, f"--workdir={finished}", f"--out={root}/one")
   assert json.loads((root / "one/config.json").read_text())["family"] == "nat_em"
 

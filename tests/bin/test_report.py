@@ -1,9 +1,13 @@
 """bin/report.py from files to files."""
+import dataclasses
 import json
 
 import pytest
 
+from tf_nar import config
 from tf_nar.evaluate import report
+from tf_nar.models import ctc
+from tf_nar.ops import glancing
 
 
 @pytest.fixture
@@ -30,12 +34,41 @@ def test_reports_become_a_table_and_a_plot(call, tmp_path, capsys):
 def test_gaps_are_to_the_report_named(call, tmp_path, capsys):
   teacher, plain = written(tmp_path / "ar/report.json", 40.0, 20.0), written(tmp_path / "ctc/odd.json", 35.0, 2.0)
   call(plain, f"--gap_from={teacher}", f"--out={tmp_path}/all")
-  assert "No plot of gaps, as no report has a total correlation" in capsys.readouterr().out
-  rows, facts = report.read(plain)
-  report.write(plain, [*rows, report.Row("excess_nll", 0.3, "nats")], facts)
-  call(plain, f"--gap_from={teacher}", f"--out={tmp_path}/all")
-  assert (tmp_path / "all.gap.png").read_bytes().startswith(b"\x89PNG")
+  assert "No table of gaps, as no report has a total correlation" in capsys.readouterr().out
+  assert (tmp_path / "all.md").read_text().splitlines()[2] == "| ctc, odd | 35.00 | -5.00 | 2.0 |"
   assert len((tmp_path / "all.md").read_text().splitlines()) == 3  # The AR run has no line of its own.
+  rows, facts = report.read(plain)
+  known = dataclasses.asdict(config.Experiment("ctc", ctc.Config(glance=glancing.Glance()), ctc.Search()))
+  report.write(plain, [*rows, report.Row("excess_nll", 0.3, "nats")],
+               facts | {"experiment": known, "total_correlation": {"translate_with": "runs/ar"}})
+  rounds = [{"round": 1, "student_bleu": 30.0, "teacher_bleu": 40.0, "total_correlation": 0.5}]
+  (tmp_path / "em.json").write_text(json.dumps(rounds))
+  call(plain, f"--gap_from={teacher}", f"--em=EM={tmp_path}/em.json", f"--out={tmp_path}/all")
+  assert (tmp_path / "all.gap.png").read_bytes().startswith(b"\x89PNG")
+  assert (tmp_path / "all.gap.md").read_text().splitlines()[2:] == [
+    "| ctc, odd | ctc | targets, fixed; targets, adaptive; inputs, adaptive |  | 0.300 | -5.00 |",
+    "| EM, round 1 |  | targets, fixed | 0.500 |  | -10.00 |"]
+
+
+def test_speeds_of_one_run(call, tmp_path):
+  one = written(tmp_path / "ctc/report.json", 35.0, 2.0)
+  told = {"baseline": "AR", "systems": {"AR": {"p50 ms": 30.0, "sentences/s": {}},
+                                        "ctc": {"p50 ms": 5.0, "sentences/s": {}}}}
+  (tmp_path / "latency.json").write_text(json.dumps(told))
+  call(one, f"--latency={tmp_path}/latency.json", "--ct2=AR", f"--out={tmp_path}/all")
+  assert (tmp_path / "all.md").read_text().splitlines()[2] == "| ctc | 35.00 | 5.0 | 6.0 | 6.0 |"
+
+
+@pytest.mark.parametrize("flags", [["--em=em.json"], ["--ct2=CT2"]])
+def test_flags_that_need_others(call, tmp_path, flags):
+  with pytest.raises(SystemExit, match="^report: --em is shown beside the gaps of --gap_from, and --ct2 is a syst"):
+    call(written(tmp_path / "ar/report.json", 40.0, 20.0), *flags, f"--out={tmp_path}/all")
+
+
+def test_another_file_is_no_em_json(call, tmp_path):
+  one = written(tmp_path / "ar/report.json", 40.0, 20.0)
+  with pytest.raises(SystemExit, match="report.json is not an em.json .*; give that of a folder of bin/em.py"):
+    call(one, f"--gap_from={one}", f"--em={one}", f"--out={tmp_path}/all")
 
 
 @pytest.mark.parametrize("files, message", [

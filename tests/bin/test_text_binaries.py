@@ -9,9 +9,12 @@ import tensorflow as tf
 from absl import app
 
 from tests.bin import backwards
+from tf_nar import recipe
 from tf_nar import types
+from tf_nar.evaluate import replicas
 from tf_nar.evaluate import report
 from tf_nar.evaluate import testset
+from tf_nar.train import strategy
 
 
 def test_translate_a_file(call, text, tmp_path):
@@ -85,6 +88,28 @@ def test_translate_with_alignments(call, text, tmp_path, monkeypatch, capsys):
   assert (tmp_path / "out.align").read_text() == "1-0 2-1\n" * 2 + "\n" + "1-0\n" * 2
 
 
+def test_unknown_words_are_copied(call, text, tmp_path, monkeypatch, capsys):
+  def align(self, src, tgt):
+    """Each target word is of the source word that it is."""
+    words = tf.math.count_nonzero(src > types.EOS, 1, dtype=tf.int32)
+    return tf.reverse_sequence(tf.tile(tf.eye(tf.shape(src)[1])[None], [tf.shape(src)[0], 1, 1]), words, seq_axis=1)
+
+  planted = backwards.Backwards
+  monkeypatch.setattr(planted, "align", align, raising=False)
+  monkeypatch.setattr(planted, "traits", planted.traits._replace(offers=frozenset({"align"})))
+  source = text("in", "a ☃ b x\n\nc\n")
+  call("translate", "--input", source)
+  assert capsys.readouterr().out == "<unk> b <unk> a\n\nc\n"
+  call("translate", "--input", source, "--copy_unknown", f"--alignment={tmp_path}/out.align")
+  assert capsys.readouterr().out == "x b ☃ a\n\nc\n"
+  assert (tmp_path / "out.align").read_text() == "0-3 1-2 2-1 3-0\n\n0-0\n"
+  call("evaluate", "--source", source, "--reference", text("reference", "x b ☃ a\n\nc\n"), "--copy_unknown",
+       f"--output={tmp_path}/report.json")
+  assert (tmp_path / "report.hypotheses.txt").read_text() == "x b ☃ a\n\nc\n"
+  rows, facts = report.read(f"{tmp_path}/report.json")
+  assert rows[0].value == pytest.approx(100) and facts["copy_unknown"]
+
+
 def test_translate_with_a_trace(call, text, monkeypatch, capsys):
   def trace(self, src, search, rescore=None):
     """Two passes, of which the second repeats the last position."""
@@ -127,6 +152,35 @@ def test_evaluate(call, text, tmp_path, capsys):
   said = capsys.readouterr().out
   assert "tok:none" in said and "milliseconds" not in said
   assert content["rows"]["ncm"]["value"] == pytest.approx((11 * 0.5 + 100 * 2) / 11)
+
+
+def test_all_devices_give_the_results_of_one(call, text, tmp_path, monkeypatch, two):
+  source, target = text("src", "a b c d e\nh g f e\n\nc\n" * 5), text("tgt", "a b\ne f g h\n\nd\n" * 5)
+  programs = {"translate": [f"--input={source}", "--nbest=2"], "score": [f"--source={source}", f"--target={target}"],
+              "evaluate": [f"--source={source}", f"--reference={target}"]}
+  few, spread = "--tokens_per_batch=16", []
+  for name, arguments in programs.items():
+    call(name, *arguments, few, f"--output={tmp_path}/{name}.one")
+  together = replicas.Spread.together
+  monkeypatch.setattr(replicas.Spread, "together", lambda *given: spread.append(len(given[1])) or together(*given))
+  monkeypatch.setattr(strategy, "here", lambda tpu: two)
+  for name, arguments in programs.items():
+    call(name, *arguments, few, f"--output={tmp_path}/{name}.two")
+    assert 2 in spread
+    spread.clear()
+  one, both = ({name: (tmp_path / f"{name}.{end}").read_text() for name in programs} for end in ("one", "two"))
+  numbers = lambda report: {name: row["value"] for name, row in json.loads(report)["rows"].items()
+                            if name not in testset.TIMES}
+  assert numbers(one.pop("evaluate")) == numbers(both.pop("evaluate")) and one == both
+
+
+def test_evaluate_says_how_long_a_run_was_trained(call, text, tmp_path, monkeypatch):
+  monkeypatch.setattr(recipe, "seen", lambda workdir: [("budget", 720, 2_949_120), ("bound", 240, 983_040)])
+  source = text("src", "a b\n")
+  call("evaluate", f"--source={source}", f"--reference={source}", f"--output={tmp_path}/report.json")
+  rows = json.loads((tmp_path / "report.json").read_text())["rows"]
+  assert (rows["updates"]["value"], rows["million_tokens"]["value"]) == (960, 3.93216)
+  assert "budget 720, bound 240;" in rows["updates"]["signature"]
 
 
 def test_sweep(call, text, capsys):
@@ -216,11 +270,13 @@ def test_evaluate_given_translations_and_compare_with_them(call, load, text, tmp
   assert rows["bleu_detokenized_difference"]["value"] == 0 and rows["bleu_detokenized_difference_p"]["value"] == 1
   capsys.readouterr()
   load("report")[1](f"{tmp_path}/theirs.json", f"{tmp_path}/again.json", f"--out={tmp_path}/all")
-  assert ", again " in capsys.readouterr().out
+  assert "\nagain " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments, message", [
-  (["--hypothesis={}/src", "--set=search.beam=1"], "--hypothesis is translated already; leave out --set, --resc"),
+  (["--hypothesis={}/src", "--set=search.beam=1"], "--hypothesis is translated already; leave out --set."),
+  (["--hypothesis={}/src", "--draft_with=runs/nat", "--teacher=runs/ar"],
+   "--hypothesis is translated already; leave out --draft_with and --teacher."),
   (["--hypothesis=-"], "--hypothesis=- has no folder for the report; give --output."),
   (["--hypothesis={}/src", "--segments={}/s"], "--segments writes the source too; give --source."),
   (["--hypothesis={}/two"], "Parallel files must have .* lines; .*src has 1 and .*two has 2."),
@@ -249,6 +305,7 @@ def test_evaluate_refuses_translations(load, text, tmp_path, arguments, message)
     ("translate", ["--input={}/src", "--trace"], "^translate: A trace needs an iterative search, .*; ar has none. Use"),
     ("translate", ["--input={}/src", "--trace", "--nbest=2"], "^translate: --trace .*; leave out --nbest, --scores"),
     ("translate", ["--input={}/src", "--alignment={}/out"], "^translate: runs/x is of .* ar, which has no alignment"),
+    ("translate", ["--input={}/src", "--copy_unknown"], "^translate: runs/x is of .* ar, which has no alignment"),
     ("translate", ["--input={}/src", "--token_scores"],
      "^translate: runs/x is of family ar, whose tokens have no log p of their own; --scores prints that of"),
     ("score", ["--source={}/src", "--target={}/none"], "^score: No file .*none; give a text file"),

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from tf_nar.data import text
+from tf_nar.evaluate import lines
 
 
 @pytest.fixture
@@ -103,9 +104,28 @@ def test_messages_about_a_copy_name_its_original(tmp_path, monkeypatch, path, da
     path = str(tmp_path / path)
     os.mkfifo(path)
     fed(path, data)
-  with text.kept(path, path) as paths, pytest.raises(ValueError, match=message.format(path)):
-    assert paths[0] == paths[1]
-    list(text.read(paths[0]))
+  with text.kept(path) as (copy,), pytest.raises(ValueError, match=message.format(path)):
+    list(text.read(copy))
+
+
+@pytest.mark.parametrize("first, second", [("fifo", "fifo"), ("fifo", "link"), ("-", "-"), ("fifo", "/dev/fd/{}")])
+def test_a_pipe_is_not_two_texts(tmp_path, monkeypatch, first, second):
+  monkeypatch.chdir(tmp_path)
+  os.mkfifo("fifo")
+  os.symlink("fifo", "link")
+  ours = os.open("fifo", os.O_RDWR)
+  said = "^.* can be read only once, but is given for two texts; save it to a file first.$"
+  with pytest.raises(ValueError, match=said), text.kept(first, second.format(ours)):
+    pytest.fail("It was read.")
+  with pytest.raises(ValueError, match=said):
+    next(lines.paired(text.read(first), text.read(second.format(ours))))
+  os.close(ours)
+
+
+def test_a_file_may_be_two_texts(write):
+  path = write("plain", b"a\n")
+  with text.kept(path, path) as paths:
+    assert paths == [path, path]
 
 
 def test_a_text_without_a_name_is_refused():

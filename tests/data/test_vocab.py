@@ -95,8 +95,8 @@ def test_the_hash_tells_vocabularies_apart(pieces):
 def test_read_counts(tmp_path):
   path = tmp_path / "counts"
   path.write_text("the 9\n<unk> 8\n10\u00a0000 5\nrare 4\n")
-  assert vocab_lib.read_counts(str(path)).tokens == [*types.SPECIALS[:4], "the", "10\u00a0000"]
-  assert vocab_lib.read_counts(str(path), minimum=9, mask=True).tokens == [*types.SPECIALS, "the"]
+  assert learn.read_counts(str(path)).tokens == [*types.SPECIALS[:4], "the", "10\u00a0000"]
+  assert learn.read_counts(str(path), minimum=9, mask=True).tokens == [*types.SPECIALS, "the"]
 
 
 @pytest.mark.parametrize("line", ["the", "the x", "the house 7", " 5"])
@@ -104,7 +104,7 @@ def test_read_counts_refuses(line, tmp_path):
   path = tmp_path / "counts"
   path.write_text(f"a 7\n{line}\n")
   with pytest.raises(ValueError, match="counts:2: expected a token, a space and its count; got"):
-    vocab_lib.read_counts(str(path))
+    learn.read_counts(str(path))
 
 
 def test_a_part_is_joined_and_the_mark_alone_is_a_word():
@@ -129,10 +129,12 @@ def test_which_vocabularies_take_words_in_parts(pieces):
   assert words("low", "w").plain("lo@@ w") == "lo@@ w" and pieces.plain("lo@@ w") == "lo@@ w"
 
 
-def test_what_stands_within_a_word(pieces):
-  assert words("low", "lo@@", "@@").within_words() == [False] * 5 + [False, True, False]
-  within = dict(zip(pieces.spell(range(len(pieces))), pieces.within_words(), strict=True))
-  assert within["e"] and not within["\u2581"] and not [each for each in within if each[0] == "\u2581" and within[each]]
+def test_digits_and_characters_without_spaces_may_stand_twice_in_a_row():
+  assert words("0", "0@@", "lo@@", "@@", "人@@").repeatable() == [False] * 5 + [False, True, False, False, True]
+  numbers = learn.pieces(["a1000人人b", "100 人"] * 20, 269, byte_fallback=True)
+  of = dict(zip(numbers.spell(range(len(numbers))), numbers.repeatable(), strict=True))
+  assert of["0"] and of["人"] and of["<0xE4>"] and not of["a"]
+  assert not [each for each in of if each[0] == "\u2581" and of[each]]
 
 
 def test_how_the_target_is_measured_is_kept(tmp_path, pieces):
@@ -156,7 +158,7 @@ def test_a_byte_order_mark_is_no_token(tmp_path):
   assert marked.tokens[0] == "<pad>" and marked.sha256 == sha256
   path = tmp_path / "counts"
   path.write_bytes("\ufeffthe 9\r\nHaus 8\r\n".encode())
-  assert vocab_lib.read_counts(str(path)).tokens[4:] == ["the", "Haus"]
+  assert learn.read_counts(str(path)).tokens[4:] == ["the", "Haus"]
 
 
 def test_another_encoding_is_refused_by_name(tmp_path):
@@ -166,7 +168,7 @@ def test_another_encoding_is_refused_by_name(tmp_path):
     vocab_lib.load(str(tmp_path))
   (tmp_path / "counts").write_text("a 9\nschön 7\n", "latin-1")
   with pytest.raises(ValueError, match=r"counts, line 2: not UTF-8 \(byte 4 is 0xf6\); convert it first"):
-    vocab_lib.read_counts(str(tmp_path / "counts"))
+    learn.read_counts(str(tmp_path / "counts"))
 
 
 def test_normalization_that_changes_a_line_is_seen():

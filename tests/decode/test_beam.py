@@ -99,6 +99,28 @@ def test_a_narrow_beam_is_the_plain_one(size, alpha):
     assert_same(sentences(found, row), plain_beam(table[row].numpy(), limit, size, alpha))
 
 
+def early_stop(table, limit, size, alpha):
+  """fairseq's search for one sentence, with lists: hypotheses end among the best `size`, until so many have ended."""
+  alive, finished = [(0.0, ())], []
+  for t in range(1, limit + 1):
+    said = (EOS,) if t == limit and not finished else (EOS, *WORDS)
+    longer = [(*s, token) for _, s in alive for token in said]
+    longer = sorted(((log_p(table, s), s) for s in longer), reverse=True)
+    finished += [(total / t**alpha, s) for total, s in longer[:size] if s[-1] == EOS]
+    alive = [(total, s) for total, s in longer[:2 * size] if s[-1] != EOS][:size]
+    if len(finished) >= size:
+      break
+  return [max(finished)]
+
+
+@pytest.mark.parametrize("size, alpha", [(2, 1.0), (3, 0.6), (4, 0.0)])
+def test_an_early_stop_is_that_of_fairseq(size, alpha):
+  table, limits = tables(6, seed=5, end=1.0), [5, 4, 5, 1, 2, 5]
+  found = search(table, limits, beam_size=size, alpha=alpha, penalty="length", early_stop=True)
+  for row, limit in enumerate(limits):
+    assert_same(sentences(found, row), early_stop(table[row].numpy(), limit, size, alpha))
+
+
 def test_fewer_asked_for_are_the_first_of_more():
   table = tables(8, seed=5)
   most = search(table, [5] * 8, beam_size=4, nbest=4)

@@ -158,10 +158,12 @@ def test_two_at_once_are_refused(tmp_path):
   assert os.listdir(tmp_path) == []
 
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
 def command(workdir):
-  root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
   program = [sys.executable, "bin/em.py", f"--config={minuscule.__file__}", f"--workdir={workdir}"]
-  return subprocess.Popen(program, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+  return subprocess.Popen(program, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def finish(workdir):
@@ -195,5 +197,5 @@ def test_several_machines_are_refused_before_they_are_waited_for(monkeypatch, ca
   monkeypatch.setenv("TF_CONFIG", json.dumps(
     {"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}, "task": {"type": "worker", "index": 0}}))
   em.flags.values.unparse_flags()  # An earlier test may have left some values.
-  with pytest.raises(SystemExit, match="^em: bin/em.py runs on one machine; unset TF_CONFIG"):
+  with pytest.raises(SystemExit, match="^em: bin/em.py trains on one machine; unset TF_CONFIG"):
     em.main(em.flags.parse(["em", "--config=em_toy", "--workdir=unused"]))

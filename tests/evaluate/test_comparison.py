@@ -29,14 +29,10 @@ def test_plot_shows_those_whose_speed_was_measured(tmp_path):
   assert [each.name for each in tmp_path.iterdir()] == ["plot.png"]
 
 
-def test_plot_of_gaps_shows_those_whose_loss_was_measured(tmp_path):
-  lossy = lambda name, bleu, row: comparison.system(
-    name, [report.Row("bleu_tokenized", bleu, "tok:none"), report.Row(row, 0.5, "nats")])
-  systems = [lossy("glat", 30.0, "total_correlation"), lossy("ctc", 35.0, "excess_nll"), system("cmlm", 34.0)]
-  assert comparison.plot_gap(systems, system("teacher", 40.0), str(tmp_path / "gap.png")) == 2
-  assert (tmp_path / "gap.png").read_bytes().startswith(b"\x89PNG")
-  assert not comparison.plot_gap(systems[2:], system("teacher", 40.0), str(tmp_path / "none.png"))
-  assert comparison.table(systems[:2]).splitlines()[0] == "| system | BLEU | C | excess NLL |"
+def test_gaps_are_to_a_system():
+  found = comparison.with_gaps([system("student", 38.5), system("ranked", 40.25)], system("teacher", 40.0))
+  assert comparison.table(found).splitlines()[2:] == ["| student | 38.50 | -1.50 | 1.20% |",
+                                                      "| ranked | 40.25 | +0.25 | 1.20% |"]
 
 
 def test_unlike_numbers_are_refused():

@@ -1,4 +1,5 @@
 """A teacher with a drafter, from run folders: the same greedy translations, whatever the drafts; and each refusal."""
+import numpy as np
 import pytest
 
 from tests.conformance import families
@@ -33,6 +34,13 @@ def test_the_translation_is_the_teachers(folder, drafter):
   assert drafted.translate(TEXTS) == alone.translate(TEXTS)
   assert drafted.translate(TEXTS)[1] == ""
   assert drafted.score(TEXTS[:1], TEXTS[2:3]) == translator.load(teacher).score(TEXTS[:1], TEXTS[2:3])
+
+
+def test_tokens_have_the_scores_and_alignments_of_the_teacher(folder):
+  teacher = translator.load(folder("ar"))
+  drafted, pairs = translator.load(folder("ar"), draft_with=folder("nat_em")), [([5, 6, 7, 1], [9, 8, 1])]
+  assert drafted.token_scores(pairs) == teacher.token_scores(pairs)
+  np.testing.assert_array_equal(drafted.alignments(pairs), teacher.alignments(pairs))
 
 
 def test_passes_are_those_of_drafter_and_teacher(folder):

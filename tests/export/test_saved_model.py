@@ -16,6 +16,7 @@ from tf_nar import types
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import rescoring
 from tf_nar.evaluate import tracing
+from tf_nar.evaluate import unknown
 from tf_nar.export import metadata
 from tf_nar.export import saved_model
 from tf_nar.export import verify
@@ -61,6 +62,20 @@ def exported(request, tmp_path_factory):
 @pytest.fixture
 def unchecked(monkeypatch):
   monkeypatch.setattr(verify, "check", lambda *_: None)
+
+
+def test_unknown_words_are_copied(tmp_path):
+  run = runs.load(tiny.make(tmp_path / "run", "nat_em", tiny.VOCABULARIES["words"](), unknown=True, candidates=3))
+  search, texts = corpus.searcher(run.model, run.experiment.search), ["☃ ☃", "the ☃ house", "", "❄ ☃ a"]
+  module, _ = saved_model.build(run, search, copies=True)
+  ids = verify.encode(texts, run.vocab, tiny.MAX_LENGTH)
+  copy = verify.copying(unknown.Copier(run, 64), texts, ids)
+  wanted = [[text for text, _ in row] for row in verify.live(run, search, ids, copy)["candidates"]]
+  found = module.candidates(tf.constant(texts))["translation"].numpy()
+  assert [[text.decode() for text in row] for row in found] == wanted and "☃" in "".join(wanted[0])
+  assert [text.decode() for text in module.translate(tf.constant(texts))["translation"].numpy()] == [
+    row[0] for row in wanted]
+  assert module.translate(tf.constant([], tf.string))["translation"].shape == [0]
 
 
 def by_corpus(search, rows):

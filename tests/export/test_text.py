@@ -53,6 +53,23 @@ def test_encode_equals_the_vocabulary(vocab):
   assert encode(text.build(vocab), lines) == [vocab.encode(line) for line in lines]
 
 
+def test_split_equals_the_vocabulary(vocab):
+  graph, lines = text.build(vocab), LINES[:5] + TRICKY
+  split = tf.function(graph.split, input_signature=[tf.TensorSpec([None], tf.string)])
+  found = [[unit.decode() for unit in row] for row in split(tf.constant(lines)).to_list()]
+  assert found == list(map(vocab.split, lines))
+  assert split(tf.constant(["", ""])).to_list() == [[], []]
+
+
+def test_copied_tokens_are_decoded_as_the_vocabulary_does(vocab):
+  first = next(each for each in (5, 6) if each < len(vocab))
+  rows = [[types.UNK, first, types.UNK, first, types.EOS], [first, types.UNK, types.UNK, types.EOS, types.UNK]]
+  copied = [["☃@@", "", "@@", "", ""], ["", "", "東京", "", "x"]]
+  mixed = [[token or id for id, token in zip(*pair, strict=True)] for pair in zip(rows, copied, strict=True)]
+  found = text.build(vocab).decode(tf.constant(rows), tf.constant(copied))
+  assert [line.decode() for line in found.numpy()] == [vocab.decode(row) for row in mixed]
+
+
 def test_encode_nothing(vocab):
   assert encode(text.build(vocab), []) == []
   assert encode(text.build(vocab), ["", ""]) == [[], []]

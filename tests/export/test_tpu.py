@@ -152,7 +152,8 @@ def test_the_real_step_passes(accumulate):
 
 @pytest.mark.parametrize("name", sorted(models.FAMILIES))
 def test_searches_and_scores_pass(name):
-  for program in tpu.programs_of_model(families.build(name), families.TINY[name].search, (8, 8)):
+  translate, score, *_ = tpu.programs_of_model(families.build(name), families.TINY[name].search, (8, 8))
+  for program in (translate, score):  # The losses of validation are part of the slow tests.
     assert tpu.examine(program, compiling=False).findings == []
 
 

@@ -70,12 +70,14 @@ def test_a_worker_goes_on_with_the_faster_threads(monkeypatch):
   assert asked == [(1, 1), (2, 1), (1, 9), (2, 9), (1, 1), (2, 9)]
 
 
-@pytest.mark.parametrize("kind", ["saved_model", "ct2"])
+@pytest.mark.parametrize("kind", ["saved_model", "ct2", "openvino"])
 def test_a_system_in_its_own_process(tmp_path, kind):
   if kind == "ct2":
     pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed; it comes with the extra ct2.")
-  make = {"saved_model": tiny.export, "ct2": tiny.export_ct2}[kind]
-  folder = make(tiny.run(tmp_path / "run"), tmp_path / "out")
+  if kind == "openvino":
+    pytest.importorskip("openvino", reason="OpenVINO is not installed; it comes with the extra openvino.")
+  make = {"saved_model": tiny.export, "ct2": tiny.export_ct2, "openvino": tiny.export_openvino}[kind]
+  folder = make(tiny.run(tmp_path / "run", "nat_em" if kind == "openvino" else "ar"), tmp_path / "out")
   process = bench.Worker(systems.System("mine", kind, folder, 2 * (kind == "ct2")), 1)
   try:
     one = process.turn(bench.Task("1", [["a low house"], ["the"]]))

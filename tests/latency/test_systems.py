@@ -11,6 +11,10 @@ from tf_nar.latency import systems
 def test_systems_of_runs(tmp_path):
   ar = tiny.run(tmp_path / "ar")
   found = systems.standard("nar", [ar], "out", with_ct2=True)
+  both = systems.standard("nar", [], "out", with_ct2=False, with_openvino=True)
+  assert [system.name for system in both] == ["NAR float32", "NAR bfloat16", "NAR OpenVINO float32",
+                                              "NAR OpenVINO bfloat16", "NAR OpenVINO int8"]
+  assert both[-1].kind == "openvino" and both[-1].made_by == ("--workdir=nar", "--weights=int8")
   assert [system.name for system in found] == [
     "NAR float32", "NAR bfloat16", "NAR bfloat16, 9 lengths", "AR 1-1, beam 1", "AR 1-1, beam 5",
     "CT2 1-1 float32, beam 1", "CT2 1-1 float32, beam 5", "CT2 1-1 int8, beam 1", "CT2 1-1 int8, beam 5"]
@@ -23,16 +27,18 @@ def test_systems_of_runs(tmp_path):
 
 
 def test_a_given_folder_tells_its_kind(tmp_path):
-  for name, mark in (("a", "saved_model.pb"), ("b", "model.bin")):
-    (tmp_path / name).mkdir()
+  for name, mark in (("a", "saved_model.pb"), ("b", "model.bin"), ("c", "model.bin"), ("c", "model.xml")):
+    (tmp_path / name).mkdir(exist_ok=True)
     (tmp_path / name / mark).touch()
   assert systems.given(f"one={tmp_path}/a") == systems.System("one", "saved_model", f"{tmp_path}/a")
   assert systems.given(f"two={tmp_path}/b,beam=3") == systems.System("two", "ct2", f"{tmp_path}/b", 3)
+  assert systems.given(f"three={tmp_path}/c") == systems.System("three", "openvino", f"{tmp_path}/c")
   for text, message in (
       ("one", "Expected --system=NAME=FOLDER or --system=NAME=FOLDER,beam=N, got 'one'"),
       (f"one={tmp_path}/b,beam=x", "Expected --system=NAME=FOLDER"),
-      (f"one={tmp_path}", "is neither a SavedModel nor a CTranslate2 folder; make one with bin/export.py"),
-      (f"one={tmp_path}/a,beam=2", "the beam of a SavedModel is fixed; export it with --set=search.beam=2")):
+      (f"one={tmp_path}", "is no SavedModel, OpenVINO or CTranslate2 folder; make one with bin/export.py"),
+      (f"one={tmp_path}/a,beam=2",
+       "only a CTranslate2 folder has a choice of beams; export the other with --set=search.beam=2")):
     with pytest.raises(ValueError, match=message):
       systems.given(text)
 

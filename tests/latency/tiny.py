@@ -18,6 +18,13 @@ def export(workdir, out):
   return str(out)
 
 
+def export_openvino(workdir, out):
+  from tf_nar.export import ov
+  opened = runs.load(workdir)
+  ov.export(opened, corpus.searcher(opened.model, opened.experiment.search), str(out), "float32")
+  return str(out)
+
+
 def export_ct2(workdir, out):
   ct2.export(workdir, str(out))
   return str(out)

@@ -85,13 +85,13 @@ def test_sine_places_are_no_weights():
 
 
 @pytest.mark.parametrize("change, message", [
-  (dict(norm="middle"), "net.norm must be post or pre, .* got middle, learned"),
-  (dict(positions="rotary"), "positions learned or sine; got post, rotary"),
+  (dict(norm="middle"), "net.norm is one of post, pre; got 'middle'"),
+  (dict(positions="rotary"), "net.positions is one of learned, sine; got 'rotary'"),
   (dict(shards=3), r"net.shards must divide net.heads \(2\) and net.ffn \(12\); got 3"),
   (dict(heads=0), "net.heads is at least 1; got 0"),
   (dict(decoder_layers=-1), "net.decoder_layers is at least 0; got -1"),
   (dict(dropout=1.0), "net.dropout must be at least 0 and below 1; got 1.0"),
-  (dict(dtype="float16"), "net.dtype must be float32, mixed_bfloat16 or bfloat16; got 'float16'"),
+  (dict(dtype="float16"), "net.dtype is one of float32, mixed_bfloat16, bfloat16; got 'float16'"),
 ])
 def test_config_refuses(change, message):
   with pytest.raises(ValueError, match=message):

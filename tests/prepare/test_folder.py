@@ -56,6 +56,13 @@ def make(tmp_path, monkeypatch):
   return made
 
 
+def test_what_the_targets_often_repeat_may_be_repeated(make, tmp_path):
+  make(EN, ["Zimmer 1000"] * 15 + ["das Haus"] * 5, tokenizer="sentencepiece", vocab_size=40)
+  vocab = vocab_lib.load(str(tmp_path / "out"))
+  may = {token for token, free in zip(vocab.spell(range(len(vocab))), vocab.repeatable(), strict=True) if free}
+  assert "m" in may and "0" in may and "a" not in may
+
+
 def ids(out):
   pairs = {pair.index: pair for path in corpus.shards(str(out)) for pair in records.read(path)}
   return [(pair.src, pair.tgt) for _, pair in sorted(pairs.items())]

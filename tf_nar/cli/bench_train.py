@@ -35,7 +35,8 @@ from tf_nar.data import atomic
 
 flags = program.Flags()
 
-CONFIG = flags.DEFINE_string("config", None, "A file that defines get_config(); see configs/.", required=True)
+CONFIG = flags.DEFINE_multi_string(
+  "config", None, "A file that defines get_config(); see configs/." + program.MORE_CONFIGS, required=True)
 DATA_DIR = flags.DEFINE_string("data_dir", "", "A data folder; or give --length and --vocab.")
 LENGTH = flags.DEFINE_integer("length", 0, "Tokens of every made-up sentence, EOS included.")
 VOCAB = flags.DEFINE_integer("vocab", 0, "Size of the made-up vocabulary, in tokens.")
@@ -120,8 +121,9 @@ def measure():
   batches, sizes, decode = data(experiment)
   model = models.build(experiment.family, experiment.model, **sizes)
   experiment = dataclasses.replace(experiment, model=model.config)
-  told = {"config": CONFIG.value, "set": SET.value, "data": DATA_DIR.value or f"made up, {LENGTH.value} tokens",
-          "machine": machine(experiment), "updates a round": UPDATES.value}
+  told = {"config": " ".join(CONFIG.value), "set": SET.value,
+          "data": DATA_DIR.value or f"made up, {LENGTH.value} tokens", "machine": machine(experiment),
+          "updates a round": UPDATES.value}
   baseline = start_baseline(experiment, model)
   try:
     training = speed.Training(model, experiment.train, batches)

@@ -5,13 +5,14 @@
   python bin/check_tpu.py --config=configs/ctc_multi30k.py --quick --compile_for=v5e,v6e \\
       --jax_python=~/tpu_check/bin/python
 
-For every batch shape, the graphs of the training step, the search and the scorer are traced and searched for unknown
-shapes, operators that a TPU does not support, and float64. They are then compiled by XLA, through the same TensorFlow
-bridge as for a TPU. The compiled step must return the same values as the uncompiled one, and an epoch must compile
-exactly one program per shape.
+For every batch shape, the graphs of the training step, the search, the scorer and the losses of validation, and for
+bin/em.py the teacher's search of candidates, are traced and searched for unknown shapes, operators that a TPU does not
+support, and float64. They are then compiled by XLA, through the same TensorFlow bridge as for a TPU. The compiled step
+must return the same values as the uncompiled one, and an epoch must compile exactly one program per shape.
 
 --compile_for also runs the TPU's own compiler, which needs no TPU, and prints the memory, the operations and the
-roofline time of a step. That compiler comes with jax, in a separate environment:
+roofline time of each graph. A loop of unknown length, as over the passes of a search, is counted as one pass.
+That compiler comes with jax, in a separate environment:
 
   python -m venv ~/tpu_check; ~/tpu_check/bin/pip install '.[tpu_check]'
 
@@ -27,32 +28,38 @@ from tf_nar.export import tpu_compile
 
 flags = program.Flags()
 
-CONFIG = flags.DEFINE_string("config", None, "A file that defines get_config(), for bin/train.py or bin/em.py.",
-                             required=True)
+CONFIG = flags.DEFINE_multi_string(
+    "config", None, "A file that defines get_config(), for bin/train.py or bin/em.py." + program.MORE_CONFIGS,
+    required=True)
 DATA_DIR = flags.DEFINE_string(
     "data_dir", "", "A data folder of data_prep/prepare.py, for its sentence lengths and vocabulary size.")
 VOCAB = flags.DEFINE_integer("vocab", 32_000, "Vocabulary size without --data_dir; lengths are then made up.",
                              lower_bound=8)
 QUICK = flags.DEFINE_bool("quick", False, "Checks the smallest batch shape only.")
 COMPILE = flags.DEFINE_bool("compile", True, "Whether to compile for the CPU and run; minutes for a large model.")
-COMPILE_FOR = flags.DEFINE_list("compile_for", [], f"TPUs to compile the step for: {', '.join(tpu_compile.CHIPS)}.")
+COMPILE_FOR = flags.DEFINE_list("compile_for", [], f"TPUs to compile for: {', '.join(tpu_compile.CHIPS)}.")
 JAX_PYTHON = flags.DEFINE_string("jax_python", sys.executable, "A Python interpreter with jax and libtpu.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as train.buckets=3; may be repeated.")
+INFERENCE = "translate", "score", "validate", "candidates"  # Graphs that `epoch` does not compile.
 
 
 def load():
-  """Returns the experiments of the config: one, or the teacher and the student of an alternation."""
+  """Returns [(experiment, (search of candidates, its tokens per batch) or None)]: one, or a teacher and a student."""
   from tf_nar.em import config as em_config
   made = config_lib.load(CONFIG.value, object, SET.value)
   if isinstance(made, em_config.Alternation):
-    return [made.teacher, made.student]
+    wide = em_config.nbest_search(made, made.teacher.search)
+    return [(made.teacher, (wide, made.tokens_per_batch)), (made.student, None)]
   if isinstance(made, config_lib.Experiment):
-    return [made]
-  raise ValueError(f"{CONFIG.value} must return an Experiment or an Alternation; got {type(made).__name__}.")
+    return [(made, None)]
+  raise ValueError(f"{CONFIG.value[0]} must return an Experiment or an Alternation; got {type(made).__name__}.")
 
 
-def check(experiment, histogram, sizes):
-  """Checks an experiment, prints the progress and returns its findings; `sizes` are arguments of `models.build`."""
+def check(experiment, wide, histogram, sizes):
+  """Checks an experiment, and its search of candidates if there is one; prints the progress and returns findings.
+
+  `sizes` are arguments of `models.build`.
+  """
   from tf_nar import models
   from tf_nar.export import tpu
   train = experiment.train
@@ -64,9 +71,11 @@ def check(experiment, histogram, sizes):
         + ", ".join(f"{rows} x {length}" for rows, length in shapes))
   findings = []
   for shape in shapes:
-    for graph in tpu.programs_of_model(model, experiment.search, shape):
-      findings += examined(graph)[0]
-    for graph in tpu.programs_of_update(compiled, shape, kind):
+    graphs = tpu.programs_of_model(model, experiment.search, shape) + tpu.programs_of_update(compiled, shape, kind)
+    if wide:
+      search, tokens = wide
+      graphs.append(tpu.program_of_search("candidates", model, search, (max(1, tokens // shape[1]), shape[1])))
+    for graph in graphs:
       wrong, hlo = examined(graph)
       findings += wrong + (for_tpu(graph.name, hlo) if hlo and COMPILE_FOR.value else [])
   if COMPILE.value and not findings:
@@ -87,7 +96,7 @@ def updates(model, train):
 def examined(program):
   """Examines a program and prints one line; returns its findings and its HLO."""
   from tf_nar.export import tpu
-  seen = tpu.examine(program, COMPILE.value and program.name.startswith(("translate", "score")))
+  seen = tpu.examine(program, COMPILE.value and program.name.startswith(INFERENCE))
   took = "" if seen.compiled is None else f", compiled in {seen.compiled:.0f} s"
   state = "FAIL" if seen.findings else "ok"
   print(f"  {state:5} {program.name:22} {seen.operators:7,} operators, traced in {seen.traced:.0f} s{took}", flush=True)
@@ -131,7 +140,7 @@ def check_all():
   if DATA_DIR.value:
     histogram, vocab = corpus.read(DATA_DIR.value).splits["train"].lengths, vocab_lib.load(DATA_DIR.value)
     sizes = {"vocab": len(vocab), "source_vocab": vocab.source_size}
-  findings = [f"{one.family}: {each}" for one in experiments for each in check(one, histogram, sizes)]
+  findings = [f"{one.family}: {each}" for one, wide in experiments for each in check(one, wide, histogram, sizes)]
   for finding in findings:
     print(finding, file=sys.stderr)
   if not findings:

@@ -4,7 +4,18 @@
   python bin/em.py --config=configs/em_toy.py --data_dir=data/mine --workdir=runs/mine --set=rounds=2
 
 The same command resumes a run that was stopped. On SIGTERM during training it saves and exits with 75.
-Settings are changed with --set, as --set=student.train.steps=500; --print_config prints them all.
+
+Several processes share the work, on one machine or on many, if they see the same folder; they need no network. As
+jobs of an array, each is started by the same command with its own --job:
+
+  python bin/em.py --config=configs/em_wmt14.py --data_dir=data/wmt14 --workdir=runs/wmt14 --jobs=16 --job=3
+
+All make candidates and scores, each its own shards of the data first (data_prep/prepare.py --shards), then those that
+are missing. Job 0 does the rest, while the others wait and say what for. A killed job is started again, or its shards
+are made by the others; only job 0 is needed. The result is that of one process.
+
+Settings are changed with --set, as --set=student.train.steps=500 or --set=student.model.net=base (a size by name: tiny,
+small, base, big), or in files given as further --config; --print_config prints them all.
 
 Writes into WORKDIR: round_R/{teacher,student}, run folders for bin/translate.py and bin/export.py;
 round_R/{distilled,selected}, data folders; em.json and em.png, the measures of each round.
@@ -18,14 +29,17 @@ from tf_nar.data import paths
 
 flags = program.Flags()
 
-CONFIG = flags.DEFINE_string(
-  "config", None, "A name as em_multi30k, or a file whose get_config() returns an Alternation.", required=True)
+CONFIG = flags.DEFINE_multi_string(
+  "config", None, "A name as em_multi30k, or a file whose get_config() returns an Alternation." + program.MORE_CONFIGS,
+  required=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "The folder to write; a run that is there is resumed.", required=True)
 DATA_DIR = flags.DEFINE_string(
   "data_dir", "", "A data folder of data_prep/prepare.py; empty: a made-up toy language pair.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as rounds=2; may be repeated.")
-TPU = flags.DEFINE_string("tpu", "", '"local" on a TPU VM, else its name; empty: GPUs or the CPU.')
+TPU = flags.DEFINE_string("tpu", "", program.TPU)
 EXPORT = flags.DEFINE_string("export", "", "A folder to export the last student to as a SavedModel; empty: no export.")
+JOBS = flags.DEFINE_integer("jobs", 1, "Number of processes that share the work.", lower_bound=1)
+JOB = flags.DEFINE_integer("job", 0, "Which of them this is, from 0.", lower_bound=0)
 PRINT_CONFIG = flags.DEFINE_bool(
   "print_config", False, "Prints every setting with its value, after --set, and its description; does nothing else.",
   spares=("workdir",))
@@ -81,6 +95,7 @@ def alternate():
   import tensorflow as tf
 
   from tf_nar.em import config as em_config
+  from tf_nar.em import jobs as jobs_lib
   from tf_nar.em import run as run_lib
   from tf_nar.train import strategy
   if PRINT_CONFIG.value:
@@ -90,13 +105,17 @@ def alternate():
   tf.get_logger().setLevel("ERROR")
   workdir = WORKDIR.value
   if strategy.machines() > 1:  # Before there is a strategy, which would wait for the other machines.
-    raise ValueError("bin/em.py runs on one machine; unset TF_CONFIG. Only bin/train.py runs on several.")
-  # All devices train; candidates and scores are computed on the first.
+    raise ValueError("bin/em.py trains on one machine; unset TF_CONFIG. With --jobs and --job several machines make "
+                     "candidates and scores.")
+  tell = lambda text: print(text, flush=True)
+  jobs = jobs_lib.Jobs(JOB.value, JOBS.value, tell)
   where = strategy.build(TPU.value)
   alternation = config_lib.load(CONFIG.value, em_config.Alternation, SET.value, DATA_DIR.value)
   print(FLOW)
   with where.scope():
-    rows = run_lib.run(alternation, DATA_DIR.value, workdir, tell=lambda text: print(text, flush=True))
+    rows = run_lib.run(alternation, DATA_DIR.value, workdir, tell=tell, jobs=jobs)
+  if not jobs.owner:
+    return
   last, data = rows[-1]["round"], DATA_DIR.value or f"{workdir}/data"
   student = f"{workdir}/round_{last}/student"
   if EXPORT.value:

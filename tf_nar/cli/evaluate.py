@@ -8,12 +8,14 @@
   python bin/evaluate.py --workdir=runs/nat --source=test.de --reference=a.en --reference=b.en --ter \\
       --compare_with=runs/ar/report.json --segments=runs/nat/segments
   python bin/evaluate.py --hypothesis=marian.en --reference=test.en
+  python bin/evaluate.py --openvino=served/nat_int8 --source=test.de --reference=test.en
 
 Prints a table and writes it, with configuration, commit and hashes of the files, to --output. The translations are
 written next to it (report.hypotheses.txt), except when it is a device or a pipe. If the vocabulary is of tokenised
 text, source and reference must be tokenised too, and BLEU is tokenised BLEU (tok:none); otherwise it is sacreBLEU's,
 with the tokeniser that data_prep/prepare.py recorded for the target language (tok:13a for words between spaces).
-Length ratio and NCM are of the first reference.
+Length ratio and NCM are of the first reference. Updates and tokens are those of all trainings of the run, phase by
+phase, as far as their logs are there.
 
 --compare_with tests by paired bootstrap resampling whether BLEU and chrF differ from those of another system, whose
 report and translations bin/evaluate.py wrote; give the report of a file of translations with --hypothesis.
@@ -39,11 +41,15 @@ REFERENCE = flags.DEFINE_multi_string(
 HYPOTHESIS = flags.DEFINE_string(
   "hypothesis", "", "Translations to score, as many lines. No run translates; --workdir then only says which kind of "
   "text its vocabulary is of.", spares=("workdir", "source"))
+OPENVINO = flags.DEFINE_string(
+  "openvino", "", "A folder of bin/export_openvino.py, which translates in place of a run.", spares=("workdir",))
 OUTPUT = flags.DEFINE_string(
-  "output", "", "The report to write; empty: report.json in the workdir, with --hypothesis HYPOTHESIS.json.")
+  "output", "", "The report to write; empty: report.json in the workdir or the folder of --openvino, with --hypothesis "
+  "HYPOTHESIS.json.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
 RESCORE_WITH = flags.DEFINE_string("rescore_with", "", program.RESCORE_WITH)
 DRAFT_WITH = flags.DEFINE_string("draft_with", "", program.DRAFT_WITH)
+COPY_UNKNOWN = flags.DEFINE_bool("copy_unknown", False, program.COPY_UNKNOWN)
 SPEED_BESIDE = flags.DEFINE_string(
   "speed_beside", "", "A run, such as the AR teacher, to compare the speed with; empty: speed is not measured.")
 BESIDE_SET = flags.DEFINE_multi_string("beside_set", [], "Overrides of that run, as search.beam=5; may be repeated.")
@@ -57,8 +63,9 @@ LOWERCASE = flags.DEFINE_bool("lowercase", False, "BLEU, chrF and TER ignore the
 TER = flags.DEFINE_bool("ter", False, "Measures TER too, which takes long for translations unlike the reference.")
 COMPARE_WITH = flags.DEFINE_string("compare_with", "", "A report of bin/evaluate.py of another system, same test set.")
 SEGMENTS = flags.DEFINE_string("segments", "", "A folder for source.txt, hypothesis.txt and reference.txt.")
-TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens per batch, over all length candidates.",
-                              lower_bound=1)
+TOKENS = flags.DEFINE_integer(
+  "tokens_per_batch", 8192, "Padded source tokens per batch and device, over all length candidates.", lower_bound=1)
+TPU = flags.DEFINE_string("tpu", "", program.TPU)
 
 
 def evaluate():
@@ -66,7 +73,8 @@ def evaluate():
   from tf_nar.evaluate import lines
   from tf_nar.evaluate import report
   check_flags()
-  own = f"{HYPOTHESIS.value}.json" if HYPOTHESIS.value else os.path.join(WORKDIR.value, "report.json")
+  folder = OPENVINO.value or WORKDIR.value
+  own = f"{HYPOTHESIS.value}.json" if HYPOTHESIS.value else os.path.join(folder, "report.json")
   path = OUTPUT.value or own
   atomic.check_no_folder(path)
   references = {f"reference_{n}" if n > 1 else "reference": file for n, file in enumerate(REFERENCE.value, 1)}
@@ -75,7 +83,8 @@ def evaluate():
   rows = list(lines.paired(*texts.values()))
   columns = {use: [row[number] for row in rows] for number, use in enumerate(texts)}
   other = opponent({use: texts[use] for use in references}) if COMPARE_WITH.value else None
-  hypotheses, rows, known, against = (of_file if HYPOTHESIS.value else of_run)(texts, columns, list(references))
+  measure = of_file if HYPOTHESIS.value or OPENVINO.value else program.on_all_devices(of_run, TPU)
+  hypotheses, rows, known, against = measure(texts, columns, list(references))
   if other:
     rows += against.difference(hypotheses, other, COMPARE_WITH.value)
   write_texts(path, columns | {"hypothesis": hypotheses})
@@ -87,8 +96,12 @@ def check_flags():
   """Checks that the flags fit each other."""
   if BESIDE_SET.value and not SPEED_BESIDE.value:
     raise ValueError("--beside_set changes the search of the run of --speed_beside; give that run too.")
-  if HYPOTHESIS.value and (SET.value or RESCORE_WITH.value or SPEED_BESIDE.value):
-    raise ValueError("--hypothesis is translated already; leave out --set, --rescore_with and --speed_beside.")
+  idle = [flag.name for flag in (SET, RESCORE_WITH, DRAFT_WITH, SPEED_BESIDE, TEACHER, COPY_UNKNOWN) if flag.value]
+  for given, why in ((HYPOTHESIS, "is translated already"), (OPENVINO, "is a model with its search")):
+    if given.value and idle:
+      raise ValueError(f"--{given.name} {why}; leave out --{' and --'.join(idle)}.")
+  if OPENVINO.value and (HYPOTHESIS.value or WORKDIR.value):
+    raise ValueError("--openvino takes the place of --workdir and --hypothesis; leave those out.")
   if HYPOTHESIS.value == "-" and not OUTPUT.value:
     raise ValueError("--hypothesis=- has no folder for the report; give --output.")
   if TOKENIZE.value is not None:
@@ -103,16 +116,26 @@ def scoring():
 
 
 def of_file(texts, columns, references):
-  """Scores the given translations; returns (hypotheses, rows, facts, `quality.References`)."""
+  """Scores given or exported translations; returns (hypotheses, rows, facts, `quality.References`)."""
   from tf_nar.data import vocab
   from tf_nar.evaluate import quality
   from tf_nar.evaluate import report
+  folder = OPENVINO.value or WORKDIR.value or ""
+  if OPENVINO.value:  # First, as it refuses another folder.
+    columns["hypothesis"] = of_openvino(columns["source"])
   against = quality.References(
-    *(columns[use] for use in references), vocab=vocab.load(WORKDIR.value) if WORKDIR.value else None, **scoring())
+    *(columns[use] for use in references), vocab=vocab.load(folder) if folder else None, **scoring())
   hypotheses = [against.plain(line) for line in columns["hypothesis"]]
   rows = list(quality.of_texts(hypotheses, against))
-  known = report.facts(None, WORKDIR.value or "", {use: each for use, each in texts.items() if use != "hypothesis"})
-  return hypotheses, rows, known | {"hypothesis": texts["hypothesis"].facts()}, against
+  known = report.facts(None, folder, {use: each for use, each in texts.items() if use != "hypothesis"})
+  of = {"openvino": folder} if OPENVINO.value else {"hypothesis": texts["hypothesis"].facts()}
+  return hypotheses, rows, known | of, against
+
+
+def of_openvino(lines):
+  """Returns the translations of lines by the folder of --openvino."""
+  from tf_nar.serve import loaded_openvino
+  return [answer.content["translation"] for answer in loaded_openvino.Model(OPENVINO.value).answer("translate", lines)]
 
 
 def of_run(texts, columns, references):
@@ -123,7 +146,7 @@ def of_run(texts, columns, references):
   from tf_nar.evaluate import report
   sources, references = columns["source"], [columns[use] for use in references]
   model = translator.load(WORKDIR.value, *SET.value, rescore_with=RESCORE_WITH.value, draft_with=DRAFT_WITH.value,
-                          tokens_per_batch=TOKENS.value)
+                          tokens_per_batch=TOKENS.value, copy_unknown=COPY_UNKNOWN.value)
   run = model.run
   beside = baseline(run, sources) if SPEED_BESIDE.value else None
   lost = []
@@ -135,10 +158,24 @@ def of_run(texts, columns, references):
   rows += lost
   if beside:
     rows += speed(model, beside, sources)
+  rows += training(run.workdir)
   known = report.facts(run.experiment, WORKDIR.value, texts)
   known |= {"rescored_with": RESCORE_WITH.value, "draft_with": DRAFT_WITH.value, "speed_beside": SPEED_BESIDE.value,
-            "teacher": TEACHER.value}
+            "teacher": TEACHER.value, "copy_unknown": COPY_UNKNOWN.value}
   return hypotheses, rows, known, quality.References(*references, vocab=run.vocab, **scoring())
+
+
+def training(workdir):
+  """Returns the rows of the updates and tokens that a run was trained for; none if it has no log."""
+  from tf_nar import recipe
+  from tf_nar.evaluate import report
+  if not (phases := recipe.seen(workdir)):
+    return []
+  each = ", ".join(f"{name} {updates}" for name, updates, _ in phases)
+  _, updates, tokens = zip(*phases, strict=True)
+  return [
+    report.Row("updates", sum(updates), f"updates of all its trainings: {each}; without those of a warm start"),
+    report.Row("million_tokens", sum(tokens) / 1e6, "padded target tokens of these updates at most, in millions")]
 
 
 def opponent(references):

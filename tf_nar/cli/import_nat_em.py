@@ -38,8 +38,8 @@ def import_run(checkpoint, model_config, vocab, minimum, workdir):
 
   from tf_nar import models
   from tf_nar import runs
-  from tf_nar.data import vocab as vocab_lib
   from tf_nar.models import original
+  from tf_nar.prepare import learn
   atomic.check_free(workdir, "--workdir")
   if not tf.io.gfile.exists(checkpoint + ".index"):
     raise FileNotFoundError(
@@ -55,7 +55,7 @@ def import_run(checkpoint, model_config, vocab, minimum, workdir):
     raise ValueError(
       f"{model_config} has no {error}; give the model_config.json that the training wrote beside its "
       "checkpoints, not one of the original's configs/.") from error
-  words = vocab_lib.read_counts(vocab, minimum=minimum)
+  words = learn.read_counts(vocab, minimum=minimum)
   if len(words) != model.net.vocab:
     raise ValueError(
       f"{vocab} gives {len(words)} tokens with a count of {minimum} or more, the model has {model.net.vocab}; "

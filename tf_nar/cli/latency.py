@@ -5,8 +5,9 @@
       --ar=configs/ar_wmt14.py --ar=configs/ar_wmt14_shallow.py --words=25 --vocab=32000
 
 Runs are exported into the work directory in every variant that is compared: the NAR model in float32 and bfloat16, with
-one length and with 9 length candidates that the first AR model ranks; each AR model with beams 1 and 5, as a SavedModel
-and, if ctranslate2 is installed, in CTranslate2 in float32 and int8. Folders that are already exported are added with
+one length and with 9 length candidates that the first AR model ranks, and, if openvino is installed, as an OpenVINO
+folder in float32, bfloat16 and int8; each AR model with beams 1 and 5, as a SavedModel and, if ctranslate2 is
+installed, in CTranslate2 in float32 and int8. Folders that are already exported are added with
 --system=NAME=FOLDER[,beam=N]; variants of --nar and --ar that exist in the work directory are not exported again.
 
 A config in place of a run means random weights of that shape, with the predicted lengths set so that every translation
@@ -14,10 +15,11 @@ is as long as its source. Speed needs no training; see tf_nar/latency/untrained.
 
 Each system runs in its own process, with the same number of threads, and all translate the same sentences in turns.
 Time is measured from strings to strings, so tokenisation counts: inside the graph of a SavedModel, in Python for
-CTranslate2, by the program in its folder. Reported are milliseconds per sentence at batch 1 (p50, p95) and sentences
-per second in batches, both also as ratios to --baseline; milliseconds by source length; peak memory; and a lower bound
-for this machine, from its fastest matrix product and its memory bandwidth, measured between the rounds. latency.json
-has all results and every single time; latency.png plots latency against length and throughput against batch size.
+CTranslate2 and OpenVINO, by the program in the folder. Reported are milliseconds per sentence at batch 1 (p50, p95) and
+sentences per second in batches, both also as ratios to --baseline; milliseconds by source length; peak memory; and a
+lower bound for this machine, from its fastest matrix product and its memory bandwidth, measured between the rounds.
+latency.json has all results and every single time; latency.png plots latency against length and throughput against
+batch size.
 """
 import datetime
 import importlib.util
@@ -48,6 +50,7 @@ LENGTHS = flags.DEFINE_list("lengths", ["5", "10", "20", "40", "60"], "Source le
 EACH = flags.DEFINE_integer("sentences_a_length", 3, "Sentences of each such length in each round.", lower_bound=2)
 THREADS = flags.DEFINE_integer("threads", None, "Threads of every system; default: one per core.", lower_bound=1)
 
+EXTRAS = {"CTranslate2": "ct2", "OpenVINO": "openvino"}  # Of setup.py.
 BUSY = 0.5  # System load average (number of runnable processes) above which the machine counts as busy.
 # Prefixes of environment variables that affect speed.
 SEEN = "OMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "XLA_", "TF_ENABLE_", "TF_ONEDNN_", "TF_XLA_", "CT2_"
@@ -115,11 +118,17 @@ def machine():
 
 def compared(nar, ars):
   """Returns the systems, exported, and the name of the baseline."""
+  from tf_nar import runs
+  from tf_nar.export import ov_graphs
   from tf_nar.latency import systems as systems_lib
-  with_ct2 = importlib.util.find_spec("ctranslate2") is not None
-  if not with_ct2:
-    print("CTranslate2 is not installed (extra ct2), so it is left out.")
-  systems = systems_lib.standard(nar, ars, os.path.join(WORKDIR.value, "systems"), with_ct2)
+  has = {name: importlib.util.find_spec(name.lower()) is not None for name in ("CTranslate2", "OpenVINO")}
+  for name in (name for name, there in has.items() if not there):
+    print(f"{name} is not installed (extra {EXTRAS[name]}), so it is left out.")
+  lacks = ov_graphs.lacks(runs.load(nar)) if has["OpenVINO"] and nar else ""
+  if lacks:
+    print(f"OpenVINO is left out: {lacks}")
+  systems = systems_lib.standard(nar, ars, os.path.join(WORKDIR.value, "systems"), with_ct2=has["CTranslate2"],
+                                 with_openvino=has["OpenVINO"] and not lacks)
   systems += map(systems_lib.given, SYSTEM.value)
   names = [system.name for system in systems]
   twice = sorted({name for name in names if names.count(name) > 1})

@@ -17,7 +17,7 @@ from tf_nar.data import atomic
 flags = program.Flags()
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The finished run to copy.", required=True)
-OUT = flags.DEFINE_string("out", None, "The folder to make; it must not hold a run yet.", required=True)
+OUT = flags.DEFINE_string("out", None, "The folder to make.", required=True)
 DATA_DIR = flags.DEFINE_string(
   "data_dir", "", "A data folder, such as a distilled one, whose training targets are written too, as targets.txt.gz: "
   "line by line those of the corpus, blank where a pair was left out.")
@@ -28,13 +28,12 @@ def pack():
   """Packs the run given by the flags."""
   from tf_nar import runs
   run = runs.load(WORKDIR.value)
-  if os.path.exists(os.path.join(OUT.value, runs.CONFIG)):
-    raise ValueError(f"--out={OUT.value} holds a run already; choose another folder.")
   texts = targets(DATA_DIR.value) if DATA_DIR.value else []  # First, as it refuses an unsuitable folder.
-  size = runs.pack(run, OUT.value)
-  if texts:
-    whole = "".join(f"{text}\n" for text in texts)
-    atomic.write(os.path.join(OUT.value, "targets.txt.gz"), gzip.compress(whole.encode(), mtime=0))
+  with atomic.folder(OUT.value) as folder:
+    size = runs.pack(run, folder)
+    if texts:
+      whole = "".join(f"{text}\n" for text in texts)
+      atomic.write(os.path.join(folder, "targets.txt.gz"), gzip.compress(whole.encode(), mtime=0))
   print(program.typed(f"{size / 1e6:.1f} MB in {OUT.value}. Try it:\n"
                       f"  python bin/translate.py --workdir={OUT.value}"))
 

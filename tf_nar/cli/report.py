@@ -4,23 +4,36 @@
   python bin/report.py "AR, beam 5=runs/teacher/report.json" "CTC, distilled=runs/ctc/report.json" --out=runs/comparison
 
 Reads reports that bin/evaluate.py --speed_beside=RUN wrote for one test set. Prints the table and writes it to
-OUT.md, and the plot to OUT.png. A report is named after its folder unless a name is given before it. Only systems whose
-speed was measured are in the plot. Absolute times depend on the load of the machine at the time; compare systems by
-their speed relative to RUN, which was measured in turns with each.
+OUT.md, and the plot to OUT.png. A report is named after its folder, or after its file if all are in one folder, unless
+a name is given before it. Only systems whose speed was measured are in the plot. Absolute times depend on the load of
+the machine at the time; compare systems by their speed relative to RUN, which was measured in turns with each.
 
---gap_from=REPORT, the report of an AR run, adds a plot, OUT.gap.png: the BLEU that each system lacks to that run by its
-total correlation or excess negative log likelihood, which bin/evaluate.py --teacher=RUN or bin/measure.py --report put
-into the reports.
+--gap_from=REPORT, the report of an AR run, adds a column with the BLEU that each system has more than that run. Then
+reports with a total correlation or an excess of the negative log likelihood, which bin/evaluate.py --teacher=RUN or
+bin/measure.py --report put into them, are also listed in OUT.gap.md, each with the proxy of the text that its family
+learns from (docs/theory.md), and plotted in OUT.gap.png. --em=FOLDER/em.json adds the rounds of bin/em.py to these two.
+
+  python bin/report.py docs/reports/multi30k_en_de/*.json --gap_from=docs/reports/multi30k_en_de/teacher_beam5.json \\
+      --out=docs/field_multi30k
+
+--latency=FOLDER/latency.json takes all speeds from one run of bin/latency.py, of exported systems with the names of the
+reports, as times those of its baseline and of its system --ct2.
 """
 import os
 
 from tf_nar import program
 from tf_nar.data import atomic
+from tf_nar.data import json_file
 from tf_nar.evaluate import comparison
+from tf_nar.evaluate import gaps
+from tf_nar.evaluate import speeds
 
 flags = program.Flags()
 
-GAP_FROM = flags.DEFINE_string("gap_from", "", "The report of an AR run, for a plot of BLEU gaps; empty: none.")
+GAP_FROM = flags.DEFINE_string("gap_from", "", "The report of an AR run, for gaps of BLEU; empty: none.")
+EM = flags.DEFINE_multi_string("em", [], "FILE or NAME=FILE, an em.json of bin/em.py whose rounds have gaps too.")
+LATENCY = flags.DEFINE_string("latency", "", "A latency.json, for the speeds; empty: those of the reports.")
+CT2 = flags.DEFINE_string("ct2", "", "The name of its system of CTranslate2 to compare with too; empty: none.")
 OUT = flags.DEFINE_string("out", None, "The path of the table, OUT.md, and of the plot, OUT.png.", required=True)
 
 
@@ -29,30 +42,74 @@ def read(argument):
   from tf_nar.evaluate import report
   name, _, path = argument.rpartition("=")
   rows, facts = report.read(path)
+  known = facts.get("experiment") or {}
+  return comparison.system(name or own_name(path), rows, known.get("family", ""), proxy(facts)), report.digests(facts)
+
+
+def named(arguments):
+  """Returns the arguments; several files of one folder are named by the files alone."""
+  folders = {os.path.dirname(argument) for argument in arguments}
+  if len(arguments) == 1 or len(folders) > 1 or any("=" in argument for argument in arguments):
+    return list(arguments)
+  return [f"{os.path.splitext(os.path.basename(argument))[0]}={argument}" for argument in arguments]
+
+
+def own_name(path):
+  """Returns the name of a report that has none: that of its folder, and of the file unless it is report.json."""
   folder, file = os.path.split(path)
-  stem = os.path.splitext(file)[0]
-  own = os.path.basename(os.path.abspath(folder))
-  family = (facts.get("experiment") or {}).get("family", "")
-  return comparison.system(name or (own if stem == "report" else f"{own}, {stem}"), rows, family), report.digests(facts)
+  stem, own = os.path.splitext(file)[0], os.path.basename(os.path.abspath(folder))
+  return own if stem in ("report", "em") else f"{own}, {stem}"
+
+
+def proxy(facts):
+  """Returns what stands for the text in the training of a report's run; "" if it is not of a run."""
+  from tf_nar import models
+  from tf_nar import runs
+  if not facts.get("experiment"):
+    return ""
+  experiment = runs.experiment(facts["experiment"])
+  own = models.traits(experiment.family).proxy(experiment.model)
+  distilled = facts.get("total_correlation", {}).get("translate_with")
+  return "; ".join([gaps.DISTILLED] * bool(distilled) + [own] * (own != "none" or not distilled))
 
 
 def compare(arguments):
-  """Writes table and plot of the reports."""
+  """Writes tables and plots of the reports."""
   if not arguments:
     raise ValueError("No report to compare; give the report.json files of bin/evaluate.py, as runs/*/report.json.")
-  systems, digests = zip(*map(read, [*arguments, *([GAP_FROM.value] if GAP_FROM.value else [])]), strict=True)
+  if (EM.value and not GAP_FROM.value) or (CT2.value and not LATENCY.value):
+    raise ValueError("--em is shown beside the gaps of --gap_from, and --ct2 is a system of --latency; give these too.")
+  systems, digests = zip(*map(read, named([*arguments, *[GAP_FROM.value] * bool(GAP_FROM.value)])), strict=True)
   for argument, digest in zip([*arguments, GAP_FROM.value], digests, strict=False):
     common = digest.keys() & digests[0].keys()  # A report of given translations may lack the source.
     if not common or any(digest[use] != digests[0][use] for use in common):
       raise ValueError(f"{argument} is of another test set than {arguments[0]}; give reports of the same test set.")
+  if LATENCY.value:
+    systems = speeds.measured(systems, json_file.read(LATENCY.value), CT2.value)
   comparison.comparable(systems)
   baseline, systems = systems[-1], systems[:len(arguments)]
+  systems = comparison.with_gaps(systems, baseline) if GAP_FROM.value else systems
   atomic.write(f"{OUT.value}.md", f"{comparison.table(systems)}\n".encode())
   print(comparison.shown(systems))
   if not comparison.plot(systems, f"{OUT.value}.png"):
     print("\nNo plot, as no report has a measured speed; add --speed_beside to bin/evaluate.py.")
-  if GAP_FROM.value and not comparison.plot_gap(systems, baseline, f"{OUT.value}.gap.png"):
-    print("\nNo plot of gaps, as no report has a total correlation; add --teacher to bin/evaluate.py.")
+  if GAP_FROM.value:
+    show_gaps(systems, baseline)
+
+
+def show_gaps(systems, baseline):
+  """Writes table and plot of the gaps of those systems, and rounds of EM, whose loss was measured."""
+  from tf_nar.em import report as em_report
+  points = gaps.of_systems(systems, baseline)
+  for argument in EM.value:
+    name, _, path = argument.rpartition("=")
+    points += gaps.of_rounds(name or own_name(path), em_report.read(path))
+  if not points:
+    print("\nNo table of gaps, as no report has a total correlation; add --teacher to bin/evaluate.py.")
+    return
+  atomic.write(f"{OUT.value}.gap.md", f"{gaps.table(points)}\n".encode())
+  print(f"\n{gaps.shown(points)}")
+  gaps.plot(points, baseline.name, f"{OUT.value}.gap.png")
 
 
 def main(argv):

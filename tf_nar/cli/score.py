@@ -22,7 +22,9 @@ SOURCE = flags.DEFINE_string("source", None, "Source sentences.", required=True)
 TARGET = flags.DEFINE_string("target", None, "Their translations, as many lines.", required=True)
 OUTPUT = flags.DEFINE_string("output", "", "The file for the scores; empty: standard output.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as model.scores=nar for janus; may be repeated.")
-TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded tokens per batch, of each side.", lower_bound=1)
+TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded tokens per batch and device, of each side.",
+                              lower_bound=1)
+TPU = flags.DEFINE_string("tpu", "", program.TPU)
 
 
 def score_file():
@@ -52,4 +54,4 @@ def score_file():
 
 
 def main(argv):
-  program.run("score", score_file, argv)
+  program.run("score", program.on_all_devices(score_file, TPU), argv)

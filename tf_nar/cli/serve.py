@@ -1,6 +1,7 @@
 """Serves an exported model over HTTP: a JSON API, and a page to try it in a browser.
 
   python bin/serve.py --model=runs/nat/saved_model
+  python bin/serve.py --model=served/nat_int8
   python bin/serve.py --model=runs/nat/saved_model --host=0.0.0.0 --port=80 --max_batch=64 --max_wait_ms=5
   curl http://127.0.0.1:8000/translate -H 'Content-Type: application/json' -d '{"text": "a low house"}'
 
@@ -16,7 +17,8 @@ from tf_nar import program
 
 flags = program.Flags()
 
-MODEL = flags.DEFINE_string("model", None, "A SavedModel, the --out of bin/export.py.", required=True)
+MODEL = flags.DEFINE_string(
+    "model", None, "A SavedModel, the --out of bin/export.py; or that of bin/export_openvino.py.", required=True)
 LANGUAGES = flags.DEFINE_string(
     "languages", "", "Source and target language, as en,de, which the page names; empty: those of the metadata.")
 HOST = flags.DEFINE_string("host", "127.0.0.1", "The address to listen at; 0.0.0.0: all addresses of this machine.")
@@ -50,13 +52,17 @@ def serve():
     from tf_nar.serve import asking
     from tf_nar.serve import batching
     from tf_nar.serve import loaded
+    from tf_nar.serve import loaded_openvino
     from tf_nar.serve import metrics as metrics_lib
   except ModuleNotFoundError as missing:
     if missing.name not in ("uvicorn", "starlette", "prometheus_client"):
       raise
     raise ImportError(f"{missing.name} is missing; pip install -c constraints-cpu.txt -e '.[serve]'.") from None
-  loaded.share_threads(MODEL.value)
-  model = loaded.Model(MODEL.value)
+  if loaded_openvino.is_in(MODEL.value):
+    model = loaded_openvino.Model(MODEL.value)
+  else:
+    loaded.share_threads(MODEL.value)
+    model = loaded.Model(MODEL.value)
   if LANGUAGES.value:
     model.facts["languages"] = LANGUAGES.value.split(",")
   listening = _listen(HOST.value, PORT.value)

@@ -5,6 +5,8 @@
 The same command resumes a run that was stopped. Any setting can be changed:
 
   --set=train.steps=500 --set=model.net.dropout=0.2    for an unknown name, the error suggests the nearest known one
+  --set=model.net=base                                 sizes by name: tiny, small, base or big
+  --config=configs/ctc_multi30k.py --config=mine.txt   mine.txt has such settings, one name=value a line
   python bin/train.py --config=ar_multi30k --print_config    prints all settings; configs/ can be given by name
 
 Watch training with `tensorboard --logdir=runs`; the same numbers are in WORKDIR/log.jsonl. When told to stop (SIGTERM,
@@ -22,8 +24,9 @@ from tf_nar import settings
 
 flags = program.Flags()
 
-CONFIG = flags.DEFINE_string(
-  "config", None, "A name that `tf-nar configs` lists, or a file that defines get_config().", required=True)
+CONFIG = flags.DEFINE_multi_string(
+  "config", None, "A name that `tf-nar configs` lists, or a file that defines get_config()." + program.MORE_CONFIGS,
+  required=True)
 DATA_DIR = flags.DEFINE_string("data_dir", None, "A data folder of data_prep/prepare.py.", required=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "The run folder; a run that is there is resumed.", required=True)
 WARM_START = flags.DEFINE_string(
@@ -31,7 +34,7 @@ WARM_START = flags.DEFINE_string(
     "weights that both have: token embeddings, encoder, decoder blocks.")
 ORIGINAL_DIR = flags.DEFINE_string(
     "original_dir", None, "The data folder of phases that train on the original text, if DATA_DIR is a distilled one.")
-TPU = flags.DEFINE_string("tpu", "", '"local" on a TPU VM, else its name; empty: GPUs or the CPU.')
+TPU = flags.DEFINE_string("tpu", "", program.TPU)
 PROFILE_STEPS = flags.DEFINE_list("profile_steps", [], "The updates to profile for TensorBoard, as 200,210.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as train.steps=500; may be repeated.")
 PRINT_CONFIG = flags.DEFINE_bool(

@@ -117,7 +117,8 @@ def folder(out, last=""):
   temporary = _temporary(out)
   os.makedirs(temporary)
   try:
-    yield temporary
+    with _named(out):
+      yield temporary
     try:
       os.rename(temporary, out)
     except OSError:

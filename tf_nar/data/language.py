@@ -53,6 +53,11 @@ def guess(lines: Iterable[str]) -> Guess:
   return Guess(best if 2 * count > letters else DEFAULT, characters < _LONG * max(words, 1))
 
 
+def repeats(part):
+  """Whether a part of a word may well stand twice in a row: digits, and what is written without spaces."""
+  return bool(part) and all(each.isnumeric() or _script(each) != DEFAULT for each in part)
+
+
 def check(tokenizer: str) -> None:
   """Checks that a sacrebleu tokeniser can be used.
 

@@ -30,6 +30,7 @@ class Lines:
   """The lines of a text, as strings without line end. Its counts and hash are final once all lines are read.
 
   Attributes:
+    path: the file; "-" is standard input.
     name: its name in messages.
     count: number of lines read so far.
     sha256: hash of the (uncompressed) bytes read so far.
@@ -45,10 +46,10 @@ class Lines:
     Raises:
       FileNotFoundError: if the file does not exist or is a folder.
     """
-    self._path, self._prompt, self._warn = "" if path == "-" else path, prompt, warn
+    self.path, self._prompt, self._warn = path or "-", prompt, warn
     self.name = name(path)
-    if self._path:
-      atomic.check_readable(self._path)
+    if self.path != "-":
+      atomic.check_readable(path)
     self.count = self.mended = 0
     self._digest = hashlib.sha256()
 
@@ -66,7 +67,7 @@ class Lines:
     Raises:
       ValueError: for a line that is not UTF-8 (with its number), a broken archive, or a closed standard input.
     """
-    with _opened(self._path) as file:
+    with _opened(self.path) as file:
       for raw in _whole(self._asked(file), self.name):
         self._digest.update(raw)
         self.count += 1
@@ -129,7 +130,7 @@ def _whole(raws, called):
 def _opened(path):
   """Context manager of a binary stream of lines; it never seeks in the source, so that pipes can be read."""
   with contextlib.ExitStack() as stack:
-    if not path:
+    if path == "-":
       file = _standard_input()
     elif atomic.is_remote(path):
       file = io.BufferedReader(_Remote(path), _BLOCK)
@@ -170,10 +171,11 @@ def kept(*paths):
   Messages about a copy have the name of its original.
 
   Raises:
-    ValueError: for an empty path.
+    ValueError: for an empty path, or one pipe for two texts.
   """
   if "" in paths:
     raise ValueError("The name of a text is empty; give a file, or - for standard input.")
+  check_apart(*paths)
   with tempfile.TemporaryDirectory() as folder:
     copies = {path: os.path.join(folder, str(number)) for number, path in enumerate(paths) if _is_once(path)}
     for path, copy in copies.items():
@@ -184,6 +186,27 @@ def kept(*paths):
     finally:
       for copy in copies.values():
         del _COPIED[copy]
+
+
+def check_apart(*paths):
+  """Checks that no two texts come from one pipe, FIFO or standard input, which can be read only once.
+
+  Raises:
+    ValueError: if two do.
+  """
+  seen = set()
+  for path in filter(_is_once, paths):
+    known = _identity(path)
+    if known in seen:
+      raise ValueError(f"{name(path)} can be read only once, but is given for two texts; save it to a file first.")
+    seen.add(known)
+
+
+def _identity(path):
+  if path == "-":
+    _standard_input()
+  found = os.stat(0 if path == "-" else path)
+  return found.st_dev, found.st_ino
 
 
 def _is_once(path):

@@ -14,11 +14,10 @@ from tf_nar.data import atomic
 from tf_nar.data import json_file
 from tf_nar.data import language
 from tf_nar.data import subwords
-from tf_nar.data import text
 
 WORDS_FILE, CODES_FILE, PIECES_FILE = "vocab.txt", "bpe.codes", "vocab.model"
 SOURCE = "source."  # Begins the names of the files of a separate source vocabulary.
-TARGET_FILE = "target.json"  # Holds the sacrebleu tokeniser of the target language.
+TARGET_FILE = "target.json"  # Holds the sacrebleu tokeniser of the target language, and `Vocabulary.repeats`.
 SPACE = "\u2581"  # Begins a piece that begins a word.
 _CACHED_WORDS = 1_000_000  # Distinct words whose segmentation is cached, which limits the memory for a long corpus.
 
@@ -27,6 +26,7 @@ class Vocabulary:
   """What both kinds share. Sources are encoded by `vocab.source`, all other text by the vocabulary itself."""
 
   separate_source = None  # The vocabulary of the source language if it is a separate one.
+  repeats = ()  # Ids of tokens that the targets of the text it was made for often repeat at once.
 
   @property
   def source(self) -> "Vocabulary":
@@ -51,9 +51,17 @@ class Vocabulary:
       found.update(self.separate_source.sha256.encode())
     return found.hexdigest()
 
+  def repeatable(self):
+    """Returns for each token whether two of it in a row may well be parts of one word, list of bool.
+
+    They are if they are in `repeats`, digits, or what is written without spaces. `parts` has the text of each token
+    that does not begin a word, "" for others.
+    """
+    return [bool(part) and (token in self.repeats or language.repeats(part)) for token, part in enumerate(self.parts())]
+
   def save(self, folder: str) -> None:
     """Writes the files, those of a separate source vocabulary too, and `target.json`."""
-    told = json.dumps({"bleu_tokenize": self.bleu_tokenize})
+    told = json.dumps({"bleu_tokenize": self.bleu_tokenize, "repeats": list(self.repeats)})
     atomic.write(os.path.join(folder, TARGET_FILE), told.encode())
     separate = {} if self.separate_source is None else self.separate_source.files()
     for name, data in (self.files() | {SOURCE + name: data for name, data in separate.items()}).items():
@@ -69,7 +77,7 @@ class WordList(Vocabulary):
 
   tokenized = True
 
-  def __init__(self, tokens, codes=None, bleu_tokenize=language.NONE):
+  def __init__(self, tokens, codes=None, bleu_tokenize=language.NONE, repeats=()):
     """Makes a vocabulary.
 
     Args:
@@ -77,11 +85,12 @@ class WordList(Vocabulary):
         original NAT-EM program; then `has_mask` is False and id 4 is an ordinary token.
       codes: text of a subword-nmt file of merges, or None.
       bleu_tokenize: sacrebleu's tokeniser for the target language.
+      repeats: see `Vocabulary`.
 
     Raises:
       ValueError: if the reserved tokens are not first, or if a token occurs twice.
     """
-    self.tokens, self.codes, self.bleu_tokenize = list(tokens), codes, bleu_tokenize
+    self.tokens, self.codes, self.bleu_tokenize, self.repeats = list(tokens), codes, bleu_tokenize, repeats
     if tuple(self.tokens[:4]) != types.SPECIALS[:4]:
       raise ValueError(f"{WORDS_FILE} must begin with {' '.join(types.SPECIALS)}, one per line; "
                        f"it begins with {' '.join(self.tokens[:5])!r}. "
@@ -120,8 +129,8 @@ class WordList(Vocabulary):
     return [self._ids.get(word, types.UNK) for word in self.split(text)]
 
   def decode(self, ids):
-    """Returns the text of ids up to the first EOS, with subwords joined."""
-    return subwords.join(self.tokens[i] for i in _until_end(ids, self._skipped))
+    """Returns the text of ids up to the first EOS, with subwords joined; some may be tokens, as in `spell`."""
+    return subwords.join(self.spell(_until_end(ids, self._skipped)))
 
   def plain(self, line):
     """Returns a line of text in whole words, joining subwords if the vocabulary expects text split into subwords."""
@@ -131,13 +140,12 @@ class WordList(Vocabulary):
     """Whether normalization changes a line; always False, as this vocabulary does not normalize."""
     return False
 
-  def within_words(self):
-    """Returns for each token whether two of it in a row are within one word, list of bool."""
-    return [subwords.is_part(token) for token in self.tokens]
+  def parts(self):
+    return [token.removesuffix(subwords.MARK) if subwords.is_part(token) else "" for token in self.tokens]
 
   def spell(self, ids):
-    """Returns the token of each id, the reserved ones too."""
-    return [self.tokens[i] for i in ids]
+    """Returns the token of each id, the reserved ones too; a string, which is a token already, is kept."""
+    return [i if isinstance(i, str) else self.tokens[i] for i in ids]
 
   def files(self):
     """Returns {name: bytes} of `vocab.txt` and, if there are merges, `bpe.codes`."""
@@ -151,13 +159,13 @@ class Pieces(Vocabulary):
   tokenized = takes_parts = False
   tokenization = "sentencepiece"
 
-  def __init__(self, model, bleu_tokenize=language.DEFAULT):
-    """Loads `model` (bytes); `bleu_tokenize` is sacrebleu's tokeniser for the target language.
+  def __init__(self, model, bleu_tokenize=language.DEFAULT, repeats=()):
+    """Loads `model` (bytes); `bleu_tokenize` is sacrebleu's tokeniser for the target language; `repeats`: as above.
 
     Raises:
       ValueError: if its reserved ids differ from those of `types`.
     """
-    self._model, self.bleu_tokenize = model, bleu_tokenize
+    self._model, self.bleu_tokenize, self.repeats = model, bleu_tokenize, repeats
     self._processor = _sentencepiece().SentencePieceProcessor(model_proto=model)
     processor = self._processor
     found = (processor.pad_id(), processor.eos_id(), processor.unk_id(), processor.bos_id())
@@ -179,8 +187,9 @@ class Pieces(Vocabulary):
     return self._processor.encode(text)
 
   def decode(self, ids):
-    """Returns the raw text of ids up to the first EOS."""
-    return self._processor.decode(_until_end(ids, self._skipped))
+    """Returns the raw text of ids up to the first EOS; some may be tokens, as in `spell`."""
+    kept = _until_end(ids, self._skipped)
+    return self._processor.decode(self.spell(kept) if any(isinstance(i, str) for i in kept) else kept)
 
   def plain(self, line):
     """Returns a line of text unchanged, as raw text has whole words."""
@@ -191,13 +200,15 @@ class Pieces(Vocabulary):
     made = self._processor.normalize(line).replace(SPACE, " ")
     return made.split() != line.split()
 
-  def within_words(self):
-    """Returns for each token whether two of it in a row are within one word, list of bool."""
-    return [not token.startswith(SPACE) for token in self.spell(range(len(self)))]
+  def parts(self):
+    spelled = self.spell(range(len(self)))
+    # Bytes repeat as digits do.
+    return ["0" if self._processor.is_byte(each) else token * (not token.startswith(SPACE))
+            for each, token in enumerate(spelled)]
 
   def spell(self, ids):
-    """Returns the token of each id, the reserved ones too."""
-    return [self._processor.id_to_piece(int(i)) for i in ids]
+    """Returns the token of each id, the reserved ones too; a string, which is a token already, is kept."""
+    return [i if isinstance(i, str) else self._processor.id_to_piece(int(i)) for i in ids]
 
   def files(self):
     """Returns {name: bytes} of `vocab.model`."""
@@ -235,38 +246,13 @@ def _load(folder, prefix, told):
     raise ValueError(f"{folder}: {problem}") from None
 
 
-def read_counts(path: str, minimum: int = 5, mask: bool = False) -> WordList:
-  """Reads a list of `token count` lines, as subword-nmt get-vocab and the original NAT-EM program write it.
-
-  Args:
-    path: the file.
-    minimum: tokens with a lower count are left out; the original program uses 5.
-    mask: whether `<mask>` is added after the four reserved tokens of the original.
-
-  Returns:
-    A `WordList` in the order of the file.
-
-  Raises:
-    ValueError: for a line of another form.
-  """
-  reserved = types.SPECIALS[:5 if mask else 4]
-  tokens = list(reserved)
-  for number, line in enumerate(text.read(path), 1):
-    token, _, count = line.rpartition(" ")
-    if not token or " " in token or not count.isdecimal():
-      raise ValueError(f"{path}:{number}: expected a token, a space and its count; got {line!r}.")
-    if int(count) >= minimum and token not in reserved:
-      tokens.append(token)
-  return WordList(tokens)
-
-
 def _until_end(ids, skipped):
   kept = []
-  for i in map(int, ids):
+  for i in ids:
     if i == types.EOS:
       break
     if i not in skipped:
-      kept.append(i)
+      kept.append(i if isinstance(i, str) else int(i))
   return kept
 
 

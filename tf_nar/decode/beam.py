@@ -1,6 +1,7 @@
-"""Beam search for autoregressive models, ranked as GNMT does (Wu et al., arXiv:1609.08144, equation 14).
+"""Beam search for autoregressive models, ranked as GNMT does (Wu et al., arXiv:1609.08144, equation 14), or by length.
 
-  score(y) = log p(y | x) / ((5 + |y|) / 6)^alpha,   |y| counts EOS
+  gnmt:    score(y) = log p(y | x) / ((5 + |y|) / 6)^alpha     |y| counts EOS
+  length:  score(y) = log p(y | x) / |y|^alpha
 
 Active and finished hypotheses are kept separately. Each step takes the 2·beam best extensions, of which at most `beam`
 end with EOS, so that at least `beam` remain active.
@@ -12,6 +13,7 @@ import tensorflow as tf
 from tf_nar import types
 
 _NEVER = -float("inf")
+PENALTIES = ("gnmt", "length")
 
 
 class _Hypotheses(NamedTuple):
@@ -21,22 +23,25 @@ class _Hypotheses(NamedTuple):
   tokens: tf.Tensor  # int32 [B, K, T]: their tokens.
   finished: tf.Tensor  # float32 [B, N]: scores of the finished hypotheses, best first.
   sentences: tf.Tensor  # int32 [B, N, T]: their tokens.
+  count: tf.Tensor  # int32 [B]: how many hypotheses have finished, those that are not kept included.
   predictions: tf.Tensor  # int32 [B·K]: the previous token of each active hypothesis.
   state: Any  # That of `step`, such as a key/value cache.
 
 
-def length_penalty(length, alpha):
-  """Returns ((5 + length) / 6)^alpha, float32, in the shape of `length` (tokens, EOS included)."""
-  return ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** alpha
+def length_penalty(length, alpha, kind="gnmt"):
+  """Returns what `kind`, one of `PENALTIES`, divides by: float32, in the shape of `length` (tokens, EOS included)."""
+  length = tf.cast(length, tf.float32)
+  return ((5.0 + length) / 6.0 if kind == "gnmt" else length) ** alpha
 
 
-def beam_search(step, state, limit, *, beam, steps, alpha=0.6, nbest=1, forbid=()):
+def beam_search(step, state, limit, *, beam, steps, nbest=1, forbid=(), **ranking):
   """Finds the `nbest` best translations by beam search.
 
   The search for a sentence ends when no active hypothesis can score better than its `nbest`-th finished one, or at the
-  sentence's own limit; the loop ends when all sentences are done. If a sentence has no finished hypothesis at its
-  limit, its active hypotheses are ended there with EOS as the last token, at the model's log p of EOS. So every
-  sentence with a limit has a translation, but fewer than `nbest` candidates may be found.
+  sentence's own limit; the loop ends when all sentences are done. With `early_stop` it ends when K hypotheses have
+  finished, and one finishes only if it is among the K best extensions, as in fairseq (Ott et al., 2019). If a sentence
+  has no finished hypothesis at its limit, its active hypotheses are ended there with EOS as the last token, at the
+  model's log p of EOS. So every sentence with a limit has a translation, but there may be fewer than `nbest`.
 
   # Differs: the original program uses the largest limit of the batch for all sentences, so that results depend on the
   batch, and returns nothing for a sentence without a finished hypothesis. With one limit for all sentences the rest is
@@ -44,18 +49,19 @@ def beam_search(step, state, limit, *, beam, steps, alpha=0.6, nbest=1, forbid=(
 
   Args:
     step: maps (previous tokens int32 [B·K], t int32 [] from 0, state) to (logits float [B·K, V], state).
-      Hypothesis k of sentence b is row b·K + k. At t = 0 the previous token is BOS. An ensemble returns a list of
-      the logits of each model; the search then goes by the mean of their log p.
+      Hypothesis k of sentence b is row b·K + k. At t = 0 the previous token is BOS. An ensemble returns a list of the
+      logits of each model, and the search goes by the mean of their log p.
     state: a nest of tensors [B·K, ...] of fixed shapes, such as a key/value cache written at t. The search reorders its
       rows with the hypotheses. Constant tensors, such as the encoder's memory, belong in the closure of `step`.
     limit: int32 [B], the greatest length of each translation in tokens, EOS included; 0 for a padding row. A limit
       above `steps` counts as `steps`.
     beam: K, the number of active hypotheses.
     steps: T, the length of the result, at least 1; an int32 [] tensor unless compiled by XLA.
-    alpha: the exponent of the length penalty; 0 ranks by log p.
     nbest: N, the number of candidates to return, at most `beam`.
     forbid: ids that are never predicted, or pairs of an id and a count, if it is not predicted among the first `count`
       tokens. The probabilities of the other tokens are not renormalised.
+    **ranking: `alpha`, the exponent of the length penalty, 0 to rank by log p; `penalty`, its kind, one of `PENALTIES`;
+      `early_stop`, see above.
 
   Returns:
     A `Translation`; `passes` is the number of calls of `step`.
@@ -67,12 +73,11 @@ def beam_search(step, state, limit, *, beam, steps, alpha=0.6, nbest=1, forbid=(
   limit = tf.minimum(tf.cast(limit, tf.int32), steps)  # [B]
   start = _start(state, limit, beam, steps, nbest)
   forbid = [each if isinstance(each, tuple) else (each, steps) for each in forbid]
-
   def body(t, old):
     logits, state = step(old.predictions, t, old.state)
     closing = (t + 1 == limit) & (old.finished[:, 0] == _NEVER)  # [B]
     extensions = _extensions(old.alive, logits, closing, [(token, t < count) for token, count in forbid])
-    return t + 1, _advance(old._replace(state=state), extensions, t, limit, alpha)
+    return t + 1, _advance(old._replace(state=state), extensions, t, limit, **ranking)
 
   going = lambda t, now: (t < steps) & tf.reduce_any(now.alive > _NEVER)
   passes, last = tf.while_loop(going, body, (tf.constant(0), start))
@@ -94,19 +99,22 @@ def _start(state, limit, beam, steps, nbest):
   blank = lambda count: tf.fill([batch, count, steps], types.PAD)
   alive = tf.where((tf.range(beam) == 0) & (limit > 0)[:, None], 0.0, _NEVER)  # [B, K]
   finished = tf.fill([batch, nbest], _NEVER)
-  return _Hypotheses(alive, blank(beam), finished, blank(nbest), tf.fill([batch * beam], types.BOS), state)
+  none = tf.zeros([batch], tf.int32)
+  return _Hypotheses(alive, blank(beam), finished, blank(nbest), none, tf.fill([batch * beam], types.BOS), state)
 
 
-def _advance(old, extensions, t, limit, alpha):
+def _advance(old, extensions, t, limit, *, alpha=0.6, penalty="gnmt", early_stop=False):
   """Returns the hypotheses after one token more; `old.state` already is the state after the current step."""
   beam = old.alive.shape[1]
   total, parent, token = extensions  # [B, 2K] each
   here = tf.range(tf.shape(old.tokens)[2]) == t  # [T]
   tokens = tf.where(here, token[..., None], tf.gather(old.tokens, parent, batch_dims=1))  # [B, 2K, T]
   ends = token == types.EOS
+  finishes = ends & (tf.range(tf.shape(token)[1]) < beam) if early_stop else ends
+  count = old.count + tf.reduce_sum(tf.cast(finishes, tf.int32), 1)
 
   # Older hypotheses come first, so that they win ties.
-  score = tf.where(ends, total / length_penalty(t + 1, alpha), _NEVER)
+  score = tf.where(finishes, total / length_penalty(t + 1, alpha, penalty), _NEVER)
   finished, which = tf.math.top_k(tf.concat([old.finished, score], 1), old.finished.shape[1])  # [B, N]
   sentences = tf.gather(tf.concat([old.sentences, tokens], 1), which, batch_dims=1)  # [B, N, T]
   sentences = tf.where((finished > _NEVER)[..., None], sentences, types.PAD)
@@ -115,10 +123,10 @@ def _advance(old, extensions, t, limit, alpha):
   parent, token, tokens = (tf.gather(x, which, batch_dims=1) for x in (parent, token, tokens))
   # The best score that an active hypothesis can still reach: log p only decreases, so the bound is at the limit if the
   # penalty grows with the length, and at the next step if it shrinks.
-  hope = alive[:, 0] / length_penalty(limit if alpha >= 0 else t + 2, alpha)  # [B]
-  done = (t + 1 >= limit) | (finished[:, -1] >= hope)
+  hope = alive[:, 0] / length_penalty(limit if alpha >= 0 else t + 2, alpha, penalty)  # [B]
+  done = (t + 1 >= limit) | (count >= beam if early_stop else finished[:, -1] >= hope)
   alive = tf.where(done[:, None], _NEVER, alive)
-  return _Hypotheses(alive, tokens, finished, sentences, tf.reshape(token, [-1]), _reorder(old.state, parent))
+  return _Hypotheses(alive, tokens, finished, sentences, count, tf.reshape(token, [-1]), _reorder(old.state, parent))
 
 
 def _extensions(alive, logits, closing, forbid):

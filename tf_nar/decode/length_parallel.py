@@ -92,9 +92,9 @@ def length_parallel(fill, lengths, rescore=None, *, alpha):
   return ordered(tokens, score, tf.constant(1))
 
 
-def ranked(found, rescore, *, alpha, passes=1):
+def ranked(found, rescore, *, alpha, penalty="gnmt", passes=1):
   """Returns a `Translation` with the candidates ranked by `rescored`; `passes` are added, 1 for a teacher's."""
-  score = rescored(trimmed(found.tokens), rescore, alpha=alpha)
+  score = rescored(trimmed(found.tokens), rescore, alpha=alpha, penalty=penalty)
   return ordered(found.tokens, score, found.passes + passes)
 
 
@@ -108,14 +108,14 @@ def trimmed(tokens):
   return tokens[..., :tf.maximum(tf.reduce_max(masking.lengths(tokens)), 1)]
 
 
-def rescored(tokens, rescore, *, alpha):
-  """Returns log p / ((5 + T) / 6)^alpha under `rescore` of candidates int32 [B, N, T], float32 [B, N].
+def rescored(tokens, rescore, *, alpha, penalty="gnmt"):
+  """Returns log p / the `beam.length_penalty` under `rescore` of candidates int32 [B, N, T], float32 [B, N].
 
   # Differs: the original takes the requested length for T, and scores the positions after EOS too. Here these are cut
   # and add no log p, so that the requested length for T would favour candidates with an early EOS.
   """
   lengths = masking.lengths(tokens)  # [B, N]
-  score = rescore(tokens) / beam.length_penalty(lengths, alpha)
+  score = rescore(tokens) / beam.length_penalty(lengths, alpha, penalty)
   return tf.where(lengths > 0, score, -float("inf"))
 
 

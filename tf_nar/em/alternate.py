@@ -26,8 +26,8 @@ DONE = "DONE"
 ROUND = ("teacher", "candidates", "distilled", "student", "scores", "selected", "measures")
 
 
-def run(stages, data_dir, workdir, *, rounds, raw_student=True, after=lambda: None,
-        enough=lambda number: False):
+def run(stages, data_dir, workdir, *, rounds, raw_student=True, after=lambda: None, enough=lambda number: False,
+        do_once=None):
   """Runs all rounds, skipping the stages that are done.
 
   Args:
@@ -41,6 +41,7 @@ def run(stages, data_dir, workdir, *, rounds, raw_student=True, after=lambda: No
     raw_student: whether there is a round 0.
     after: called whenever a stage is newly done.
     enough: maps the number of a round just done to whether to stop.
+    do_once: replaces `once`; that of `jobs.Jobs` does the part of one job.
 
   Returns:
     The number of the last round.
@@ -51,8 +52,9 @@ def run(stages, data_dir, workdir, *, rounds, raw_student=True, after=lambda: No
   if rounds < 1:
     raise ValueError(f"rounds must be at least 1, which is plain distillation; got {rounds}.")
   def do(folder, work, *inputs):
-    if once(folder, work, *inputs):
+    if (do_once or once)(folder, work, *inputs):
       after()
+
   if raw_student:
     start = at(workdir, 0)
     do(start["student"], stages.study, data_dir, None, None)

@@ -36,7 +36,7 @@ class Alternation:
   one_model: bool = False  # Whether each round's teacher is its student too, in another mode; none is trained then.
   later_teacher_steps: int = 0  # Updates of the teacher from round 2 on; 0: as in the first.
   later_student_steps: int = 0  # Updates of the student from round 2 on; 0: as in the first.
-  tokens_per_batch: int = 8_192  # Padded source tokens per batch in translation and scoring.
+  tokens_per_batch: int = 8_192  # Padded source tokens per batch and device in translation and scoring.
   beam: int = 5  # Beam size of the teacher in the report.
   lengths: int = 9  # Candidates of the student, as of several lengths, that the teacher ranks in the report; 1: none.
   sample: int = 2_000  # NCM is measured on the training sentences with an index below this.
@@ -90,7 +90,8 @@ class Alternation:
 
 def nbest_search(alternation, search):
   """Returns the teacher's search for candidates, derived from the search of its run."""
-  found = dict(beam=alternation.nbest, candidates=alternation.nbest, alpha=alternation.nbest_alpha)
+  found = dict(beam=alternation.nbest, candidates=alternation.nbest, alpha=alternation.nbest_alpha,
+               penalty=alternation.teacher.search.penalty)
   return dataclasses.replace(search, **found)
 
 

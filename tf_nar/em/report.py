@@ -67,6 +67,19 @@ def write(rows, workdir):
   atomic.write(os.path.join(workdir, FILE), json.dumps(rows, indent=1).encode())
 
 
+def read(path):
+  """Returns the rows of an em.json.
+
+  Raises:
+    ValueError: if it is another file.
+  """
+  with atomic.open_read(path) as file:
+    try:
+      return sorted(json.load(file), key=lambda row: row["round"])
+    except (ValueError, TypeError, KeyError) as problem:
+      raise ValueError(f"{path} is not an em.json ({problem!r}); give that of a folder of bin/em.py.") from None
+
+
 def table(rows):
   """Returns the measured rounds as a table with a legend. Round 0 is the student trained on the original text."""
   shown = {name: keys for name, keys in COLUMNS.items() if any(_first(row, keys) is not None for row in rows)}

@@ -1,4 +1,5 @@
 """Runs a whole alternation in a workdir: checks its configuration, runs the stages, and reports after each."""
+import contextlib
 import dataclasses
 import json
 import os
@@ -15,6 +16,7 @@ from tf_nar.data import lock
 from tf_nar.data import toy
 from tf_nar.em import alternate
 from tf_nar.em import config
+from tf_nar.em import jobs as jobs_lib
 from tf_nar.em import report
 from tf_nar.em import stages as stages_lib
 
@@ -23,7 +25,7 @@ CONFIG = "alternation.json"
 MAY_CHANGE = ("rounds", "stop", "raw_student")
 
 
-def run(alternation, data_dir, workdir, *, tell=print, stages=None):
+def run(alternation, data_dir, workdir, *, tell=print, stages=None, jobs=None):
   """Runs an alternation to its end, resuming one that was interrupted.
 
   Args:
@@ -32,6 +34,7 @@ def run(alternation, data_dir, workdir, *, tell=print, stages=None):
     workdir: the folder to write.
     tell: called with lines of progress to print.
     stages: the object that does the work; None: `stages.Stages`.
+    jobs: the `jobs.Jobs` that share the workdir; None: there is only this process.
 
   Returns:
     The result of `report.collect`, which is also in em.json.
@@ -40,14 +43,20 @@ def run(alternation, data_dir, workdir, *, tell=print, stages=None):
     ValueError: if there is no data, or if the workdir was begun with another configuration.
   """
   _check_data(alternation, data_dir)  # Before the workdir is made, so that an error leaves no folder.
-  tf.io.gfile.makedirs(workdir)
-  with lock.held(workdir):
+  jobs = jobs or jobs_lib.Jobs()
+  if jobs.owner:
+    tf.io.gfile.makedirs(workdir)
+  else:
+    jobs.wait(os.path.join(workdir, CONFIG))
+  with lock.held(workdir) if jobs.owner else contextlib.nullcontext():
     data_dir, alternation = _data(alternation, data_dir, workdir)
-    _same(alternation, data_dir, workdir)
-    return _run(alternation, data_dir, workdir, tell, stages or stages_lib.Stages(alternation, data_dir))
+    values = _same(alternation, data_dir, workdir)
+    if jobs.owner:
+      atomic.write(os.path.join(workdir, CONFIG), json.dumps(values, indent=1).encode())
+    return _run(alternation, data_dir, workdir, tell, stages or stages_lib.Stages(alternation, data_dir, jobs), jobs)
 
 
-def _run(alternation, data_dir, workdir, tell, stages):
+def _run(alternation, data_dir, workdir, tell, stages, jobs):
   told = [0]
 
   def after():
@@ -66,8 +75,10 @@ def _run(alternation, data_dir, workdir, tell, stages):
 
   last = alternate.run(
     stages, data_dir, workdir, rounds=alternation.rounds, raw_student=alternation.raw_student, after=after,
-    enough=lambda number: report.no_better(report.collect(workdir, number), alternation.stop))
+    do_once=jobs.once, enough=lambda number: report.no_better(report.collect(workdir, number), alternation.stop))
   rows = report.collect(workdir, last)
+  if not jobs.owner:
+    return rows
   report.write(rows, workdir)
   if told[0] != len(rows):
     tell(report.table(rows))  # If all stages were done already, it has not been printed.
@@ -94,7 +105,7 @@ def _data(alternation, data_dir, workdir):
 
 
 def _same(alternation, data_dir, workdir):
-  """Writes the configuration of this workdir, after comparing it with the one that it was begun with.
+  """Returns the configuration of this workdir as a dict, after comparing it with the one that it was begun with.
 
   Raises:
     ValueError: if they differ; the message names the settings.
@@ -113,7 +124,7 @@ def _same(alternation, data_dir, workdir):
     if changed:
       raise ValueError(f"{workdir} was begun with another {' and '.join(changed)}; choose another --workdir, "
                        "or give the same text and settings to go on.")
-  atomic.write(path, json.dumps(values, indent=1).encode())
+  return values
 
 
 def _read(values):

@@ -1,7 +1,7 @@
 """The work of each stage of `alternate`, from folder to folder.
 
   teach, study     write run folders, by recipe.run, which resumes from their checkpoints
-  propose, score   write a file for each shard of the data; an interrupted stage resumes at the next shard
+  propose, score   write a file for each shard of the data, those of one job first; a call resumes at the next shard
   distil, choose   write data folders, in seconds; an interrupted stage starts again
 """
 import dataclasses
@@ -19,6 +19,7 @@ from tf_nar.data import corpus as data_corpus
 from tf_nar.data import records
 from tf_nar.decode import beam
 from tf_nar.em import config as config_lib
+from tf_nar.em import jobs as jobs_lib
 from tf_nar.em import measure as measure_lib
 from tf_nar.em import select
 from tf_nar.evaluate import corpus
@@ -28,9 +29,9 @@ from tf_nar.evaluate import progress
 class Stages:
   """The stages that `alternate.run` calls."""
 
-  def __init__(self, alternation, data_dir):
-    """Takes a `config.Alternation` and the data folder of the original text."""
-    self._alternation, self._data_dir = alternation, data_dir
+  def __init__(self, alternation, data_dir, jobs=None):
+    """Takes a `config.Alternation`, the data folder of the original text, and the `jobs.Jobs` that work on it."""
+    self._alternation, self._data_dir, self._jobs = alternation, data_dir, jobs or jobs_lib.Jobs()
 
   def teach(self, data, before, out):
     """Trains a teacher on a data folder; `before` is the teacher of the last round, None in the first."""
@@ -61,17 +62,17 @@ class Stages:
     run, alternation = runs.load(teacher), self._alternation
     options = config_lib.nbest_search(alternation, run.experiment.search)
     search = corpus.searcher(run.model, options)
+    given = dict(tokens_per_batch=alternation.tokens_per_batch, longest=run.experiment.model.net.max_length,
+                 limit=corpus.limit(run.model, options))
+
+    def make(path, advance):
+      pairs = records.read(os.path.join(self._data_dir, os.path.basename(path)))
+      records.write(path, corpus.stream(lambda some: proposed(search, some, progress=advance, **given), pairs))
+
+    tf.io.gfile.makedirs(out)
     total = data_corpus.read(self._data_dir).splits["train"].pairs
-    with progress.Progress("candidates", total=total) as bar:
-      longest = run.experiment.model.net.max_length
-      given = dict(tokens_per_batch=alternation.tokens_per_batch, longest=longest, progress=bar.advance,
-                   limit=corpus.limit(run.model, options))
-      for shard in data_corpus.shards(self._data_dir):
-        path = os.path.join(out, os.path.basename(shard))
-        if not tf.io.gfile.exists(path):
-          tf.io.gfile.makedirs(out)
-          found = corpus.stream(lambda pairs: proposed(search, pairs, **given), records.read(shard))
-          records.write(path, found)
+    with progress.Progress("candidates", total=total // self._jobs.jobs) as bar:
+      self._jobs.each(self._shards(out), make, bar.advance)
 
   def distil(self, candidates, out):
     """Writes the data folder with the first candidate of each list as the target."""
@@ -86,18 +87,20 @@ class Stages:
     judges = {"student": student} | ({"quality": first_teacher} if self._alternation.quality else {})
     judges = {name: runs.load(workdir) for name, workdir in judges.items()}
     scorers = {name: corpus.scorer(run.model) for name, run in judges.items()}
+    of = {_scores_path(out, shard): shard for shard in self._shards(candidates)}
+
+    def make(path, advance):
+      _save(path, {name: self._scored(scorers[name], run, of[path], advance) for name, run in judges.items()})
+
     tf.io.gfile.makedirs(out)
     with progress.Progress("scores", unit="candidates") as bar:
-      for shard in self._shards(candidates):
-        path = _scores_path(out, shard)
-        if not tf.io.gfile.exists(path):
-          _save(path, {name: self._scored(scorers[name], run, shard, bar) for name, run in judges.items()})
+      self._jobs.each(list(of), make, bar.advance)
 
-  def _scored(self, score, run, shard, bar):
+  def _scored(self, score, run, shard, advance):
     """Returns log p of all candidates of a shard, reading them in windows, as they may not fit in memory."""
     longest, positions = run.experiment.model.net.max_length, self._alternation.tokens_per_batch
     pairs = ((each.src, tokens) for each in records.read_candidates(shard) for tokens in each.tokens)
-    judge = lambda some: scored(score, some, longest, tokens_per_batch=positions, progress=bar.advance)
+    judge = lambda some: scored(score, some, longest, tokens_per_batch=positions, progress=advance)
     return np.fromiter(corpus.stream(judge, pairs), np.float32)
 
   def choose(self, candidates, scores, out):
@@ -179,7 +182,8 @@ def chosen(candidates, scores, alternation):
     yield records.Pair(candidates.src, candidates.tokens[select.best(merits)], 1.0, candidates.index)
     return
   # The beam's scores are log p / penalty.
-  proposal = candidates.scores * np.asarray(beam.length_penalty(lengths, alternation.nbest_alpha))
+  kind = alternation.teacher.search.penalty
+  proposal = candidates.scores * np.asarray(beam.length_penalty(lengths, alternation.nbest_alpha, kind))
   for tokens, weight in zip(candidates.tokens, select.weights(merits, proposal), strict=True):
     if weight > 0:
       yield records.Pair(candidates.src, tokens, float(weight), candidates.index)

@@ -6,6 +6,7 @@ from tf_nar.evaluate import plots
 
 COLUMNS = {  # Heading -> (names of rows of a report, of which the first that exists is shown; format of the number).
   "BLEU": (("bleu_tokenized", "bleu_detokenized"), "{:.2f}"),
+  "gap": (("gap",), "{:+.2f}"),
   "chrF": (("chrf_tokenized", "chrf_detokenized"), "{:.1f}"),
   "repeats": (("repetition_words",), "{:.2%}"),
   "length ratio": (("length_ratio",), "{:.3f}"),
@@ -18,9 +19,11 @@ COLUMNS = {  # Heading -> (names of rows of a report, of which the first that ex
   "× baseline": (("times_baseline_batch_1",), "{:.1f}"),
   "sentences/s, 128": (("sentences_per_second_batch_128",), "{:.0f}"),
   "× baseline, 128": (("times_baseline_batch_128",), "{:.1f}"),
+  "× CTranslate2": (("times_ct2_batch_1",), "{:.1f}"),
+  "× CTranslate2, 128": (("times_ct2_batch_128",), "{:.1f}"),
+  "updates": (("updates",), "{:,.0f}"),
+  "M tokens": (("million_tokens",), "{:.1f}"),
 }
-
-LOSSES = {"C": "o", "excess NLL": "s", "excess NLL, at most": "v"}  # Heading -> marker in the plot of gaps.
 
 
 class System(NamedTuple):
@@ -30,11 +33,17 @@ class System(NamedTuple):
   values: dict  # Row name -> value.
   signatures: dict  # Row name -> signature.
   family: str = ""  # Of models, if it is known; each has a marker of its own in the plot.
+  proxy: str = ""  # What stands for the text in training, as in `Traits.proxy`.
 
 
-def system(name, rows, family=""):
+def system(name, rows, family="", proxy=""):
   """Returns the `System` of a list of `report.Row`."""
-  return System(name, {row.name: row.value for row in rows}, {row.name: row.signature for row in rows}, family)
+  return System(name, {row.name: row.value for row in rows}, {row.name: row.signature for row in rows}, family, proxy)
+
+
+def with_gaps(systems, baseline):
+  """Returns systems with the row "gap", their BLEU less that of another `System`."""
+  return [each._replace(values=each.values | {"gap": bleu(each) - bleu(baseline)}) for each in systems]
 
 
 def comparable(systems):
@@ -67,17 +76,17 @@ def shown(systems):
 
 def _cells(systems):
   """Returns the headings and the rows of the table."""
-  there = {head: column for head, column in COLUMNS.items() if any(_value(each, head) is not None for each in systems)}
+  there = {head: column for head, column in COLUMNS.items() if any(value(each, head) is not None for each in systems)}
   rows = []
   for each in systems:
-    values = [(_value(each, head), form) for head, (_, form) in there.items()]
+    values = [(value(each, head), form) for head, (_, form) in there.items()]
     rows.append([each.name, *("" if value is None else form.format(value) for value, form in values)])
   return ["system", *there], rows
 
 
 def plot(systems, path):
   """Plots BLEU against the time per sentence at batch 1 to a PNG file. Returns the number of systems with both."""
-  points = [(_value(each, "ms alone"), _value(each, "BLEU"), each.name, each.family) for each in systems]
+  points = [(value(each, "ms alone"), value(each, "BLEU"), each.name, each.family) for each in systems]
   points = [point for point in points if None not in point]
   if points:
     import adjustText
@@ -101,34 +110,11 @@ def plot(systems, path):
   return len(points)
 
 
-def plot_gap(systems, baseline, path):
-  """Plots the BLEU that systems lack to an AR one against what their structure loses. Returns their number.
-
-  Args:
-    systems: `System`s; those with neither total correlation nor excess are left out.
-    baseline: the `System` of the AR model.
-    path: the PNG file to write.
-  """
-  points = [(value, bleu(baseline) - bleu(each), each.name, head)
-            for head in LOSSES for each in systems if (value := _value(each, head)) is not None]
-  if points:
-    with plots.drawing(path, size=(8, 5)) as axis:
-      for head, marker in LOSSES.items():
-        if mine := [point for point in points if point[3] == head]:
-          axis.scatter(*list(zip(*mine, strict=True))[:2], marker=marker, label=head)
-      for loss, gap, name, _ in points:
-        axis.annotate(name, (loss, gap), fontsize=8, xytext=(4, 4), textcoords="offset points")
-      axis.set_xlabel("nats per target token")
-      axis.set_ylabel(f"BLEU less than {baseline.name}")
-      axis.grid(alpha=0.3)
-      axis.legend()
-  return len(points)
-
-
 def bleu(system):
   """Returns the BLEU of a `System`, tokenised or detokenised."""
-  return _value(system, "BLEU")
+  return value(system, "BLEU")
 
 
-def _value(system, head):
+def value(system, head):
+  """Returns the value of a `System` in a column of `COLUMNS`; None if it has none."""
   return next((system.values[key] for key in COLUMNS[head][0] if key in system.values), None)

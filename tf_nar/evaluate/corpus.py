@@ -3,7 +3,7 @@
 Sentences are sorted by length and split into groups of about the same number of padded tokens. Lengths are rounded up
 to a multiple of `STEP`, and a group has as many rows as its length allows, so that the model gets few shapes; only the
 last group is smaller, and padding rows fill it up to a power of two. The longest sentences come first, so that a lack
-of memory shows at once.
+of memory shows at once. Under a distribution strategy every device works on a group of its own, see `replicas.py`.
 """
 import functools
 import itertools
@@ -14,6 +14,7 @@ import tensorflow as tf
 from absl import logging
 
 from tf_nar import types
+from tf_nar.evaluate import replicas
 
 STEP = 8  # Padded lengths are multiples of this, or the longest length that the model takes.
 WINDOW = 50_000  # Sentences that are held in memory at a time when a corpus is streamed.
@@ -38,11 +39,9 @@ def searcher(model, search, teacher_score=None):
     teacher_score: src int32 [B, S], tgt int32 [B, N, T] -> float32 [B, N], from `rescoring.by`, ranks the candidates;
       None: the model ranks them.
   """
-  # Autograph is not needed, and would turn the one-line errors of a search into long ones.
-  @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)], autograph=False)
   def translate_batch(src):
     return model.translate(src, search, rescore=teacher_score and functools.partial(teacher_score, src))
-  return translate_batch
+  return replicas.spread(translate_batch, [tf.TensorSpec([None, None], tf.int32)])
 
 
 def positions(model, search, tokens_per_batch):
@@ -65,20 +64,17 @@ def scorer(model):
 
 def of_pairs(method):
   """Returns a function of int32 [B, S] and int32 [B, T], such as `model.score_tokens`, as one graph for all shapes."""
-  signature = [tf.TensorSpec([None, None], tf.int32)] * 2
-  return tf.function(lambda src, tgt: method(src, tgt), input_signature=signature, autograph=False)
+  return replicas.spread(lambda src, tgt: method(src, tgt), [tf.TensorSpec([None, None], tf.int32)] * 2)
 
 
 def terms(model):
-  """Returns the terms of `model.objective` with dropout off, as one graph: a `Batch` -> {name: (total, count)}."""
-  tokens = tf.TensorSpec([None, None], tf.int32)
-  signature = [types.Batch(tokens, tokens, tf.TensorSpec([None], tf.float32))]
-
-  def totals(batch):
+  """Returns the terms of `model.objective` with dropout off, as one graph of pairs -> {name: (total, count)}."""
+  def totals(src, tgt):
+    batch = types.Batch(src, tgt, tf.cast(src[:, 0] != types.PAD, tf.float32))
     made = model.objective(batch, seed=None, training=False, step=tf.constant(0, tf.int64)).terms
     return {name: (term.total, term.count) for name, term in made.items()}
 
-  return tf.function(totals, input_signature=signature, autograph=False)
+  return of_pairs(totals)
 
 
 def translate(model_translate, sources, *, tokens_per_batch, longest=None, progress=None, limit=None):
@@ -101,8 +97,7 @@ def translate(model_translate, sources, *, tokens_per_batch, longest=None, progr
   """
   found = [[NOTHING] for _ in sources]
   nonempty = [i for i, source in enumerate(sources) if any(token != types.EOS for token in source)]
-  for rows, shape in _groups(nonempty, [len(sources[i]) for i in nonempty], tokens_per_batch, longest):
-    answer = model_translate(_padded([sources[i] for i in rows], shape))
+  for rows, answer in _answers(model_translate, [(source,) for source in sources], nonempty, tokens_per_batch, longest):
     tokens, scores = np.asarray(answer.tokens), np.asarray(answer.score)  # [B, N, T], [B, N]
     for row, i in enumerate(rows):
       found[i] = _different(
@@ -155,10 +150,8 @@ def score(model_score, pairs, *, tokens_per_batch, longest=None, progress=None):
   """
   scores = np.full(len(pairs), -np.inf, np.float32)
   sayable = [i for i, (_, target) in enumerate(pairs) if longest is None or len(target) <= longest]
-  lengths = [max(map(len, pairs[i])) for i in sayable]
-  for rows, shape in _groups(sayable, lengths, tokens_per_batch, longest):
-    src, tgt = (_padded([pairs[i][side] for i in rows], shape) for side in (0, 1))
-    scores[rows] = np.asarray(model_score(src, tgt))[:len(rows)]
+  for rows, answer in _answers(model_score, pairs, sayable, tokens_per_batch, longest):
+    scores[rows] = np.asarray(answer)[:len(rows)]
     if progress:
       progress(len(rows))
   if progress:
@@ -182,9 +175,8 @@ def by_token(of_tokens, pairs, *, tokens_per_batch, longest=None):
   """
   found = [None] * len(pairs)
   sayable = [i for i, (_, target) in enumerate(pairs) if longest is None or len(target) <= longest]
-  for rows, shape in _groups(sayable, [max(map(len, pairs[i])) for i in sayable], tokens_per_batch, longest):
-    src, tgt = (_padded([pairs[i][side] for i in rows], shape) for side in (0, 1))
-    made = np.asarray(of_tokens(src, tgt))
+  for rows, answer in _answers(of_tokens, pairs, sayable, tokens_per_batch, longest):
+    made = np.asarray(answer)
     for row, i in enumerate(rows):
       source, target = map(len, pairs[i])
       found[i] = made[row, :target, :source] if made.ndim == 3 else made[row, :target]
@@ -194,9 +186,7 @@ def by_token(of_tokens, pairs, *, tokens_per_batch, longest=None):
 def mean_terms(model_terms, pairs, *, tokens_per_batch, longest=None):
   """Returns {name: mean} of the loss terms over (source, target) pairs of ids with EOS; see `terms`."""
   sums = {}
-  for rows, shape in _groups(range(len(pairs)), [max(map(len, pair)) for pair in pairs], tokens_per_batch, longest):
-    src, tgt = (_padded([pairs[i][side] for i in rows], shape) for side in (0, 1))
-    made = model_terms(types.Batch(src, tgt, (src[:, 0] != types.PAD).astype(np.float32)))
+  for _, made in _answers(model_terms, pairs, range(len(pairs)), tokens_per_batch, longest):
     for name, (total, count) in made.items():
       before = sums.get(name, (0.0, 0.0))
       sums[name] = before[0] + float(total), before[1] + float(count)
@@ -223,8 +213,28 @@ def neighbours(sources, rows, longest=None):
   return [_padded(some, (rows, _rounded(len(some[-1]), longest))) for some in cut]
 
 
-def _groups(indices, lengths, tokens_per_batch, longest):
-  """Yields (indices of the sentences, (rows, length) to pad them to), the longest sentences first."""
+def _answers(run, sentences, indices, tokens_per_batch, longest):
+  """Yields (indices of the sentences of a group, the result of `run` for it), the longest sentences first.
+
+  Args:
+    run: a function of int32 [B, S], or of int32 [B, S] and int32 [B, T].
+    sentences: tuples of as many lists of ids.
+    indices: those of the sentences to use.
+    tokens_per_batch, longest: as for `translate`.
+  """
+  lengths, devices = [max(map(len, sentences[i])) for i in indices], replicas.devices(run)
+  groups = list(_groups(indices, lengths, tokens_per_batch, longest, devices.count if devices.alike else 1))
+  batches = (tuple(_padded(side, shape) for side in zip(*(sentences[i] for i in rows), strict=True))
+             for rows, shape in groups)
+  for (rows, _), answer in zip(groups, replicas.each(run, batches), strict=True):
+    yield rows, answer
+
+
+def _groups(indices, lengths, tokens_per_batch, longest, alike=1):
+  """Yields (indices of the sentences, (rows, length) to pad them to), the longest sentences first.
+
+  `alike` groups in a row have the same shape, and the shortest sentences are divided equally among the last ones.
+  """
   if tokens_per_batch < 1:
     raise ValueError(f"tokens_per_batch must be at least 1; got {tokens_per_batch}.")
   order = sorted(zip(lengths, indices, strict=True), key=lambda pair: -pair[0])  # Stable.
@@ -236,10 +246,12 @@ def _groups(indices, lengths, tokens_per_batch, longest):
   while start < len(order):
     length = _rounded(order[start][0], longest)
     fit = max(1, tokens_per_batch // length)
-    rows = [i for _, i in order[start:start + fit]]
-    left = 1 << (len(rows) - 1).bit_length()  # The least power of two that is not below the number of rows.
-    yield rows, (min(fit, left), length)
-    start += fit
+    count = min(fit, -(-(len(order) - start) // alike))
+    rows = min(fit, 1 << (count - 1).bit_length())  # The least power of two that is not below the count, if it fits.
+    end = min(start + alike * count, len(order))
+    for first in range(start, end, count):
+      yield [i for _, i in order[first:min(first + count, end)]], (rows, length)
+    start = end
 
 
 def _rounded(length, longest):

@@ -4,12 +4,14 @@ import time
 import tensorflow as tf
 
 from tf_nar import types
+from tf_nar.evaluate import replicas
 
 
 class Meter:
   """Wraps a search, int32 [B, S] -> `types.Translation`, and adds up the cost of its calls.
 
   Attributes:
+    devices: those of the search, see `replicas.py`.
     calls: number of batches translated.
     passes: decoder passes, summed over the batches.
     seconds: wall clock time, including the copy of the results to the host, so that the device has finished.
@@ -17,6 +19,7 @@ class Meter:
 
   def __init__(self, search, clock=time.perf_counter):
     self._search, self._clock = search, clock
+    self.devices = replicas.devices(search)
     self.calls, self.passes, self.seconds = 0, 0, 0.0
 
   def warm_up(self):
@@ -24,11 +27,18 @@ class Meter:
     self._search(tf.fill([1, 8], types.PAD))
 
   def __call__(self, src):
+    return self._timed(lambda: [self._search(src)])[0]
+
+  def together(self, batches):
+    """Translates batches at the same time, see `replicas.together`."""
+    return self._timed(lambda: replicas.together(self._search, batches))
+
+  def _timed(self, work):
     start = self._clock()
-    found = tf.nest.map_structure(lambda tensor: tf.convert_to_tensor(tensor).numpy(), self._search(src))
+    found = tf.nest.map_structure(lambda tensor: tf.convert_to_tensor(tensor).numpy(), work())
     self.seconds += self._clock() - start
-    self.calls += 1
-    self.passes += int(found.passes)
+    self.calls += len(found)
+    self.passes += sum(int(each.passes) for each in found)
     return found
 
 

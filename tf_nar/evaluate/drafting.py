@@ -1,6 +1,8 @@
 """A teacher that translates greedily by checking the drafts of a student, as one run; see `decode/speculative.py`."""
 from tf_nar.evaluate import rescoring
 
+OFFERED = frozenset({"score_candidates", "score_tokens", "align", "limit"})  # Methods that are the teacher's own.
+
 
 class Drafted:
   """An autoregressive model and its drafter in the place of one model; `variables` are those of both."""
@@ -9,7 +11,7 @@ class Drafted:
     """Args: search: the drafter's; all candidates that it finds are drafts."""
     self.teacher, self.drafter, self._search = teacher, drafter, search
     self.config, self.score = teacher.config, teacher.score
-    self.traits = teacher.traits._replace(offers=teacher.traits.offers & {"score_candidates", "limit"})
+    self.traits = teacher.traits._replace(offers=teacher.traits.offers & OFFERED)
     for method in self.traits.offers:
       setattr(self, method, getattr(teacher, method))
 

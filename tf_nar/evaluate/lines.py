@@ -4,6 +4,7 @@ import itertools
 from absl import logging
 
 from tf_nar import types
+from tf_nar.data import text as text_lib
 
 
 def encode(lines, vocab, longest):
@@ -52,8 +53,9 @@ def paired(*texts):
   """Yields the tuples of lines of parallel texts, each a `text.Lines`.
 
   Raises:
-    ValueError: if one ends before another.
+    ValueError: if one ends before another, or two come from one pipe.
   """
+  text_lib.check_apart(*(text.path for text in texts))
   lines, end = [iter(text) for text in texts], object()
   while True:
     row = tuple(next(each, end) for each in lines)

@@ -45,10 +45,15 @@ WITHOUT = {"score_tokens": "whose tokens have no log p of their own; --scores pr
            "align": "which has no alignment of tokens"}
 
 
-def _found(run, method, pairs, zeros, graphs, tokens_per_batch):
-  """Returns the results of a model's method for every pair, see `corpus.by_token`; zeros for an empty source."""
+def check(run, method):
+  """Raises ValueError if the model of a run does not offer a method of `WITHOUT`."""
   if method not in run.model.traits.offers:
     raise ValueError(f"{run.workdir} is of family {run.experiment.family}, {WITHOUT[method]}.")
+
+
+def _found(run, method, pairs, zeros, graphs, tokens_per_batch):
+  """Returns the results of a model's method for every pair, see `corpus.by_token`; zeros for an empty source."""
+  check(run, method)
   if method not in graphs:
     graphs[method] = corpus.of_pairs(getattr(run.model, method))
   found = [zeros(*pair) for pair in pairs]

@@ -23,7 +23,7 @@ class Measured(NamedTuple):
   rows: list[report.Row]
 
 
-def measure(search, vocab, sources, references, *, tokens_per_batch, longest, progress=None, limit=None):
+def measure(search, vocab, sources, references, *, tokens_per_batch, longest, copier=None, **options):
   """Translates `sources` and compares the translations with `references`.
 
   Args:
@@ -34,8 +34,8 @@ def measure(search, vocab, sources, references, *, tokens_per_batch, longest, pr
       into subwords (`vocab.takes_parts`), they may be split or whole words. Or `quality.References`.
     tokens_per_batch: padded source tokens per batch.
     longest: the most tokens that the model takes.
-    progress: called with the number of sentences just translated.
-    limit: see `corpus.translate`.
+    copier: an `unknown.Copier`, which replaces UNK in the translations; None: it stays.
+    **options: keyword arguments of `corpus.translate`.
 
   Returns:
     A `Measured`.
@@ -51,8 +51,8 @@ def measure(search, vocab, sources, references, *, tokens_per_batch, longest, pr
   meter = cost.Meter(search)
   meter.warm_up()
   ids = list(lines.encode(sources, vocab, longest))
-  predictions, hypotheses = _said(
-    meter, vocab, ids, tokens_per_batch=tokens_per_batch, longest=longest, progress=progress, limit=limit)
+  found = corpus.translate(meter, ids, tokens_per_batch=tokens_per_batch, longest=longest, **options)
+  predictions, hypotheses = _said(copier(list(zip(sources, ids, found, strict=True))) if copier else found, vocab)
   rows = [*quality(hypotheses, predictions, references, vocab), *_cost(meter, len(sources), tokens_per_batch)]
   return Measured(hypotheses, rows)
 
@@ -65,16 +65,15 @@ def brief(search, vocab, ids, references, **options):
     ids: the sources, lists of ids with EOS.
     options: keyword arguments of `corpus.translate`.
   """
-  predictions, texts = _said(search, vocab, ids, **options)
+  predictions, texts = _said(corpus.translate(search, ids, **options), vocab)
   plain = [vocab.plain(line) for line in references]
   value = bleu.bleu(texts, plain, tokenize=vocab.bleu_tokenize).value
   measures = {"bleu": value, "chrf": bleu.chrf(texts, plain).value, "repeats": repetition.repetition(predictions)}
   return predictions, texts, measures
 
 
-def _said(search, vocab, ids, **options):
-  """Returns the best translations as lists of ids without EOS and as texts; empty if no candidate was found."""
-  found = corpus.translate(search, ids, **options)
+def _said(found, vocab):
+  """Returns the best candidates as lists of ids without EOS and as texts; empty if none was found."""
   words = lambda candidates: [token for token in candidates[0].tokens if token != types.EOS] if candidates else []
   predictions = [words(candidates) for candidates in found]
   return predictions, [vocab.decode(each) for each in predictions]

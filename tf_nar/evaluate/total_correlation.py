@@ -22,7 +22,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tf_nar import types
+from tf_nar.evaluate import corpus
+from tf_nar.evaluate import lines
 from tf_nar.evaluate import report
+from tf_nar.evaluate import testset
 
 SAMPLES, LEVEL = 1_000, 0.95  # Of the bootstrap.
 NAMES = {"factorised": "total_correlation", "structured": "excess_nll", "bound": "excess_nll_bound"}
@@ -74,6 +78,38 @@ def estimate(student, teacher, lengths, *, samples=SAMPLES, seed=0):
   nats = lambda log_probs: float(-log_probs.sum() / lengths.sum())
   return Estimate(nats(student) - nats(teacher), float(low), float(high), nats(student), nats(teacher),
                   int(kept.sum()), int((~kept).sum()))
+
+
+def of_texts(student, teacher, sources, targets, *, tokens_per_batch):
+  """Measures C of a text; returns `rows`.
+
+  Args:
+    student, teacher: pairs of a `runs.Run` and its graph from `corpus.scorer`.
+    sources: sentences.
+    targets: their translations, as texts or as token ids with EOS, of the kind that both runs were trained on.
+    tokens_per_batch: see `corpus.score`.
+
+  Raises:
+    ValueError: if the teacher is not autoregressive or the student is, if they have different vocabularies, or if the
+      vocabulary expects subwords and the targets are whole words.
+  """
+  (run, _), (other, _) = student, teacher
+  if run.model.traits.autoregressive or not other.model.traits.autoregressive:
+    raise ValueError(f"Total correlation needs an autoregressive teacher and a student that is not; got "
+                     f"{other.experiment.family} and {run.experiment.family}.")
+  if other.vocab.sha256 != run.vocab.sha256:
+    raise ValueError(f"{other.workdir} has another vocabulary than {run.workdir}; give runs of the same data.")
+  if texts := [target for target in targets if isinstance(target, str)]:
+    if testset.whole_words(texts, run.vocab):
+      raise ValueError("The targets are in whole words, but the vocabulary expects subwords; give targets split as "
+                       "the training text.")
+    targets = [[*run.vocab.encode(target), types.EOS] for target in texts]
+  longest = min(each.experiment.model.net.max_length for each in (run, other))
+  pairs = list(zip(lines.encode(sources, run.vocab, longest), targets, strict=True))
+  scores = [corpus.score(graph, pairs, tokens_per_batch=tokens_per_batch, longest=longest)
+            for _, graph in (student, teacher)]
+  found = estimate(*scores, [len(target) for _, target in pairs])
+  return rows(found, run.model.traits.likelihood(run.experiment.model))
 
 
 def rows(found, likelihood):

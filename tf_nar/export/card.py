@@ -17,19 +17,21 @@ CARD = """\
 |---|---|
 {rows}
 
-The search and all other facts are in `assets.extra/metadata.json`. {tokens}
+The search and all other facts are in `{where}`. {tokens}
 
 ```python
-import tensorflow as tf, tensorflow_text
-model = tf.saved_model.load("FOLDER")
-print(model.translate(tf.constant(["..."]))["translation"].numpy()[0].decode())
+{use}
 ```
 """
+USE = """\
+import tensorflow as tf, tensorflow_text
+model = tf.saved_model.load("FOLDER")
+print(model.translate(tf.constant(["..."]))["translation"].numpy()[0].decode())"""
 RAW = "The model takes and returns raw text."
 TOKENISED = "The model takes and returns tokenised text, prepared as its training text was."
 
 
-def write(folder, run, facts, *, license="", commit="unknown"):
+def write(folder, run, facts, *, license="", commit="unknown", where="assets.extra/metadata.json", use=USE, more=None):
   """Writes the card.
 
   Args:
@@ -38,6 +40,9 @@ def write(folder, run, facts, *, license="", commit="unknown"):
     facts: from `metadata.describe`.
     license: the licence of the model; empty: the card says that none is given.
     commit: of the code.
+    where: the file of the facts.
+    use: the Python that translates a sentence.
+    more: {name: value} of further rows.
   """
   net = run.experiment.model.net
   weights = sum(variable.shape.num_elements() for variable in run.model.variables)
@@ -52,10 +57,12 @@ def write(folder, run, facts, *, license="", commit="unknown"):
     **({"Candidates ranked by": facts["rescored_by"]} if facts["rescored_by"] else {}),
     **({"BLEU in validation": f"{facts['valid_bleu']:.2f}, by the search of training"} if facts["valid_bleu"] else {}),
     **_scores(run.workdir),
+    **(more or {}),
     "Code": f"tf_nar, commit {commit}",
   }
   table = "\n".join(f"| {name} | {_cell(value)} |" for name, value in rows.items())
-  text = CARD.format(family=facts["family"], rows=table, tokens=TOKENISED if run.vocab.tokenized else RAW)
+  tokens = TOKENISED if run.vocab.tokenized else RAW
+  text = CARD.format(family=facts["family"], rows=table, tokens=tokens, where=where, use=use)
   atomic.write(os.path.join(folder, FILE), text.encode())
 
 

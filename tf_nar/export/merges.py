@@ -50,20 +50,38 @@ class Merges(tf.Module):
     self._ranks = table(keys, range(len(pairs)), _NEVER)
     self._joined = np.array([number[left + right] for left, right in pairs], np.int32)
     cut = lambda symbol, last: _cut(symbol, last, bpe.bpe_codes_reverse, ids)
-    rows = []
+    rows, sizes = [], []
     for last in (False, True):  # The units of each symbol inside a word, then at its end.
-      rows += [[ids.get(unit, types.UNK) for unit in cut(symbol, last)] for symbol in symbols] + [[types.UNK]]
+      units = [cut(symbol, last) for symbol in symbols]
+      rows += [[ids.get(unit, types.UNK) for unit in each] for each in units] + [[types.UNK]]
+      of_unit = lambda unit, ends: len(unit) - len(subwords.MARK) * (not ends)
+      sizes += [[of_unit(unit, last and at == len(each) - 1) for at, unit in enumerate(each)] for each in units] + [[1]]
     rows = tf.ragged.constant(rows, tf.int32)
     self._values, self._lengths = rows.values.numpy(), rows.row_lengths().numpy()
+    self._sizes = np.concatenate(sizes).astype(np.int32)  # Characters of each unit.
 
   def encode(self, words):
     """string [W], none empty -> int32 [W, (units)]: the ids of each word's units."""
+    return self._of_units(words, self._values)
+
+  def split(self, words):
+    """string [W], none empty -> string [W, (units)]: each word's units, unknown ones too."""
+    sizes = self._of_units(words, self._sizes)
+    ends = tf.cumsum(sizes.values)
+    starts = ends - sizes.values
+    starts -= tf.repeat(tf.gather(tf.concat([starts, [0]], 0), sizes.row_starts()), sizes.row_lengths())
+    unit = tf.strings.substr(tf.repeat(words, sizes.row_lengths()), starts, sizes.values, unit="UTF8_CHAR")
+    last = sizes.value_rowids() != _next(sizes.value_rowids(), -1)
+    return sizes.with_values(tf.where(last, unit, unit + subwords.MARK))
+
+  def _of_units(self, words, values):
+    """string [W] -> [W, (units)]: of each unit its entry in `values`, a table in the order of `_values`."""
     characters = tf.strings.unicode_split(words, "UTF-8")
     word = characters.value_rowids()  # [M]
     last = word != _next(word, -1)
     symbol = self._numbers.lookup(tf.where(last, characters.values + END, characters.values))
     symbol, word = self._merge(symbol, word, tf.size(words, tf.int64))
-    units = tf.RaggedTensor.from_row_lengths(self._values, self._lengths)
+    units = tf.RaggedTensor.from_row_lengths(values, self._lengths)
     row = tf.where(word != _next(word, -1), symbol + self._base, symbol)
     units = tf.gather(units, row)  # [M, (units)]
     word = tf.repeat(word, units.row_lengths())

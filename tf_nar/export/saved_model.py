@@ -25,6 +25,7 @@ from tf_nar.data import paths
 from tf_nar.export import card
 from tf_nar.export import metadata
 from tf_nar.export import text
+from tf_nar.export import unknown
 from tf_nar.export import verify
 from tf_nar.export import warmup
 
@@ -32,7 +33,7 @@ TEXT = tf.TensorSpec([None], tf.string)
 IDS = tf.TensorSpec([None, None], tf.int32)
 
 
-def export(run, search, out, teacher=None, trace=None, **about):
+def export(run, search, out, teacher=None, trace=None, copier=None, **about):
   """Writes the SavedModel of a run, after checking in another process that its outputs equal the run's.
 
   Args:
@@ -41,6 +42,8 @@ def export(run, search, out, teacher=None, trace=None, **about):
     out: the folder to make.
     teacher: the `runs.Run` whose model `search` rescores with, or None.
     trace: maps int32 [B, S] to a `types.Translation` and its `types.Trace`, or None if the search has no passes.
+    copier: an `evaluate.unknown.Copier` of the run if source tokens are to take the place of UNK in translations; else
+      None.
     **about: `license` and `commit` for the model card, see `card.write`.
 
   Raises:
@@ -48,17 +51,17 @@ def export(run, search, out, teacher=None, trace=None, **about):
     RuntimeError: if the other process fails or its outputs differ; then nothing is left behind.
   """
   with atomic.folder(out) as folder:
-    module, signatures = build(run, search, teacher, trace)
+    module, signatures = build(run, search, teacher, trace, copies=copier is not None)
     tf.saved_model.save(module, paths.literal(folder), signatures | {"serving_default": module.translate})
     facts = metadata.describe(run, signatures, teacher)
     metadata.write(facts, folder)
     card.write(folder, run, facts, **about)
     asked = {name: [(spec.name, spec.dtype) for spec in one.input_signature] for name, one in signatures.items()}
     warmup.write(os.path.join(folder, metadata.FOLDER), asked, facts["warm"])
-    verify.check(folder, run, search, trace)
+    verify.check(folder, run, search, trace, copier)
 
 
-def build(run, search, teacher=None, trace=None):
+def build(run, search, teacher=None, trace=None, copies=False):
   """Returns a `tf.Module` with one function for each signature, and a dict of these functions; see `export`."""
   models = [run.model] if teacher is None else [run.model, teacher.model]
   module = tf.Module()
@@ -66,17 +69,18 @@ def build(run, search, teacher=None, trace=None):
   words = module.text = text.build(run.vocab)
   sources = module.source_text = words if run.vocab.source is run.vocab else text.build(run.vocab.source)
   longest = run.experiment.model.net.max_length
-  functions = _searches(sources, words, search, longest)
+  spell = unknown.speller(sources, words, run.model.align if copies else None, longest)
+  functions = _searches(sources, search, spell, longest)
   functions["score"] = _scorer(sources, words, run.model, longest)
   if trace is not None:
-    functions["trace"] = _tracer(sources, words, trace, longest)
+    functions["trace"] = _tracer(sources, words, trace, spell, longest)
   for name, function in functions.items():
     setattr(module, name, function)
   return module, functions
 
 
-def _searches(sources, words, search, longest):
-  """Returns the functions of the signatures that translate; `sources` and `words`, of targets, are of `text.build`."""
+def _searches(sources, search, spell, longest):
+  """Returns the functions of the signatures that translate, given those of `text.build` and `unknown.speller`."""
 
   @tf.function(input_signature=[_named(IDS, "ids")])
   def translate_ids(ids):
@@ -85,16 +89,16 @@ def _searches(sources, words, search, longest):
 
   @tf.function(input_signature=[_named(TEXT, "text")])
   def translate(source):
-    found = translate_ids(_ids(sources, source))
-    return {"translation": words.decode(found.pop("ids")), **found}
+    ids = _ids(sources, source)
+    found = translate_ids(ids)
+    return {"translation": spell(source, _fitted(ids, longest), found.pop("ids")[:, None])[:, 0], **found}
 
   @tf.function(input_signature=[_named(TEXT, "text")])
   def candidates(source):
     ids = _ids(sources, source)
     found = _answer(search(_fitted(ids, longest)), ids)
-    shape = tf.shape(found.score)
-    predictions = words.decode(tf.reshape(found.tokens, [shape[0] * shape[1], tf.shape(found.tokens)[2]]))
-    return {"translation": tf.reshape(predictions, shape), "score": found.score, "truncated": _too_long(ids, longest)}
+    predictions = spell(source, _fitted(ids, longest), found.tokens)
+    return {"translation": predictions, "score": found.score, "truncated": _too_long(ids, longest)}
 
   return {"translate": translate, "translate_ids": translate_ids, "candidates": candidates}
 
@@ -111,7 +115,7 @@ def _scorer(sources, words, model, longest):
   return score
 
 
-def _tracer(sources, words, trace, longest):
+def _tracer(sources, words, trace, spell, longest):
   """Returns the function of the signature `trace`."""
 
   @tf.function(input_signature=[_named(TEXT, "text")])
@@ -119,7 +123,8 @@ def _tracer(sources, words, trace, longest):
     ids = _ids(sources, source)
     found, steps = trace(_fitted(ids, longest))
     found, rows = _answer(found, ids), tf.shape(ids)[0]
-    predictions = {"translation": words.decode(found.tokens[:, 0]), "score": found.score[:, 0],
+    best = spell(source, _fitted(ids, longest), found.tokens[:, :1])
+    predictions = {"translation": best[:, 0], "score": found.score[:, 0],
                    "truncated": _too_long(ids, longest)}
     for name, tokens in (("saw", steps.inputs), ("said", steps.predictions)):
       best = tf.where(_nonempty(ids)[..., None], tokens[:rows, 0], types.PAD)  # [B, R, T]

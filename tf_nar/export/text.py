@@ -3,11 +3,15 @@
 `build` returns a `tf.Module` with
 
   encode(string [B])    -> int32 [B, (S)], ragged, without EOS
-  decode(int32 [B, T])  -> string [B], up to the first EOS, without PAD, BOS and MASK
+  split(string [B])     -> string [B, (S)], their tokens, unknown ones too
+  decode(int32 [B, T])  -> string [B], up to the first EOS, without PAD, BOS and MASK; with a second argument,
+                           string [B, T], its tokens take the place of ids where they are not ""
   spell(int32 [B, T])   -> string [B], all tokens but PAD, joined by spaces
 
 It holds all its tables, so a SavedModel needs no other file.
 """
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -35,14 +39,21 @@ class Words(tf.Module):
     self._ids = None if vocab.codes else merges.table(list(ids), ids.values(), types.UNK)
 
   def encode(self, texts):
-    words = tf.strings.split(texts, " ")
-    words = tf.ragged.boolean_mask(words, words != "")
+    words = _words(texts)
     if self._merges is None:
       return tf.ragged.map_flat_values(self._ids.lookup, words)
     return words.with_values(self._merges.encode(words.values)).merge_dims(1, 2)
 
-  def decode(self, ids):
-    words = tf.ragged.map_flat_values(lambda flat: tf.gather(self._surfaces, flat), _said(ids, self._skipped))
+  def split(self, texts):
+    words = _words(texts)
+    return words if self._merges is None else words.with_values(self._merges.split(words.values)).merge_dims(1, 2)
+
+  def decode(self, ids, copied=None):
+    surfaces = tf.gather(self._surfaces, ids)
+    if copied is not None:
+      own = tf.strings.regex_replace(copied + " ", f"(.){subwords.MARK} $", r"\1")  # As `subwords.surface`.
+      surfaces = tf.where(copied != "", own, surfaces)
+    words = tf.ragged.boolean_mask(surfaces, _is_said(ids, self._skipped))
     return tf.strings.regex_replace(tf.strings.reduce_join(words, -1), " $", "")
 
   def spell(self, ids):
@@ -57,14 +68,22 @@ class Pieces(tf.Module):
     import tensorflow_text  # Imported late: slow to import, and word lists do not need it.
     self._tokens, self._skipped = np.array(vocab.spell(range(len(vocab))), object), _skipped(vocab)
     # Without names of their own, the models of two vocabularies in a SavedModel would be one resource.
-    self._pieces = tensorflow_text.SentencepieceTokenizer(
-      vocab.files()[vocab_lib.PIECES_FILE], out_type=tf.int32, name=f"pieces_{vocab.sha256}")
+    model, name = vocab.files()[vocab_lib.PIECES_FILE], f"pieces_{vocab.sha256}"
+    make = functools.partial(tensorflow_text.SentencepieceTokenizer, model, name=name)
+    self._pieces, self._spelt = make(out_type=tf.int32), make(out_type=tf.string)
 
   def encode(self, texts):
     return self._pieces.tokenize(texts)
 
-  def decode(self, ids):
-    return self._pieces.detokenize(_said(ids, self._skipped))
+  def split(self, texts):
+    return self._spelt.tokenize(texts)
+
+  def decode(self, ids, copied=None):
+    is_said = _is_said(ids, self._skipped)
+    if copied is None:
+      return self._pieces.detokenize(tf.ragged.boolean_mask(ids, is_said))
+    tokens = tf.where(copied != "", copied, tf.gather(self._tokens, ids))
+    return self._spelt.detokenize(tf.ragged.boolean_mask(tokens, is_said))
 
   def spell(self, ids):
     return _spelled(self._tokens, ids)
@@ -74,11 +93,17 @@ def _skipped(vocab):
   return np.array([types.PAD, types.BOS] + [types.MASK] * vocab.has_mask, np.int32)
 
 
-def _said(ids, skipped):
-  """int32 [B, T] -> int32 [B, (T)]: the tokens before the first EOS, without the skipped ones."""
+def _words(texts):
+  """string [B] -> string [B, (W)]: the words between spaces."""
+  words = tf.strings.split(texts, " ")
+  return tf.ragged.boolean_mask(words, words != "")
+
+
+def _is_said(ids, skipped):
+  """int32 [B, T] -> bool [B, T]: which tokens are before the first EOS, and not skipped."""
   ended = tf.cumsum(tf.cast(ids == types.EOS, tf.int32), 1) > 0
   silent = tf.reduce_any(ids[..., None] == skipped, -1)
-  return tf.ragged.boolean_mask(ids, ~(ended | silent))
+  return ~(ended | silent)
 
 
 def _spelled(tokens, ids):

@@ -90,12 +90,23 @@ def _flat(graph, arguments):
 
 
 def programs_of_model(model, search, shape):
-  """Returns the `Program`s of `translate` and `score`; candidates that are decoded together divide the rows."""
+  """Returns the `Program`s of `translate`, of `score`, and of the losses of validation, which need no alignments."""
+  def validate(src, tgt, weight):
+    made = model.objective(types.Batch(src, tgt, weight), seed=None, training=False, step=tf.constant(0, tf.int64))
+    return [(term.total, term.count) for term in made.terms.values()]
+
+  name = f"{shape[0]} x {shape[1]}"
+  found = [program_of_search("translate", model, search, shape),
+           Program(f"score {name}", lambda src, tgt: model.score(src, tgt), [spec(shape).src] * 2)]
+  needs_none = model.traits.batch(model.config) is types.Batch
+  return found + [Program(f"validate {name}", validate, list(spec(shape)))] * needs_none
+
+
+def program_of_search(name, model, search, shape):
+  """Returns the `Program` of a search; candidates that are decoded together divide the rows of the shape."""
   rows = max(1, shape[0] // search.candidates) if model.traits.side_by_side else shape[0]
   tokens = tf.TensorSpec([rows, shape[1]], tf.int32)
-  return [
-    Program(f"translate {rows} x {shape[1]}", lambda src: model.translate(src, search), [tokens]),
-    Program(f"score {shape[0]} x {shape[1]}", lambda src, tgt: model.score(src, tgt), [spec(shape).src] * 2)]
+  return Program(f"{name} {rows} x {shape[1]}", lambda src: model.translate(src, search), [tokens])
 
 
 def examine(program, compiling=True):

@@ -38,13 +38,13 @@ print(json.dumps(answers))
 """
 
 
-def check(folder, run, search, trace=None):
+def check(folder, run, search, trace=None, copier=None):
   """Compares all signatures of a SavedModel, loaded in another process, with the live run on `samples`.
 
   Args:
     folder: of the SavedModel.
     run: the `runs.Run` that it was made from.
-    search, trace: see `saved_model.export`.
+    search, trace, copier: see `saved_model.export`.
 
   Raises:
     RuntimeError: if the process fails, or the outputs of a sentence differ.
@@ -52,7 +52,8 @@ def check(folder, run, search, trace=None):
   texts, longest = samples(run.vocab.source), run.experiment.model.net.max_length
   targets = samples(run.vocab)[::-1]
   ids, of_targets = encode(texts, run.vocab.source, longest), encode(targets, run.vocab, longest)
-  wanted = live(run, search, ids)
+  copy = copying(copier, texts, ids) if copier else lambda tokens: tokens
+  wanted = live(run, search, ids, copy)
   # A graph of unknown shape, like the exported one: other graphs use other kernels, which round bfloat16 differently.
   graph = tf.function(run.model.score, input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2)
   scores = zip(targets, graph(ids, of_targets).numpy().tolist(), strict=True)
@@ -60,7 +61,7 @@ def check(folder, run, search, trace=None):
   asked = {"translate": {"text": texts}, "translate_ids": {"ids": ids.tolist()}, "candidates": {"text": texts},
            "score": {"source": texts, "target": targets}}
   if trace is not None:
-    asked["trace"], wanted["trace"] = {"text": texts}, traced(run, trace, ids)
+    asked["trace"], wanted["trace"] = {"text": texts}, traced(run, trace, ids, copy)
   found = ask(folder, asked)
   for name, rows in wanted.items():
     for text, ours, theirs in zip(texts, rows, answers(found[name], run.vocab), strict=True):
@@ -104,22 +105,36 @@ def encode(texts, vocab, longest):
   return ids
 
 
-def live(run, search, ids):
-  """Returns {signature: [(text, score), ...] for each sentence} by the run; blank sentences have the score 0."""
+def copying(copier, texts, ids):
+  """Returns a function that copies unknown words in translations: for each of `texts`, a list of lists of tokens."""
+  sources = [row[row != types.PAD].tolist() for row in ids]
+  return lambda tokens: [copier.copied([(text, source, row) for row in each])
+                         for text, source, each in zip(texts, sources, tokens, strict=True)]
+
+
+def live(run, search, ids, copy=lambda tokens: tokens):
+  """Returns {signature: [(text, score), ...] for each sentence} by the run; blank sentences have the score 0.
+
+  `copy` is of `copying`; translations as ids are not changed by it.
+  """
   found, nonempty = search(ids), (ids > types.EOS).any(1)
   nothing = [("", 0.0)] + [("", -np.inf)] * (found.score.shape[1] - 1)
-  rows = [[(run.vocab.decode(row), score) for row, score in zip(*pair, strict=True)] if has_words else nothing
-          for *pair, has_words in zip(found.tokens.numpy(), found.score.numpy().tolist(), nonempty, strict=True)]
-  return {"candidates": rows, **dict.fromkeys(("translate", "translate_ids"), [row[:1] for row in rows])}
+  tokens = [[row[row != types.PAD].tolist() for row in each] for each in found.tokens.numpy()]
+  said = lambda tokens: [
+    [(run.vocab.decode(row), score) for row, score in zip(*pair, strict=True)] if has_words else nothing
+    for *pair, has_words in zip(tokens, found.score.numpy().tolist(), nonempty, strict=True)]
+  copied = said(copy(tokens))
+  return {"candidates": copied, "translate": [row[:1] for row in copied],
+          "translate_ids": [row[:1] for row in said(tokens)]}
 
 
-def traced(run, trace, ids):
+def traced(run, trace, ids, copy=lambda tokens: tokens):
   """Returns for each sentence its translation as in `live`, then the inputs and predictions of all passes.
 
   These are ("tokens", 0.0), the inputs of all passes before their predictions.
   """
   steps = trace(ids)[1]
-  best = live(run, lambda ids: trace(ids)[0], ids)["translate"]
+  best = live(run, lambda ids: trace(ids)[0], ids, copy)["translate"]
   spell = lambda row: " ".join(run.vocab.spell(row[row != types.PAD]))
   shown = [[(spell(row) * bool((source > types.EOS).any()), 0.0) for row in (*saw[0], *predictions[0])]
            for source, saw, predictions in zip(ids, steps.inputs.numpy(), steps.predictions.numpy(), strict=True)]

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from tf_nar import runs
 
-PROGRAMS = {"saved_model": "export", "ct2": "export_ct2"}
+PROGRAMS = {"saved_model": "export", "ct2": "export_ct2", "openvino": "export_openvino"}
 COMMAND = sys.executable, "-m", "tf_nar"
-MARKS = {"saved_model": "saved_model.pb", "ct2": "model.bin"}  # The file by which the kind of a folder is recognised.
+# The file by which the kind of a folder is recognised; an OpenVINO folder has a model.bin too.
+MARKS = {"saved_model": "saved_model.pb", "openvino": "model.xml", "ct2": "model.bin"}
 SHARDS = "--shards=2"  # For NAR models: a product of few rows is too small to be split among threads otherwise.
 BEAMS = 1, 5
 LENGTHS = 9  # Candidate lengths that the teacher ranks.
@@ -37,14 +38,15 @@ def given(text):
     raise ValueError(f"Expected --system=NAME=FOLDER or --system=NAME=FOLDER,beam=N, got {text!r}; write it so.")
   kinds = [kind for kind, mark in MARKS.items() if os.path.exists(os.path.join(folder, mark))]
   if not kinds:
-    raise ValueError(f"--system={text}: {folder} is neither a SavedModel nor a CTranslate2 folder; make one with "
-                     "bin/export.py or bin/export_ct2.py.")
+    raise ValueError(f"--system={text}: {folder} is no SavedModel, OpenVINO or CTranslate2 folder; make one with "
+                     "bin/export.py, bin/export_openvino.py or bin/export_ct2.py.")
   if comma and kinds[0] != "ct2":
-    raise ValueError(f"--system={text}: the beam of a SavedModel is fixed; export it with --set=search.beam={beam}.")
+    raise ValueError(f"--system={text}: only a CTranslate2 folder has a choice of beams; export the other with "
+                     f"--set=search.beam={beam}.")
   return System(name, kinds[0], folder, int(beam or 0))
 
 
-def standard(nar, ars, folder, with_ct2):
+def standard(nar, ars, folder, *, with_ct2, with_openvino=False):
   """Returns the systems to compare: several exports of each run.
 
   Args:
@@ -52,6 +54,7 @@ def standard(nar, ars, folder, with_ct2):
     ars: AR runs; the first ranks the NAR run's candidates.
     folder: in which the exported folders are made.
     with_ct2: whether CTranslate2 is installed.
+    with_openvino: whether OpenVINO is installed and can run the NAR run's family.
   """
   found = []
   add = lambda name, kind, run, file, *flags, beam=0, most=0: found.append(
@@ -59,6 +62,8 @@ def standard(nar, ars, folder, with_ct2):
   if nar:
     for dtype in ("float32", "bfloat16"):
       add(f"NAR {dtype}", "saved_model", nar, f"nar_{dtype}", f"--weights={dtype}", SHARDS)
+    for dtype in ("float32", "bfloat16", "int8") if with_openvino else ():
+      add(f"NAR OpenVINO {dtype}", "openvino", nar, f"nar_openvino_{dtype}", f"--weights={dtype}")
     if ars:
       add(f"NAR bfloat16, {LENGTHS} lengths", "saved_model", nar, f"nar_{LENGTHS}",
           f"--set=search.candidates={LENGTHS}", f"--rescore_with={ars[0]}", "--weights=bfloat16", SHARDS, most=MOST)

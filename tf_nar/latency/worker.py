@@ -2,7 +2,7 @@
 
 It reads lines of JSON from standard input and answers each with one line:
 
-  <- {"kind": "saved_model", "folder": ..., "threads": ...}, or "ct2", with "beam"
+  <- {"kind": "saved_model", "folder": ..., "threads": ...}, or "openvino", or "ct2", with "beam"
   -> {"dtype": ..., "versions": {package: version}}
   <- {"task": name, "batches": [[text ...] ...]}
   -> {"seconds": [of each batch], "cpu": seconds of all cores, "words": of all translations, "peak": MiB so far,
@@ -55,6 +55,13 @@ def ct2(question):
   return {threads: functools.partial(each, **options) for threads, each in translators.items()}, facts
 
 
+def openvino(question):
+  """Returns the same as `ct2` for a folder of `bin/export_openvino.py`."""
+  program = runpy.run_path(os.path.join(question["folder"], "translate.py"))
+  ways = {threads: program["Translator"](question["folder"], threads) for threads in {1, question["threads"]}}
+  return ways, {"dtype": ways[1].about["dtype"], "versions": versions("openvino")}
+
+
 def versions(*packages):
   return {name: importlib.metadata.version(name) for name in packages}
 
@@ -99,7 +106,7 @@ def main():
   os.dup2(2, 1)  # Keeps the output of libraries apart from the answers.
   answer = lambda value: print(json.dumps(value), file=answers, flush=True)
   question = json.loads(sys.stdin.readline())
-  ways, facts = {"saved_model": saved_model, "ct2": ct2}[question["kind"]](question)
+  ways, facts = {"saved_model": saved_model, "ct2": ct2, "openvino": openvino}[question["kind"]](question)
   answer(facts)
   fastest = Fastest(ways)
   for line in sys.stdin:

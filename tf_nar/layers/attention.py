@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from tf_nar.layers import dense as dense_lib
+from tf_nar.ops import alignment
 from tf_nar.ops import noise as noise_lib
 
 NO_DROPOUT = noise_lib.Dropout(None)
@@ -29,6 +30,16 @@ class Seen:
 
   def __init__(self):
     self.weights = []
+
+
+def alignment_of(decode, src, tgt, first=0):
+  """Returns the mean cross-attention of a call of a decoder, float32 [B, T, S]; see `ops/alignment.py`, `attended`.
+
+  `decode` calls the decoder and passes the `Seen` that it is given on to it.
+  """
+  seen = Seen()
+  decode(seen)
+  return alignment.attended(seen.weights, src, tgt, first)
 
 
 class Attention(keras.layers.Layer):

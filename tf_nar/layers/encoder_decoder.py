@@ -51,7 +51,7 @@ class EncoderDecoder(keras.layers.Layer):
   def _make(self, config, decoder_layers, length, block):
     self.config = config
     # bool [V]: True for tokens of which two in a row are parts of one word (between spaces); None: not known.
-    self.within_words = None
+    self.repeatable = None
     self.embed = embedding.Embedding(config, name="embed")
     self.source_bias = self.add_weight(name="source_bias", shape=(config.width,), initializer="zeros")
     self.length = self.offsets = None

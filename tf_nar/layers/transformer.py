@@ -7,7 +7,7 @@
 import dataclasses
 import functools
 import operator
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -20,11 +20,20 @@ from tf_nar.layers import shards
 from tf_nar.layers.attention import NO_DROPOUT
 
 TIES = "auto", "all", "target", "none"  # Values of `Config.tie`.
+# Sizes by name: those of Vaswani et al. (arXiv:1706.03762, table 3), and of Wu et al. (ACL 2021) for Multi30k, "tiny".
+SIZES = {
+  "tiny": dict(width=128, ffn=256, heads=4, encoder_layers=4, decoder_layers=4),
+  "small": dict(width=256, ffn=1024, heads=4, encoder_layers=5, decoder_layers=5),
+  "base": dict(width=512, ffn=2048, heads=8, encoder_layers=6, decoder_layers=6),
+  "big": dict(width=1024, ffn=4096, heads=16, encoder_layers=6, decoder_layers=6),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-  """Sizes and layout of an encoder-decoder; `configs/` has small, base, large and tiny."""
+  """Sizes and layout of an encoder-decoder."""
+
+  NAMED: ClassVar[dict] = SIZES  # See `config.override`.
 
   vocab: int = 0  # V, the vocabulary size; 0: that of the data.
   source_vocab: int = 0  # The size of a separate source vocabulary; 0: that of the data, or none, as V is of both.
@@ -50,19 +59,16 @@ class Config:
     for name in ("dropout", "attention_dropout", "relu_dropout"):
       if not 0 <= getattr(self, name) < 1:
         raise ValueError(f"net.{name} must be at least 0 and below 1; got {getattr(self, name)}.")
-    if self.norm not in ("post", "pre") or self.positions not in ("learned", "sine"):
-      raise ValueError(
-        f"net.norm must be post or pre, and net.positions learned or sine; got {self.norm}, {self.positions}.")
-    if self.tie not in TIES:
-      raise ValueError(f"net.tie must be one of {', '.join(TIES)}; got {self.tie!r}.")
+    core_config.check_choice("net.norm", self.norm, ("post", "pre"))
+    core_config.check_choice("net.positions", self.positions, ("learned", "sine"))
+    core_config.check_choice("net.dtype", self.dtype, ("float32", "mixed_bfloat16", "bfloat16"))
+    core_config.check_choice("net.tie", self.tie, TIES)
     if self.tie == "all" and self.source_vocab:
       raise ValueError("net.tie=all needs one vocabulary for source and target, but the data has two; choose target or "
                        "none, or prepare the data without --separate_vocab.")
     if self.shards < 1 or self.heads % self.shards or self.ffn % self.shards:
       raise ValueError(f"net.shards must divide net.heads ({self.heads}) and net.ffn ({self.ffn}); "
                        f"got {self.shards}.")
-    if self.dtype not in ("float32", "mixed_bfloat16", "bfloat16"):
-      raise ValueError(f"net.dtype must be float32, mixed_bfloat16 or bfloat16; got {self.dtype!r}.")
 
   @property
   def tied(self):
@@ -72,13 +78,10 @@ class Config:
     return "target" if self.source_vocab else "all"
 
 
-# The original program's three sizes (its configs/transformer_*.json), and one for small corpora.
-SMALL = Config(width=256, ffn=1024, heads=4, encoder_layers=5, decoder_layers=5)
-BASE = Config()
-LARGE = Config(width=1024, ffn=4096, heads=16)
+SMALL, BASE, BIG = (Config(**SIZES[name]) for name in ("small", "base", "big"))
 TINY = Config(
-  width=128, ffn=256, heads=4, encoder_layers=4, decoder_layers=4, dropout=0.3, attention_dropout=0.0,
-  relu_dropout=0.0, max_length=128, positions="sine", epsilon=1e-6, dtype="mixed_bfloat16")
+  **SIZES["tiny"], dropout=0.3, attention_dropout=0.0, relu_dropout=0.0, max_length=128, positions="sine", epsilon=1e-6,
+  dtype="mixed_bfloat16")
 
 
 class Context(NamedTuple):

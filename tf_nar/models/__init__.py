@@ -66,14 +66,14 @@ def _called(kind):
   return f"{kind.__module__.rpartition('.')[2]}.{kind.__qualname__}"
 
 
-def build(name, config, vocab, within_words=None, source_vocab=0):
+def build(name, config, vocab, repeatable=None, source_vocab=0):
   """Returns an untrained model.
 
   Args:
     name: a key of `FAMILIES`.
     config: that family's `Config`; the `vocab` of its nets may be 0.
     vocab: V, the size of the data's vocabulary.
-    within_words: list of V bools, True for tokens of which two in a row are parts of one word; None: not known.
+    repeatable: list of V bools, True for the parts of words that ODD lets stand twice in a row; None: not known.
     source_vocab: the size of a separate source vocabulary; 0: there is none, as V tokens are of both languages.
 
   Raises:
@@ -86,7 +86,7 @@ def build(name, config, vocab, within_words=None, source_vocab=0):
                      "that owns one of them a name of its own.")
   for layer in model._flatten_layers():
     if isinstance(layer, encoder_decoder.EncoderDecoder):
-      layer.within_words = within_words and np.array(within_words)
+      layer.repeatable = repeatable and np.array(repeatable)
   return model
 
 

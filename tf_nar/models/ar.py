@@ -28,7 +28,6 @@ from tf_nar.layers import transformer
 from tf_nar.layers.attention import NO_DROPOUT
 from tf_nar.losses import cross_entropy
 from tf_nar.losses import divergence
-from tf_nar.ops import alignment
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import operations
@@ -50,7 +49,9 @@ class Config:
 class Search:
   beam: int = 5  # Beam size: the number of hypotheses that are extended.
   candidates: int = 1  # N, the number of best hypotheses to return.
-  alpha: float = 0.6  # Exponent of the GNMT length penalty ((5 + T) / 6)^alpha.
+  alpha: float = 0.6  # Exponent of the length penalty.
+  penalty: str = "gnmt"  # "gnmt": of ((5 + T) / 6); "length": of T.
+  early_stop: bool = False  # Whether to stop at `beam` finished hypotheses, not only when no other can win.
   extra_length: int = 20  # A target has at most `length_ratio` times its source's tokens plus this number.
   length_ratio: float = 0.0  # 0: that of the training text, at least 1.
   min_length: int = 1  # The fewest tokens of a translation, EOS included, if its limit allows them.
@@ -66,6 +67,7 @@ class Search:
       raise ValueError(f"search needs 1 <= candidates <= beam; got candidates={self.candidates}, beam={self.beam}.")
     core_config.check_at_least(0, self, "extra_length", "length_ratio", group="search.")
     core_config.check_at_least(1, self, "min_length", group="search.")
+    core_config.check_choice("search.penalty", self.penalty, beam.PENALTIES)
 
   def with_candidates(self, count):
     """Returns the search that finds at least `count` candidates."""
@@ -151,9 +153,7 @@ class Model(keras.Model):
 
   def align(self, src, tgt):
     """Returns the mean cross-attention at each position of tgt, which predicts its token: float32 [B, T, S]."""
-    attended = attention.Seen()
-    self.states(src, tgt, attended=attended)
-    return alignment.attended(attended.weights, src, tgt)
+    return attention.alignment_of(lambda seen: self.states(src, tgt, attended=seen), src, tgt)
 
   def score_candidates(self, src, tgt):
     """Returns log p of tgt int32 [B, N, T], N targets of each source, which is encoded once: float32 [B, N]."""
@@ -178,9 +178,9 @@ class Model(keras.Model):
       return logits if others else logits[0], caches
 
     found = beam.beam_search(
-      step, caches, most, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.candidates,
-      forbid=forbidden(search))
-    return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
+      step, caches, most, steps=longest, forbid=forbidden(search), **ranking(search))
+    return found if rescore is None else length_parallel.ranked(
+      found, rescore, alpha=search.alpha, penalty=search.penalty)
 
   def stepper(self, src, rows, longest):
     """Returns the `step` of a `beam_search` with `rows` hypotheses per sentence, and its first state."""
@@ -241,6 +241,12 @@ def forbidden(search):
   """Returns the ids that a beam search does not predict, and EOS among the first tokens; see `beam.beam_search`."""
   early = ((types.EOS, search.min_length - 1),) if search.min_length > 1 else ()
   return (*tokens_lib.forbidden(search.unknown), *early)
+
+
+def ranking(search):
+  """Returns the arguments of `beam.beam_search` that a `Search` names."""
+  return {"beam": search.beam, "nbest": search.candidates, "alpha": search.alpha, "penalty": search.penalty,
+          "early_stop": search.early_stop}
 
 
 def limit(search, source, longest):

@@ -99,7 +99,8 @@ def _check(config, search):
 
 
 TRAITS = family.Traits(_operations, offers=frozenset({"upsampling", "align"}), needs_mask=True,
-                       likelihood=lambda config: "structured", check=_check)
+                       likelihood=lambda config: "structured", check=_check,
+                       proxy=lambda config: "targets, adaptive" + f"; {glancing.PROXY}" * bool(config.glance))
 
 
 class Model(keras.Model):

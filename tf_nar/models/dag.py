@@ -106,7 +106,8 @@ def _operations(config, source, target):
 
 
 TRAITS = family.Traits(_operations, offers=frozenset({"upsampling", "align"}), needs_mask=True,
-                       likelihood=lambda config: "structured")
+                       likelihood=lambda config: "structured",
+                       proxy=lambda config: "targets, adaptive" + f"; {glancing.PROXY}" * bool(config.glance))
 
 
 class Model(keras.Model):

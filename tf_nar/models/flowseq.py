@@ -31,6 +31,7 @@ from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import latent as latent_lib
 from tf_nar.decode import length_parallel
+from tf_nar.layers import attention
 from tf_nar.layers import dense
 from tf_nar.layers import encoder_decoder
 from tf_nar.layers import flow
@@ -92,7 +93,7 @@ class Search:
   seed: int = 0  # Of the samples.
   rank: str = "decoder"  # Ranking by log p(T | x) and that of the tokens given z, or "bound", by `Model.score`.
   odd: bool = False  # Optimal de-duplicated decoding: no token but EOS twice in a row.
-  odd_within_words: bool = False  # Whether `odd` applies within words too.
+  odd_everywhere: bool = False  # Whether `odd` applies to digits within a word too.
   alpha: float = 0.6  # Exponent of the length penalty in ranking, as in the teacher's beam search.
   unknown: bool = False  # Whether a translation may contain <unk>.
 
@@ -119,8 +120,8 @@ def _operations(config, source, target):
 
 
 TRAITS = family.Traits(
-  _operations, offers=frozenset({"initialise"}), side_by_side=True, smoothed=True, readings=one_pass.READINGS,
-  likelihood=lambda config: "bound")
+  _operations, offers=frozenset({"initialise", "align"}), side_by_side=True, smoothed=True, readings=one_pass.READINGS,
+  likelihood=lambda config: "bound", proxy=lambda config: "inputs, adaptive")
 
 
 class Model(keras.Model):
@@ -156,15 +157,22 @@ class Model(keras.Model):
     queries = tokens + self.net.embed.positions(tf.shape(tgt)[1])
     return self.posterior(queries, masking.valid(tgt), memory, dropout=dropout)
 
-  def decode(self, memory, z, lengths, dropout=NO_DROPOUT):
+  def decode(self, memory, z, lengths, dropout=NO_DROPOUT, attended=None):
     """Returns the decoder states float [R, T, D] of latents float32 [R, T, Z], for targets of `lengths` [R]."""
-    return self.net.decode(self.vector(z) + self.net.embed.positions(tf.shape(z)[1]), lengths, memory, dropout)
+    canvas = self.vector(z) + self.net.embed.positions(tf.shape(z)[1])
+    return self.net.decode(canvas, lengths, memory, dropout, attended=attended)
 
   def reconstruct(self, src, tgt):
     """Returns what the mean of q(z | x, y) is decoded to, int32 [B, T'], for targets int32 [B, T] before filling."""
     memory, tgt = self.net.encode(src), self.filled(tgt)
     states = self.decode(memory, self.read(memory, tgt).mean, masking.lengths(tgt))
     return tf.where(masking.valid(tgt), self.net.likeliest(states), types.PAD)
+
+  def align(self, src, tgt):
+    """Returns the mean cross-attention, given the mean of q(z | x, y): float32 [B, T, S]."""
+    memory, filled = self.net.encode(src), self.filled(tgt)
+    z, lengths = self.read(memory, filled).mean, masking.lengths(filled)
+    return attention.alignment_of(lambda seen: self.decode(memory, z, lengths, attended=seen), src, tgt)
 
   def objective(self, batch, *, seed, training, step=0):
     """The negative bound of log p(y, T | x) per target token, filling EOS included, with label smoothing.

@@ -34,6 +34,7 @@ from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import beam
 from tf_nar.decode import length_parallel
+from tf_nar.layers import attention
 from tf_nar.layers import encoder_decoder
 from tf_nar.layers import transformer
 from tf_nar.layers.attention import NO_DROPOUT
@@ -112,8 +113,8 @@ def _operations(config, source, target):
 
 
 TRAITS = family.Traits(
-  _operations, offers=frozenset({"score_candidates", "limit"}), autoregressive=True, needs_mask=True,
-  side_by_side=True, smoothed=True)
+  _operations, offers=frozenset({"score_candidates", "align", "limit"}), autoregressive=True, needs_mask=True,
+  side_by_side=True, smoothed=True, proxy=lambda config: "inputs, fixed")
 
 
 class Model(keras.Model):
@@ -189,11 +190,12 @@ class Model(keras.Model):
       return choice.any_number(seed, inside)
     return spans.spans(seed, inside, self.config.share)
 
-  def next_tokens(self, memory, tgt):
+  def next_tokens(self, memory, tgt, attended=None):
     """Returns the states that predict each token from those before it, float [R, T, D]; the AR mode alone."""
     query = self.net.canvas(tf.fill(tf.shape(tgt), types.MASK))
     states = self.net.decode(
-      tf.concat([self.shifted(tgt), query], 1), None, memory, mask=streams.continuing(tf.shape(tgt)[1]))
+      tf.concat([self.shifted(tgt), query], 1), None, memory, mask=streams.continuing(tf.shape(tgt)[1]),
+      attended=attended)
     return tf.split(states, 2, 1)[1]
 
   def score(self, src, tgt):
@@ -210,6 +212,14 @@ class Model(keras.Model):
     shape = tf.shape(tgt)
     src = tf.repeat(src, shape[1], axis=0) if self.config.scores == "nar" else src
     return tf.reshape(self.score(src, tf.reshape(tgt, [-1, shape[2]])), shape[:2])
+
+  def align(self, src, tgt):
+    """Returns the mean cross-attention of the queries of the mode `Config.scores`, float32 [B, T, S]."""
+    if self.config.scores == "nar":
+      return one_pass.align(self.net, src, tgt, hidden=types.MASK)
+    memory = self.net.encode(src)
+    return attention.alignment_of(
+      lambda seen: self.next_tokens(memory, tgt, attended=seen), src, tgt, first=tf.shape(tgt)[1])
 
   def limit(self, search, source):
     """Returns the greatest target length of a search, for source lengths int32; both count EOS."""
@@ -236,9 +246,9 @@ class Model(keras.Model):
 
     cache = self.net.decoder.start_cache(sentences * search.beam, longest)
     found = beam.beam_search(
-      step, cache, limit, beam=search.beam, steps=longest, alpha=search.alpha, nbest=search.candidates,
-      forbid=(*ar.forbidden(search), types.MASK))
-    return found if rescore is None else length_parallel.ranked(found, rescore, alpha=search.alpha)
+      step, cache, limit, steps=longest, forbid=(*ar.forbidden(search), types.MASK), **ar.ranking(search))
+    return found if rescore is None else length_parallel.ranked(
+      found, rescore, alpha=search.alpha, penalty=search.penalty)
 
 
 def paired(memory, size):

@@ -28,6 +28,7 @@ from tf_nar import config as core_config
 from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import latent as latent_lib
+from tf_nar.layers import attention
 from tf_nar.layers import encoder_decoder
 from tf_nar.layers import latents
 from tf_nar.layers import transformer
@@ -92,7 +93,7 @@ class Search:
   seed: int = 0  # Of the draws.
   rank: str = "decoder"  # Ranking by log p of the tokens given z, or "bound", by `Model.score`; a teacher overrides it.
   odd: bool = True  # Optimal de-duplicated decoding of the last latents: no token twice in a row.
-  odd_within_words: bool = False  # Whether `odd` applies within words too.
+  odd_everywhere: bool = False  # Whether `odd` applies to digits within a word too.
   alpha: float = 0.6  # Exponent of the length penalty in ranking, as in the teacher's beam search.
   unknown: bool = False  # Whether a translation may contain <unk>.
 
@@ -131,8 +132,8 @@ def passes_of(config, source, target):
 
 TRAITS = family.Traits(
   lambda config, source, target: family.Operations(sum(passes_of(config, source, target)), target),
-  offers=frozenset({"trace"}), side_by_side=True, smoothed=True, readings=one_pass.READINGS,
-  likelihood=lambda config: "bound")
+  offers=frozenset({"trace", "latents", "align"}), side_by_side=True, smoothed=True, readings=one_pass.READINGS,
+  likelihood=lambda config: "bound", proxy=lambda config: "inputs, adaptive")
 
 
 class Model(keras.Model):
@@ -155,10 +156,10 @@ class Model(keras.Model):
       return lanmt_axes.Encoded(src, memory, memory, memory)
     return lanmt_axes.Encoded(src, memory, self.net.project(memory), self.axis.project(memory))
 
-  def decode(self, source, z, lengths, positions, dropout=NO_DROPOUT):
+  def decode(self, source, z, lengths, positions, dropout=NO_DROPOUT, attended=None):
     """Returns the decoder states float [R, T, D] of latents float32 [R, A, Z], for targets of `lengths` [R]."""
     canvas = self.axis.canvas(self.net, source, z, lengths, positions)
-    return self.net.decode(canvas, lengths, source.decoder, dropout)
+    return self.net.decode(canvas, lengths, source.decoder, dropout, attended=attended)
 
   def prior(self, source, lengths, positions, dropout=NO_DROPOUT):
     """Returns p(z | x, T), a `Gaussian` of float32 [R, A, Z], for `lengths` int32 [R]."""
@@ -209,6 +210,13 @@ class Model(keras.Model):
     """
     return self.bound(self.encode(src), tgt)
 
+  def align(self, src, tgt):
+    """Returns the mean cross-attention, given the posterior's mean of the target: float32 [B, T, S]."""
+    source, lengths, positions = self.encode(src), masking.lengths(tgt), tf.shape(tgt)[1]
+    z = self.posterior(source, tgt, lengths).mean
+    return attention.alignment_of(
+      lambda seen: self.decode(source, z, lengths, positions, attended=seen), src, tgt)
+
   def bound(self, source, tgt):
     """Does what `score` does for targets int32 [R, T] of encoded sources: float32 [R]."""
     found = gaussian.importance_bound(self.log_weights(source, tgt, self.config.samples))
@@ -247,6 +255,10 @@ class Model(keras.Model):
   def trace(self, src, search, rescore=None):
     """Returns the `types.Translation` of `translate` and its `types.Trace`: what the latents of each step say."""
     return lanmt_search.search(self, src, search, self.refinement(search), rescore, traced=True)
+
+  def latents(self, src, search, tgt=None):
+    """Returns the `types.Latents` of `search.steps` delta steps; see `lanmt_search.latents`."""
+    return lanmt_search.latents(self, src, search, {"delta": lanmt_search.delta_refinement(self, search)}, tgt)
 
 
 def kl_terms(q, prior, weight, budget):

@@ -100,8 +100,9 @@ def _operations(config, source, target):
 
 
 TRAITS = family.Traits(
-  _operations, offers=frozenset({"trace"}), side_by_side=True, readings=one_pass.READINGS,
-  shared=("lanmt/embed/tokens/", "lanmt/encoder/"), frozen="lanmt", likelihood=lambda config: "bound")
+  _operations, offers=frozenset({"trace", "latents", "align"}), side_by_side=True, readings=one_pass.READINGS,
+  shared=("lanmt/embed/tokens/", "lanmt/encoder/"), frozen="lanmt", likelihood=lambda config: "bound",
+  proxy=lambda config: "inputs, adaptive")
 
 
 class Walk(NamedTuple):
@@ -246,6 +247,10 @@ class Model(keras.Model):
     """Returns the lower bound of log p(y, T | x) of the frozen `lanmt`, float32 [B]; see `lanmt.Model.score`."""
     return self.lanmt.score(src, tgt)
 
+  def align(self, src, tgt):
+    """Returns the alignment of the frozen `lanmt`, float32 [B, T, S]."""
+    return self.lanmt.align(src, tgt)
+
   def refinement(self, search):
     """Returns the refinement of a search, as `lanmt_search.search` takes it."""
     if search.refine != "score":
@@ -277,3 +282,9 @@ class Model(keras.Model):
   def trace(self, src, search, rescore=None):
     """Returns the `types.Translation` of `translate` and its `types.Trace`: what the latents of each step say."""
     return lanmt_search.search(self.lanmt, src, search, self.refinement(search), rescore, traced=True)
+
+  def latents(self, src, search, tgt=None):
+    """Returns the `types.Latents` of `search.steps` delta steps, and as many steps of the network."""
+    walks = {"delta": self.lanmt.refinement(dataclasses.replace(search, refine="delta")),
+             self.config.kind: self.refinement(dataclasses.replace(search, refine="score"))}
+    return lanmt_search.latents(self.lanmt, src, search, walks, tgt)

@@ -4,6 +4,7 @@
 
 The model has the methods `encode`, `prior`, `posterior`, `decode`, `bound` and `draws` of `lanmt.Model`.
 """
+import dataclasses
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -18,6 +19,7 @@ from tf_nar.models import one_pass
 from tf_nar.ops import masking
 from tf_nar.ops import tokens as tokens_lib
 
+DRAWS = 64  # Draws from the prior that a plot of latents shows.
 GROWTH = 8  # Tokens by which a length that is predicted again may exceed the first; bounds the size of the canvas.
 
 
@@ -92,6 +94,32 @@ def begin(model, source, search):
   lengths = length_parallel.nonempty(lengths, src)
   positions = length_parallel.positions(tf.minimum(lengths + GROWTH, longest), longest, src)
   return _state(tf.repeat(z, count, axis=0), tf.reshape(lengths, [-1]), positions)
+
+
+def latents(model, src, search, refinements, tgt=None):
+  """Returns the `types.Latents` of sources int32 [B, S].
+
+  Args:
+    model, src, search: as for `search`; of one candidate, and draws as those of latent search.
+    refinements: {name: refinement}, as `search` takes them.
+    tgt: int32 [B, T], whose posterior is wanted; latents at the target then have its length. None: the likeliest.
+  """
+  source = model.encode(src, project=True)
+  start, posterior = begin(model, source, dataclasses.replace(search, candidates=1, latents=1)), None
+  if tgt is not None:
+    lengths, positions = masking.lengths(tgt), tf.shape(tgt)[1]
+    posterior = model.posterior(source, tgt, lengths).mean
+    if model.config.latent.axis == "target":
+      start = _state(model.prior(source, lengths, positions).mean, lengths, positions)
+  prior = model.prior(source, start.lengths, tf.shape(start.tokens)[1])
+  size = tf.shape(prior.mean)[1]
+  draws = prior.sample(model.draws(DRAWS, (search.seed, 0), size)[:, None], search.temperature)  # [K, B, A, Z]
+  walk = lambda found: tf.stack([*(z for z, _ in found.steps), found.z], 1)
+  walks = {name: walk(refined(source, start, True)) for name, refined in refinements.items()}
+  inside = tf.cast(model.axis.inside(source, start.lengths, size), tf.float32)[..., None]
+  return types.Latents(
+    prior.mean * inside, tf.transpose(draws, [1, 0, 2, 3]) * inside[:, None],
+    {name: each * inside[:, None] for name, each in walks.items()}, None if tgt is None else posterior * inside)
 
 
 def predict(model, source, z, lengths, positions, unknown=False):

@@ -19,8 +19,7 @@ A few codes for a whole sentence are predicted one after the other, and then all
 EOS, which takes about twice as many steps and defines no probability of a target. The decoder is bidirectional; as it
 would read a gold target at its own position, such positions have no loss, as in glancing. `Config.causal` restores the
 original's causal decoder, shifted by one position. The schedules are linear. Neither the compressor nor its inverse
-attends to the source. The predictor has its own embeddings of the codes. `layers/compression.py` and
-`layers/quantizer.py` list more.
+attends to the source. The predictor has its own embeddings. More: `layers/compression.py`, `layers/quantizer.py`.
 """
 import dataclasses
 
@@ -32,6 +31,7 @@ from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import code_beam
 from tf_nar.decode import length_parallel
+from tf_nar.layers import attention
 from tf_nar.layers import compression
 from tf_nar.layers import embedding
 from tf_nar.layers import encoder_decoder
@@ -56,8 +56,7 @@ class Config:
   smoothing: float = 0.1  # Label smoothing of token and length losses.
   length_factor: float = 0.1  # Weight of the length loss; in the score, log p of the length has weight 1.
   prior: schedule.Linear = schedule.Linear(0.0, 1.0, 50_000)  # Weight of the loss of the codes.
-  bypass: schedule.Linear = schedule.Linear(1.0, 0.0, 10_000)  # Share of training sentences decoded from vectors, not
-  # from codes.
+  bypass: schedule.Linear = schedule.Linear(1.0, 0.0, 10_000)  # Share of training sentences decoded from vectors.
   gold: schedule.Linear = schedule.Linear(0.5, 0.0, 50_000)  # Share of target positions that training reveals.
   causal: bool = False  # Whether a position attends to those before it alone, with inputs shifted by one.
   settled: bool = False  # Whether compressor and codes of an earlier phase are kept; then no schedule applies.
@@ -77,7 +76,7 @@ class Search:
   candidates: int = 1  # N, decoded in one pass: the N / `lengths` best code sequences of each length.
   lengths: int = 1  # Number of consecutive lengths around the most probable one.
   odd: bool = False  # Optimal de-duplicated decoding: no token twice in a row; False: the best token at each position.
-  odd_within_words: bool = False  # Whether `odd` applies within a word too, as in the ODD paper.
+  odd_everywhere: bool = False  # Whether `odd` applies to digits within a word too, as in the ODD paper.
   alpha: float = 0.6  # Exponent of the length penalty in ranking, as in the teacher's beam search.
   unknown: bool = False  # Whether a translation may contain <unk>.
 
@@ -106,13 +105,13 @@ def _operations(config, source, target):
   codes = compression.halved(target, config.compress)
   own = compression.operations(net, config.compress, codes)
   own += quantizer.operations(config.bottleneck, net.width, codes)
-  prior = operations.decoder(net, config.prior_layers, codes, source) + codes * net.width * config.bottleneck.codes
-  return family.Operations(operations.whole(net, net.decoder_layers, source, target) + own + prior, target)
+  own += operations.decoder(net, config.prior_layers, codes, source) + codes * net.width * config.bottleneck.codes
+  return family.Operations(operations.whole(net, net.decoder_layers, source, target) + own, target)
 
 
 TRAITS = family.Traits(
-  _operations, offers=frozenset({"absorb", "initialise"}), side_by_side=True, smoothed=True, readings=one_pass.READINGS,
-  likelihood=lambda config: "bound")
+  _operations, offers=frozenset({"absorb", "initialise", "align"}), side_by_side=True, smoothed=True,
+  readings=one_pass.READINGS, likelihood=lambda config: "bound", proxy=lambda config: "inputs, adaptive")
 
 
 class Model(keras.Model):
@@ -146,7 +145,7 @@ class Model(keras.Model):
     real = tf.sequence_mask(compression.halved(lengths, self.config.compress), tf.shape(vectors)[1])
     return vectors, self.bottleneck(vectors, tf.cast(real, tf.float32), seed=seed, step=step), real
 
-  def states(self, embedded, lengths, positions, memory, dropout=NO_DROPOUT, gold=None):
+  def states(self, embedded, lengths, positions, memory, dropout=NO_DROPOUT, gold=None, attended=None):
     """Runs the decoder over upsampled codes.
 
     Args:
@@ -156,6 +155,7 @@ class Model(keras.Model):
       memory: a `Memory`, projected or not.
       dropout: a `noise.Dropout`.
       gold: embedded targets float [B, T, D] and bool [B, T], True where the decoder reads them; None: nowhere.
+      attended: as in `encoder_decoder.EncoderDecoder.decode`.
 
     Returns:
       float [B, T, D].
@@ -165,18 +165,12 @@ class Model(keras.Model):
       x = tf.where(gold[1][..., None], gold[0], x)
     mask = masking.causal(positions) if self.config.causal else None
     x = masking.shift_right(x) if self.config.causal else x
-    return self.net.decode(x + self.net.embed.positions(positions), lengths, memory, dropout, mask)
+    return self.net.decode(x + self.net.embed.positions(positions), lengths, memory, dropout, mask, attended)
 
   def code_log_probs(self, labels, memory, dropout=NO_DROPOUT):
-    """Returns the mean log p of the labels of each code, given those before it.
+    """Returns the mean log p of the labels int32 [B, M, m] of each code, given those before it: float32 [B, M].
 
-    Args:
-      labels: int32 [B, M, m].
-      memory: a `Memory` with unprojected states.
-      dropout: a `noise.Dropout`.
-
-    Returns:
-      float32 [B, M].
+    `memory` is a `Memory` with unprojected states.
     """
     x = tf.reduce_mean(self.codes.look_up(labels), 2)
     x = masking.shift_right(x) + self.codes.positions(tf.shape(labels)[1])
@@ -247,14 +241,20 @@ class Model(keras.Model):
     _, found, real = self.encode_target(tgt)
     codes = tf.where(real, self.code_log_probs(found.labels, memory), 0.0)
     states = self.states(found.embedded, lengths, tf.shape(tgt)[1], memory)
-    prior = self.net.length_log_prob(memory, lengths) + tf.reduce_sum(codes, 1)
-    return prior + self.net.embed.log_prob(states, tgt)
+    return self.net.length_log_prob(memory, lengths) + tf.reduce_sum(codes, 1) + self.net.embed.log_prob(states, tgt)
+
+  def reread(self, src, tgt, attended=None):
+    """Returns the decoder states of targets int32 [B, T], given their own codes: float [B, T, D]."""
+    embedded, memory = self.encode_target(tgt)[1].embedded, self.net.encode(src)
+    return self.states(embedded, masking.lengths(tgt), tf.shape(tgt)[1], memory, attended=attended)
 
   def reconstruct(self, src, tgt, search):
     """Returns the translation from the codes of the reference tgt, int32 [B, T], of the same length: int32 [B, T]."""
-    memory, lengths = self.net.encode(src), masking.lengths(tgt)
-    states = self.states(self.encode_target(tgt)[1].embedded, lengths, tf.shape(tgt)[1], memory)
-    return one_pass.predictions(self.net, states, lengths, search)[0]
+    return one_pass.predictions(self.net, self.reread(src, tgt), masking.lengths(tgt), search)[0]
+
+  def align(self, src, tgt):
+    """Returns the mean cross-attention, given the target's own codes: float32 [B, T, S]."""
+    return attention.alignment_of(lambda seen: self.reread(src, tgt, seen), src, tgt)
 
   def translate(self, src, search, rescore=None):
     """Predicts codes one after the other, then all tokens of all candidates in one pass.

@@ -66,7 +66,7 @@ class Search:
   candidates: int = 1  # N: the most probable fertilities and N - 1 samples; with other copies, N lengths.
   seed: int = 0  # Of the samples.
   odd: bool = False  # Optimal de-duplicated decoding: no token twice in a row; False: the best token at each position.
-  odd_within_words: bool = False  # Whether `odd` applies within a word too, as in the ODD paper.
+  odd_everywhere: bool = False  # Whether `odd` applies to digits within a word too, as in the ODD paper.
   alpha: float = 0.6  # Exponent of the length penalty in ranking, as in the teacher's beam search.
   unknown: bool = False  # Whether a translation may contain <unk>.
 
@@ -86,7 +86,8 @@ TRAITS = family.Traits(
   offers=frozenset({"score_tokens", "align"}),
   batch=lambda config: types.Aligned if config.aligned else types.Batch, side_by_side=True, smoothed=True,
   readings=one_pass.READINGS, likelihood=lambda config: "bound" if config.aligned else "factorised",
-  check=lambda config, search: embedding.check_read(config.net, False))
+  check=lambda config, search: embedding.check_read(config.net, False),
+  proxy=lambda config: "inputs, fixed" if config.aligned else "none")
 
 
 class Model(keras.Model):
@@ -171,9 +172,8 @@ class Model(keras.Model):
     if self.aligned:
       fertility, _ = fertility_lib.likeliest(self.log_fertility(memory, src), lengths, positions)
       return alignment.copied(copying.by_fertility(fertility, positions), tgt, tf.shape(src)[1])
-    attended = attention.Seen()
-    self.net.decode(self.canvas(src, lengths, positions), lengths, memory, attended=attended)
-    return alignment.attended(attended.weights, src, tgt)
+    canvas = self.canvas(src, lengths, positions)
+    return attention.alignment_of(lambda seen: self.net.decode(canvas, lengths, memory, attended=seen), src, tgt)
 
   def _scored(self, src, tgt):
     """Returns log p of the length or the fertilities, float32 [B], and of each token, float32 [B, T]."""

@@ -14,7 +14,6 @@ from tf_nar.decode import argmax
 from tf_nar.decode import length_parallel
 from tf_nar.layers import attention
 from tf_nar.layers.attention import NO_DROPOUT
-from tf_nar.ops import alignment
 from tf_nar.ops import masking
 from tf_nar.ops import odd
 from tf_nar.ops import operations as operations_lib
@@ -24,7 +23,7 @@ from tf_nar.ops import tokens as tokens_lib
 @dataclasses.dataclass(frozen=True)
 class Search:
   odd: bool = True  # Optimal de-duplicated decoding: no token twice in a row; False: the best token at each position.
-  odd_within_words: bool = False  # Whether `odd` applies within words too, as in the paper; then 1000 cannot
+  odd_everywhere: bool = False  # Whether `odd` applies to digits within a word too, as in the paper; then 1000 cannot
   # be output, as it has repeated tokens.
   candidates: int = 1  # N consecutive lengths around the most probable one are decoded in parallel.
   alpha: float = 0.6  # Exponent of the length penalty in ranking, as in the teacher's beam search.
@@ -81,9 +80,8 @@ def _scored(net, src, tgt, hidden):
 
 def align(net, src, tgt, *, hidden=types.PAD):
   """Returns the mean cross-attention at each position of a canvas of the length of tgt, float32 [B, T, S]."""
-  attended, canvas = attention.Seen(), net.mask_canvas(tf.shape(tgt)[0], tf.shape(tgt)[1], hidden)
-  net.decode(canvas, masking.lengths(tgt), net.encode(src), attended=attended)
-  return alignment.attended(attended.weights, src, tgt)
+  canvas, lengths = net.mask_canvas(tf.shape(tgt)[0], tf.shape(tgt)[1], hidden), masking.lengths(tgt)
+  return attention.alignment_of(lambda seen: net.decode(canvas, lengths, net.encode(src), attended=seen), src, tgt)
 
 
 def translate(net, src, search, rescore=None, decoder=None):
@@ -113,7 +111,7 @@ def translate(net, src, search, rescore=None, decoder=None):
 def predictions(net, states, lengths, search, repeatable=()):
   """Decodes states float [B, T, D] of targets of `lengths` [B], by ODD or with the best token at each position.
 
-  `search` has `odd`, `odd_within_words` and `unknown`, as `Search`; ODD lets the tokens `repeatable` be repeated.
+  `search` has `odd`, `odd_everywhere` and `unknown`, as `Search`; ODD lets the tokens `repeatable` be repeated.
 
   # Differs: the original can output PAD or BOS, at any position.
 
@@ -125,8 +123,8 @@ def predictions(net, states, lengths, search, repeatable=()):
     return argmax.predictions(*net.best_tokens(states, forbid), lengths)
   token, log_prob = net.top_tokens(states, odd.KEPT, forbid)
   free = tf.zeros_like(token, tf.bool)
-  if not search.odd_within_words and net.within_words is not None:
-    free = tf.gather(net.within_words, token)
+  if not search.odd_everywhere and net.repeatable is not None:
+    free = tf.gather(net.repeatable, token)
   for each in repeatable:
     free |= token == each
   return odd.among(token, log_prob, lengths, free=free)

@@ -33,6 +33,7 @@ from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import length_parallel
 from tf_nar.decode import rewrite
+from tf_nar.layers import attention
 from tf_nar.layers import dense
 from tf_nar.layers import embedding
 from tf_nar.layers import encoder_decoder
@@ -122,8 +123,8 @@ def _operations(config, source, target):
                            operations_lib.output(net, again), again)
 
 
-TRAITS = family.Traits(_operations, offers=frozenset({"trace"}), side_by_side=True, check=check,
-                       copies={"refiner/": "decoder/"})
+TRAITS = family.Traits(_operations, offers=frozenset({"trace", "align"}), side_by_side=True, check=check,
+                       copies={"refiner/": "decoder/"}, proxy=lambda config: "inputs, adaptive; inputs, fixed")
 
 
 class Block(transformer.Block):
@@ -183,16 +184,16 @@ class Model(keras.Model):
         config.net, config.net.decoder_layers, cross=True, block=Block, name="refiner")
     self.built = True
 
-  def first(self, src, memory, lengths, positions, dropout=NO_DROPOUT):
+  def first(self, src, memory, lengths, positions, dropout=NO_DROPOUT, attended=None):
     """Returns the decoder states of the first pass, float [B, T, D], for targets of `lengths` [B].
 
     Its input is a copy of the embedded source at even steps, token plus position embeddings.
     """
     which = copying.uniform(masking.lengths(src), lengths, positions)
     canvas = tf.gather(self.net.source_canvas(src), which, batch_dims=1) + self.net.embed.positions(positions)
-    return self.net.decode(canvas, lengths, memory, dropout)
+    return self.net.decode(canvas, lengths, memory, dropout, attended=attended)
 
-  def again(self, tokens, states, memory, dropout=NO_DROPOUT):
+  def again(self, tokens, states, memory, dropout=NO_DROPOUT, attended=None):
     """Returns the decoder states of a later pass, float [B, T, D].
 
     Args:
@@ -200,9 +201,10 @@ class Model(keras.Model):
       states: float [B, T, D], of the pass before.
       memory: a `Memory` with the refiner's keys and values.
       dropout: a `noise.Dropout`.
+      attended: as in `encoder_decoder.EncoderDecoder.decode`.
     """
-    seen = masking.valid(tokens)[:, None]
-    return self.refiner(self.net.canvas(tokens) + states, seen, memory.states, memory.mask, dropout=dropout)
+    seen, x = masking.valid(tokens)[:, None], self.net.canvas(tokens) + states
+    return self.refiner(x, seen, memory.states, memory.mask, dropout=dropout, seen=attended)
 
   def objective(self, batch, *, seed, training, step=0):
     """Cross-entropy per target token, the mean of all iterations, plus `length_factor` times that of the length.
@@ -247,6 +249,17 @@ class Model(keras.Model):
     states = self.first(src, memory, lengths, tf.shape(tgt)[1])
     return self.net.length_log_prob(memory, lengths) + self.net.embed.log_prob(states, tgt)
 
+  def align(self, src, tgt):
+    """Returns the mean cross-attention of a pass that reads the target, float32 [B, T, S]; without later passes that
+    of the first guess.
+    """
+    memory, lengths, positions = self.net.encode(src), masking.lengths(tgt), tf.shape(tgt)[1]
+    guess = lambda seen=None: self.first(src, memory, lengths, positions, attended=seen)
+    if self.config.iterations == 1:
+      return attention.alignment_of(guess, src, tgt)
+    states, later = guess(), memory._replace(states=self.refiner.project(memory.states))
+    return attention.alignment_of(lambda seen: self.again(tgt, states, later, attended=seen), src, tgt)
+
   def translate(self, src, search, rescore=None):
     """Makes `search.passes` passes for all length candidates at once; ranked as by `rewrite.ranked`."""
     return self._translate(src, search, rescore, False)[0]
@@ -275,7 +288,7 @@ class Model(keras.Model):
       lambda tokens, states: read(self.again(tokens, states, later)),
       search.passes, stop=search.stop, patience=search.patience, trace=trace)
     found, order = rewrite.ranked(last, passes, search.candidates, rescore, collapse=search.collapse,
-                                  free=self.net.within_words, alpha=search.alpha)
+                                  free=self.net.repeatable, alpha=search.alpha)
     if not trace:
       return found, None
     which = copying.uniform(masking.lengths(sources), lengths, positions)

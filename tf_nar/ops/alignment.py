@@ -5,16 +5,17 @@ from tf_nar import types
 from tf_nar.ops import masking
 
 
-def attended(weights, src, tgt):
+def attended(weights, src, tgt, first=0):
   """Returns the mean cross-attention of target tokens to source tokens, EOS of either left out.
 
   Args:
-    weights: list of float [B, H, T, S], for each block and shard; or [B, H, T, S + 1], with a slot before the source.
+    weights: list of float [B, H, P, S], for each block and shard; or [B, H, P, S + 1], with a slot before the source.
     src: int32 [B, S].
     tgt: int32 [B, T].
+    first: the first of the T among the P positions of the decoder that stand for the target.
   """
-  mean = tf.add_n([tf.reduce_mean(tf.cast(each, tf.float32), 1) for each in weights])  # [B, T, S]
-  mean = mean[..., tf.shape(mean)[2] - tf.shape(src)[1]:]
+  mean = tf.add_n([tf.reduce_mean(tf.cast(each, tf.float32), 1) for each in weights])  # [B, P, S]
+  mean = mean[:, first:first + tf.shape(tgt)[1], tf.shape(mean)[2] - tf.shape(src)[1]:]
   return _shares(tf.where(_words(src)[:, None] & _words(tgt)[..., None], mean, 0.0))
 
 

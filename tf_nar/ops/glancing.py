@@ -12,6 +12,8 @@ import tensorflow as tf
 from tf_nar.ops import choice
 from tf_nar.ops import schedule
 
+PROXY = "inputs, adaptive"  # As in `Traits.proxy`.
+
 
 @dataclasses.dataclass(frozen=True)
 class Glance(schedule.Linear):

@@ -3,7 +3,7 @@ import tensorflow as tf
 
 from tf_nar import types
 
-_RUN = 128  # Tokens per run in `_top`, about the square root of a typical vocabulary size.
+_RUN = 128  # Tokens per run in `largest`, about the square root of a typical vocabulary size.
 
 
 def forbidden(unknown=False):
@@ -42,7 +42,7 @@ def best_and_log_sum(logits, count, forbid=()):
   """Returns the tokens that `best` finds, their logits, and the logsumexp of all V logits, float32 [...]."""
   logits = tf.cast(logits, tf.float32)
   positions, vocab = logits.shape.rank - 1, logits.shape[-1]
-  top, token = _top(logits, min(count + len(forbid), vocab))
+  top, token = largest(logits, min(count + len(forbid), vocab))
   # From the best token's probability: softmax is one kernel, while a logsumexp makes four passes over the vocabulary.
   share = tf.gather(tf.nn.softmax(logits), token[..., :1], batch_dims=positions)
   log_sum = (top[..., :1] - tf.math.log(share))[..., 0]
@@ -54,10 +54,10 @@ def best_and_log_sum(logits, count, forbid=()):
 
 def likeliest(logits):
   """Returns the most probable token of logits [..., V], int32 [...]; ties go to the lower id."""
-  return _top(tf.cast(logits, tf.float32), 1)[1][..., 0]
+  return largest(tf.cast(logits, tf.float32), 1)[1][..., 0]
 
 
-def _top(logits, count):
+def largest(logits, count):
   """tf.math.top_k for large V, several times as fast: the best k tokens are in the k runs with the greatest maxima."""
   positions, vocab = logits.shape.rank - 1, logits.shape[-1]
   runs = vocab // _RUN

@@ -29,6 +29,8 @@ class Encoded(NamedTuple):
   lines: int  # Number of lines in the range.
   unknown: int = 0  # Number of UNK tokens in the kept pairs.
   changed: int = 0  # Number of lines of the kept pairs that normalization changes, apart from white space.
+  tokens: collections.Counter = collections.Counter()  # Target token -> how often it is in the kept pairs;
+  repeats: collections.Counter = collections.Counter()  # and how often it stands right after itself.
 
 
 def reason(source, target, limits):
@@ -55,7 +57,7 @@ def encode_lines(first, pairs, vocab, limits):
   Returns:
     `Encoded`.
   """
-  kept, dropped = [], collections.Counter()
+  kept, dropped, tokens, repeats = [], collections.Counter(), collections.Counter(), collections.Counter()
   unknown = changed = 0
   for index, (source, target) in enumerate(pairs, first):
     src, tgt = vocab.source.encode(source), vocab.encode(target)
@@ -65,9 +67,11 @@ def encode_lines(first, pairs, vocab, limits):
       continue
     unknown += src.count(types.UNK) + tgt.count(types.UNK)
     changed += vocab.source.changes(source) + vocab.changes(target)
+    tokens.update(tgt)
+    repeats.update(token for token, following in itertools.pairwise(tgt) if token == following)
     pair = records.Pair(src + [types.EOS], tgt + [types.EOS], index=index)
     kept.append((records.serialize(pair), len(pair.src), len(pair.tgt)))
-  return Encoded(kept, dropped, len(pairs), unknown, changed)
+  return Encoded(kept, dropped, len(pairs), unknown, changed, tokens, repeats)
 
 
 def encode(pairs, folder, limits, processes=1):

@@ -18,6 +18,8 @@ from tf_nar.prepare import learn
 from tf_nar.prepare import options as options_lib
 
 MOST_UNKNOWN = 0.9  # Share of UNK tokens above which the vocabulary is assumed to be of another text.
+# ODD lets a part of a word stand twice in a row if the targets have it so this often, and in this share of its places.
+LEAST_REPEATS, SHARE_OF_REPEATS = 5, 0.05
 
 
 class Made(NamedTuple):
@@ -55,7 +57,11 @@ def prepare(options):
     words = _vocabulary(options, found.pairs)
     guessed = _measured(options, words)
     words.save(folder)
-    splits = {"train": _train(options, found, folder), "valid": _valid(options, valid, words, folder)}
+    train, repeats = _train(options, found, folder)
+    if not options.reuse_vocab:
+      words.repeats = repeats
+      words.save(folder)
+    splits = {"train": train, "valid": _valid(options, valid, words, folder)}
     manifest = corpus.Manifest(words.tokenization, words.tokenized, len(words), words.sha256, splits)
     _check_known(manifest, options)
     corpus.write(folder, manifest)
@@ -77,7 +83,7 @@ def _vocabulary(options, count):
   if options.reuse_vocab:
     return vocab.load(pretrained.find(options.reuse_vocab))
   if options.tokenizer == "words":
-    read = lambda path: vocab.read_counts(path, options.minimum_count, mask=True)
+    read = lambda path: learn.read_counts(path, options.minimum_count, mask=True)
     found, source = read(options.vocab), read(options.source_vocab) if options.source_vocab else None
   elif options.separate_vocab:
     source, found = (_learnt(options, count, [side]) for side in (0, 1))
@@ -117,9 +123,10 @@ def _measured(options, words):
 
 
 def _train(options, found, folder):
+  """Writes the training pairs; returns their `Split`, and the tokens that the targets often repeat at once."""
   pairs = bitext.pairs(options.source, options.target)
   limits = encode.Limits(options.max_length, options.max_ratio)
-  dropped = collections.Counter()
+  dropped, tokens, repeats = collections.Counter(), collections.Counter(), collections.Counter()
   unknown = changed = 0
   with corpus.Writer(folder, options.shards) as writer, _bar(found.pairs, "encode") as bar:
     for part in encode.encode(pairs, folder, limits, options.processes):
@@ -128,8 +135,11 @@ def _train(options, found, folder):
       dropped += part.dropped
       unknown += part.unknown
       changed += part.changed
+      tokens.update(part.tokens)
+      repeats.update(part.repeats)
       bar.update(part.lines)
-  return writer.split(dict(sorted(dropped.items())), found.inputs, unknown=unknown, changed=changed)
+  often = [each for each, count in repeats.items() if count >= max(LEAST_REPEATS, SHARE_OF_REPEATS * tokens[each])]
+  return writer.split(dict(sorted(dropped.items())), found.inputs, unknown=unknown, changed=changed), sorted(often)
 
 
 def _check_known(manifest, options):

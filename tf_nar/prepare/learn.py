@@ -141,3 +141,28 @@ def _explained(complaint, size):
     return (f"--vocab_size={size} is too small: the characters of the text alone need {found[2]} pieces. "
             "Raise it or lower --character_coverage.")
   return f"SentencePiece could not learn {size} pieces: {' '.join(complaint.split())}"
+
+
+def read_counts(path, minimum=5, mask=False):
+  """Reads a list of `token count` lines, as subword-nmt get-vocab and the original NAT-EM program write it.
+
+  Args:
+    path: the file.
+    minimum: tokens with a lower count are left out; the original program uses 5.
+    mask: whether `<mask>` is added after the four reserved tokens of the original.
+
+  Returns:
+    A `WordList` in the order of the file.
+
+  Raises:
+    ValueError: for a line of another form.
+  """
+  reserved = types.SPECIALS[:5 if mask else 4]
+  tokens = list(reserved)
+  for number, line in enumerate(text.read(path), 1):
+    token, _, count = line.rpartition(" ")
+    if not token or " " in token or not count.isdecimal():
+      raise ValueError(f"{path}:{number}: expected a token, a space and its count; got {line!r}.")
+    if int(count) >= minimum and token not in reserved:
+      tokens.append(token)
+  return vocab.WordList(tokens)

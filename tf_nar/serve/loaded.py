@@ -58,7 +58,7 @@ class Model:
     """
     if not tf.io.gfile.exists(os.path.join(folder, "saved_model.pb")):
       raise ValueError(f"Expected a SavedModel, got {folder} without a saved_model.pb; give the --out of "
-                       "bin/export.py.")
+                       "bin/export.py or bin/export_openvino.py.")
     import tensorflow_text  # noqa: F401  Registers the operators of SentencePiece models.
     loaded = tf.saved_model.load(paths.literal(folder))
     self._loaded = loaded  # Keeps the variables alive.
@@ -97,9 +97,9 @@ def _contents(offer, found):
   """Returns the list of contents of the answers that are the tensors `found`."""
   scores = found["score"].numpy().tolist()
   if offer == "candidates":
-    return [[_scored(*one) for one in zip(texts, row, strict=True) if one[1] > -math.inf]
+    return [[scored(*one) for one in zip(texts, row, strict=True) if one[1] > -math.inf]
             for texts, row in zip(_strings(found["translation"]), scores, strict=True)]
-  answers = [_scored(*one) for one in zip(_strings(found["translation"]), scores, strict=True)]
+  answers = [scored(*one) for one in zip(_strings(found["translation"]), scores, strict=True)]
   if offer == "trace":
     for answer, saw, said in zip(answers, _strings(found["saw"]), _strings(found["said"]), strict=True):
       answer["passes"] = [{"saw": before, "said": after} for before, after in zip(saw, said, strict=True)]
@@ -121,7 +121,8 @@ def _strings(tensor):
   return decoded(tensor.numpy().tolist())
 
 
-def _scored(translation, score):
+def scored(translation, score):
+  """Returns the content of an answer that is a translation."""
   return {"translation": translation, "score": _finite(score)}
 
 

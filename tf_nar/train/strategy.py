@@ -1,4 +1,4 @@
-"""Chooses the devices of a training by one flag and the environment; they affect the result by rounding only.
+"""Chooses the devices by one flag and the environment; they affect the result of a training by rounding only.
 
   --tpu=local          the TPU of this TPU VM           (TPUStrategy; pods are untried)
   --tpu=NAME           a TPU by its name or grpc://     (TPUStrategy)
@@ -25,10 +25,13 @@ def build(tpu=""):
   workers = machines()
   if tpu and workers > 1:
     raise ValueError("Expected --tpu or a TF_CONFIG of several workers; got both. A TPU needs no TF_CONFIG, unset it.")
+  return tf.distribute.MultiWorkerMirroredStrategy() if workers > 1 else here(tpu)
+
+
+def here(tpu=""):
+  """Returns the strategy of the devices of this machine, whatever TF_CONFIG says; arguments and errors as `build`."""
   if tpu:
     return tf.distribute.TPUStrategy(_connected(tpu))
-  if workers > 1:
-    return tf.distribute.MultiWorkerMirroredStrategy()
   if len(tf.config.list_logical_devices("GPU")) > 1:
     return tf.distribute.MirroredStrategy()
   return tf.distribute.get_strategy()

@@ -1,0 +1,70 @@
+"""What refinement does to the latents of a sentence, from the model to the plot."""
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conformance import families
+from tf_nar import config
+from tf_nar import models
+from tf_nar import runs
+from tf_nar import types
+from tf_nar.evaluate import latent_plot
+from tf_nar.models import lanmt
+from tf_nar.models import lanmt_search
+from tf_nar.models import nat_em
+
+BATCH = families.batch(count=3)
+SEARCH = lanmt.Search(steps=2, candidates=4, latents=2, temperature=1.0)
+
+
+@pytest.fixture(scope="module", params=["target", "source"])
+def model(request):
+  keras.utils.set_random_seed(0)
+  made = lanmt.Config(families.NET, lanmt.Latent(request.param))
+  return families.shaken(models.build("lanmt", made, len(families.VOCAB)), 0.1)
+
+
+def test_a_walk_goes_by_the_search_from_the_mean_of_the_prior(model):
+  found = model.latents(BATCH.src, SEARCH, BATCH.tgt)
+  walk, source = found.walks["delta"], model.encode(BATCH.src)
+  lengths = tf.math.count_nonzero(BATCH.tgt, 1, dtype=tf.int32)
+  assert walk.shape[1] == 3 and found.draws.shape[1] == lanmt_search.DRAWS
+  np.testing.assert_allclose(walk[:, 0], found.prior, atol=1e-6)
+  if model.config.latent.axis == "target":
+    z = walk[:, 0]
+    for step in (1, 2):
+      tokens = lanmt_search.predict(model, source, z, lengths, BATCH.tgt.shape[1])
+      z = model.posterior(source, tokens, lengths).mean
+      np.testing.assert_allclose(walk[:, step], tf.where(BATCH.tgt[..., None] != types.PAD, z, 0.0), atol=1e-5)
+  std = model.prior(source, lengths, BATCH.tgt.shape[1]).std
+  np.testing.assert_allclose(np.std(found.draws, 1)[:, 0], std[:, 0], rtol=0.4)
+
+
+def test_other_sentences_change_nothing(model):
+  whole, size = model.latents(BATCH.src, SEARCH, BATCH.tgt), lambda tokens: int(tf.math.count_nonzero(tokens[1]))
+  one = model.latents(*(tokens[1:2, :size(tokens)] if tokens is not SEARCH else tokens
+                        for tokens in (BATCH.src, SEARCH, BATCH.tgt)))
+  for ours, theirs in ((one.prior, whole.prior), (one.posterior, whole.posterior), (one.walks["delta"],
+                                                                                   whole.walks["delta"])):
+    theirs = theirs[1:2, ..., :ours.shape[-2], :]
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_axes_are_those_of_the_steps():
+  z = lambda *rows: tf.constant([rows], tf.float32)[:, :, None]  # One sentence of one position.
+  walk = z([1.0, 1.0, 0.0], [4.0, 5.0, 0.0])  # By (3, 4).
+  draws = z(*([1.0, 1.0, sign] for sign in (-1.0, 1.0) * 4))
+  points, shares = latent_plot.projected(types.Latents(walk[:, 0], draws, {"delta": walk}, None))
+  np.testing.assert_allclose(np.abs(points["delta steps"]), [[0, 0], [5, 0]], atol=1e-5)
+  np.testing.assert_allclose(np.abs(points["draws from the prior"]), [[0, 1]] * 8, atol=1e-5)
+  np.testing.assert_allclose(shares, [12.5 / 13.5, 1 / 13.5], rtol=1e-5)
+
+
+def test_a_family_without_such_latents_is_refused():
+  run = runs.Run(config.Experiment("nat_em", nat_em.Config(), nat_em.Search()), None, families.VOCAB, "runs/x")
+  run = run._replace(model=SimpleNamespace(traits=nat_em.TRAITS))
+  with pytest.raises(ValueError, match="^runs/x is of family nat_em, which has no Gaussian latents that a search r"):
+    latent_plot.watching(run, [], "plot.png")

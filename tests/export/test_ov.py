@@ -1,0 +1,134 @@
+"""OpenVINO folders against the live models: every family, every vocabulary, every type."""
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+pytest.importorskip("openvino", reason="OpenVINO is not installed; it comes with the extra openvino.")
+
+from tests.export import tiny
+from tf_nar import runs
+from tf_nar import types
+from tf_nar.evaluate import bleu
+from tf_nar.evaluate import corpus
+from tf_nar.export import ov
+from tf_nar.export import ov_program
+from tf_nar.ops import odd
+
+LINES = ["a low house", "", "the  newest \u2603 tower", " <eos> show <pad> <mask> <unk>", "is " * 30]
+CASES = [
+  ("nat_em", "words", dict(candidates=3)),
+  ("nat_em", "bpe", dict(odd=False, unknown=True)),
+  ("glat", "sentencepiece", dict(odd_within_words=True)),
+  ("ctc", "bpe", {}),
+  ("dag", "words", dict(method="greedy")),
+  ("dag", "sentencepiece", dict(collapse=False)),
+  ("nat_fertility", "words", dict(odd=True)),
+  ("cmlm", "words", dict(passes=3, candidates=2, stop=True)),
+  ("cmlm", "bpe", dict(passes=4, candidates=3, repredict_all=True)),
+]
+
+
+def export(folder, family, kind, weights="float32", validation=None, **search):
+  """Exports a tiny run; returns the folder and the run."""
+  workdir = tiny.make(folder / "run", family, tiny.VOCABULARIES[kind](), **search)
+  run = runs.load(workdir)
+  ov.export(run, corpus.searcher(run.model, run.experiment.search), f"{folder}/out", weights, validation)
+  return f"{folder}/out", run
+
+
+def here(folder, questions):
+  """Replaces `ov.ask`, without the time of another process."""
+  translate = ov_program.Translator(folder, threads=1)
+  return [translate.answers(lines) for lines in questions]
+
+
+def live(run, lines):
+  """Returns [(text, score), ...] of the run for each line."""
+  ids = [[*run.vocab.encode(line)[:tiny.MAX_LENGTH - 1], types.EOS] for line in lines]
+  search = corpus.searcher(run.model, run.experiment.search)
+  found = corpus.translate(search, ids, tokens_per_batch=1000, longest=tiny.MAX_LENGTH)
+  return [[(run.vocab.decode(each.tokens), each.score) for each in row] for row in found]
+
+
+@pytest.mark.parametrize("family, kind, search", CASES)
+def test_it_says_what_the_run_says(tmp_path, monkeypatch, family, kind, search):
+  monkeypatch.setattr(ov, "ask", here)
+  folder, run = export(tmp_path, family, kind, **search)
+  translate = ov_program.Translator(folder, threads=1)
+  answers = translate.answers(LINES)
+  cut = [len(run.vocab.encode(line)) >= tiny.MAX_LENGTH for line in LINES]
+  assert [each for _, each in answers] == cut and any(cut)
+  for (theirs, _), ours in zip(answers, live(run, LINES), strict=True):
+    assert theirs[0][0] == ours[0][0] and np.isclose(theirs[0][1], ours[0][1], rtol=0, atol=1e-3)
+    assert {text for text, _ in theirs} == {text for text, _ in ours}
+  assert translate(LINES) == [candidates[0][0] for candidates, _ in answers]
+  assert [translate([line])[0] for line in LINES] == translate(LINES)
+
+
+def test_another_process_checks_it_and_the_card_says_so(tmp_path):
+  sources = ["a low house", "the tower is new", "is"]
+  wanted = []
+  score = lambda lines: wanted.append(lines) or bleu.Score(50.0, "planted")
+  folder, run = export(
+    tmp_path, "ctc", "words", validation=ov.Validation(sources, ["x", "", "a house"], score))
+  assert wanted[1] == ["x", "", "a house"] and wanted[0] == [row[0][0] for row in live(run, sources)]
+  about = json.loads(pathlib.Path(folder, "metadata.json").read_text())
+  assert about["family"] == "ctc" and about["dtype"] == "float32" and about["openvino"]
+  card = pathlib.Path(folder, "README.md").read_text()
+  assert "in `metadata.json`" in card and "import translate" in card and "tensorflow" not in card
+  assert "| BLEU in this type | 50.00 on 3 sentences of validation text, where the run has 50.00 in float32" in card
+
+
+@pytest.mark.parametrize("weights", ["bfloat16", "int8", "int8_calibrated"])
+def test_other_types_are_smaller(tmp_path, monkeypatch, weights):
+  monkeypatch.setattr(ov, "ask", here)
+  if weights.startswith("int8"):
+    pytest.importorskip("nncf", reason="nncf is not installed; it comes with the extra openvino.")
+  sources = ["a low house", "the tower is new", "is a a a"]
+  text = ov.Validation(sources, sources, lambda lines: bleu.Score(1.0, ""))
+  folder, run = export(tmp_path, "nat_em", "words", weights, text)
+  assert len(ov_program.Translator(folder)(LINES)) == len(LINES)
+  stored = 4 * sum(variable.shape.num_elements() for variable in run.model.variables)
+  assert pathlib.Path(folder, "decoder.bin").stat().st_size < stored
+
+
+def test_a_loss_of_bleu_exports_nothing(tmp_path, monkeypatch):
+  monkeypatch.setattr(ov, "ask", here)
+  scores = iter([bleu.Score(30.0, ""), bleu.Score(30.3, "")])
+  with pytest.raises(RuntimeError, match="BLEU on the validation text is 30.00 in float32 and 30.30 of the run, more "
+                                         "than 0.2 apart: nothing was exported. Choose another type"):
+    export(tmp_path, "ctc", "words", validation=ov.Validation(["a"], ["a"], lambda lines: next(scores)))
+  assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+def test_another_translation_exports_nothing(tmp_path, monkeypatch):
+  monkeypatch.setattr(ov, "ask", lambda folder, questions: [[([("x", 0.0)], False)] * len(questions[0]), []])
+  with pytest.raises(RuntimeError, match="The export returns .*'x'.* the run .*: nothing was exported"):
+    export(tmp_path, "ctc", "words")
+
+
+@pytest.mark.parametrize("family, search, message", [
+  ("ctc", dict(beam=4), "An OpenVINO export of ctc needs search.beam=1"),
+  ("dag", dict(method="joint"), "An OpenVINO export of dag needs search.method=lookahead"),
+  ("nat_fertility", dict(candidates=2), "An OpenVINO export of nat_fertility needs search.candidates=1"),
+  ("ar", {}, "Expected a run of a family among nat_em, glat, ctc, dag, nat_fertility, cmlm; got .* of the family ar"),
+])
+def test_refusals(tmp_path, family, search, message):
+  with pytest.raises(ValueError, match=message):
+    export(tmp_path, family, "words", **search)
+
+
+def test_calibration_needs_a_text(tmp_path):
+  with pytest.raises(ValueError, match="int8_calibrated needs a text to be calibrated on; give --source and"):
+    export(tmp_path, "ctc", "words", "int8_calibrated")
+
+
+def test_paths_without_repeats_are_those_of_odd():
+  draw = np.random.default_rng(0)
+  token = np.stack([draw.permuted(np.arange(4))[:3] for _ in range(40)]).astype(np.int32)
+  log_prob, free = np.sort(draw.normal(size=[40, 3]))[:, ::-1].astype(np.float32), token == 2
+  wanted, _ = odd.among(token[None], log_prob[None], [40], free=free[None])
+  choice = ov_program._without_repeats(token.tolist(), log_prob.tolist(), free.tolist())
+  assert token[range(40), choice].tolist() == wanted[0].numpy().tolist()

@@ -1,0 +1,95 @@
+"""Whether what a structure loses in likelihood orders the BLEU gaps to an autoregressive model: a table and a plot.
+
+A gap is the BLEU of a system less that of the autoregressive model. docs/theory.md says what proxies and losses are.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from tf_nar import display
+from tf_nar.evaluate import comparison
+from tf_nar.evaluate import plots
+
+LOSSES = {"C": "o", "excess NLL": "s", "excess NLL, at most": "v"}  # Heading -> marker in the plot.
+DISTILLED = "targets, fixed"  # The proxy of a text that another model has translated.
+
+
+class Point(NamedTuple):
+  """A system, or a round of EM, with the loss of its structure."""
+
+  name: str
+  family: str
+  proxy: str  # Of the family's `Traits.proxy`, after that of its text.
+  loss: str  # A key of `LOSSES`.
+  nats: float  # Per target token.
+  gap: float
+  series: str = ""  # Points of one series are joined in the plot.
+
+
+def of_systems(systems, baseline):
+  """Returns the `Point`s of those `comparison.System`s whose loss was measured; `baseline` is that of the AR run."""
+  return [Point(each.name, each.family, each.proxy, head, value, comparison.bleu(each) - comparison.bleu(baseline))
+          for each in systems for head in LOSSES if (value := comparison.value(each, head)) is not None]
+
+
+def of_rounds(name, rows):
+  """Returns the `Point`s of the rounds of EM that have a teacher; `rows` is the content of em.json.
+
+  Gaps are those of the validation text, to the teacher of the round.
+  """
+  points = []
+  for row in rows:
+    bleu = next((row[key] for key in ("student_argmax_bleu", "student_bleu") if key in row), None)
+    proxy = DISTILLED if row["round"] < 2 else "targets, adaptive"
+    points += [Point(f"{name}, round {row['round']}", "", proxy, head, row[key], bleu - row["teacher_bleu"], name)
+               for head in LOSSES for key in comparison.COLUMNS[head][0] if {key, "teacher_bleu"} <= row.keys()]
+  return points
+
+
+def table(points):
+  """Returns a Markdown table with one line per point."""
+  heads, rows = _cells(points)
+  return "\n".join(f"| {' | '.join(line)} |" for line in (heads, ["---"] * len(heads), *rows))
+
+
+def shown(points):
+  """Returns the same table for a terminal, and the rank correlation of each loss with the gap."""
+  lines = [f"{head}: its rank correlation with the gap is {found:.2f}, of {count} systems; -1: it orders the gaps."
+           for head, (found, count) in correlations(points).items()]
+  return display.table(*_cells(points), lines)
+
+
+def correlations(points):
+  """Returns {loss: (Spearman's rank correlation of the nats with the gaps, number of points)} for at least three."""
+  found = {}
+  for head in LOSSES:
+    mine = [(point.nats, point.gap) for point in points if point.loss == head]
+    if len(mine) > 2:
+      ranks = np.argsort(np.argsort(mine, 0), 0)
+      found[head] = float(np.corrcoef(ranks.T)[0, 1]), len(mine)
+  return found
+
+
+def _cells(points):
+  losses = [head for head in LOSSES if any(point.loss == head for point in points)]
+  rows = [[point.name, point.family, point.proxy,
+           *(f"{point.nats:.3f}" if point.loss == head else "" for head in losses), f"{point.gap:+.2f}"]
+          for point in sorted(points, key=lambda point: -point.gap)]
+  return ["system", "family", "proxy", *losses, "gap"], rows
+
+
+def plot(points, name, path):
+  """Plots the gaps to the autoregressive model `name` against the losses, to a PNG file."""
+  with plots.drawing(path, size=(8, 5)) as axes:
+    for series in sorted({point.series for point in points} - {""}):
+      axes.plot(*zip(*((point.nats, point.gap) for point in points if point.series == series), strict=True),
+                color="grey", lw=0.8, zorder=0)
+    for head, marker in LOSSES.items():
+      if mine := [(point.nats, point.gap) for point in points if point.loss == head]:
+        axes.scatter(*zip(*mine, strict=True), marker=marker, label=head)
+    for point in points:
+      axes.annotate(point.name, (point.nats, point.gap), fontsize=8, xytext=(4, 4), textcoords="offset points")
+    axes.set_xlabel("nats per target token")
+    axes.set_ylabel(f"BLEU gap to {name}; of rounds of EM, to their teacher")
+    axes.grid(alpha=0.3)
+    axes.legend()

@@ -1,0 +1,160 @@
+"""The networks of the one-pass families as TensorFlow graphs that OpenVINO can convert.
+
+Their searches are in `ov_program`, which needs no TensorFlow. A family without a length head has one graph, any other
+family two, so that the program chooses lengths between them and, for cmlm, repeats the second:
+
+  graph     family               takes                              returns
+  model     ctc                  ids                                token, log_prob [B, k·S]
+            dag                  ids                                the same [B, L], and links [B, L, L]
+            nat_em, glat, cmlm   ids                                length [B, max_length + 1], states
+            nat_fertility        ids                                length, or fertility [B, 1, S] and prior [B, 1]
+                                                                  of it; states
+  decoder   all of these         ids, states, lengths [R], canvas   token, log_prob [R, T, K], the best K
+            nat_fertility also   source, fertility [R, S]           the same
+
+ids are int32 [B, S], states float32 [B, S', D], canvas int32 [R, T], the input tokens, of which nat_fertility uses the
+shape alone; source has the ids of the sentence of each row. The R = B·N rows are adjacent for each sentence.
+
+# Differs: logits are computed for all positions at once; the program keeps batches small.
+"""
+import numpy as np
+import tensorflow as tf
+
+from tf_nar import types
+from tf_nar.layers import attention
+from tf_nar.layers import encoder_decoder
+from tf_nar.ops import fertility as fertility_lib
+from tf_nar.ops import masking
+from tf_nar.ops import odd
+from tf_nar.ops import tokens as tokens_lib
+
+IDS = tf.TensorSpec([None, None], tf.int32)
+
+
+class Still:
+  """No dropout, but heads are separated as in training, since OpenVINO cannot convert splits of unknown shape."""
+
+  deterministic = False
+
+  def drop(self, x, rate):
+    return x
+
+
+STILL = Still()
+
+
+def build(run):
+  """Returns {name: a `tf.function`} of a `runs.Run`: the graphs of the module docstring.
+
+  Raises:
+    ValueError: as `lacks`.
+  """
+  if problem := lacks(run):
+    raise ValueError(problem)
+  return FAMILIES[run.experiment.family](run.model, run.experiment.search)
+
+
+def lacks(run):
+  """Returns why a `runs.Run` cannot be exported, as its family or its search is not in `ov_program`; "" if it can."""
+  family, search = run.experiment.family, run.experiment.search
+  if family not in FAMILIES:
+    return (f"Expected a run of a family among {', '.join(FAMILIES)}; got {run.workdir} of the family {family}; use "
+            "bin/export.py.")
+  needed = ""
+  if family == "ctc" and search.beam > 1:
+    needed = "search.beam=1 search.candidates=1 search.bonus=0"
+  if family == "dag" and search.method not in ("greedy", "lookahead"):
+    needed = "search.method=lookahead search.candidates=1 search.penalty=1"
+  if family == "nat_fertility" and run.model.aligned and search.candidates > 1:
+    needed = "search.candidates=1"
+  return needed and f"An OpenVINO export of {family} needs {needed}; got {search}; set these, or use bin/export.py."
+
+
+def best(net, states, count, forbid):
+  """float [B, T, D] -> the best tokens at each position and their log p, int32 and float32 [B, T, count]."""
+  logits = net.logits(states)
+  never = np.where(np.isin(np.arange(logits.shape[-1]), forbid), -attention.HIDDEN, 0).astype(np.float32)
+  top, token = tokens_lib.largest(logits + never, min(count, logits.shape[-1]))
+  return token, top - tf.reduce_logsumexp(logits, -1, keepdims=True)
+
+
+def _ctc(model, search):
+  forbid = (*tokens_lib.forbidden(search.unknown), types.EOS)
+
+  @tf.function(input_signature=[IDS], autograph=False)
+  def whole(ids):
+    memory = model.net.encode(ids, STILL)
+    states = model.net.decode(model.canvas(memory), model.positions(ids), memory, STILL)
+    token, log_prob = best(model.net, states, 1, forbid)
+    return {"token": token[..., 0], "log_prob": log_prob[..., 0]}
+
+  return {"model": whole}
+
+
+def _dag(model, search):
+  forbid = (*tokens_lib.forbidden(search.unknown), types.EOS, types.MASK)
+
+  @tf.function(input_signature=[IDS], autograph=False)
+  def whole(ids):
+    canvas, vertices = model.canvas(ids)
+    states, links = model.graph(canvas, vertices, model.net.encode(ids, STILL), STILL)
+    token, log_prob = best(model.net, states, 1, forbid)
+    return {"token": token[..., 0], "log_prob": log_prob[..., 0], "links": links}
+
+  return {"model": whole}
+
+
+def _with_lengths(model, search):
+  """The graphs of nat_em, glat and cmlm."""
+  kept = odd.KEPT if getattr(search, "odd", False) else 1
+  masks = hasattr(search, "passes")
+  forbid = tokens_lib.forbidden(search.unknown) + (types.MASK,) * masks
+
+  @tf.function(input_signature=[IDS], autograph=False)
+  def encode(ids):
+    memory = model.net.encode(ids, STILL)
+    return {"length": model.net.length_logits(memory), "states": memory.states}
+
+  @tf.function(input_signature=_signature(model), autograph=False)
+  def decode(ids, states, lengths, canvas):
+    states = model.net.decode(model.net.canvas(canvas), lengths, _memory(ids, states), STILL)
+    return dict(zip(("token", "log_prob"), best(model.net, states, kept, forbid), strict=True))
+
+  return {"model": encode, "decoder": decode}
+
+
+def _fertility(model, search):
+  forbid, kept = tokens_lib.forbidden(search.unknown), odd.KEPT if search.odd else 1
+
+  @tf.function(input_signature=[IDS], autograph=False)
+  def encode(ids):
+    memory = model.net.encode(ids, STILL)
+    if not model.aligned:
+      return {"length": model.net.length_logits(memory), "states": memory.states}
+    log_prob = model.log_fertility(memory, ids)
+    found = tf.argmax(log_prob, -1, tf.int32)[:, None]
+    found = fertility_lib.bounded(found, ids, model.config.net.max_length)
+    return {"fertility": found, "prior": fertility_lib.of(log_prob, found), "states": memory.states}
+
+  @tf.function(input_signature=[*_signature(model), IDS, *[IDS] * model.aligned], autograph=False)
+  def decode(ids, states, lengths, canvas, source, fertility=None):
+    given = model.canvas(source, lengths, tf.shape(canvas)[1], fertility)
+    states = model.net.decode(given, lengths, _memory(ids, states), STILL)
+    return dict(zip(("token", "log_prob"), best(model.net, states, kept, forbid), strict=True))
+
+  return {"model": encode, "decoder": decode}
+
+
+FAMILIES = {"nat_em": _with_lengths, "glat": _with_lengths, "ctc": _ctc, "dag": _dag, "nat_fertility": _fertility,
+            "cmlm": _with_lengths}
+
+
+def _signature(model):
+  """Returns the types of ids, states, lengths and canvas."""
+  return [IDS, tf.TensorSpec([None, None, model.config.net.width]), tf.TensorSpec([None], tf.int32), IDS]
+
+
+def _memory(ids, states):
+  """Returns the `Memory` that `EncoderDecoder.encode` made of ids int32 [B, S]."""
+  seen = tf.sequence_mask(masking.lengths(ids), tf.shape(states)[1])
+  return encoder_decoder.Memory(states, seen[:, None])

@@ -1,0 +1,138 @@
+"""Changes trees of frozen dataclasses by assignments such as "train.steps=500", and reads them from JSON."""
+import ast
+import dataclasses
+import difflib
+import typing
+
+# {dataclass: {a field's earlier name: its name today}}, so that old run folders and old --set options still work.
+RENAMED = {"Search": dict.fromkeys(("lengths", "samples", "nbest"), "candidates") | {
+  "least": "min_masked", "rewrite": "repredict_all", "odd_within_words": "odd_everywhere"}}
+
+
+def override(node, *assignments):
+  """Returns `node`, a tree of frozen dataclasses, with assignments such as "train.steps=500" applied.
+
+  All are applied at once, so that their order does not matter to checks that compare two fields. If two assign the
+  same field, the last counts. A class may have values by name, `NAMED`, {name: {field: value}}: "model.net=base"
+  assigns those fields.
+
+  Raises:
+    ValueError: for an unknown name (the message suggests the nearest known one) or a value of another type.
+  """
+  changes = []
+  for assignment in assignments:
+    path, equals, text = assignment.partition("=")
+    if not equals:
+      raise ValueError(f"--set expects name=value, such as train.steps=500; got {assignment!r}.")
+    changes.append((path.split("."), text, assignment))
+  return _replace(node, changes) if changes else node
+
+
+def _replace(node, changes):
+  """Applies changes to a leaf or to the fields of a dataclass.
+
+  Each change is (path below `node`, text of the value, the whole assignment for messages); a leaf has the path [].
+  """
+  if changes[0][0] and isinstance(node, tuple) and node and dataclasses.is_dataclass(node[0]):
+    return _replace_phases(node, changes)
+  below = {}
+  for path, text, assignment in _spelt_out(node, changes):
+    if path:
+      name = _today(node, path[0])
+      _check_field(node, name, assignment)
+      below.setdefault(name, []).append((path[1:], text, assignment))
+    else:
+      leaf = _parse(text, node, assignment)
+  if not below:
+    return leaf
+  return dataclasses.replace(node, **{name: _replace(getattr(node, name), inner) for name, inner in below.items()})
+
+
+def _spelt_out(node, changes):
+  """Yields changes, with one change for each field in place of a value by name; see `override`."""
+  named = getattr(node, "NAMED", {})
+  for path, text, assignment in changes:
+    if path or not named:
+      yield path, text, assignment
+    elif text in named:
+      yield from (([name], str(value), assignment) for name, value in named[text].items())
+    else:
+      raise ValueError(f"--set {assignment}: expected {', '.join(named)}, or one of its fields, as "
+                       f"{assignment.partition('=')[0]}.{dataclasses.fields(node)[0].name}=...; got {text!r}.")
+
+
+def _replace_phases(phases, changes):
+  """Applies changes to a field of a phase ("NAME.start=scratch") and to its experiment ("NAME.train.steps=5")."""
+  names, fields = [phase.name for phase in phases], [field.name for field in dataclasses.fields(phases[0])]
+  for path, _, assignment in changes:
+    if len(path) < 2 or path[0] not in names:
+      raise ValueError(f"--set {assignment}: expected a phase and its setting, as phases.{names[0]}.train.steps=500; "
+                       f"the phases are {', '.join(names)}.")
+  result = []
+  for phase in phases:
+    mine = [(path[1:], text, assignment) for path, text, assignment in changes if path[0] == phase.name]
+    own = [each for each in mine if each[0][0] in fields]
+    phase = _replace(phase, own) if own else phase
+    more = [f"{'.'.join(path)}={text}" for path, text, _ in mine if path[0] not in fields]
+    result.append(dataclasses.replace(phase, changes=(*phase.changes, *more)) if more else phase)
+  return tuple(result)
+
+
+def _today(node, name):
+  """Returns the name that a field of a dataclass has in this version."""
+  kind = node if isinstance(node, type) else type(node)
+  if not dataclasses.is_dataclass(kind) or name in (field.name for field in dataclasses.fields(kind)):
+    return name
+  return RENAMED.get(kind.__name__, {}).get(name, name)
+
+
+def _check_field(node, name, assignment):
+  if not dataclasses.is_dataclass(node):
+    raise ValueError(f"--set {assignment}: {node!r} has no fields, so {name!r} cannot be set.")
+  names = [field.name for field in dataclasses.fields(node)]
+  if name not in names:
+    near = difflib.get_close_matches(name, names, 1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"The fields are: {', '.join(names)}."
+    raise ValueError(f"--set {assignment}: no field {name!r}. {hint}")
+
+
+def _parse(text, old, assignment):
+  if dataclasses.is_dataclass(old):
+    raise ValueError(f"--set {assignment}: this is a group of fields; set one of them: {', '.join(vars(old))}.")
+  try:
+    new = text if isinstance(old, str) else ast.literal_eval(text)
+  except (ValueError, SyntaxError):
+    new = text
+  if isinstance(old, float) and type(new) is int:
+    new = float(new)
+  if type(old) is int and isinstance(new, float) and new.is_integer():
+    new = int(new)  # So that 1e3 can be typed for a number of updates.
+  if type(new) is not type(old):
+    raise ValueError(f"--set {assignment}: expected {type(old).__name__}, such as {old!r}; got {new!r}.")
+  return new
+
+
+def from_dict(cls, values):
+  """Rebuilds a frozen dataclass, nested ones too, from the dict that `dataclasses.asdict` returned.
+
+  Raises:
+    ValueError: for a field that this version does not have.
+  """
+  hints = typing.get_type_hints(cls)
+  values = {_today(cls, name): value for name, value in values.items()}
+  unknown = sorted(set(values) - set(hints))
+  if unknown:
+    raise ValueError(
+      f"{cls.__module__}.{cls.__name__} has no field {unknown[0]!r}; it was written by another version.")
+
+  return cls(**{name: _rebuilt(hints[name], value) for name, value in values.items()})
+
+
+def _rebuilt(kind, value):
+  """Returns a field's value of type `kind`, made of JSON's dicts and lists."""
+  if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+    return from_dict(kind, value)
+  if isinstance(value, (list, tuple)) and tuple in (kind, typing.get_origin(kind)):
+    inner = next(iter(typing.get_args(kind)), None)
+    return tuple(_rebuilt(inner, each) for each in value)
+  return value
