@@ -23,7 +23,7 @@ class Measured(NamedTuple):
   rows: list[report.Row]
 
 
-def measure(search, vocab, sources, references, *, tokens_per_batch, longest, progress=None, limit=None, copier=None):
+def measure(search, vocab, sources, references, *, tokens_per_batch, longest, copier=None, **options):
   """Translates `sources` and compares the translations with `references`.
 
   Args:
@@ -34,9 +34,8 @@ def measure(search, vocab, sources, references, *, tokens_per_batch, longest, pr
       into subwords (`vocab.takes_parts`), they may be split or whole words. Or `quality.References`.
     tokens_per_batch: padded source tokens per batch.
     longest: the most tokens that the model takes.
-    progress: called with the number of sentences just translated.
-    limit: see `corpus.translate`.
     copier: an `unknown.Copier`, which replaces UNK in the translations; None: it stays.
+    options: `progress` and `limit` of `corpus.translate`.
 
   Returns:
     A `Measured`.
@@ -52,8 +51,7 @@ def measure(search, vocab, sources, references, *, tokens_per_batch, longest, pr
   meter = cost.Meter(search)
   meter.warm_up()
   ids = list(lines.encode(sources, vocab, longest))
-  found = corpus.translate(
-    meter, ids, tokens_per_batch=tokens_per_batch, longest=longest, progress=progress, limit=limit)
+  found = corpus.translate(meter, ids, tokens_per_batch=tokens_per_batch, longest=longest, **options)
   predictions, hypotheses = _said(copier(list(zip(sources, ids, found, strict=True))) if copier else found, vocab)
   rows = [*quality(hypotheses, predictions, references, vocab), *_cost(meter, len(sources), tokens_per_batch)]
   return Measured(hypotheses, rows)
