@@ -40,5 +40,5 @@ $(INSTALLED): constraints-cpu.txt setup.py pyproject.toml
 	    "Say which: make PYTHON=python3.12" >&2; exit 1; }
 	@echo "Installing the pinned packages into $(VENV); the first time takes minutes."
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints-cpu.txt -e '.[cpu,ct2,openvino,serve,dev]'
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints-cpu.txt -e '.[cpu,ct2,openvino,serve,dev,docs]'
 	@touch $@

@@ -90,23 +90,26 @@ def plot(systems, path):
   points = [point for point in points if None not in point]
   if points:
     import adjustText
-    with plots.drawing(path, size=(8, 5)) as axis:
+    with plots.drawing(path, size=(10, 5.5)) as axis:
       for number, family in enumerate(sorted({point[3] for point in points})):
         here = [point for point in points if point[3] == family]
         times, bleus, *_ = zip(*here, strict=True)
         axis.scatter(times, bleus, marker=plots.MARKERS[number % len(plots.MARKERS)], label=family or "unknown")
       axis.set_xscale("log")
       axis.margins(x=0.2, y=0.1)
+      axis.set_xlim(right=1.5 * axis.get_xlim()[1])  # Labels are to the right of most points.
       plots.plain(axis.xaxis)
       axis.set_title("Quality against time for a sentence")
       if len({point[3] for point in points}) > 1:
-        axis.legend(title="family")
+        axis.legend(title="family", loc="center left", bbox_to_anchor=(1, 0.5))
       axis.set_xlabel("milliseconds per sentence, one at a time")
       axis.set_ylabel("BLEU")
       axis.grid(alpha=0.3)
       names = [axis.text(*point[:3], fontsize=8) for point in points]
       times, bleus, *_ = zip(*points, strict=True)
-      adjustText.adjust_text(names, times, bleus, ax=axis, arrowprops={"arrowstyle": "-", "lw": 0.5})
+      axis.figure.canvas.draw()  # Makes the layout, which labels are placed in.
+      adjustText.adjust_text(
+        names, times, bleus, ax=axis, expand=(1.3, 1.6), arrowprops={"arrowstyle": "-", "lw": 0.5, "shrinkB": 4})
   return len(points)
 
 

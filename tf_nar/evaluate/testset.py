@@ -35,7 +35,7 @@ def measure(search, vocab, sources, references, *, tokens_per_batch, longest, co
     tokens_per_batch: padded source tokens per batch.
     longest: the most tokens that the model takes.
     copier: an `unknown.Copier`, which replaces UNK in the translations; None: it stays.
-    **options: keyword arguments of `corpus.translate`.
+    options: `progress` and `limit` of `corpus.translate`.
 
   Returns:
     A `Measured`.
