@@ -166,8 +166,8 @@ def ask(folder, questions):
     done = subprocess.run([sys.executable, "-B", "-c", ASK, os.path.abspath(folder)], input=json.dumps(questions),
                           cwd=elsewhere, env=environment, capture_output=True, text=True, encoding="utf-8", check=False)
   if done.returncode:
-    raise RuntimeError(f"The exported model cannot be used by a fresh process: "
-                       f"{' '.join(done.stderr.strip().splitlines()[-1:])}; nothing was exported.")
+    last = done.stderr.strip().splitlines()[-1:] or [f"it ended with {done.returncode}"]
+    raise RuntimeError(f"The exported model cannot be used by a fresh process: {last[0]}; nothing was exported.")
   return json.loads(done.stdout.splitlines()[-1])
 
 
