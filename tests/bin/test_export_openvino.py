@@ -36,7 +36,7 @@ def test_export_use_and_evaluate(tmp_path):
   assert piped.stdout == said.stdout + "\n"
   measured = call(ROOT / "bin/evaluate.py", f"--openvino={out}", f"--output={tmp_path}/report.json", *files)
   assert measured.returncode == 0, measured.stderr
-  assert json.loads((tmp_path / "report.json").read_text())["openvino"] == out
+  assert json.loads((tmp_path / "report.json").read_text())["facts"]["openvino"] == out
   assert (tmp_path / "report.hypotheses.txt").read_text().splitlines()[:2] == piped.stdout.splitlines()
 
 

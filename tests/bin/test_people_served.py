@@ -87,7 +87,7 @@ def test_serve_refuses_a_folder_that_is_no_model(load, tmp_path, monkeypatch):
   for name in people.NAMES:
     line = people.refused(serve, f"--model={tmp_path}/{name}")
     assert line == (f"serve: Expected a SavedModel, got {tmp_path}/{name} without a saved_model.pb; give the --out of "
-                    "bin/export.py.")
+                    "bin/export.py or bin/export_openvino.py.")
   assert people.listed(tmp_path) == []
 
 

@@ -17,24 +17,26 @@ from tf_nar.export import ov_program
 from tf_nar.ops import odd
 
 LINES = ["a low house", "", "the  newest \u2603 tower", " <eos> show <pad> <mask> <unk>", "is " * 30]
+slow = lambda *case: pytest.param(*case, marks=pytest.mark.slow)
 CASES = [
   ("nat_em", "words", dict(candidates=3)),
-  ("nat_em", "bpe", dict(odd=False, unknown=True)),
-  ("glat", "sentencepiece", dict(odd_within_words=True)),
   ("ctc", "bpe", {}),
-  ("dag", "words", dict(method="greedy")),
-  ("dag", "sentencepiece", dict(collapse=False)),
-  ("nat_fertility", "words", dict(odd=True)),
   ("cmlm", "words", dict(passes=3, candidates=2, stop=True)),
-  ("cmlm", "bpe", dict(passes=4, candidates=3, repredict_all=True)),
+  slow("nat_em", "bpe", dict(odd=False, unknown=True)),
+  slow("glat", "sentencepiece", dict(odd_within_words=True)),
+  slow("dag", "words", dict(method="greedy")),
+  slow("dag", "sentencepiece", dict(collapse=False)),
+  slow("nat_fertility", "words", dict(odd=True)),
+  slow("cmlm", "bpe", dict(passes=4, candidates=3, repredict_all=True)),
 ]
 
 
-def export(folder, family, kind, weights="float32", validation=None, **search):
+def export(folder, family, kind, weights="float32", validation=None, fixed=(), **search):
   """Exports a tiny run; returns the folder and the run."""
   workdir = tiny.make(folder / "run", family, tiny.VOCABULARIES[kind](), **search)
   run = runs.load(workdir)
-  ov.export(run, corpus.searcher(run.model, run.experiment.search), f"{folder}/out", weights, validation)
+  ov.export(run, corpus.searcher(run.model, run.experiment.search), f"{folder}/out", weights, validation,
+            fixed_lengths=fixed)
   return f"{folder}/out", run
 
 
@@ -67,46 +69,66 @@ def test_it_says_what_the_run_says(tmp_path, monkeypatch, family, kind, search):
   assert [translate([line])[0] for line in LINES] == translate(LINES)
 
 
-def test_another_process_checks_it_and_the_card_says_so(tmp_path):
-  sources = ["a low house", "the tower is new", "is"]
-  wanted = []
-  score = lambda lines: wanted.append(lines) or bleu.Score(50.0, "planted")
-  folder, run = export(
-    tmp_path, "ctc", "words", validation=ov.Validation(sources, ["x", "", "a house"], score))
-  assert wanted[1] == ["x", "", "a house"] and wanted[0] == [row[0][0] for row in live(run, sources)]
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+  """Returns a folder and its run; another process has checked it."""
+  text = ov.Validation(["a low house", "is"], ["x", ""], lambda lines: bleu.Score(50.0, "planted"))
+  return export(tmp_path_factory.mktemp("exported"), "ctc", "words", validation=text, fixed=[12])
+
+
+def test_single_sentences_of_fixed_length_are_the_same(exported):
+  folder, run = exported
+  translate = ov_program.Translator(folder)
+  lines = ["a low house tower is", "is " * 30]
+  shapes = []
+  for width, network in translate.alone.items():
+    translate.alone[width] = lambda ids, network=network: shapes.append(ids.shape) or network(ids=ids)
+  assert [translate([line])[0] for line in lines] == [row[0][0] for row in live(run, lines)]
+  assert shapes == [(1, 12)] * 2
+
+
+def test_the_card_says_what_was_measured(exported):
+  folder, _ = exported
   about = json.loads(pathlib.Path(folder, "metadata.json").read_text())
   assert about["family"] == "ctc" and about["dtype"] == "float32" and about["openvino"]
   card = pathlib.Path(folder, "README.md").read_text()
   assert "in `metadata.json`" in card and "import translate" in card and "tensorflow" not in card
-  assert "| BLEU in this type | 50.00 on 3 sentences of validation text, where the run has 50.00 in float32" in card
+  assert "| BLEU in this type | 50.00 on 2 sentences of validation text, where the run has 50.00 in float32" in card
 
 
-@pytest.mark.parametrize("weights", ["bfloat16", "int8", "int8_calibrated"])
+def test_it_is_refused_if_its_bleu_or_a_translation_differs(exported, monkeypatch):
+  folder, run = exported
+  search = corpus.searcher(run.model, run.experiment.search)
+  monkeypatch.setattr(ov, "ask", here)
+  scores = {"": 30.3, "x": 30.0}  # By the first translation.
+  text = ov.Validation([""], ["x"], lambda lines: bleu.Score(scores[lines[0]], ""))
+  with pytest.raises(RuntimeError, match="BLEU on the validation text is 30.30 in int8 and 30.00 of the run, more than "
+                                         "0.2 apart: nothing was exported. Choose another type"):
+    ov.check(folder, run, search, "int8", text)
+  monkeypatch.setattr(ov, "ask", lambda folder, questions: [[([("x", 0.0)], False)] * len(questions[0]), []])
+  with pytest.raises(RuntimeError, match="The export returns .*'x'.* the run .*: nothing was exported"):
+    ov.check(folder, run, search, "float32")
+
+
+def test_a_program_that_fails_is_one_line(tmp_path):
+  for text, why in (("raise SystemExit('no such thing')", "no such thing"),
+                    ("import os; os.abort()", "it ended with -6")):
+    (tmp_path / "translate.py").write_text(text)
+    with pytest.raises(RuntimeError, match=f"cannot be used by a fresh process: {why}; nothing was exported"):
+      ov.ask(tmp_path, [[], []])
+
+
+@pytest.mark.parametrize("weights", ["int8", slow("bfloat16"), slow("int8_calibrated")])
 def test_other_types_are_smaller(tmp_path, monkeypatch, weights):
   monkeypatch.setattr(ov, "ask", here)
   if weights.startswith("int8"):
     pytest.importorskip("nncf", reason="nncf is not installed; it comes with the extra openvino.")
   sources = ["a low house", "the tower is new", "is a a a"]
   text = ov.Validation(sources, sources, lambda lines: bleu.Score(1.0, ""))
-  folder, run = export(tmp_path, "nat_em", "words", weights, text)
+  folder, run = export(tmp_path, "ctc", "words", weights, text)
   assert len(ov_program.Translator(folder)(LINES)) == len(LINES)
   stored = 4 * sum(variable.shape.num_elements() for variable in run.model.variables)
-  assert pathlib.Path(folder, "decoder.bin").stat().st_size < stored
-
-
-def test_a_loss_of_bleu_exports_nothing(tmp_path, monkeypatch):
-  monkeypatch.setattr(ov, "ask", here)
-  scores = iter([bleu.Score(30.0, ""), bleu.Score(30.3, "")])
-  with pytest.raises(RuntimeError, match="BLEU on the validation text is 30.00 in float32 and 30.30 of the run, more "
-                                         "than 0.2 apart: nothing was exported. Choose another type"):
-    export(tmp_path, "ctc", "words", validation=ov.Validation(["a"], ["a"], lambda lines: next(scores)))
-  assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
-
-
-def test_another_translation_exports_nothing(tmp_path, monkeypatch):
-  monkeypatch.setattr(ov, "ask", lambda folder, questions: [[([("x", 0.0)], False)] * len(questions[0]), []])
-  with pytest.raises(RuntimeError, match="The export returns .*'x'.* the run .*: nothing was exported"):
-    export(tmp_path, "ctc", "words")
+  assert pathlib.Path(folder, "model.bin").stat().st_size < stored
 
 
 @pytest.mark.parametrize("family, search, message", [
@@ -118,6 +140,11 @@ def test_another_translation_exports_nothing(tmp_path, monkeypatch):
 def test_refusals(tmp_path, family, search, message):
   with pytest.raises(ValueError, match=message):
     export(tmp_path, family, "words", **search)
+
+
+def test_fixed_lengths_need_one_network(tmp_path):
+  with pytest.raises(ValueError, match="Fixed lengths are for families of one network, ctc and dag, .* got nat_em"):
+    export(tmp_path, "nat_em", "words", fixed=[8])
 
 
 def test_calibration_needs_a_text(tmp_path):

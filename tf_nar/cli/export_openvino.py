@@ -28,6 +28,9 @@ WEIGHTS = flags.DEFINE_enum("weights", "float32", ("float32", "bfloat16", "int8"
                             "The type of weights and computation.")
 SOURCE = flags.DEFINE_string("source", "", "Source sentences of a validation text; empty: BLEU is not measured.")
 REFERENCE = flags.DEFINE_string("reference", "", "Their translations, as many lines.")
+FIXED = flags.DEFINE_list(
+  "fixed_lengths", [], "Source lengths in tokens, EOS included, as 8,12,16: single sentences are padded to the next "
+  "one, for which there is a network of fixed shape; for ctc and dag. Each costs memory and time to load.")
 LICENSE = flags.DEFINE_string("license", "", "The licence of the model, for its card, as CC-BY-4.0; empty: not given.")
 
 USE = """\
@@ -48,9 +51,18 @@ def export():
   logging.set_verbosity(logging.WARNING)
   tf.config.set_visible_devices([], "GPU")  # The check compares with numbers that were computed on the CPU.
   model = translator.Translator(translator.opened(WORKDIR.value, [*SET.value, "model.net.dtype=float32"]))
+  fixed = fixed_lengths(model.run.experiment.model.net.max_length)
   ov.export(model.run, model.searcher(), OUT.value, WEIGHTS.value, validation(model) if SOURCE.value else None,
-            license=LICENSE.value, commit=report.commit())
+            fixed_lengths=fixed, license=LICENSE.value, commit=report.commit())
   print(USE.format(out=OUT.value))
+
+
+def fixed_lengths(longest):
+  """Returns the numbers of --fixed_lengths, at most `longest`."""
+  if not all(each.isdecimal() and 0 < int(each) <= longest for each in FIXED.value):
+    raise ValueError(f"--fixed_lengths expects whole numbers from 1 to {longest}, as 8,16,24; got "
+                     f"{','.join(FIXED.value)}.")
+  return [int(each) for each in FIXED.value]
 
 
 def validation(model):

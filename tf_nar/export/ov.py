@@ -14,6 +14,7 @@ The weights and what is computed with them:
 """
 import inspect
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -61,7 +62,7 @@ class Validation(NamedTuple):
   bleu: Callable  # Maps translations to their `evaluate.bleu.Score`.
 
 
-def export(run, search, out, weights, validation=None, **about):
+def export(run, search, out, weights, validation=None, *, fixed_lengths=(), **about):
   """Writes the folder, after checking it in another process.
 
   Args:
@@ -70,6 +71,8 @@ def export(run, search, out, weights, validation=None, **about):
     out: the folder to make; a local path, as OpenVINO reads no other.
     weights: a key of `OPTIONS`.
     validation: a `Validation`; None: no BLEU is measured, and weights are not calibrated.
+    fixed_lengths: source lengths in tokens for which a family of one network gets another of fixed shape, for single
+      sentences; others are padded to the next of them.
     **about: `license` and `commit` for the model card, see `card.write`.
 
   Raises:
@@ -82,10 +85,13 @@ def export(run, search, out, weights, validation=None, **about):
   graphs = ov_graphs.build(run)
   if weights == "int8_calibrated" and validation is None:
     raise ValueError("int8_calibrated needs a text to be calibrated on; give --source and --reference.")
+  if fixed_lengths and len(graphs) > 1:
+    raise ValueError("Fixed lengths are for families of one network, ctc and dag, which predict no length; got "
+                     f"{run.experiment.family}; leave out --fixed_lengths.")
   with atomic.folder(out) as folder:
     models = {name: converted(graph) for name, graph in graphs.items()}
     facts = metadata.describe(run, ["translate", "candidates"]) | {
-      "dtype": weights, "openvino": openvino.__version__,
+      "dtype": weights, "fixed_lengths": sorted(fixed_lengths), "openvino": openvino.__version__,
       "openvino_options": {"PERFORMANCE_HINT": "LATENCY", **OPTIONS[weights]}}
     run.vocab.save(folder)
     atomic.write(os.path.join(folder, PROGRAM), inspect.getsource(_program()).encode())
@@ -160,14 +166,15 @@ def ask(folder, questions):
     done = subprocess.run([sys.executable, "-B", "-c", ASK, os.path.abspath(folder)], input=json.dumps(questions),
                           cwd=elsewhere, env=environment, capture_output=True, text=True, encoding="utf-8", check=False)
   if done.returncode:
-    raise RuntimeError(f"The exported model cannot be used by a fresh process: "
-                       f"{' '.join(done.stderr.strip().splitlines()[-1:])}; nothing was exported.")
+    last = done.stderr.strip().splitlines()[-1:] or [f"it ended with {done.returncode}"]
+    raise RuntimeError(f"The exported model cannot be used by a fresh process: {last[0]}; nothing was exported.")
   return json.loads(done.stdout.splitlines()[-1])
 
 
 def _quantised(models, weights, folder, validation):
   """Returns the models in 8 bits; `folder` is their float32 export."""
   nncf = _library("nncf")
+  nncf.set_log_level(logging.ERROR)  # It prints tables.
   if weights == "int8":
     return {name: nncf.compress_weights(model) for name, model in models.items()}
   seen = _seen(folder, validation.sources[:CALIBRATING])
@@ -178,6 +185,7 @@ def _quantised(models, weights, folder, validation):
 def _seen(folder, lines):
   """Returns {name of a network: its inputs}, as it gets them when `folder` translates the lines one by one."""
   translate = _program().Translator(folder)
+  translate.alone = {}
   watched = translate.networks = {name: _Watched(network) for name, network in translate.networks.items()}
   for line in lines:
     translate([line])

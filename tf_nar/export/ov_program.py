@@ -26,11 +26,11 @@ class Translator:
     with open(os.path.join(folder, "metadata.json"), encoding="utf-8") as file:
       self.about = json.load(file)
     self._vocab = (Pieces if self.about["tokenization"] == "sentencepiece" else Words)(folder)
-    core, options = openvino.Core(), self.about["openvino_options"]
-    options = options | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
+    options = self.about["openvino_options"] | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
     path = lambda name: os.path.join(folder, f"{name}.xml")
-    self.networks = {name: Network(core.compile_model(path(name), "CPU", options))
-                      for name in ("model", "decoder") if os.path.exists(path(name))}
+    self.networks = {name: Network(path(name), options)
+                     for name in ("model", "decoder") if os.path.exists(path(name))}
+    self.alone = {width: Network(path("model"), options, [1, width]) for width in self.about["fixed_lengths"]}
     search = {"ctc": self._collapsed, "dag": self._walk, "cmlm": self._refined}
     self._search, self._options = search.get(self.about["family"], self._one_pass), self.about["search"]
 
@@ -48,6 +48,8 @@ class Translator:
       width = min(len(ids[left[0]]) + 1, longest)
       count = max(1, POSITIONS // (width * self._options.get("candidates", 1)))
       rows, left = left[:count], left[count:]
+      if len(rows) == 1:
+        width = min((fixed for fixed in self.alone if fixed >= width), default=width)
       batch = np.zeros([len(rows), width], np.int32)
       for row, place in zip(rows, batch, strict=True):
         words = [*ids[row][:longest - 1], EOS]
@@ -56,11 +58,16 @@ class Translator:
         found[row] = [(self._vocab.decode(tokens), float(score)) for score, tokens in candidates]
     return [(each, len(words) >= longest) for each, words in zip(found, ids, strict=True)]
 
+  def _encode(self, ids):
+    """Returns the outputs of the first network, by name."""
+    network = self.alone.get(ids.shape[1]) if len(ids) == 1 else None
+    return (network or self.networks["model"])(ids=ids)
+
   # A search returns for each row of ids int32 [B, S] a list of (score, tokens), best first.
 
   def _collapsed(self, ids):
     """CTC: the best path without repeats and blanks, which are MASK."""
-    found = self.networks["model"](ids=ids)
+    found = self._encode(ids)
     positions = found["token"].shape[1] // ids.shape[1] * (ids != PAD).sum(1)
     inside = np.arange(found["token"].shape[1]) < positions[:, None]
     token = np.where(inside, found["token"], MASK)
@@ -71,7 +78,7 @@ class Translator:
 
   def _walk(self, ids):
     """DA-Transformer: the best transition from each vertex, with log p of the next token if "lookahead"."""
-    found, options = self.networks["model"](ids=ids), self._options
+    found, options = self._encode(ids), self._options
     token, log_prob, links = found["token"].copy(), found["log_prob"].copy(), found["links"]
     count = token.shape[1]
     end, rows = count // ids.shape[1] * (ids != PAD).sum(1) - 1, np.arange(len(ids))
@@ -91,7 +98,7 @@ class Translator:
 
   def _one_pass(self, ids):
     """One decoder pass for all length candidates, ranked by log p / ((5 + T) / 6)^alpha."""
-    found, options = self.networks["model"](ids=ids), self._options
+    found, options = self._encode(ids), self._options
     if "fertility" in found:
       fertility, prior = found["fertility"], found["prior"]
       lengths, fertility = fertility.sum(-1), fertility.reshape(-1, ids.shape[1])
@@ -128,7 +135,7 @@ class Translator:
 
   def _refined(self, ids):
     """Mask-Predict: each pass predicts the tokens with the lowest log p again; candidates of the likeliest lengths."""
-    found, options = self.networks["model"](ids=ids), self._options
+    found, options = self._encode(ids), self._options
     least = max(options["min_length"], 2)
     order = np.argsort(-found["length"][:, least:], axis=1, kind="stable")
     lengths = (order[:, :options["candidates"]] + least).astype(np.int32)
@@ -160,7 +167,13 @@ class Translator:
 class Network:
   """A function from inputs by name to outputs by name, which the next call overwrites."""
 
-  def __init__(self, compiled):
+  def __init__(self, path, options, shape=None):
+    """Args: path: of the .xml; options: of the CPU device; shape: of its one input, if that is fixed."""
+    core = openvino.Core()
+    model = core.read_model(path)
+    if shape:
+      model.reshape(shape)
+    compiled = core.compile_model(model, "CPU", options)
     self.names = {name for port in compiled.inputs for name in port.names}
     self._request = compiled.create_infer_request()
 
