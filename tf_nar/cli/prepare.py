@@ -45,8 +45,8 @@ GIVEN = [
     flags.DEFINE_bool("byte_fallback", _DEFAULT.byte_fallback,
                       "sentencepiece: characters without a piece become their bytes (256 pieces more), not <unk>."),
     flags.DEFINE_integer("learn_lines", _DEFAULT.learn_lines,
-                         "sentencepiece: pairs to learn from, evenly spread over the text; they are held in "
-                         "memory. 0: all."),
+                         "sentencepiece: pairs to learn from, evenly spread over the text. 0: all. Learning "
+                         "needs about 20 bytes of memory for each byte of them."),
     flags.DEFINE_integer("operations", _DEFAULT.operations, "bpe: number of merges to learn."),
     flags.DEFINE_integer("vocabulary_threshold", _DEFAULT.vocabulary_threshold,
                          "bpe: subwords with a lower count are split into smaller ones."),

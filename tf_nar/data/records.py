@@ -1,4 +1,5 @@
 """The TFRecord schema of sentence pairs, and of the translation candidates of a source."""
+import itertools
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -68,9 +69,8 @@ def read_candidates(path):
     ValueError: if the file is damaged or holds something else.
   """
   for features in _features(path, ("index", "src", "tokens", "lengths", "scores")):
-    flat, tokens = iter(features["tokens"].int64_list.value), []
-    for length in features["lengths"].int64_list.value:
-      tokens.append([next(flat) for _ in range(length)])
+    flat, lengths = list(features["tokens"].int64_list.value), features["lengths"].int64_list.value
+    tokens = [flat[end - length:end] for length, end in zip(lengths, itertools.accumulate(lengths), strict=True)]
     yield Candidates(features["index"].int64_list.value[0], list(features["src"].int64_list.value), tokens,
                      list(features["scores"].float_list.value))
 

@@ -25,6 +25,8 @@ from tf_nar.em import select
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import progress
 
+HELD = 250_000  # Candidates that are held in memory at a time: 0.3 GB at 28 tokens.
+
 
 class Stages:
   """The stages that `alternate.run` calls."""
@@ -67,7 +69,8 @@ class Stages:
 
     def make(path, advance):
       pairs = records.read(os.path.join(self._data_dir, os.path.basename(path)))
-      records.write(path, corpus.stream(lambda some: proposed(search, some, progress=advance, **given), pairs))
+      work = lambda some: proposed(search, some, progress=advance, **given)
+      records.write(path, corpus.stream(work, pairs, window=max(1, HELD // alternation.nbest)))
 
     tf.io.gfile.makedirs(out)
     total = data_corpus.read(self._data_dir).splits["train"].pairs
