@@ -92,6 +92,7 @@ def export(run, search, out, weights, validation=None, *, fixed_lengths=(), **ab
     models = {name: converted(graph) for name, graph in graphs.items()}
     facts = metadata.describe(run, ["translate", "candidates"]) | {
       "dtype": weights, "fixed_lengths": sorted(fixed_lengths), "openvino": openvino.__version__,
+      "repeatable": np.flatnonzero(run.vocab.repeatable()).tolist(), "vocabulary": len(run.vocab),
       "openvino_options": {"PERFORMANCE_HINT": "LATENCY", **OPTIONS[weights]}}
     run.vocab.save(folder)
     atomic.write(os.path.join(folder, PROGRAM), inspect.getsource(_program()).encode())

@@ -15,6 +15,7 @@ import openvino
 
 PAD, EOS, UNK, BOS, MASK = range(5)
 NEVER = -float("inf")
+VOCABULARIES = "vocab.model", "vocab.txt"  # A separate one of the source has "source." before its name.
 POSITIONS = 512  # Padded source tokens of all candidates of a batch, which bound the logits in memory.
 
 
@@ -25,7 +26,10 @@ class Translator:
     """Args: folder: that of model.xml; threads: of one translation; 0: as many as OpenVINO chooses."""
     with open(os.path.join(folder, "metadata.json"), encoding="utf-8") as file:
       self.about = json.load(file)
-    self._vocab = (Pieces if self.about["tokenization"] == "sentencepiece" else Words)(folder)
+    kind, path = Pieces if self.about["tokenization"] == "sentencepiece" else Words, os.path.join(folder, "source.")
+    self._vocab = kind(os.path.join(folder, ""))
+    self._source = kind(path) if any(os.path.exists(path + name) for name in VOCABULARIES) else self._vocab
+    self._repeatable = np.isin(np.arange(self.about["vocabulary"]), self.about["repeatable"])
     options = self.about["openvino_options"] | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
     path = lambda name: os.path.join(folder, f"{name}.xml")
     self.networks = {name: Network(path(name), options)
@@ -41,7 +45,7 @@ class Translator:
   def answers(self, lines):
     """Returns for each line a list of (translation, score), best first, and whether the line was cut as too long."""
     longest = self.about["max_length"]
-    ids = [self._vocab.encode(line) for line in lines]
+    ids = [self._source.encode(line) for line in lines]
     found = [[("", 0.0)] for _ in ids]
     left = sorted((row for row in range(len(ids)) if ids[row]), key=lambda row: -len(ids[row]))
     while left:
@@ -131,7 +135,7 @@ class Translator:
 
   def _free(self, token):
     """Returns which tokens may be repeated."""
-    return np.zeros(token.shape, bool) if self._options["odd_within_words"] else self._vocab.within[token]
+    return np.zeros(token.shape, bool) if self._options["odd_everywhere"] else self._repeatable[token]
 
   def _refined(self, ids):
     """Mask-Predict: each pass predicts the tokens with the lowest log p again; candidates of the likeliest lengths."""
@@ -223,14 +227,14 @@ def _without_repeats(token, log_prob, free):
 class Words:
   """A vocabulary that is a list of tokens, with or without byte-pair merges."""
 
-  def __init__(self, folder):
-    path = lambda name: os.path.join(folder, name)
+  def __init__(self, prefix):
+    """Args: prefix: what the paths of its files begin with."""
+    path = lambda name: prefix + name
     with open(path("vocab.txt"), encoding="utf-8", newline="\n") as file:
       tokens = file.read().removesuffix("\n").split("\n")
     reserved = 5 if tokens[4:5] == ["<mask>"] else 4
     self._ids = {token: number for number, token in enumerate(tokens) if number >= reserved}
     part = [token.endswith("@@") and token != "@@" for token in tokens]
-    self.within = np.array(part)
     self._surfaces = [token.removesuffix("@@") if inside else f"{token} "
                       for token, inside in zip(tokens, part, strict=True)]
     for silent in {PAD, BOS} | ({MASK} if reserved == 5 else set()):
@@ -252,12 +256,11 @@ class Words:
 class Pieces:
   """A vocabulary that is a SentencePiece model."""
 
-  def __init__(self, folder):
+  def __init__(self, prefix):
     import sentencepiece
-    self._pieces = sentencepiece.SentencePieceProcessor(model_file=os.path.join(folder, "vocab.model"))
+    self._pieces = sentencepiece.SentencePieceProcessor(model_file=f"{prefix}vocab.model")
     tokens = [self._pieces.id_to_piece(number) for number in range(len(self._pieces))]
     self._silent = {PAD, BOS} | ({MASK} if tokens[MASK] == "<mask>" else set())
-    self.within = np.array([not token.startswith("\u2581") for token in tokens])
 
   def encode(self, line):
     return self._pieces.encode(line)
