@@ -23,7 +23,7 @@ CASES = [
   ("ctc", "bpe", {}),
   ("cmlm", "words", dict(passes=3, candidates=2, stop=True)),
   slow("nat_em", "bpe", dict(odd=False, unknown=True)),
-  slow("glat", "sentencepiece", dict(odd_within_words=True)),
+  slow("glat", "sentencepiece", dict(odd_everywhere=True)),
   slow("dag", "words", dict(method="greedy")),
   slow("dag", "sentencepiece", dict(collapse=False)),
   slow("nat_fertility", "words", dict(odd=True)),
