@@ -4,8 +4,9 @@
       --workdir=runs/lanmt_score
 
 The phases "budget" and "bound" train the model as configs/lanmt_multi30k.py does; "score" trains the network with that
-model frozen. The number of steps is chosen on validation text. An energy network:
---set=phases.score.model.kind=energy. Not measured yet.
+model frozen. The number of steps is chosen on validation text. An energy network: --set=phases.score.model.kind=energy.
+Measured with 480 updates of the network on distilled text: test BLEU 33.5 after one step, 36.8 ranked by the teacher
+(docs/results.md).
 """
 import dataclasses
 
