@@ -19,16 +19,26 @@ print(len(tf_nar.load("run").translate(["the low house", "a red river"])))
 """
 
 
+def pip(python, *words):
+  subprocess.run([python, "-m", "pip", "--disable-pip-version-check", *words], check=True)
+
+
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-  """Returns a folder with the installed wheel, built from a copy, as a build leaves files next to its sources."""
-  copy, out, target = (tmp_path_factory.mktemp(name) for name in ("copy", "wheel", "target"))
+def wheel(tmp_path_factory):
+  """Returns the wheel, built from a copy, as a build leaves files next to its sources."""
+  copy, out = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("wheel")
   for name in SOURCES:
     source = ROOT / name
     shutil.copytree(source, copy / name) if source.is_dir() else shutil.copy(source, copy / name)
-  pip = lambda *words: subprocess.run([sys.executable, "-m", "pip", "--disable-pip-version-check", *words], check=True)
-  pip("wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", out, copy)
-  pip("install", "--quiet", "--no-deps", "--target", target, *out.glob("*.whl"))
+  pip(sys.executable, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", out, copy)
+  return next(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+  """Returns a folder with the installed wheel."""
+  target = tmp_path_factory.mktemp("target")
+  pip(sys.executable, "install", "--quiet", "--no-deps", "--target", target, wheel)
   return target
 
 
@@ -66,3 +76,17 @@ def test_it_is_used_from_another_folder(call, installed, tmp_path):
   assert call(sys.executable, "-m", "tf_nar", "--version") == f"{tf_nar.__version__}\n"
   assert (installed / "tf_nar/py.typed").exists() and (installed / "tf_nar/serve/page.html").exists()
   assert (installed / "tf_nar/serve/openapi.json").exists()
+
+
+@pytest.mark.slow
+def test_it_is_used_in_an_empty_environment(wheel, tmp_path):
+  # Fetches all packages, which takes minutes.
+  subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
+  pip(tmp_path / "env/bin/python", "install", "--quiet", "-c", ROOT / "constraints-cpu.txt", f"{wheel}[cpu]")
+  plain = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+  run = lambda *words: subprocess.run(
+    [tmp_path / "env/bin/tf-nar", *words], cwd=tmp_path, env=plain, capture_output=True, text=True, check=False)
+  assert "\nar_multi30k " in run("configs").stdout
+  (tmp_path / "lines").write_text("a man sleeps .\n")
+  said = run("translate", f"--workdir={ROOT}/pretrained/multi30k_en_de", "--input=lines")
+  assert said.returncode == 0 and said.stdout.split()[0] == "ein", said.stderr

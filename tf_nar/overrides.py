@@ -6,7 +6,8 @@ import typing
 
 # {dataclass: {a field's earlier name: its name today}}, so that old run folders and old --set options still work.
 RENAMED = {"Search": dict.fromkeys(("lengths", "samples", "nbest"), "candidates") | {
-  "least": "min_masked", "rewrite": "repredict_all", "odd_within_words": "odd_everywhere"}}
+  "least": "min_masked", "rewrite": "repredict_all", "odd_within_words": "odd_everywhere",
+  "draft_places": "draft_positions"}}
 
 
 def override(node, *assignments):

@@ -42,7 +42,7 @@ COPY_UNKNOWN = (
 TPU = '"local" on a TPU VM, else its name; empty: GPUs or the CPU.'
 DRAFT_WITH = (
   "A NAR run that drafts translations, which the autoregressive run of --workdir checks: the result is its greedy "
-  "translation, sooner. search.draft_block and search.draft_places set how.")
+  "translation, sooner. search.draft_block and search.draft_positions set how.")
 
 
 class Flags:

@@ -71,11 +71,11 @@ def drafts_of(kind, tokens):
   return tokens[:, None]
 
 
-@pytest.mark.parametrize("block, places", [(1, 1), (3, 1), (4, 2)])
+@pytest.mark.parametrize("block, positions", [(1, 1), (3, 1), (4, 2)])
 @pytest.mark.parametrize("kind", ["random", "none", "shifted", "mixed", "right"])
-def test_equals_greedy_search(model, greedy, kind, block, places):
+def test_equals_greedy_search(model, greedy, kind, block, positions):
   want, score, steps = greedy
-  tokens, nats, passes = check(model, drafts_of(kind, want), draft_block=block, draft_places=places)
+  tokens, nats, passes = check(model, drafts_of(kind, want), draft_block=block, draft_positions=positions)
   np.testing.assert_array_equal(tokens, want)
   np.testing.assert_allclose(nats, score, rtol=1e-4)
   assert passes <= steps
@@ -105,7 +105,7 @@ def test_one_disagreement_costs_one_pass(position, change):
     planted(tf.constant(want, tf.int32)), commit, (), tf.constant(drafts, tf.int32)[:, None], tf.constant([9, 9]),
     steps=7, drafting=speculative.Drafting(9, 3))
   np.testing.assert_array_equal(found.tokens[:, 0], want)
-  assert int(found.passes) <= 2  # 1 where another place of the draft is right at once.
+  assert int(found.passes) <= 2  # 1 where another position of the draft is right at once.
 
 
 def test_batch_mates_change_nothing(model, greedy):
@@ -133,7 +133,7 @@ def test_a_margin_accepts_the_draft():
 
 
 def test_refused():
-  with pytest.raises(ValueError, match=r"needs block >= 1, places >= 1 and margin >= 0; got 0, 3 and 0.0."):
+  with pytest.raises(ValueError, match=r"needs block >= 1, positions >= 1 and margin >= 0; got 0, 3 and 0.0."):
     speculative.speculative(None, None, (), None, tf.constant([1]), steps=1, drafting=speculative.Drafting(0))
   with pytest.raises(ValueError, match="search.draft_block is at least 1; got 0."):
     ar.Search(draft_block=0)

@@ -4,10 +4,10 @@ As Leviathan et al. (ICML 2023) and Stern et al. (NeurIPS 2018), with a non-auto
 result is the teacher's own greedy translation, token for token:
 
   block     K inputs: the last token of the translation so far, then K - 1 tokens of a draft
-  pass      the teacher's best token after each input, for R blocks at once, each from another place of the drafts
+  pass      the teacher's best token after each input, for R blocks at once, each from another position of the drafts
   accepted  the block's tokens as long as they are the teacher's best, then the teacher's own next token: 1 to K tokens
 
-Each sentence is drafted once. After a disagreement, the next blocks begin at the R places of the drafts whose two
+Each sentence is drafted once. After a disagreement, the next blocks begin at the R positions of the drafts whose two
 preceding tokens agree best with the translation so far, and that are near to where the last accepted block ended.
 
 # Differs: those papers draft autoregressively, with a small model or with additional heads, a few tokens at a time.
@@ -25,7 +25,7 @@ class Drafting(NamedTuple):
   """How drafts are checked."""
 
   block: int = 16  # K, the inputs of a block; 1 is plain greedy search.
-  places: int = 3  # R, the blocks of one pass, each from another place of the drafts.
+  positions: int = 3  # R, the blocks of one pass, each from another position of the drafts.
   margin: float = 0.0  # A drafted token is also accepted if its logit is at most this much below the best; then the
   # result need not be the teacher's greedy translation.
 
@@ -35,7 +35,7 @@ class _Progress(NamedTuple):
 
   tokens: tf.Tensor  # int32 [B, T], the accepted tokens, then PAD.
   count: tf.Tensor  # int32 [B], their number.
-  at: tf.Tensor  # int32 [B], the place in a draft after the last accepted token.
+  at: tf.Tensor  # int32 [B], the position in a draft after the last accepted token.
   done: tf.Tensor  # bool [B].
   score: tf.Tensor  # float32 [B], log p of the accepted tokens.
   state: Any  # That of `step`.
@@ -62,18 +62,19 @@ def speculative(step, commit, state, drafts, limit, *, steps, drafting, forbid=(
     the number of tokens of the longest translation.
 
   Raises:
-    ValueError: for block or places below 1, or a negative margin.
+    ValueError: for block or positions below 1, or a negative margin.
   """
-  block, places, margin = drafting
-  if block < 1 or places < 1 or margin < 0:
-    raise ValueError(f"speculative needs block >= 1, places >= 1 and margin >= 0; got {block}, {places} and {margin}.")
+  block, positions, margin = drafting
+  if block < 1 or positions < 1 or margin < 0:
+    raise ValueError("speculative needs block >= 1, positions >= 1 and margin >= 0; "
+                     f"got {block}, {positions} and {margin}.")
   batch = tf.shape(limit)[0]
   limit = tf.minimum(limit, steps)
   zeros = tf.zeros([batch], tf.int32)
   start = _Progress(tf.fill([batch, steps], types.PAD), zeros, zeros, limit <= 0, tf.cast(zeros, tf.float32), state)
 
   def body(now, passes):
-    first = _places(drafts, now, places)  # Draft and place, int32 [B, R] each.
+    first = _positions(drafts, now, positions)  # Draft and position, int32 [B, R] each.
     inputs = _inputs(drafts, now, first, block)
     logits, new = step(inputs, now.count, now.state)
     logits = tf.cast(logits, tf.float32)
@@ -100,11 +101,11 @@ def _history(now):
   return (tf.gather(tokens, now.count + back, batch_dims=1) for back in (1, 0))
 
 
-def _places(drafts, now, count):
-  """Returns the `count` best places of the drafts to go on from: the draft and the place in it, int32 [B, R] each."""
+def _positions(drafts, now, count):
+  """Returns the `count` best positions to go on from: the draft and the position in it, int32 [B, R] each."""
   batch, number, positions = tf.unstack(tf.shape(drafts))
   last, before = (x[:, None, None] for x in _history(now))
-  one = tf.pad(drafts, [[0, 0], [0, 0], [1, 0]], constant_values=types.BOS)  # Before each place, [B, N, T'+1].
+  one = tf.pad(drafts, [[0, 0], [0, 0], [1, 0]], constant_values=types.BOS)  # Before each position, [B, N, T'+1].
   two = tf.pad(one, [[0, 0], [0, 0], [1, 0]], constant_values=types.PAD)[..., :-1]  # The token before that.
   agree = tf.cast(one == last, tf.int32) * (1 + tf.cast(two == before, tf.int32))
   far = tf.abs(tf.range(positions + 1) - now.at[:, None])  # [B, T'+1]
@@ -114,12 +115,12 @@ def _places(drafts, now, count):
 
 
 def _inputs(drafts, now, first, block):
-  """Returns the blocks, int32 [B, R, K]: the last accepted token, then the drafts from the places `first`."""
-  which, place = first
+  """Returns the blocks, int32 [B, R, K]: the last accepted token, then the drafts from the positions `first`."""
+  which, position = first
   rows = tf.gather(tf.pad(drafts, [[0, 0], [0, 0], [0, block]]), which, batch_dims=1)  # [B, R, T' + K]
-  rest = tf.gather(rows, place[..., None] + tf.range(block - 1), batch_dims=2)  # [B, R, K - 1]
+  rest = tf.gather(rows, position[..., None] + tf.range(block - 1), batch_dims=2)  # [B, R, K - 1]
   last, _ = _history(now)
-  return tf.concat([tf.broadcast_to(last[:, None, None], [*tf.unstack(tf.shape(place)), 1]), rest], 2)
+  return tf.concat([tf.broadcast_to(last[:, None, None], [*tf.unstack(tf.shape(position)), 1]), rest], 2)
 
 
 def _checked(logits, inputs, count, limit, margin, forbid):
@@ -149,12 +150,12 @@ def _lengths(tokens, agreed, room):
   return tf.minimum(tf.minimum(length, until), room[:, None])
 
 
-def _advance(now, tokens, more, place, limit):
+def _advance(now, tokens, more, position, limit):
   """Appends the first `more` int32 [B] of tokens int32 [B, K] to each translation."""
   offset = tf.range(tf.shape(now.tokens)[1]) - now.count[:, None]  # [B, T]
   there = (offset >= 0) & (offset < more[:, None])
   taken = tf.gather(tokens, tf.clip_by_value(offset, 0, tf.shape(tokens)[1] - 1), batch_dims=1)
   ended = tf.reduce_any(there & (taken == types.EOS), 1)
   count = now.count + more
-  return now._replace(tokens=tf.where(there, taken, now.tokens), count=count, at=place + more,
+  return now._replace(tokens=tf.where(there, taken, now.tokens), count=count, at=position + more,
                       done=now.done | ended | (count >= limit))

@@ -57,11 +57,11 @@ class Search:
   min_length: int = 1  # The fewest tokens of a translation, EOS included, if its limit allows them.
   unknown: bool = False  # Whether a translation may contain <unk>.
   draft_block: int = 16  # With a drafter, K: the number of inputs of each block that a pass checks.
-  draft_places: int = 3  # With a drafter, R: the number of places of the drafts that a pass goes on from.
+  draft_positions: int = 3  # With a drafter, R: the number of positions of the drafts that a pass goes on from.
   draft_margin: float = 0.0  # With a drafter: also accept its tokens with a logit at most this far below the best.
 
   def __post_init__(self):
-    core_config.check_at_least(1, self, "draft_block", "draft_places", group="search.")
+    core_config.check_at_least(1, self, "draft_block", "draft_positions", group="search.")
     core_config.check_at_least(0, self, "draft_margin", group="search.")
     if not 1 <= self.candidates <= self.beam:
       raise ValueError(f"search needs 1 <= candidates <= beam; got candidates={self.candidates}, beam={self.beam}.")
@@ -215,7 +215,7 @@ class Model(keras.Model):
     most, longest = limits(search, src, self.config.net.max_length)
     start = self.embed.look_up([types.BOS]) * float(self.config.start_from_bos)  # [1, D]
     # Within a block, an input attends to itself and those before it; blocks do not attend to each other.
-    number = tf.range(search.draft_places * block)
+    number = tf.range(search.draft_positions * block)
     own = (number // block == number[:, None] // block) & (number <= number[:, None])  # [R K, R K]
 
     def step(inputs, count, cache):
@@ -233,7 +233,7 @@ class Model(keras.Model):
 
     return speculative.speculative(
       step, commit, self.decoder.start_cache(sentences, longest), drafts, most, steps=longest,
-      drafting=speculative.Drafting(block, search.draft_places, search.draft_margin),
+      drafting=speculative.Drafting(block, search.draft_positions, search.draft_margin),
       forbid=tokens_lib.forbidden(search.unknown))
 
 
