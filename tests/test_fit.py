@@ -92,6 +92,13 @@ def test_measures_are_logged(finished):
   assert all(row.keys() == measures for row in validations)
 
 
+@pytest.mark.slow
+def test_two_devices_validate_as_one(data, finished, two):
+  with two.scope():
+    both = fit.Validation(runs.load(finished.workdir), data)()[0]
+  assert both == fit.Validation(finished, data)()[0]
+
+
 def test_a_finished_run_returns_at_once(data, finished, monkeypatch):
   monkeypatch.setattr(loop, "run", lambda *_, **__: pytest.fail("It trained again."))
   again = fit.fit(experiment("nat_em"), data, finished.workdir)

@@ -129,7 +129,9 @@ def process(data, workdir, *more):
 def test_processes_are_one(tmp_path):
   data, whole, parts = (tmp_path / name for name in ("data", "whole", "parts"))
   toy.write(str(data), minuscule.get_config().data, shards=5)
-  assert process(data, whole).wait() == 0
+  alone = process(data, whole)
+  text = alone.communicate()[0]  # Closes the pipe, too.
+  assert alone.returncode == 0, text
   running = [process(data, parts, "--jobs=3", f"--job={job}") for job in range(3)]
   victim = random.Random(os.urandom(8)).choice([1, 2])
   while not os.path.isdir(f"{parts}/round_1/candidates"):
