@@ -19,8 +19,8 @@ print(len(tf_nar.load("run").translate(["the low house", "a red river"])))
 """
 
 
-def pip(python, *words):
-  subprocess.run([python, "-m", "pip", "--disable-pip-version-check", *words], check=True)
+def pip(python, *words, **options):
+  subprocess.run([python, "-m", "pip", "--disable-pip-version-check", *words], check=True, **options)
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +81,9 @@ def test_it_is_used_from_another_folder(call, installed, tmp_path):
 @pytest.mark.slow
 def test_it_is_used_in_an_empty_environment(wheel, tmp_path):
   # Fetches all packages, which takes minutes.
-  subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
-  pip(tmp_path / "env/bin/python", "install", "--quiet", "-c", ROOT / "constraints-cpu.txt", f"{wheel}[cpu]")
   plain = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+  subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
+  pip(tmp_path / "env/bin/python", "install", "--quiet", "-c", ROOT / "constraints-cpu.txt", f"{wheel}[cpu]", env=plain)
   run = lambda *words: subprocess.run(
     [tmp_path / "env/bin/tf-nar", *words], cwd=tmp_path, env=plain, capture_output=True, text=True, check=False)
   assert "\nar_multi30k " in run("configs").stdout
