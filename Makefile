@@ -23,9 +23,9 @@ test: $(INSTALLED)  ## Every test but the slow ones.
 test-all: $(INSTALLED)  ## Every test.
 	$(RUN) -m pytest -q
 
-check: $(INSTALLED)  ## Lint, layering, sizes, commands of the docs: seconds, before each commit.
+check: $(INSTALLED)  ## Lint, layering, sizes, type hints, commands of the docs: seconds, before each commit.
 	$(RUN) -m ruff check .
-	$(RUN) -m pytest -q tests/test_layering.py tests/test_size.py tests/test_docs.py
+	$(RUN) -m pytest -q tests/test_layering.py tests/test_size.py tests/test_hints.py tests/test_docs.py
 
 doctor: $(INSTALLED)  ## Says what is wrong with this installation and how to mend it.
 	$(RUN) bin/doctor.py

@@ -7,12 +7,14 @@ Shapes use these letters everywhere:
   V  vocabulary size      D  features            H  attention heads
   R  rows of a flattened batch, such as the B·T positions of all its sentences
 """
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
 
 PAD, EOS, UNK, BOS, MASK = range(5)
 SPECIALS = ("<pad>", "<eos>", "<unk>", "<bos>", "<mask>")
+Rescore = Callable[[tf.Tensor], tf.Tensor]  # Maps tokens int32 [B, N, T] to the log p float32 [B, N] that ranks them.
 
 
 class Batch(NamedTuple):

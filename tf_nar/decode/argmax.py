@@ -5,7 +5,7 @@ from tf_nar import types
 from tf_nar.ops import masking
 
 
-def predictions(token, log_prob, lengths):
+def predictions(token: tf.Tensor, log_prob: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
   """Cuts the best tokens at the lengths of their sentences, and sums their log p.
 
   Args:
@@ -21,7 +21,7 @@ def predictions(token, log_prob, lengths):
   return tf.where(inside, token, types.PAD), tf.reduce_sum(tf.where(inside, log_prob, 0.0), -1)
 
 
-def collapsed(tokens, free=None):
+def collapsed(tokens: tf.Tensor, free: tf.Tensor | None = None) -> tf.Tensor:
   """Removes tokens that equal their left neighbour: int32 [..., T] -> int32 [..., T], PAD at the end.
 
   `free`, bool [..., T], is True for tokens that may be repeated; None: no token may be.
@@ -31,7 +31,7 @@ def collapsed(tokens, free=None):
   return masking.packed(tokens, kept if free is None else kept | free)
 
 
-def finish(tokens):
+def finish(tokens: tf.Tensor) -> tf.Tensor:
   """Cuts every sentence after its first EOS, and appends EOS to a sentence without one.
 
   # Differs: the original appends no EOS. A rescoring teacher would then not count log p of EOS for such a sentence, and

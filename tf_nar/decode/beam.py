@@ -6,6 +6,7 @@
 Active and finished hypotheses are kept separately. Each step takes the 2·beam best extensions, of which at most `beam`
 end with EOS, so that at least `beam` remain active.
 """
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -28,13 +29,15 @@ class _Hypotheses(NamedTuple):
   state: Any  # That of `step`, such as a key/value cache.
 
 
-def length_penalty(length, alpha, kind="gnmt"):
+def length_penalty(length: int | tf.Tensor, alpha: float, kind: str = "gnmt") -> tf.Tensor:
   """Returns what `kind`, one of `PENALTIES`, divides by: float32, in the shape of `length` (tokens, EOS included)."""
   length = tf.cast(length, tf.float32)
   return ((5.0 + length) / 6.0 if kind == "gnmt" else length) ** alpha
 
 
-def beam_search(step, state, limit, *, beam, steps, nbest=1, forbid=(), **ranking):
+def beam_search(
+    step: Callable, state: Any, limit: tf.Tensor, *, beam: int, steps: int | tf.Tensor, nbest: int = 1,
+    forbid: tuple = (), **ranking: Any) -> types.Translation:
   """Finds the `nbest` best translations by beam search.
 
   The search for a sentence ends when no active hypothesis can score better than its `nbest`-th finished one, or at the

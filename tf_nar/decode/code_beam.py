@@ -4,6 +4,7 @@
 
 There is no code for the end: a sentence with fewer codes than others keeps its hypotheses while theirs grow.
 """
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -26,7 +27,7 @@ class _State(NamedTuple):
   state: Any
 
 
-def search(step, state, lengths, *, beam, steps):
+def search(step: Callable, state: Any, lengths: tf.Tensor, *, beam: int, steps: int | tf.Tensor) -> Found:
   """Finds the `beam` most probable sequences, as far as a beam search finds them; a beam of 1 is greedy search.
 
   Args:

@@ -9,10 +9,12 @@ translation, and its length with the expected length E[T]. The expectations are 
 
 # Differs: n-grams are of tokens and not of whole words.
 """
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
 
+from tf_nar import types
 from tf_nar.decode import length_parallel
 from tf_nar.ops import masking
 from tf_nar.ops import ngrams
@@ -28,7 +30,7 @@ class Expected(NamedTuple):
   length: tf.Tensor  # float32 [B]: number of tokens without EOS.
 
 
-def ranked(found, expect):
+def ranked(found: types.Translation, expect: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]) -> types.Translation:
   """Returns a `Translation` with the candidates ranked by their agreement with the expectations.
 
   Args:
@@ -42,7 +44,7 @@ def ranked(found, expect):
   return length_parallel.ordered(found.tokens, scores(tokens, Expected(counts, length)), found.passes)
 
 
-def scores(tokens, expected):
+def scores(tokens: tf.Tensor, expected: Expected) -> tf.Tensor:
   """Returns log BLEU of each candidate against the expectations, float32 [B, N]; -inf for a missing candidate.
 
   If a candidate has fewer than ORDER tokens, the mean is over the orders of which it has n-grams. The brevity penalty

@@ -10,6 +10,7 @@ the probability of all paths so far that collapse to it, separately by the last 
 As in both papers, there is a bonus per token: 0 searches for the most probable sentence, a positive bonus favours
 longer ones.
 """
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -30,7 +31,7 @@ class _Beam(NamedTuple):
   token: tf.Tensor  # float32 [B, K], log n
 
 
-def greedy(token, log_prob, positions, *, longest):
+def greedy(token: tf.Tensor, log_prob: tf.Tensor, positions: tf.Tensor, *, longest: int) -> types.Translation:
   """Collapses the most probable path.
 
   Args:
@@ -46,7 +47,7 @@ def greedy(token, log_prob, positions, *, longest):
   return _ended(tokens, tf.where(positions > 0, score, _NEVER)[:, None])
 
 
-def reach(beam):
+def reach(beam: int) -> int:
   """Returns how many of the best tokens at a position suffice for an exact step of a beam of size K.
 
   For each prefix, at most K - 1 of the best 2K tokens lead to a prefix that is in the beam already, and one repeats the
@@ -55,7 +56,9 @@ def reach(beam):
   return 2 * beam
 
 
-def prefix_beam(ids, best, log_prob, positions, *, beam, nbest, longest, bonus=0.0):
+def prefix_beam(
+    ids: tf.Tensor, best: tf.Tensor, log_prob: Callable[..., tf.Tensor], positions: tf.Tensor, *, beam: int, nbest: int,
+    longest: int, bonus: float = 0.0) -> types.Translation:
   """Finds the `nbest` best sentences by prefix beam search.
 
   Args:

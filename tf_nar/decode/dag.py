@@ -20,7 +20,7 @@ class Graph(NamedTuple):
   vertices: tf.Tensor  # int32 [B]: number of vertices of each sentence, at least 2; 0 for a padding row.
 
 
-def walk(graph, longest, *, lookahead, collapse=True):
+def walk(graph: Graph, longest: int, *, lookahead: bool, collapse: bool = True) -> types.Translation:
   """Follows the best transition from each vertex: greedy search, or lookahead search.
 
     greedy      a_{t+1} = argmax_j log E[a_t, j]
@@ -54,7 +54,9 @@ def walk(graph, longest, *, lookahead, collapse=True):
   return types.Translation(tokens, score[:, None], tf.constant(1))
 
 
-def viterbi(graph, longest, *, joint, penalty=1.0, candidates=1, collapse=True):
+def viterbi(
+    graph: Graph, longest: int, *, joint: bool, penalty: float = 1.0, candidates: int = 1,
+    collapse: bool = True) -> types.Translation:
   """Finds the best path of every length at once, and returns those of the best lengths by score / T^penalty.
 
     Viterbi         score = Σ_t log E[a_{t-1}, a_t]

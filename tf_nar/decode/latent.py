@@ -3,6 +3,7 @@
 Different latents may give the same translation. The best-ranked of equal candidates stays; the others are missing.
 """
 import dataclasses
+from typing import Any
 
 import tensorflow as tf
 
@@ -10,7 +11,7 @@ from tf_nar import config as core_config
 from tf_nar import types
 
 
-def check(search):
+def check(search: Any) -> None:
   """Raises ValueError unless `search.candidates` are so many lengths times `search.latents`."""
   core_config.check_at_least(1, search, "candidates", "latents", group="search.")
   if search.candidates % search.latents:
@@ -18,17 +19,17 @@ def check(search):
                      f"{search.latents}; got {search.candidates}.")
 
 
-def widened(search, count):
+def widened(search: Any, count: int) -> Any:
   """Returns the search that finds at least `count` candidates: more lengths, with as many latents for each."""
   return dataclasses.replace(search, candidates=-(-max(search.candidates, count) // search.latents) * search.latents)
 
 
-def centred(noise):
+def centred(noise: tf.Tensor) -> tf.Tensor:
   """Returns noise float32 [latents, ...] with zeros for the first latent, which is then the mean of the prior."""
   return tf.concat([tf.zeros_like(noise[:1]), noise[1:]], 0)
 
 
-def ordered(tokens, score, passes):
+def ordered(tokens: tf.Tensor, score: tf.Tensor, passes: tf.Tensor) -> tuple[types.Translation, tf.Tensor]:
   """Sorts candidates and removes doubles.
 
   Args:
@@ -52,7 +53,7 @@ def ordered(tokens, score, passes):
   return found, tf.gather(order, again, batch_dims=1)
 
 
-def trace(predictions, order):
+def trace(predictions: list[tf.Tensor], order: tf.Tensor) -> types.Trace:
   """Returns the `Trace` of what the latents of each step say.
 
   Args:

@@ -3,6 +3,8 @@
 Gu et al. (arXiv:1711.02281) and Wei et al. (arXiv:1906.02041) rank the candidates with an autoregressive teacher, which
 scores them all in parallel.
 """
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from tf_nar import types
@@ -11,7 +13,7 @@ from tf_nar.decode import beam
 from tf_nar.ops import masking
 
 
-def candidates(length_logits, count, longest, least=2):
+def candidates(length_logits: tf.Tensor, count: int, longest: int | tf.Tensor, least: int = 2) -> tf.Tensor:
   """Returns int32 [B, count]: consecutive lengths around the most probable one.
 
   Args:
@@ -33,7 +35,7 @@ def candidates(length_logits, count, longest, least=2):
   return tf.clip_by_value(base[:, None] + tf.range(count), 1, longest)
 
 
-def likeliest(length_logits, count, least=2):
+def likeliest(length_logits: tf.Tensor, count: int, least: int = 2) -> tf.Tensor:
   """Returns int32 [B, count]: the most probable lengths of at least `least`, best first, all different.
 
   Args:
@@ -51,12 +53,12 @@ def likeliest(length_logits, count, least=2):
   return least + tf.math.top_k(length_logits[:, least:], count)[1]
 
 
-def nonempty(lengths, src):
+def nonempty(lengths: tf.Tensor, src: tf.Tensor) -> tf.Tensor:
   """Returns the lengths, int32 [B, N], with 0 for the padding rows of src, int32 [B, S], so that they stay empty."""
   return tf.where(masking.valid(src)[:, :1], lengths, 0)
 
 
-def positions(lengths, longest, src):
+def positions(lengths: tf.Tensor, longest: int, src: tf.Tensor) -> int | tf.Tensor:
   """Returns T, the greatest of `lengths`, int32 [B, N], and at least 1, since a scan needs one position.
 
   In a graph for sources of one fixed shape T is `longest`, since XLA cannot compile shapes that depend on predictions.
@@ -66,7 +68,9 @@ def positions(lengths, longest, src):
   return tf.maximum(tf.reduce_max(lengths), 1)
 
 
-def length_parallel(fill, lengths, rescore=None, *, alpha):
+def length_parallel(
+    fill: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]], lengths: tf.Tensor, rescore: types.Rescore | None = None,
+    *, alpha: float) -> types.Translation:
   """Decodes all lengths in one call and ranks the candidates by score / ((5 + T) / 6)^alpha.
 
   Args:
@@ -92,13 +96,15 @@ def length_parallel(fill, lengths, rescore=None, *, alpha):
   return ordered(tokens, score, tf.constant(1))
 
 
-def ranked(found, rescore, *, alpha, penalty="gnmt", passes=1):
+def ranked(
+    found: types.Translation, rescore: types.Rescore, *, alpha: float, penalty: str = "gnmt",
+    passes: int = 1) -> types.Translation:
   """Returns a `Translation` with the candidates ranked by `rescored`; `passes` are added, 1 for a teacher's."""
   score = rescored(trimmed(found.tokens), rescore, alpha=alpha, penalty=penalty)
   return ordered(found.tokens, score, found.passes + passes)
 
 
-def trimmed(tokens):
+def trimmed(tokens: tf.Tensor) -> tf.Tensor:
   """Removes the last positions of int32 [B, N, T] if no candidate has a token there, which saves time in rescoring.
 
   A graph for sources of one fixed shape keeps them: see `positions`.
@@ -108,7 +114,7 @@ def trimmed(tokens):
   return tokens[..., :tf.maximum(tf.reduce_max(masking.lengths(tokens)), 1)]
 
 
-def rescored(tokens, rescore, *, alpha, penalty="gnmt"):
+def rescored(tokens: tf.Tensor, rescore: types.Rescore, *, alpha: float, penalty: str = "gnmt") -> tf.Tensor:
   """Returns log p / the `beam.length_penalty` under `rescore` of candidates int32 [B, N, T], float32 [B, N].
 
   # Differs: the original takes the requested length for T, and scores the positions after EOS too. Here these are cut
@@ -119,7 +125,7 @@ def rescored(tokens, rescore, *, alpha, penalty="gnmt"):
   return tf.where(lengths > 0, score, -float("inf"))
 
 
-def ordered(tokens, score, passes):
+def ordered(tokens: tf.Tensor, score: tf.Tensor, passes: tf.Tensor) -> types.Translation:
   """Returns the `Translation` of candidates int32 [B, N, T], sorted by falling score, float32 [B, N]."""
   score, order = tf.math.top_k(score, tf.shape(score)[1])  # [B, N]; ties keep their order.
   return types.Translation(tf.gather(tokens, order, batch_dims=1), score, passes)

@@ -9,6 +9,7 @@ fairseq's program omits the max, so that its last passes may predict nothing. Th
 that predicted it. `rewrite` is the variant of Huang et al. (CMLMC, ICLR 2022): each pass replaces all tokens and their
 log p, also those that were not masked, which its model is trained to predict.
 """
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +31,10 @@ class State(NamedTuple):
   inputs: tf.Tensor  # int32 [B·N, T], the input of the pass.
 
 
-def mask_predict(predict, canvas, counts, rescore=None, *, rewrite=False, stop=False, alpha):
+def mask_predict(
+    predict: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]], canvas: tf.Tensor, counts: np.ndarray,
+    rescore: types.Rescore | None = None, *, rewrite: bool = False, stop: bool = False,
+    alpha: float) -> tuple[types.Translation, types.Trace]:
   """Decodes the candidates of all sentences together, in one pass for each row of `counts`, and ranks them.
 
   # Differs: like the paper's program, this ranks by the mean log p over all positions of a candidate; but here the
@@ -77,7 +81,7 @@ def mask_predict(predict, canvas, counts, rescore=None, *, rewrite=False, stop=F
   return types.Translation(tokens, score, found.passes + (rescore is not None)), types.Trace(inputs, predictions)
 
 
-def masked(passes, longest, least=1):
+def masked(passes: int, longest: int, least: int = 1) -> np.ndarray:
   """Returns a table of n_t, the number of tokens that pass t predicts for a target of N tokens: int32 [T, longest + 1].
 
   No pass predicts fewer than `least` tokens: 1 as in the paper's program, 0 as in fairseq's.

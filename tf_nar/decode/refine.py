@@ -5,6 +5,7 @@
 A row that is finished keeps its state while other rows of the batch go on. The loop ends when all rows are finished,
 and a pass counts as long as any row needs it.
 """
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -18,7 +19,9 @@ class Refined(NamedTuple):
   trace: Any  # The states after each pass, every tensor [P, ...]; None unless requested.
 
 
-def refine(step, state, passes, *, done=None, trace=False):
+def refine(
+    step: Callable, state: Any, passes: int, *, done: Callable[..., tf.Tensor] | None = None,
+    trace: bool = False) -> Refined:
   """Runs the loop.
 
   Args:

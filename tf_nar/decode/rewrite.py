@@ -8,8 +8,10 @@ tokens ("same"), or its tokens whatever their order ("bag"). This is decided for
 # Differs: the paper's program stops once one of the last four outputs equals the one before these, which takes at least
 five passes.
 """
+from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tf_nar import types
@@ -30,7 +32,10 @@ class State(NamedTuple):
   calm: tf.Tensor  # int32 [B·N], the number of passes in a row that did not change the candidate.
 
 
-def rewrite(first, again, passes, *, stop="never", patience=1, trace=False):
+def rewrite(
+    first: Callable[[], tuple[tf.Tensor, tf.Tensor, tf.Tensor]],
+    again: Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]], passes: int, *, stop: str = "never",
+    patience: int = 1, trace: bool = False) -> tuple[State, tf.Tensor, tf.Tensor | None]:
   """Makes the passes.
 
   Args:
@@ -61,7 +66,9 @@ def rewrite(first, again, passes, *, stop="never", patience=1, trace=False):
   return found.state, found.passes + 1, steps
 
 
-def ranked(last, passes, count, rescore=None, *, collapse=True, free=None, alpha):
+def ranked(
+    last: State, passes: tf.Tensor, count: int, rescore: types.Rescore | None = None, *, collapse: bool = True,
+    free: np.ndarray | None = None, alpha: float) -> tuple[types.Translation, tf.Tensor]:
   """Ranks the candidates by the mean log p of their tokens in the last pass, or by a teacher.
 
   Args:
@@ -92,7 +99,7 @@ def ranked(last, passes, count, rescore=None, *, collapse=True, free=None, alpha
   return types.Translation(tf.gather(tokens, order, batch_dims=1), score, passes), order
 
 
-def traced(inputs, steps, order):
+def traced(inputs: tf.Tensor, steps: tf.Tensor, order: tf.Tensor) -> types.Trace:
   """Returns the `Trace` of candidates in their order.
 
   Args:

@@ -12,6 +12,8 @@ preceding tokens agree best with the translation so far, and that are near to wh
 
 # Differs: those papers draft autoregressively, with a small model or with additional heads, a few tokens at a time.
 """
+from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -41,7 +43,9 @@ class _Progress(NamedTuple):
   state: Any  # That of `step`.
 
 
-def speculative(step, commit, state, drafts, limit, *, steps, drafting, forbid=()):
+def speculative(
+    step: Callable, commit: Callable, state: Any, drafts: tf.Tensor, limit: tf.Tensor, *, steps: int | tf.Tensor,
+    drafting: Drafting, forbid: Sequence[int] = ()) -> types.Translation:
   """Returns the greedy translation of each sentence.
 
   Args:

@@ -4,6 +4,9 @@ keras.layers.MultiHeadAttention is not used for two reasons. It keeps the random
 is an argument here. And here queries, keys and values come from one matrix product, which saves a good part of a small
 model's step time.
 """
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -15,12 +18,12 @@ NO_DROPOUT = noise_lib.Dropout(None)
 HIDDEN = 1e9  # Subtracted from the attention score of a masked position.
 
 
-def glorot(parts=1):
+def glorot(parts: int = 1) -> keras.initializers.Initializer:
   """Returns a Glorot-uniform initialiser for `parts` square projections stored side by side in one kernel."""
   return keras.initializers.VarianceScaling((1 + parts) / 2, "fan_avg", "uniform")
 
 
-def penalty(mask, dtype):
+def penalty(mask: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
   """Turns a boolean mask [B, T, S] (True: may attend) into what is subtracted from the scores, [B, 1, T, S]."""
   return tf.cast(tf.where(mask, 0.0, HIDDEN), dtype)[:, None]
 
@@ -32,7 +35,8 @@ class Seen:
     self.weights = []
 
 
-def alignment_of(decode, src, tgt, first=0):
+def alignment_of(
+    decode: Callable[["Seen"], Any], src: tf.Tensor, tgt: tf.Tensor, first: int | tf.Tensor = 0) -> tf.Tensor:
   """Returns the mean cross-attention of a call of a decoder, float32 [B, T, S]; see `ops/alignment.py`, `attended`.
 
   `decode` calls the decoder and passes the `Seen` that it is given on to it.
@@ -45,7 +49,7 @@ def alignment_of(decode, src, tgt, first=0):
 class Attention(keras.layers.Layer):
   """Self-attention, or cross-attention if `cross`."""
 
-  def __init__(self, width, heads, dropout=0.0, cross=False, shards=1, **kw):
+  def __init__(self, width: int, heads: int, dropout: float = 0.0, cross: bool = False, shards: int = 1, **kw: Any):
     """Args:
       width: D, the number of features.
       heads: H, of all shards together.
@@ -66,18 +70,21 @@ class Attention(keras.layers.Layer):
       self.query_key_value = dense(3, "query_key_value")
     self.out = dense_lib.Dense(width, kernel_initializer=glorot(), name="out", dtype=self.dtype_policy)
 
-  def build(self, _):
+  def build(self, _: tuple | None) -> None:
     shape = (None, None, self.width)
     for part in [self.query, self.key_value] if self.cross else [self.query_key_value]:
       part.build(shape)
     self.out.build((None, None, self.inner))
     self.built = True
 
-  def project(self, memory, dropout=NO_DROPOUT):
+  def project(self, memory: tf.Tensor, dropout: noise_lib.Dropout = NO_DROPOUT) -> list[tf.Tensor]:
     """Returns keys and values, each [B, H, S, d] with d = D / H, of a memory [B, S, D]; only if `cross`."""
     return self._heads(self.key_value(memory), tf.shape(memory)[0], 2, dropout)
 
-  def call(self, x, penalty, *, sentences, keys_values=None, dropout=NO_DROPOUT, cache=None, at=None, seen=None):
+  def call(
+      self, x: tf.Tensor, penalty: tf.Tensor, *, sentences: int | tf.Tensor, keys_values: list[tf.Tensor] | None = None,
+      dropout: noise_lib.Dropout = NO_DROPOUT, cache: tuple | None = None, at: tf.Tensor | None = None,
+      seen: Seen | None = None) -> tuple[tf.Tensor, tuple | None]:
     """Computes attention.
 
     Args:

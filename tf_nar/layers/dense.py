@@ -9,7 +9,7 @@ import tensorflow as tf
 class Dense(keras.layers.Dense):
   """keras.layers.Dense over the last axis; the weights and their names are Keras's."""
 
-  def call(self, x):
+  def call(self, x: tf.Tensor) -> tf.Tensor:
     """float [..., D] -> [..., units]."""
     kernel, bias = tf.convert_to_tensor(self.kernel), tf.convert_to_tensor(self.bias)
     rows = x if x.shape.rank == 2 else tf.reshape(x, [-1, kernel.shape[0]])

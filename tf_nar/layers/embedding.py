@@ -3,15 +3,18 @@
 By default they are those of the original program, one table for source, target and output layer. Sine positions, and
 token tables that are not shared, are options.
 """
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from tf_nar.layers import sine
+from tf_nar.layers import transformer
 from tf_nar.losses import emissions
 from tf_nar.ops import masking
 
 
-def check_read(net, reads: bool) -> None:
+def check_read(net: transformer.Config, reads: bool) -> None:
   """Checks that a model whose decoder `reads` target tokens or not has no table of them that it would never read.
 
   Raises:
@@ -30,7 +33,7 @@ class Embedding(keras.layers.Layer):
 
   no_decay = ("output_bias",)
 
-  def __init__(self, config, **kw):
+  def __init__(self, config: transformer.Config, **kw: Any):
     super().__init__(dtype=config.dtype, **kw)
     self.config = config
     init = lambda: keras.initializers.RandomNormal(stddev=config.width**-0.5)
@@ -48,27 +51,27 @@ class Embedding(keras.layers.Layer):
       self.output_table = apart("output_tokens", config.vocab)
     self.build(None)
 
-  def build(self, _):
+  def build(self, _: tuple | None) -> None:
     self.tokens.build()
 
   @property
-  def table(self):
+  def table(self) -> tf.Tensor:
     """float [V, D], the weights of the output layer, which by default are also the token embeddings."""
     return tf.convert_to_tensor(self.tokens.embeddings if self.output_table is None else self.output_table)
 
-  def look_up(self, tokens):
+  def look_up(self, tokens: tf.Tensor) -> tf.Tensor:
     """int32 [B, T] -> float [B, T, D], the embeddings of target tokens scaled by sqrt(D)."""
     return self._scaled(self.tokens.embeddings, tokens)
 
-  def look_up_source(self, tokens):
+  def look_up_source(self, tokens: tf.Tensor) -> tf.Tensor:
     """int32 [B, S] -> float [B, S, D], the embeddings of source tokens scaled by sqrt(D)."""
     return self._scaled(self.tokens.embeddings if self.source_table is None else self.source_table, tokens)
 
-  def at(self, positions, longest):
+  def at(self, positions: tf.Tensor, longest: int | tf.Tensor) -> tf.Tensor:
     """Returns the embeddings of positions int32 [B, T], all below `longest`: float [B, T, D]."""
     return tf.gather(self.positions(longest), positions)
 
-  def positions(self, length):
+  def positions(self, length: int | tf.Tensor) -> tf.Tensor:
     """Returns the embeddings of the first `length` positions, float [length, D]: sqrt(D) P, or unscaled sinusoids."""
     if self.config.positions == "learned":
       positions = tf.convert_to_tensor(self.position_table)[:length] * self.config.width**0.5
@@ -80,17 +83,17 @@ class Embedding(keras.layers.Layer):
     found = tf.gather(tf.convert_to_tensor(table), tokens)
     return tf.cast(found * self.config.width**0.5, self.compute_dtype)
 
-  def logits(self, states):
+  def logits(self, states: tf.Tensor) -> tf.Tensor:
     """float [..., D] -> float32 [..., V]."""
     tokens = tf.cast(self.table, states.dtype)
     return tf.cast(tf.einsum("...d,vd->...v", states, tokens), tf.float32) + tf.convert_to_tensor(self.bias)
 
-  def token_log_probs(self, states, labels):
+  def token_log_probs(self, states: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """Returns log p of each of the tokens int32 [B, T], given states [B, T, D]: float32 [B, T], 0 at PAD; no gradient.
     """
     each = emissions.label_log_probs(states, self.table, tf.convert_to_tensor(self.bias), labels)
     return tf.where(masking.valid(labels), each, 0.0)
 
-  def log_prob(self, states, labels):
+  def log_prob(self, states: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """Returns Σ log p of the tokens int32 [B, T] without PAD, given states [B, T, D]: float32 [B]; no gradient."""
     return tf.reduce_sum(self.token_log_probs(states, labels), -1)

@@ -4,12 +4,14 @@ The decoder's input is called a canvas: one vector per target position, which ma
 a source state, or the embedding of a revealed target token. How the decoder states are used is up to each family.
 """
 import contextlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from tf_nar import types
+from tf_nar.layers import attention
 from tf_nar.layers import embedding
 from tf_nar.layers import lengths as lengths_lib
 from tf_nar.layers import transformer
@@ -17,6 +19,7 @@ from tf_nar.layers.attention import NO_DROPOUT
 from tf_nar.losses import cross_entropy
 from tf_nar.losses import emissions
 from tf_nar.ops import masking
+from tf_nar.ops import noise as noise_lib
 
 
 class Memory(NamedTuple):
@@ -33,7 +36,9 @@ class EncoderDecoder(keras.layers.Layer):
 
   no_decay = ("source_bias",)
 
-  def __init__(self, config, *, decoder_layers, length, block=transformer.Block, layerwise=False, name=""):
+  def __init__(
+      self, config: transformer.Config, *, decoder_layers: int, length: bool | str,
+      block: type[transformer.Block] = transformer.Block, layerwise: bool = False, name: str = ""):
     """Args:
       config: a `transformer.Config`.
       decoder_layers: number of decoder blocks.
@@ -65,7 +70,7 @@ class EncoderDecoder(keras.layers.Layer):
     self.decoder = transformer.Stack(config, decoder_layers, cross=True, block=block, name="decoder")
     self.built = True
 
-  def encode(self, src, dropout=NO_DROPOUT):
+  def encode(self, src: tf.Tensor, dropout: noise_lib.Dropout = NO_DROPOUT) -> Memory:
     """int32 [B, S] -> `Memory`.
 
     # Differs: the original program dropped the last padded position, so that a source of full length lost its EOS.
@@ -79,11 +84,11 @@ class EncoderDecoder(keras.layers.Layer):
     # With a slot, the decoder attends to the slot and the tokens but not to the source's EOS.
     return Memory(states, tf.sequence_mask(masking.lengths(src), positions)[:, None])
 
-  def project(self, memory):
+  def project(self, memory: Memory) -> Memory:
     """Returns the `Memory` with the keys and values of every block as states, to be computed once per sentence."""
     return memory._replace(states=self.decoder.project(memory.states))
 
-  def length_logits(self, memory):
+  def length_logits(self, memory: Memory) -> tf.Tensor:
     """`Memory` with unprojected states -> float32 [B, max_length + 1]; class n is a target of length n with EOS."""
     states = memory.states[-1] if self.layerwise else memory.states
     if self.offsets is not None:
@@ -91,7 +96,9 @@ class EncoderDecoder(keras.layers.Layer):
     slot = tf.cast(states[:, 0], tf.float32)
     return tf.matmul(slot, tf.convert_to_tensor(self.length), transpose_b=True)
 
-  def length_term(self, memory, lengths, weight, *, scale, smoothing=0.0):
+  def length_term(
+      self, memory: Memory, lengths: tf.Tensor, weight: tf.Tensor, *, scale: float,
+      smoothing: float = 0.0) -> types.Term:
     """Returns the `Term` of the length loss, for lengths int32 [B] and weights float32 [B], without padding rows.
 
     A length without a class counts as the nearest that has one.
@@ -102,7 +109,7 @@ class EncoderDecoder(keras.layers.Layer):
     total = cross_entropy.cross_entropy(self.length_logits(memory), lengths, weight, smoothing)
     return types.Term(total, tf.reduce_sum(weight), scale)
 
-  def length_log_prob(self, memory, lengths):
+  def length_log_prob(self, memory: Memory, lengths: tf.Tensor) -> tf.Tensor:
     """Returns log p(T = lengths | x), float32 [R]; -inf for lengths without a class, as those above `max_length`.
 
     `lengths`, int32 [R], has as many rows as the memory, or N adjacent ones for each of its sentences.
@@ -117,22 +124,24 @@ class EncoderDecoder(keras.layers.Layer):
     nats = cross_entropy.of_rows(logits[:, None], tf.where(known, lengths, 0)[:, None], one)
     return tf.where(known, -nats, -float("inf"))
 
-  def mask_canvas(self, rows, positions, hidden=types.PAD):
+  def mask_canvas(self, rows: int | tf.Tensor, positions: int | tf.Tensor, hidden: int = types.PAD) -> tf.Tensor:
     """Returns a canvas with the token `hidden` at every position, as before decoding: float [rows, positions, D]."""
     return tf.tile(self.canvas(tf.fill([1, positions], hidden)), [rows, 1, 1])
 
-  def canvas(self, tokens, positions=None):
+  def canvas(self, tokens: tf.Tensor, positions: tf.Tensor | None = None) -> tf.Tensor:
     """int32 [B, T] -> float [B, T, D]: embedded target tokens, at positions 0 to T - 1 or at `positions`, int32 [B, T].
     """
     if positions is None:
       return self.embed.look_up(tokens) + self.embed.positions(tf.shape(tokens)[1])
     return self.embed.look_up(tokens) + self.embed.at(positions, self.config.max_length + 1)
 
-  def source_canvas(self, src):
+  def source_canvas(self, src: tf.Tensor) -> tf.Tensor:
     """int32 [B, S] -> float [B, S, D]: embedded source tokens and positions, for decoders whose input copies them."""
     return self.embed.look_up_source(src) + self.embed.positions(tf.shape(src)[1])
 
-  def decode(self, canvas, lengths, memory, dropout=NO_DROPOUT, mask=None, attended=None):
+  def decode(
+      self, canvas: tf.Tensor, lengths: tf.Tensor | None, memory: Memory, dropout: noise_lib.Dropout = NO_DROPOUT,
+      mask: tf.Tensor | None = None, attended: attention.Seen | None = None) -> tf.Tensor:
     """Runs the decoder over a canvas.
 
     Args:
@@ -151,31 +160,32 @@ class EncoderDecoder(keras.layers.Layer):
     seen = tf.sequence_mask(lengths, tf.shape(canvas)[1])[:, None] if mask is None else mask
     return self.decoder(canvas, seen, memory.states, memory.mask, dropout=dropout, seen=attended)
 
-  def token_term(self, states, labels, weight, *, smoothing=0.0):
+  def token_term(
+      self, states: tf.Tensor, labels: tf.Tensor, weight: tf.Tensor, *, smoothing: float = 0.0) -> types.Term:
     """Returns the `Term` of the token loss, for labels int32 [B, T], states [B, T, D] and weights float32 [B, T]."""
     total = cross_entropy.tied_cross_entropy(
       states, self.embed.table, self.embed.bias, labels, weight, smoothing)
     return types.Term(total, tf.reduce_sum(weight))
 
-  def logits(self, states):
+  def logits(self, states: tf.Tensor) -> tf.Tensor:
     """float [..., D] -> float32 [..., V]."""
     return self.embed.logits(states)
 
-  def top_tokens(self, states, count, forbid=()):
+  def top_tokens(self, states: tf.Tensor, count: int, forbid: Sequence[int] = ()) -> tuple[tf.Tensor, tf.Tensor]:
     """float [B, T, D] -> the best tokens at each position and their log p, int32 and float32 [B, T, count].
 
     Logits are computed in chunks, never for all positions at once.
     """
     return emissions.top_tokens(states, self.embed.table, self.embed.bias, count, forbid, self.config.shards)
 
-  def best_tokens(self, states, forbid=()):
+  def best_tokens(self, states: tf.Tensor, forbid: Sequence[int] = ()) -> tuple[tf.Tensor, tf.Tensor]:
     """float [B, T, D] -> the best token at each position and its log p, int32 and float32 [B, T]."""
     return tuple(x[..., 0] for x in self.top_tokens(states, 1, forbid))
 
-  def sampled(self, states, seed):
+  def sampled(self, states: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """float [B, T, D] -> int32 [B, T], a token at each position drawn from its distribution; seed int32 [2]."""
     return emissions.sampled(states, self.embed.table, self.embed.bias, seed)
 
-  def likeliest(self, states):
+  def likeliest(self, states: tf.Tensor) -> tf.Tensor:
     """float [B, T, D] -> int32 [B, T], the best token at each position."""
     return emissions.likeliest(states, self.embed.table, self.embed.bias)

@@ -19,7 +19,7 @@ the input, whereas the original has nets that attend from positions to the input
 """
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -42,11 +42,11 @@ class Given(NamedTuple):
   source_mask: tf.Tensor  # bool [B, 1, S], True at the source positions that may be attended to.
 
   @property
-  def real(self):
+  def real(self) -> tf.Tensor:
     """float32 [R, T, 1], 1 at positions that are not padding."""
     return tf.cast(self.mask, tf.float32)[..., None]
 
-  def halved(self):
+  def halved(self) -> "Given":
     """Returns what holds for every second position."""
     return self._replace(mask=self.mask[:, ::2])
 
@@ -59,10 +59,10 @@ class Bijection(keras.layers.Layer):
     initialise(z, given)   -> e, after the initialisation by these latents, for layers that have one
   """
 
-  def __init__(self, **kw):
+  def __init__(self, **kw: Any):
     super().__init__(dtype="float32", **kw)
 
-  def initialise(self, z, given):
+  def initialise(self, z: tf.Tensor, given: Given) -> tf.Tensor:
     return self.forward(z, given)[0]
 
 
@@ -71,25 +71,25 @@ class ActNorm(Bijection):
 
   no_decay = ("log_scale", "shift")
 
-  def __init__(self, channels, **kw):
+  def __init__(self, channels: int, **kw: Any):
     super().__init__(**kw)
     self.channels = channels
 
-  def build(self, _):
+  def build(self, _: tuple | None) -> None:
     self.log_scale, self.shift = (
       self.add_weight(name=name, shape=(self.channels,), initializer="zeros") for name in ("log_scale", "shift"))
     self.built = True
 
-  def forward(self, z, given):
+  def forward(self, z: tf.Tensor, given: Given) -> tuple[tf.Tensor, tf.Tensor]:
     log_scale, shift = (tf.convert_to_tensor(each) for each in (self.log_scale, self.shift))
     positions = tf.reduce_sum(given.real, [1, 2])
     return (tf.exp(log_scale) * z + shift) * given.real, positions * tf.reduce_sum(log_scale)
 
-  def inverse(self, e, given):
+  def inverse(self, e: tf.Tensor, given: Given) -> tf.Tensor:
     log_scale, shift = (tf.convert_to_tensor(each) for each in (self.log_scale, self.shift))
     return (e - shift) * tf.exp(-log_scale) * given.real
 
-  def initialise(self, z, given):
+  def initialise(self, z: tf.Tensor, given: Given) -> tf.Tensor:
     mean, variance = tf.nn.weighted_moments(z, [0, 1], given.real)
     log_scale = -tf.math.log(tf.sqrt(variance) + LEAST)
     self.log_scale.assign(log_scale)
@@ -102,20 +102,20 @@ class InvertibleLinear(Bijection):
 
   no_decay = ("kernel",)
 
-  def __init__(self, channels, strided, **kw):
+  def __init__(self, channels: int, strided: bool, **kw: Any):
     super().__init__(**kw)
     self.channels, self.strided, self.group = channels, strided, group(channels)
 
-  def build(self, _):
+  def build(self, _: tuple | None) -> None:
     self.kernel = self.add_weight(name="kernel", shape=(self.group,) * 2, initializer="orthogonal")
     self.built = True
 
-  def forward(self, z, given):
+  def forward(self, z: tf.Tensor, given: Given) -> tuple[tf.Tensor, tf.Tensor]:
     kernel = tf.convert_to_tensor(self.kernel)
     times = tf.reduce_sum(given.real, [1, 2]) * (self.channels // self.group)
     return self._mapped(z, kernel), times * log_abs_det(kernel)
 
-  def inverse(self, e, given):
+  def inverse(self, e: tf.Tensor, given: Given) -> tf.Tensor:
     return self._mapped(e, tf.linalg.inv(tf.convert_to_tensor(self.kernel)))
 
   def _mapped(self, z, kernel):
@@ -130,7 +130,7 @@ class InvertibleLinear(Bijection):
 class AffineCoupling(Bijection):
   """Scales and shifts one half of the latents by what a Transformer block reads in the other half and the source."""
 
-  def __init__(self, channels, split, up, net, **kw):
+  def __init__(self, channels: int, split: str, up: bool, net: transformer.Config, **kw: Any):
     """Args:
       channels: C.
       split: what the halves are: "half", the first and the last channels; "alternate", every second channel; "time",
@@ -145,19 +145,19 @@ class AffineCoupling(Bijection):
     self.block = transformer.Block(block(net, self.inner), cross=True, name="block")
     self.out = dense.Dense(2 * self.inner, kernel_initializer="zeros", name="out", dtype="float32")
 
-  def build(self, _):
+  def build(self, _: tuple | None) -> None:
     self.source.build((None, None, self.source_width))
     self.block.build((None, None, self.inner))
     self.out.build((None, self.inner))
     self.built = True
 
-  def forward(self, z, given):
+  def forward(self, z: tf.Tensor, given: Given) -> tuple[tf.Tensor, tf.Tensor]:
     seen, changed = self._halves(z)
     shift, raw, real = self._net(seen, given)
     log_det = tf.reduce_sum(tf.math.log_sigmoid(raw + SHIFT) * real, [1, 2])
     return self._whole(seen, (tf.sigmoid(raw + SHIFT) * changed + shift) * real, tf.shape(z)), log_det
 
-  def inverse(self, e, given):
+  def inverse(self, e: tf.Tensor, given: Given) -> tf.Tensor:
     seen, changed = self._halves(e)
     shift, raw, real = self._net(seen, given)
     return self._whole(seen, (changed - shift) / tf.sigmoid(raw + SHIFT) * real, tf.shape(e))
@@ -194,28 +194,28 @@ class AffineCoupling(Bijection):
 class Chain(Bijection):
   """One flow after the other."""
 
-  def __init__(self, parts, **kw):
+  def __init__(self, parts: list[Bijection], **kw: Any):
     super().__init__(**kw)
     self.parts = parts
 
-  def build(self, _):
+  def build(self, _: tuple | None) -> None:
     for part in self.parts:
       part.build(None)
     self.built = True
 
-  def forward(self, z, given):
+  def forward(self, z: tf.Tensor, given: Given) -> tuple[tf.Tensor, tf.Tensor]:
     total = tf.zeros(tf.shape(z)[:1])
     for part in self.parts:
       z, log_det = part.forward(z, given)
       total += log_det
     return z, total
 
-  def inverse(self, e, given):
+  def inverse(self, e: tf.Tensor, given: Given) -> tf.Tensor:
     for part in reversed(self.parts):
       e = part.inverse(e, given)
     return e
 
-  def initialise(self, z, given):
+  def initialise(self, z: tf.Tensor, given: Given) -> tf.Tensor:
     for part in self.parts:
       z = part.initialise(z, given)
     return z
@@ -224,24 +224,24 @@ class Chain(Bijection):
 class Halved(Bijection):
   """A flow over the first half of the channels, in which two neighbouring positions become one of C channels."""
 
-  def __init__(self, inside, **kw):
+  def __init__(self, inside: Bijection, **kw: Any):
     super().__init__(**kw)
     self.inside = inside
 
-  def build(self, _):
+  def build(self, _: tuple | None) -> None:
     self.inside.build(None)
     self.built = True
 
-  def forward(self, z, given):
+  def forward(self, z: tf.Tensor, given: Given) -> tuple[tf.Tensor, tf.Tensor]:
     going, staying = _squeezed(z)
     going, log_det = self.inside.forward(going, given.halved())
     return _unsqueezed(going, staying), log_det
 
-  def inverse(self, e, given):
+  def inverse(self, e: tf.Tensor, given: Given) -> tf.Tensor:
     going, staying = _squeezed(e)
     return _unsqueezed(self.inside.inverse(going, given.halved()), staying)
 
-  def initialise(self, z, given):
+  def initialise(self, z: tf.Tensor, given: Given) -> tf.Tensor:
     going, staying = _squeezed(z)
     return _unsqueezed(self.inside.initialise(going, given.halved()), staying)
 
@@ -257,28 +257,28 @@ def _unsqueezed(going, staying):
 
 
 @tf.custom_gradient
-def log_abs_det(matrix):
+def log_abs_det(matrix: tf.Tensor) -> tf.Tensor:
   """Returns log |det| of float32 [n, n] by a QR decomposition, since XLA has no determinant."""
   upper = tf.linalg.qr(matrix)[1]
   log_det = tf.reduce_sum(tf.math.log(tf.abs(tf.linalg.diag_part(upper))))
   return log_det, lambda up: up * tf.transpose(tf.linalg.inv(matrix))
 
 
-def group(channels):
+def group(channels: int) -> int:
   """Returns the number of channels that one matrix of an `InvertibleLinear` maps."""
   return next(size for size in GROUPS if channels % size == 0)
 
 
-def inner(channels, split):
+def inner(channels: int, split: str) -> int:
   """Returns the width of a coupling's block."""
   return channels if split == "time" else channels // 2
 
 
-def block(net, width):
+def block(net: transformer.Config, width: int) -> transformer.Config:
   """Returns the `transformer.Config` of a coupling's block: without dropout and in float32."""
   return dataclasses.replace(net, width=width, dropout=0.0, attention_dropout=0.0, relu_dropout=0.0, dtype="float32")
 
 
-def log_normal(e, given):
+def log_normal(e: tf.Tensor, given: Given) -> tf.Tensor:
   """Returns the log density of standard normal e float32 [R, T, C] over real positions, float32 [R]."""
   return -0.5 * tf.reduce_sum((e**2 + math.log(2 * math.pi)) * given.real, [1, 2])

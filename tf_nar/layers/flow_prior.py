@@ -9,12 +9,14 @@ default has the 120 couplings of the paper's program, each a Transformer block, 
 """
 import dataclasses
 import functools
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tf_nar import config as core_config
 from tf_nar.layers import flow
+from tf_nar.layers import transformer
 from tf_nar.ops import operations as operations_lib
 
 SPLITS = ("half", "alternate", "time")
@@ -35,12 +37,12 @@ class Config:
     core_config.check_at_least(1, self, "ffn", group="flow.")
 
   @property
-  def unit(self):
+  def unit(self) -> int:
     """The number of which all lengths must be multiples."""
     return 2 ** (len(self.levels) - 1)
 
 
-def plan(config):
+def plan(config: Config) -> list[list[tuple]]:
   """Returns the layers of each level, a list of lists: ("norm",), ("linear", strided) or ("coupling", split, up)."""
   pair = lambda split: [("coupling", split, True), ("coupling", split, False)]
   levels = []
@@ -53,12 +55,12 @@ def plan(config):
   return levels
 
 
-def couplings(config):
+def couplings(config: Config) -> int:
   """Returns the number of couplings, which is that of the blocks that run one after the other."""
   return sum(kind == "coupling" for level in plan(config) for kind, *_ in level)
 
 
-def operations(config, net, channels, source, target):
+def operations(config: Config, net: transformer.Config, channels: int, source: int, target: int) -> int:
   """Returns the multiply-adds of one pass of the flow, in either direction; see `ops/operations.py`."""
   total, positions = 0, target
   for level in plan(config):
@@ -76,7 +78,7 @@ def operations(config, net, channels, source, target):
 class FlowPrior(keras.layers.Layer):
   """A prior of latents z float32 [R, T, C], which are 0 at padding, given a `flow.Given`."""
 
-  def __init__(self, config, net, channels, **kw):
+  def __init__(self, config: Config, net: transformer.Config, channels: int, **kw: Any):
     """Args:
       config: a `Config`.
       net: the `transformer.Config` of the model.
@@ -93,20 +95,20 @@ class FlowPrior(keras.layers.Layer):
       deeper = [flow.Halved(self.flow, name="halved")]
     self.build(None)
 
-  def build(self, _):
+  def build(self, _: tuple | None) -> None:
     self.flow.build(None)
     self.built = True
 
-  def log_prob(self, z, given):
+  def log_prob(self, z: tf.Tensor, given: flow.Given) -> tf.Tensor:
     """Returns log p(z | x), float32 [R]."""
     e, log_det = self.flow.forward(z, given)
     return flow.log_normal(e, given) + log_det
 
-  def sample(self, noise, given):
+  def sample(self, noise: tf.Tensor, given: flow.Given) -> tf.Tensor:
     """Returns latents, given standard normal noise [R, T, C], or noise of a lower temperature, such as 0."""
     return self.flow.inverse(noise * given.real, given)
 
-  def initialise(self, z, given):
+  def initialise(self, z: tf.Tensor, given: flow.Given) -> None:
     """Initialises the flow by latents."""
     self.flow.initialise(tf.cast(z, tf.float32) * given.real, given)
 

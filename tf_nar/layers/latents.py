@@ -3,13 +3,17 @@
 Prior and posterior are stacks of Transformer blocks with a head of means and standard deviations; the decoder is a
 stack whose blocks add its input again.
 """
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from tf_nar.layers import dense
+from tf_nar.layers import encoder_decoder
 from tf_nar.layers import transformer
 from tf_nar.layers.attention import NO_DROPOUT
 from tf_nar.ops import gaussian
+from tf_nar.ops import noise as noise_lib
 
 LEAST = 1e-4  # The smallest standard deviation.
 
@@ -17,7 +21,7 @@ LEAST = 1e-4  # The smallest standard deviation.
 class InputSkip(transformer.Block):
   """A block that adds the stack's input h_0 again: h <- (h_0 + f(h)) / sqrt(2), as in Shu et al. (AAAI 2020)."""
 
-  def leave(self, x, context):
+  def leave(self, x: tf.Tensor, context: transformer.Context) -> tf.Tensor:
     """See `transformer.Block.leave`."""
     return (context.entered + x) * 0.5**0.5
 
@@ -28,18 +32,18 @@ class GaussianHead(keras.layers.Layer):
   It is float32 under every dtype of the network.
   """
 
-  def __init__(self, width, dimensions, **kw):
+  def __init__(self, width: int, dimensions: int, **kw: Any):
     """Args: width: D, of the states that it reads; dimensions: Z."""
     super().__init__(dtype="float32", **kw)
     self.width = width
     self.out = dense.Dense(2 * dimensions, name="out", dtype="float32")
     self.build(None)
 
-  def build(self, _):
+  def build(self, _: tuple | None) -> None:
     self.out.build((None, None, self.width))
     self.built = True
 
-  def call(self, states):
+  def call(self, states: tf.Tensor) -> gaussian.Gaussian:
     """float [B, A, D] -> `gaussian.Gaussian` of float32 [B, A, Z]."""
     mean, raw = tf.split(self.out(states), 2, -1)
     return gaussian.Gaussian(mean, tf.nn.softplus(raw) + LEAST)
@@ -48,7 +52,7 @@ class GaussianHead(keras.layers.Layer):
 class GaussianStack(keras.layers.Layer):
   """A stack of blocks that reads one Gaussian at each position of its input; with `cross` it has a memory too."""
 
-  def __init__(self, config, depth, dimensions, *, name, cross=True):
+  def __init__(self, config: transformer.Config, depth: int, dimensions: int, *, name: str, cross: bool = True):
     """Args:
       config: a `transformer.Config`.
       depth: number of blocks.
@@ -62,11 +66,13 @@ class GaussianStack(keras.layers.Layer):
       self.head = GaussianHead(config.width, dimensions, name="head")
     self.built = True
 
-  def project(self, memory):
+  def project(self, memory: encoder_decoder.Memory) -> encoder_decoder.Memory:
     """Returns an `encoder_decoder.Memory` with projected states, to be computed once per sentence."""
     return memory._replace(states=self.stack.project(memory.states))
 
-  def call(self, x, mask, memory=None, dropout=NO_DROPOUT):
+  def call(
+      self, x: tf.Tensor, mask: tf.Tensor, memory: encoder_decoder.Memory | None = None,
+      dropout: noise_lib.Dropout = NO_DROPOUT) -> gaussian.Gaussian:
     """Runs the stack.
 
     Args:

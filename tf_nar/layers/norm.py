@@ -14,13 +14,13 @@ class LayerNorm(keras.layers.LayerNormalization):
 
   no_decay = ("gamma", "beta")
 
-  def call(self, x):
+  def call(self, x: tf.Tensor) -> tf.Tensor:
     """float [R, D] -> the same shape and type."""
     gain, shift = (tf.convert_to_tensor(w) for w in (self.gamma, self.beta))
     return tf.cast(layer_norm(tf.cast(x, tf.float32), gain, shift, self.epsilon), x.dtype)
 
 
-def layer_norm(x, gain, shift, epsilon):
+def layer_norm(x: tf.Tensor, gain: tf.Tensor, shift: tf.Tensor, epsilon: float) -> tf.Tensor:
   """Returns y = gain n + shift with n = (x - mean(x)) / sqrt(var(x) + epsilon); x, y float32 [R, D]; gain, shift [D].
 
   With u the gradient with respect to y and v = gain u, the gradient with respect to x is

@@ -1,7 +1,8 @@
 """Properties of variables that are declared by the layer that owns them."""
+import keras
 
 
-def spared(model):
+def spared(model: keras.Model) -> set[str]:
   """Returns the paths of the variables that are excluded from weight decay.
 
   A layer's class lists the names of such variables in `no_decay`, since a path alone does not tell.

@@ -4,18 +4,21 @@
 
 It moves states by where they are, whatever they are.
 """
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from tf_nar.layers import attention
 from tf_nar.layers import dense as dense_lib
 from tf_nar.layers import sine
+from tf_nar.ops import noise as noise_lib
 
 
 class PositionalAttention(keras.layers.Layer):
   """See the module docstring. One of several shards has a part of the heads, as in `attention.Attention`."""
 
-  def __init__(self, width, heads, dropout=0.0, shards=1, **kw):
+  def __init__(self, width: int, heads: int, dropout: float = 0.0, shards: int = 1, **kw: Any):
     super().__init__(**kw)
     self.width, self.rate, self.heads, self.inner = width, dropout, heads // shards, width // shards
     dense = lambda units, parts, name: dense_lib.Dense(
@@ -23,13 +26,15 @@ class PositionalAttention(keras.layers.Layer):
     self.query_key = dense(2 * self.inner, 2, "query_key")
     self.value, self.out = dense(self.inner, 1, "value"), dense(width, 1, "out")
 
-  def build(self, _):
+  def build(self, _: tuple | None) -> None:
     for part in (self.query_key, self.value):
       part.build((None, None, self.width))
     self.out.build((None, None, self.inner))
     self.built = True
 
-  def call(self, x, penalty, *, sentences, dropout=attention.NO_DROPOUT):
+  def call(
+      self, x: tf.Tensor, penalty: tf.Tensor, *, sentences: int | tf.Tensor,
+      dropout: noise_lib.Dropout = attention.NO_DROPOUT) -> tf.Tensor:
     """Computes attention.
 
     Args:

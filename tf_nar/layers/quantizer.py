@@ -20,7 +20,7 @@ and of discretisation are left out: half of the training sentences get bits, the
 has no regulariser.
 """
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -62,12 +62,12 @@ class Config:
                        f"kind={self.kind}; leave them out.")
 
   @property
-  def each(self):
+  def each(self) -> int:
     """The number of codes of one slice."""
     return round(self.codes**(1 / self.slices))
 
   @property
-  def bits(self):
+  def bits(self) -> int:
     """The number of bits of a code of semantic hashing, at least 1."""
     return max(1, (self.codes - 1).bit_length())
 
@@ -84,24 +84,24 @@ class Quantized(NamedTuple):
 class Bottleneck(keras.layers.Layer):
   """What all bottlenecks share: the average votes of each code."""
 
-  def __init__(self, config: Config, width: int, each: int, **kw):
+  def __init__(self, config: Config, width: int, each: int, **kw: Any):
     super().__init__(name="bottleneck", dtype="float32", **kw)
     self.config, self.width = config, width
     self.counts = self.add_weight(
       name="counts", shape=(config.slices, each), initializer="ones", trainable=False)
     self.updates = self.add_weight(name="updates", shape=(), initializer="zeros", dtype="int32", trainable=False)
 
-  def perplexity(self):
+  def perplexity(self) -> tf.Tensor:
     """Returns the effective number of codes in recent use, float32 []."""
     return quantize.perplexity(tf.convert_to_tensor(self.counts))
 
-  def absorb(self, statistics: dict):
+  def absorb(self, statistics: dict) -> None:
     """Averages the votes of an update."""
     decay = self.config.decay
     self.counts.assign(decay * self.counts + (1 - decay) * statistics["counts"])
     self.updates.assign_add(1)
 
-  def initialise(self, x, voters, *, seed):
+  def initialise(self, x: tf.Tensor, voters: tf.Tensor, *, seed: tf.Tensor) -> None:
     """Initialises state by the vectors of a first batch, float [B, M, D] and float32 [B, M]; by default nothing."""
 
   def _statistics(self, labels, voters):
@@ -124,14 +124,15 @@ class VectorQuantizer(Bottleneck):
     self.built = True
 
   @property
-  def codebook(self):
+  def codebook(self) -> tf.Tensor:
     """float32 [G, K, d], the vectors of each slice."""
     return quantize.vectors(self._book())
 
   def _book(self):
     return quantize.Votes(tf.convert_to_tensor(self.counts), tf.convert_to_tensor(self.sums))
 
-  def call(self, x, voters, *, seed=None, step=0):
+  def call(
+      self, x: tf.Tensor, voters: tf.Tensor, *, seed: tf.Tensor | None = None, step: int | tf.Tensor = 0) -> Quantized:
     """Quantises vectors.
 
     Args:
@@ -159,12 +160,12 @@ class VectorQuantizer(Bottleneck):
     labels = quantize.number(tf.transpose(codes, [0, 2, 1]), self.config.each)  # [R, m]
     return Quantized(embedded, tf.reshape(labels, [*tf.unstack(shape[:2]), codes.shape[2]]), apart, statistics)
 
-  def embed(self, codes):
+  def embed(self, codes: tf.Tensor) -> tf.Tensor:
     """int32 [B, M] -> float32 [B, M, D], the vectors of codes."""
     rows = tf.reshape(quantize.digits(codes, self.config.each, self.config.slices), [-1, self.config.slices, 1])
     return tf.reshape(quantize.look_up(self.codebook, rows), [*tf.unstack(tf.shape(codes)), self.width])
 
-  def absorb(self, statistics):
+  def absorb(self, statistics: dict) -> None:
     """Moves the codebook by the votes of an update, and replaces codes that are rarely used."""
     book = quantize.averaged(
       self._book(), quantize.Votes(statistics["counts"], statistics["sums"]), self.config.decay)
@@ -176,7 +177,7 @@ class VectorQuantizer(Bottleneck):
     self.sums.assign(book.sums)
     self.updates.assign_add(1)
 
-  def initialise(self, x, voters, *, seed):
+  def initialise(self, x: tf.Tensor, voters: tf.Tensor, *, seed: tf.Tensor) -> None:
     """Initialises an untrained codebook with vectors of a first batch, drawn with replacement."""
     rows = tf.boolean_mask(self._sliced(x), tf.reshape(voters, [-1]) > 0)  # [R, G, d]
     at = noise_lib.uniform(self.counts.shape, noise_lib.stream(seed, _ROWS)) * tf.cast(tf.shape(rows)[0], tf.float32)
@@ -198,12 +199,13 @@ class SemanticHash(Bottleneck):
     self.vectors = dense.Dense(width, name="vectors", dtype="float32")
     self.build(None)
 
-  def build(self, _):
+  def build(self, _: tuple | None) -> None:
     self.logits.build((None, self.width))
     self.vectors.build((None, self.config.bits))
     self.built = True
 
-  def call(self, x, voters, *, seed=None, step=0):
+  def call(
+      self, x: tf.Tensor, voters: tf.Tensor, *, seed: tf.Tensor | None = None, step: int | tf.Tensor = 0) -> Quantized:
     """As `VectorQuantizer.call`; in training half of the sentences get the surrogate of the bits, not the bits."""
     logits = self.logits(tf.cast(x, tf.float32))  # [B, M, b]
     if seed is not None:
@@ -217,7 +219,7 @@ class SemanticHash(Bottleneck):
     labels = quantize.number(tf.cast(bits, tf.int32), 2)[..., None]
     return Quantized(self.vectors(given), labels, tf.zeros_like(voters), self._statistics(labels, voters))
 
-  def embed(self, codes):
+  def embed(self, codes: tf.Tensor) -> tf.Tensor:
     """int32 [B, M] -> float32 [B, M, D]."""
     return self.vectors(tf.cast(quantize.digits(codes, 2, self.config.bits), tf.float32))
 
@@ -232,11 +234,12 @@ class GumbelSoftmax(Bottleneck):
       name="vectors", shape=(config.codes, width), initializer=keras.initializers.RandomNormal(stddev=1.0))
     self.build(None)
 
-  def build(self, _):
+  def build(self, _: tuple | None) -> None:
     self.logits.build((None, self.width))
     self.built = True
 
-  def call(self, x, voters, *, seed=None, step=0):
+  def call(
+      self, x: tf.Tensor, voters: tf.Tensor, *, seed: tf.Tensor | None = None, step: int | tf.Tensor = 0) -> Quantized:
     """As `VectorQuantizer.call`; in training codes are mixed by their softmax."""
     logits = self.logits(tf.cast(x, tf.float32))  # [B, M, K]
     if seed is not None:
@@ -248,7 +251,7 @@ class GumbelSoftmax(Bottleneck):
     embedded = soft if seed is not None else quantize.straight_through(self.embed(labels[..., 0]), soft)
     return Quantized(embedded, labels, tf.zeros_like(voters), self._statistics(labels, voters))
 
-  def embed(self, codes):
+  def embed(self, codes: tf.Tensor) -> tf.Tensor:
     """int32 [B, M] -> float32 [B, M, D]."""
     return tf.gather(tf.convert_to_tensor(self.vectors), codes)
 

@@ -18,12 +18,12 @@ _INTO = {"query_key_value": 3, "key_value": 2, "query": 1, "query_key": 2, "valu
 _CUT = re.compile(r"(.*/)((?:self|cross|position)_attend|(?:ffn|gate)_(?:in|out))((?:/\w+)?)/(kernel|bias)")
 
 
-def names(name, count):
+def names(name: str, count: int) -> list[str]:
   """Returns the names of the shards of a layer; a single shard keeps the layer's name."""
   return [name] if count == 1 else [f"{name}_{shard}" for shard in range(count)]
 
 
-def cut(weights, count):
+def cut(weights: dict[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
   """Converts the weights {path: array} of a model with one shard to those of a model with `count` shards."""
   if count == 1:
     return weights

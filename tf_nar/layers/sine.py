@@ -7,7 +7,7 @@ import functools
 import tensorflow as tf
 
 
-def positions(length, width: int) -> tf.Tensor:
+def positions(length: int | tf.Tensor, width: int) -> tf.Tensor:
   """Returns the first `length` (int, or int32 []) positions, float32 [length, width]."""
   return _layer()(tf.zeros([1, length, width]))[0]
 

@@ -7,6 +7,7 @@
 import dataclasses
 import functools
 import operator
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import keras
@@ -18,6 +19,7 @@ from tf_nar.layers import dense as dense_lib
 from tf_nar.layers import norm as norm_lib
 from tf_nar.layers import shards
 from tf_nar.layers.attention import NO_DROPOUT
+from tf_nar.ops import noise as noise_lib
 
 TIES = "auto", "all", "target", "none"  # Values of `Config.tie`.
 # Sizes by name: those of Vaswani et al. (arXiv:1706.03762, table 3), and of Wu et al. (ACL 2021) for Multi30k, "tiny".
@@ -71,7 +73,7 @@ class Config:
                        f"got {self.shards}.")
 
   @property
-  def tied(self):
+  def tied(self) -> str:
     """`tie`, with "auto" resolved: "all" with a joint vocabulary, "target" with two."""
     if self.tie != "auto":
       return self.tie
@@ -106,7 +108,7 @@ class Block(keras.layers.Layer):
   this class, override `branches`, `join` and `leave`, and pass it to `Stack`.
   """
 
-  def __init__(self, config, cross, **kw):
+  def __init__(self, config: Config, cross: bool, **kw: Any):
     super().__init__(dtype=config.dtype, **kw)
     self.config = config
     attend = lambda name, cross: [attention.Attention(
@@ -120,14 +122,14 @@ class Block(keras.layers.Layer):
     self.ffn_out = dense(config.width, "ffn_out")
     self.norms = [norm(config, f"norm_{i}") for i in range(len(self.branches(None)))]
 
-  def build(self, shape):
+  def build(self, shape: tuple) -> None:
     for part in (*self.self_attend, *self.cross_attend, *self.ffn_in, *self.norms):
       part.build(shape)
     for part in self.ffn_out:
       part.build((*shape[:-1], self.config.ffn // self.config.shards))
     self.built = True
 
-  def branches(self, context):
+  def branches(self, context: Context) -> list[Callable]:
     """Returns the sub-layers in order: functions that map float [B·T, D] to one pair (output, cache) per shard.
 
     The cache of the first, self-attention, is what `call` returns.
@@ -137,16 +139,18 @@ class Block(keras.layers.Layer):
     think = functools.partial(self._feed_forward, context)
     return [attend, look, think] if self.cross_attend else [attend, think]
 
-  def join(self, number, x, out):
+  def join(self, number: int, x: tf.Tensor, out: tf.Tensor) -> tf.Tensor:
     """Combines the input x of sub-layer `number` with its output after dropout; by default the residual sum."""
     return x + out
 
-  def leave(self, x, context):
+  def leave(self, x: tf.Tensor, context: Context) -> tf.Tensor:
     """Returns the block's output, given that of its last sub-layer; by default the same."""
     return x
 
-  def call(self, x, penalty, memory=None, memory_penalty=None, *, sentences, dropout=NO_DROPOUT,
-           past=(None, None, None), entered=None):
+  def call(
+      self, x: tf.Tensor, penalty: tf.Tensor, memory: list | None = None, memory_penalty: tf.Tensor | None = None, *,
+      sentences: int | tf.Tensor, dropout: noise_lib.Dropout = NO_DROPOUT, past: tuple = (None, None, None),
+      entered: tf.Tensor | None = None) -> tuple[tf.Tensor, tuple]:
     """float [B·T, D] -> float [B·T, D] and the new cache of each shard.
 
     The arguments are the fields of `Context`; `past` is `cache`, `at` and `seen`.
@@ -161,7 +165,7 @@ class Block(keras.layers.Layer):
       kept.append(caches)
     return self.leave(x, context), kept[0]
 
-  def project(self, memory, dropout=NO_DROPOUT):
+  def project(self, memory: tf.Tensor, dropout: noise_lib.Dropout = NO_DROPOUT) -> list:
     """Returns each shard's keys and values of a memory [B, S, D], to be computed once per sentence."""
     return [part.project(memory, dropout) for part in self.cross_attend]
 
@@ -183,7 +187,7 @@ class Block(keras.layers.Layer):
 class Stack(keras.layers.Layer):
   """A stack of blocks over embedded tokens: an encoder, or a decoder if `cross`."""
 
-  def __init__(self, config, depth, cross=False, block=Block, **kw):
+  def __init__(self, config: Config, depth: int, cross: bool = False, block: type[Block] = Block, **kw: Any):
     """Args: block: `Block`, or a class that extends it."""
     super().__init__(dtype=config.dtype, **kw)
     self.config = config
@@ -191,20 +195,20 @@ class Stack(keras.layers.Layer):
     self.norm = norm(config, "norm")
     self.build((None, None, config.width))
 
-  def build(self, shape):
+  def build(self, shape: tuple) -> None:
     # Here and not in __init__, so that the weights' paths, by which a run loads them, begin with this stack's name.
     for part in (*self.blocks, self.norm):
       part.build(shape)
 
-  def call(self, x, mask, memory=None, memory_mask=None, dropout=NO_DROPOUT, seen=None):
-    """Runs over whole sequences; see `layers`.
-
-    Returns:
-      float [B, T, D].
-    """
+  def call(
+      self, x: tf.Tensor, mask: tf.Tensor, memory: tf.Tensor | list | None = None, memory_mask: tf.Tensor | None = None,
+      dropout: noise_lib.Dropout = NO_DROPOUT, seen: attention.Seen | None = None) -> tf.Tensor:
+    """Runs over whole sequences; see `layers`, of whose result this is the last: float [B, T, D]."""
     return self.layers(x, mask, memory, memory_mask, dropout, seen)[-1]
 
-  def layers(self, x, mask, memory=None, memory_mask=None, dropout=NO_DROPOUT, seen=None):
+  def layers(
+      self, x: tf.Tensor, mask: tf.Tensor, memory: tf.Tensor | list | None = None, memory_mask: tf.Tensor | None = None,
+      dropout: noise_lib.Dropout = NO_DROPOUT, seen: attention.Seen | None = None) -> list[tf.Tensor]:
     """Runs over whole sequences.
 
     Args:
@@ -212,8 +216,7 @@ class Stack(keras.layers.Layer):
       mask: bool [B or 1, T or 1, T], True where a position may be attended to.
       memory: float [B, S, D] if `cross`, or a list of one for each block, or the result of `project` for either.
       memory_mask: bool [B, 1 or T, S].
-      dropout: a `noise.Dropout`.
-      seen: an `attention.Seen` to which each block appends the cross-attention weights of every shard; or None.
+      seen: to which each block appends the cross-attention weights of every shard; or None.
 
     Returns:
       The output of each block, a list of float [B, T, D]; the last one is the stack's output.
@@ -231,42 +234,38 @@ class Stack(keras.layers.Layer):
       states.append(x)
     return [tf.reshape(each, shape) for each in (*states[:-1], self._leave(states[-1]))]
 
-  def project(self, memory, dropout=NO_DROPOUT):
+  def project(self, memory: tf.Tensor | list[tf.Tensor], dropout: noise_lib.Dropout = NO_DROPOUT) -> list:
     """Returns the result of every block's `project` for one memory [B, S, D], or for a list of one per block."""
     own = [memory] * len(self.blocks) if isinstance(memory, tf.Tensor) else memory
     return [block.project(each, dropout) for block, each in zip(self.blocks, own, strict=True)]
 
-  def start_cache(self, rows, length):
-    """Returns an empty cache for `rows` sequences: for every shard of every block, keys and values, float
-    [rows, H, length, d] each.
-    """
+  def start_cache(self, rows: int | tf.Tensor, length: int | tf.Tensor) -> list:
+    """Returns an empty cache: for every shard of every block, keys and values, float [rows, H, length, d] each."""
     net = self.config
     shape = [rows, net.heads // net.shards, length, net.width // net.heads]
     return [((tf.zeros(shape, self.compute_dtype),) * 2,) * net.shards for _ in self.blocks]
 
-  def step(self, x, at, cache, memory, memory_mask):
+  def step(
+      self, x: tf.Tensor, at: int | tf.Tensor, cache: list, memory: list,
+      memory_mask: tf.Tensor) -> tuple[tf.Tensor, list]:
     """Runs over one new position: x [rows, 1, D] at position `at`, which attends to itself and those before it.
 
     With x [rows, Q, D] the other Q - 1 positions attend to the same ones, and none to them, as the query stream of
-    two-stream attention does.
-
-    Returns:
-      float [rows, Q, D] and the new cache.
+    two-stream attention does. Returns float [rows, Q, D] and the new cache.
     """
     positions = tf.range(tf.shape(cache[0][0][0])[2])
     return self._after(x, (positions <= at)[None, None], cache, tf.convert_to_tensor(at), memory, memory_mask)
 
-  def extend(self, x, mask, cache, memory, memory_mask):
+  def extend(
+      self, x: tf.Tensor, mask: tf.Tensor, cache: list, memory: list, memory_mask: tf.Tensor) -> tuple[tf.Tensor, list]:
     """Runs over T new positions x [B, T, D] of several possible continuations, without writing the cache.
 
-    Args: mask: bool [B, T, S + T], which of the S positions of the cache and of the new ones each may attend to.
-
-    Returns:
-      float [B, T, D], and the new keys and values, of which `keep` writes some.
+    `mask`, bool [B, T, S + T], says which of the S positions of the cache and of the new ones each may attend to.
+    Returns float [B, T, D], and the new keys and values, of which `keep` writes some.
     """
     return self._after(x, mask, cache, None, memory, memory_mask)
 
-  def keep(self, cache, new, number):
+  def keep(self, cache: list, new: list, number: tf.Tensor) -> list:
     """Returns the cache with new keys and values: `number` int32 [B, S] is which of the T to write; -1: none."""
     write = (number >= 0)[:, None, :, None]
 
@@ -294,7 +293,7 @@ class Stack(keras.layers.Layer):
     return self.norm(x) if self.config.norm == "pre" else x
 
 
-def norm(config, name):
+def norm(config: Config, name: str) -> norm_lib.LayerNorm:
   """Returns a layer normalisation, whose two small weights are float32 even where all others are bfloat16."""
   dtype = "mixed_bfloat16" if config.dtype == "bfloat16" else config.dtype
   return norm_lib.LayerNorm(epsilon=config.epsilon, name=name, dtype=dtype)

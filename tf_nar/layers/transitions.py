@@ -5,16 +5,19 @@
 q, k and gate are computed from a vertex's state and its position embedding, which belongs to this layer, as in the
 released program.
 """
+from typing import Any
+
 import keras
 import tensorflow as tf
 
+from tf_nar.layers import transformer
 from tf_nar.ops import dag
 
 
 class Transitions(keras.layers.Layer):
   """See the module docstring. Computed in float32, whatever the dtype of the encoder-decoder."""
 
-  def __init__(self, config, vertices, **kw):
+  def __init__(self, config: transformer.Config, vertices: int, **kw: Any):
     """Args: config: a `transformer.Config`; vertices: their greatest number."""
     super().__init__(dtype="float32", **kw)  # Keras casts the inputs, too.
     self.config = config
@@ -26,11 +29,11 @@ class Transitions(keras.layers.Layer):
     self.gate = dense(config.heads, "gate")
     self.build(None)
 
-  def build(self, _):
+  def build(self, _: tuple | None) -> None:
     for part in (self.query, self.key, self.gate):
       part.build((None, None, 2 * self.config.width))
 
-  def call(self, states, vertices):
+  def call(self, states: tf.Tensor, vertices: tf.Tensor) -> tf.Tensor:
     """Returns log E.
 
     Args:

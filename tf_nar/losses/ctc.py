@@ -15,20 +15,24 @@ from tf_nar.losses import emissions
 from tf_nar.ops import ctc
 
 
-def gains(states, table, bias, tokens):
+def gains(states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
   """Returns g, float32 [B, P, T], for tokens int32 [B, T] and states float [B, P, D]."""
   over = tf.gather(table, tokens) - table[ctc.BLANK]  # [B, T, D]
   gain = tf.einsum("bpd,btd->bpt", tf.cast(states, tf.float32), over)
   return gain + (tf.gather(bias, tokens) - bias[ctc.BLANK])[:, None]
 
 
-def lattice(states, table, bias, tokens, count, positions):
+def lattice(
+    states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, tokens: tf.Tensor, count: tf.Tensor,
+    positions: tf.Tensor) -> ctc.Lattice:
   """Returns the `ctc.Lattice` with the gain g as emission of each token and 0 as that of the blank."""
   of_words = gains(states, table, bias, tokens)
   return ctc.lattice(of_words, tf.zeros(tf.shape(of_words)[:2]), tokens, count, positions)
 
 
-def tied_ctc(states, table, bias, *, tokens, count, positions, weight):
+def tied_ctc(
+    states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, *, tokens: tf.Tensor, count: tf.Tensor, positions: tf.Tensor,
+    weight: tf.Tensor) -> tf.Tensor:
   """Returns Σ_b -weight_b log p(y_b | x_b), float32 []; pairs of probability 0 add exactly 0, with no gradient.
 
   Args:
@@ -51,7 +55,9 @@ def tied_ctc(states, table, bias, *, tokens, count, positions, weight):
   return empty - tf.reduce_sum(weight * tf.where(can, ctc.log_prob(paths), 0.0))
 
 
-def log_prob(states, table, bias, *, tokens, count, positions):
+def log_prob(
+    states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, *, tokens: tf.Tensor, count: tf.Tensor,
+    positions: tf.Tensor) -> tf.Tensor:
   """Returns log p(y | x), float32 [B], -inf where y has probability 0; arguments as for `tied_ctc`; not differentiable.
   """
   labels = tf.pad(tokens, [[0, 0], [0, 1]], constant_values=ctc.BLANK)

@@ -7,7 +7,7 @@ from tf_nar.ops import dag
 FORCES = "vertex", "path"
 
 
-def forced(emissions, shown, force):
+def forced(emissions: tf.Tensor, shown: tf.Tensor, force: str) -> tf.Tensor:
   """Returns the emissions of a graph in which some target tokens are revealed, so that these are not learned.
 
     "vertex"   a vertex with a revealed token emits no other, but paths may bypass it: the program's first release
@@ -27,7 +27,9 @@ def forced(emissions, shown, force):
   return tf.where(shown, tf.stop_gradient(emissions), tf.where(others, dag.IMPOSSIBLE, emissions))
 
 
-def terms(links, emissions, vertices, lengths, weight):
+def terms(
+    links: tf.Tensor, emissions: tf.Tensor, vertices: tf.Tensor, lengths: tf.Tensor,
+    weight: tf.Tensor) -> dict[str, types.Term]:
   """Returns the terms of a batch.
 
   # Differs: the released program takes the mean over the tokens of each sentence, then over sentences; here the mean is

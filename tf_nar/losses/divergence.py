@@ -13,6 +13,7 @@ and reaches both arguments of each divergence. All streams of some positions are
 backward pass, so that no tensor of shape [positions, V] is needed, and one product gives cross-entropies and
 divergences.
 """
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -29,12 +30,14 @@ class Compared(NamedTuple):
   spread: Any  # float32 [K, ...], -log p averaged over all V tokens, for label smoothing.
   divergence: Any  # float32 [P, ...], D of each pair.
 
-  def cross_entropy(self, smoothing):
+  def cross_entropy(self, smoothing: float) -> tf.Tensor:
     """Returns the label-smoothed losses, float32 [K, ...]; see `losses/cross_entropy.py`."""
     return (1 - smoothing) * self.nats + smoothing * self.spread
 
 
-def compare(streams, table, bias, labels, pairs):
+def compare(
+    streams: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, labels: tf.Tensor,
+    pairs: Sequence[tuple[int, int]]) -> Compared:
   """Computes `Compared`; differentiable with respect to streams, table and bias.
 
   Args:

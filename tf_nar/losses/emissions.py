@@ -6,6 +6,8 @@ Only the logsumexp needs the whole vocabulary. It is computed for `cross_entropy
 the backward pass, so that no tensor of shape [positions, V] is needed.
 """
 import itertools
+from collections.abc import Callable
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -17,7 +19,7 @@ LOGITS = 1 << 22  # Logits per chunk in a search: 16 MB, which suits a processor
 ROUNDED = {tf.bfloat16: 2.0**-9, tf.float16: 2.0**-12, tf.float32: 2.0**-25}  # Greatest rounding error relative to 1.
 
 
-def gathered_log_probs(states, table, bias, labels):
+def gathered_log_probs(states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
   """Returns log p of every label of a row at every position of the row, float32 [B, L, T].
 
   Args:
@@ -31,7 +33,7 @@ def gathered_log_probs(states, table, bias, labels):
   return logits - log_sums(states, table, bias, likely)[..., None]
 
 
-def exact_log_probs(states, table, bias, labels):
+def exact_log_probs(states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
   """Like `gathered_log_probs`, with float32 sums whatever the dtype of `states`: for scores; not differentiable."""
   table, bias = tf.convert_to_tensor(table), tf.convert_to_tensor(bias)
   logits, likely = _gathered(states, table, bias, labels)
@@ -39,7 +41,9 @@ def exact_log_probs(states, table, bias, labels):
   return over + label_log_probs(states, table, bias, likely)[..., None]
 
 
-def log_probs_at(states, table, bias, token, log_prob):
+def log_probs_at(
+    states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, token: tf.Tensor,
+    log_prob: tf.Tensor) -> Callable[..., tf.Tensor]:
   """Returns a function from a position, int32 [], and tokens int32 [B, N], to their log p there, float32 [B, N].
 
   Args:
@@ -71,7 +75,7 @@ def _rows(table, tokens, dtype):
   return tf.cast(tf.cast(tf.gather(table, tokens), dtype), tf.float32)
 
 
-def log_sums(states, table, bias, likely):
+def log_sums(states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, likely: tf.Tensor) -> tf.Tensor:
   """Returns the logsumexp of the logits at each position, float32 [...].
 
   Args:
@@ -86,7 +90,7 @@ def log_sums(states, table, bias, likely):
   return _shaped(_swept(*chunks, table, bias), states)
 
 
-def likeliest(states, table, bias):
+def likeliest(states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
   """Returns the most probable token at each position, int32 [...], like `top_tokens` without probabilities."""
   output = cross_entropy.with_bias(tf.convert_to_tensor(table), tf.convert_to_tensor(bias), states.dtype)
   found = tf.map_fn(
@@ -96,7 +100,7 @@ def likeliest(states, table, bias):
   return _shaped(found, states)
 
 
-def sampled(states, table, bias, seed):
+def sampled(states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
   """Returns a token at each position, int32 [...], drawn from its distribution by the Gumbel trick; no gradient."""
   output = cross_entropy.with_bias(tf.convert_to_tensor(table), tf.convert_to_tensor(bias), states.dtype)
 
@@ -111,7 +115,9 @@ def sampled(states, table, bias, seed):
   return _shaped(tf.map_fn(draw, (chunks, numbers), parallel_iterations=1, fn_output_signature=tf.int32), states)
 
 
-def top_tokens(states, table, bias, count, forbid=(), shards=1):
+def top_tokens(
+    states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, count: int, forbid: Sequence[int] = (),
+    shards: int = 1) -> tuple[tf.Tensor, tf.Tensor]:
   """Returns the best tokens at each position, int32 [..., count], and their log p, float32; not differentiable.
 
   Args:
@@ -137,7 +143,7 @@ def top_tokens(states, table, bias, count, forbid=(), shards=1):
   return tuple(_shaped(x, states, count) for x in found)
 
 
-def label_log_probs(states, table, bias, labels):
+def label_log_probs(states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
   """Returns log p of the one label of each position, float32 [...]; not differentiable.
 
   Args:

@@ -20,14 +20,16 @@ SCORES = "f1", "precision"
 LEAST = 1e-2  # Lower bound of the divisors, expected tokens and n-grams; with fewer the score is near 0 anyway.
 
 
-def check(order, score):
+def check(order: int, score: str) -> None:
   """Raises ValueError for an order that is neither 0, for the likelihood, nor from 2 to 4, or for an unknown score."""
   if order and not 2 <= order <= 4:
     raise ValueError(f"model.ngrams must be 0, for the likelihood, or from 2 to 4; got {order}.")
   config.check_choice("model.ngram_score", score, SCORES)
 
 
-def terms(tgt, counts, said, nonempty, weight, order, score):
+def terms(
+    tgt: tf.Tensor, counts: tf.Tensor, said: tf.Tensor, nonempty: tf.Tensor, weight: tf.Tensor, order: int,
+    score: str) -> dict[str, types.Term]:
   """Returns the term of a batch: `ngram`, 1 - score, a mean over the sentences that have n-grams.
 
   Args:

@@ -1,8 +1,13 @@
 """The model families, by the names that configs and runs use."""
 import dataclasses
+from types import ModuleType
+from typing import Any
 
+import keras
 import numpy as np
 
+from tf_nar import config as core_config
+from tf_nar import family as family_lib
 from tf_nar.layers import encoder_decoder
 from tf_nar.layers import transformer
 from tf_nar.models import ar
@@ -36,19 +41,19 @@ FAMILIES = {
 }
 
 
-def family(name):
+def family(name: str) -> ModuleType:
   """Returns the module of a family: its `Config`, `Search`, `Model` and `TRAITS`."""
   if name not in FAMILIES:
     raise ValueError(f"No model family {name!r}; there are: {', '.join(sorted(FAMILIES))}.")
   return FAMILIES[name]
 
 
-def traits(name):
+def traits(name: str) -> family_lib.Traits:
   """Returns the `family.Traits` of a family."""
   return family(name).TRAITS
 
 
-def check(experiment):
+def check(experiment: core_config.Experiment) -> None:
   """Checks that an experiment's model and search belong to the family that it names, and to each other.
 
   Raises:
@@ -66,7 +71,8 @@ def _called(kind):
   return f"{kind.__module__.rpartition('.')[2]}.{kind.__qualname__}"
 
 
-def build(name, config, vocab, repeatable=None, source_vocab=0):
+def build(
+    name: str, config: Any, vocab: int, repeatable: list[bool] | None = None, source_vocab: int = 0) -> keras.Model:
   """Returns an untrained model.
 
   Args:
@@ -90,7 +96,7 @@ def build(name, config, vocab, repeatable=None, source_vocab=0):
   return model
 
 
-def filled(config, vocab, source_vocab=0):
+def filled(config: Any, vocab: int, source_vocab: int = 0) -> Any:
   """Returns a tree of dataclasses with the sizes of the vocabularies set in every `transformer.Config`; see `build`.
 
   Raises:

@@ -12,6 +12,8 @@ target and output layer; learned positions; layer normalisation after the residu
 on the source embeddings.
 """
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -69,7 +71,7 @@ class Search:
     core_config.check_at_least(1, self, "min_length", group="search.")
     core_config.check_choice("search.penalty", self.penalty, beam.PENALTIES)
 
-  def with_candidates(self, count):
+  def with_candidates(self, count: int) -> "Search":
     """Returns the search that finds at least `count` candidates."""
     return dataclasses.replace(self, beam=max(self.beam, count), candidates=max(self.candidates, count))
 
@@ -91,7 +93,7 @@ class Model(keras.Model):
   traits = TRAITS
   no_decay = ("source_bias",)
 
-  def __init__(self, config):
+  def __init__(self, config: Config):
     super().__init__(name="ar")
     self.config = config
     net = config.net
@@ -101,13 +103,15 @@ class Model(keras.Model):
     self.decoder = transformer.Stack(net, net.decoder_layers, cross=True, name="decoder")
     self.built = True
 
-  def encode(self, src, dropout=NO_DROPOUT):
+  def encode(self, src: tf.Tensor, dropout: noise_lib.Dropout = NO_DROPOUT) -> tf.Tensor:
     """int32 [B, S] -> float [B, S, D]."""
     x = self.embed.look_up_source(src) + self.embed.positions(tf.shape(src)[1])
     x += tf.cast(tf.convert_to_tensor(self.source_bias), x.dtype)
     return self.encoder(x, masking.valid(src)[:, None], dropout=dropout)
 
-  def states(self, src, tgt, dropout=NO_DROPOUT, attended=None):
+  def states(
+      self, src: tf.Tensor, tgt: tf.Tensor, dropout: noise_lib.Dropout = NO_DROPOUT,
+      attended: attention.Seen | None = None) -> tf.Tensor:
     """Returns decoder states float [B, T, D] at every target position, given the tokens before it.
 
     If `tgt` has more rows than `src`, each source has the same number of consecutive targets. `attended` is an
@@ -119,7 +123,7 @@ class Model(keras.Model):
     return self.decoder(
       x, masking.causal(tf.shape(tgt)[1]), memory, masking.valid(src)[:, None], dropout=dropout, seen=attended)
 
-  def objective(self, batch, *, seed, training, step=0):
+  def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
     """Label-smoothed cross-entropy per target token.
 
     # Differs: the original subtracts a constant that depends on the smoothing; the gradient is the same.
@@ -143,32 +147,34 @@ class Model(keras.Model):
     return types.Loss({
       "token": types.Term(token, count), "consistency": types.Term(apart, count, self.config.consistency)})
 
-  def score(self, src, tgt):
+  def score(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns log p(tgt | src), float32 [B]: all tokens and EOS, no smoothing, no length penalty."""
     return self.embed.log_prob(self.states(src, tgt), tgt)
 
-  def score_tokens(self, src, tgt):
+  def score_tokens(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns log p(y_t | y_<t, x) of each token, float32 [B, T]; their sum is the score."""
     return self.embed.token_log_probs(self.states(src, tgt), tgt)
 
-  def align(self, src, tgt):
+  def align(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the mean cross-attention at each position of tgt, which predicts its token: float32 [B, T, S]."""
     return attention.alignment_of(lambda seen: self.states(src, tgt, attended=seen), src, tgt)
 
-  def score_candidates(self, src, tgt):
+  def score_candidates(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns log p of tgt int32 [B, N, T], N targets of each source, which is encoded once: float32 [B, N]."""
     shape = tf.shape(tgt)
     return tf.reshape(self.score(src, tf.reshape(tgt, [-1, shape[2]])), shape[:2])
 
-  def limit(self, search, source):
+  def limit(self, search: Search, source: int | tf.Tensor) -> tf.Tensor:
     """Returns the greatest target length of a search, for source lengths int32; both count EOS."""
     return limit(search, source, self.config.net.max_length)
 
-  def translate(self, src, search, rescore=None):
+  def translate(self, src: tf.Tensor, search: Search, rescore: types.Rescore | None = None) -> types.Translation:
     """Beam search; `rescore`, such as the score of another teacher, reranks the n-best list."""
     return self.translate_with([], src, search, rescore)
 
-  def translate_with(self, others, src, search, rescore=None):
+  def translate_with(
+      self, others: list["Model"], src: tf.Tensor, search: Search,
+      rescore: types.Rescore | None = None) -> types.Translation:
     """Beam search by the mean log p of this model and `others` for each next token; see `translate`."""
     most, longest = limits(search, src, self.config.net.max_length)
     steps, caches = zip(*(model.stepper(src, search.beam, longest) for model in (self, *others)), strict=True)
@@ -182,7 +188,7 @@ class Model(keras.Model):
     return found if rescore is None else length_parallel.ranked(
       found, rescore, alpha=search.alpha, penalty=search.penalty)
 
-  def stepper(self, src, rows, longest):
+  def stepper(self, src: tf.Tensor, rows: int | tf.Tensor, longest: int | tf.Tensor) -> tuple[Callable, list]:
     """Returns the `step` of a `beam_search` with `rows` hypotheses per sentence, and its first state."""
     memory = self.decoder.project(self.encode(src))
     inputs = masking.valid(src)[:, None]
@@ -197,7 +203,7 @@ class Model(keras.Model):
 
     return step, self.decoder.start_cache(tf.shape(src)[0] * rows, longest)
 
-  def check(self, src, drafts, search):
+  def check(self, src: tf.Tensor, drafts: tf.Tensor, search: Search) -> types.Translation:
     """Returns the greedy translation, the best token at each step, by means of drafts; see `decode/speculative.py`.
 
     This is not `beam=1`, which may end a translation at a step where EOS is the second best token.
@@ -237,26 +243,26 @@ class Model(keras.Model):
       forbid=tokens_lib.forbidden(search.unknown))
 
 
-def forbidden(search):
+def forbidden(search: Search) -> tuple:
   """Returns the ids that a beam search does not predict, and EOS among the first tokens; see `beam.beam_search`."""
   early = ((types.EOS, search.min_length - 1),) if search.min_length > 1 else ()
   return (*tokens_lib.forbidden(search.unknown), *early)
 
 
-def ranking(search):
+def ranking(search: Search) -> dict[str, Any]:
   """Returns the arguments of `beam.beam_search` that a `Search` names."""
   return {"beam": search.beam, "nbest": search.candidates, "alpha": search.alpha, "penalty": search.penalty,
           "early_stop": search.early_stop}
 
 
-def limit(search, source, longest):
+def limit(search: Search, source: int | tf.Tensor, longest: int | tf.Tensor) -> tf.Tensor:
   """Returns the greatest target length of a `Search`, for source lengths int32, at most `longest`; all count EOS."""
   if search.length_ratio not in {0, 1}:
     source = tf.cast(tf.math.ceil(tf.cast(source, tf.float32) * search.length_ratio), tf.int32)
   return tf.minimum(source + search.extra_length, longest)
 
 
-def limits(search, src, longest):
+def limits(search: Search, src: tf.Tensor, longest: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
   """Returns the limit of each source int32 [B, S], int32 [B], 0 for a padding row; and one that none exceeds, []."""
   most = limit(search, tf.shape(src)[1], longest)
   each = tf.minimum(limit(search, masking.lengths(src), longest), most)

@@ -16,6 +16,7 @@ number of masked tokens. The slot is that of `nat_em`: a zero vector with a posi
 while it does not attend to the source's EOS. ReLU and the embeddings are those of `transformer.Config`.
 """
 import dataclasses
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -63,7 +64,7 @@ class Search:
       raise ValueError(
         f"search.min_masked must be 1, as in the paper's program, or 0, as in fairseq's; got {self.min_masked}.")
 
-  def with_candidates(self, count):
+  def with_candidates(self, count: int) -> "Search":
     """Returns the search that finds at least `count` candidates."""
     return dataclasses.replace(self, candidates=max(self.candidates, count))
 
@@ -79,13 +80,13 @@ class Model(keras.Model):
 
   traits = TRAITS
 
-  def __init__(self, config):
+  def __init__(self, config: Config):
     super().__init__(name="cmlm")
     self.config = config
     self.net = encoder_decoder.EncoderDecoder(config.net, decoder_layers=config.net.decoder_layers, length=True)
     self.built = True
 
-  def objective(self, batch, *, seed, training, step=0):
+  def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
     """Label-smoothed cross-entropy per masked token, plus `length_factor` times that of the length per sentence.
 
     If not `training`, all tokens are masked, so that it is the loss of a search's first pass.
@@ -104,31 +105,35 @@ class Model(keras.Model):
         memory, lengths, batch.weight, smoothing=self.config.smoothing, scale=self.config.length_factor),
     })
 
-  def score(self, src, tgt):
+  def score(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns log p(T | x) + sum_i log p(y_i | all masked, x, T), float32 [B].
 
     This is the likelihood under one decoder pass. The result of several passes has no likelihood under this model.
     """
     return one_pass.score(self.net, src, tgt, hidden=types.MASK)
 
-  def score_tokens(self, src, tgt):
+  def score_tokens(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns log p(y_i | all masked, x, T) of each token, float32 [B, T]; see `score`."""
     return one_pass.score_tokens(self.net, src, tgt, hidden=types.MASK)
 
-  def align(self, src, tgt):
+  def align(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the mean cross-attention from masks, float32 [B, T, S]."""
     return one_pass.align(self.net, src, tgt, hidden=types.MASK)
 
-  def translate(self, src, search, rescore=None):
+  def translate(self, src: tf.Tensor, search: Search, rescore: types.Rescore | None = None) -> types.Translation:
     """`search.passes` passes for all length candidates at once; `rescore` as in `mask_predict`."""
     return self.trace(src, search, rescore)[0]
 
-  def trace(self, src, search, rescore=None):
+  def trace(
+      self, src: tf.Tensor, search: Search,
+      rescore: types.Rescore | None = None) -> tuple[types.Translation, types.Trace]:
     """Returns the `types.Translation` of `translate` and its `types.Trace`."""
     return search_lengths(self.net, src, search, rescore, rewrite=search.repredict_all)
 
 
-def search_lengths(net, src, search, rescore=None, *, rewrite=False):
+def search_lengths(
+    net: encoder_decoder.EncoderDecoder, src: tf.Tensor, search: Any, rescore: types.Rescore | None = None, *,
+    rewrite: bool = False) -> tuple[types.Translation, types.Trace]:
   """Returns the `types.Translation` and `types.Trace` of Mask-Predict over the most probable lengths.
 
   `net` is an `encoder_decoder.EncoderDecoder` with a length head; `search` has the fields of `Search`, of which

@@ -17,6 +17,7 @@ Glancing (Qian et al., ACL 2021) along CTC's best alignment, in training only:
 import copy
 import dataclasses
 import itertools
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -79,7 +80,7 @@ class Search:
       raise ValueError(
         f"search.bonus needs a beam search; got bonus={self.bonus} with search.beam=1; set search.beam=20 too.")
 
-  def with_candidates(self, count):
+  def with_candidates(self, count: int) -> "Search":
     """Returns the search that finds at least `count` candidates, with a beam of twice as many."""
     if count <= self.candidates:
       return self
@@ -108,23 +109,23 @@ class Model(keras.Model):
 
   traits = TRAITS
 
-  def __init__(self, config):
+  def __init__(self, config: Config):
     super().__init__(name="ctc")
     self.config = config
     net = dataclasses.replace(config.net, max_length=config.upsample * config.net.max_length)
     self.net = encoder_decoder.EncoderDecoder(net, decoder_layers=net.decoder_layers, length=False)
     self.built = True
 
-  def upsampling(self, source, target):
+  def upsampling(self, source: int, target: list[int]) -> int:
     """Returns the least `Config.upsample` with room for the target ids, given the number of source tokens."""
     repeats = sum(a == b for a, b in itertools.pairwise(target[:-1]))
     return -(-(len(target) - 1 + repeats) // source)
 
-  def positions(self, src):
+  def positions(self, src: tf.Tensor) -> tf.Tensor:
     """int32 [B, S] -> int32 [B], the number of canvas positions of each sentence."""
     return self.config.upsample * masking.lengths(src)
 
-  def canvas(self, memory):
+  def canvas(self, memory: encoder_decoder.Memory) -> tf.Tensor:
     """`Memory` -> float [B, k·S, D]: each encoder state k times.
 
     # Differs: Gu & Kong mix neighbouring states, with weights that decrease with the distance to a centre.
@@ -132,7 +133,9 @@ class Model(keras.Model):
     states = tf.repeat(memory.states, self.config.upsample, axis=1)
     return states + self.net.embed.positions(tf.shape(states)[1])
 
-  def glance(self, canvas, memory, batch, *, ratio, dropout, seed):
+  def glance(
+      self, canvas: tf.Tensor, memory: encoder_decoder.Memory, batch: types.Batch, *, ratio: float | tf.Tensor,
+      dropout: noise_lib.Dropout, seed: tf.Tensor) -> tf.Tensor:
     """Returns the canvas with tokens of the best alignment, blanks included, revealed at some of the positions.
 
     # Differs: at the alignment's blanks the released GLAT+CTC reveals the next token; Gu & Kong the blank, as here.
@@ -146,7 +149,7 @@ class Model(keras.Model):
     shown = ctc.shown(seed, self.net.likeliest(states) != aligned, paths.inside, ratio)
     return tf.where(shown[..., None], self.net.canvas(aligned), canvas)
 
-  def objective(self, batch, *, seed, training, step=0):
+  def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
     """-log p(y | x) per target token, EOS counted; and the share of pairs left out because they have too few positions.
     """
     dropout = noise_lib.Dropout(seed if training else None)
@@ -169,7 +172,7 @@ class Model(keras.Model):
       "infeasible": types.Term(tf.reduce_sum(real - can), tf.reduce_sum(real), scale=0.0),
     })
 
-  def agreement(self, states, positions, batch):
+  def agreement(self, states: tf.Tensor, positions: tf.Tensor, batch: types.Batch) -> types.Loss:
     """Returns the loss of expected n-grams; see `losses/ngrams.py`."""
     order = self.config.ngrams
     counts, length = self.expected(states, batch.tgt, positions, order, emissions.gathered_log_probs)
@@ -177,13 +180,13 @@ class Model(keras.Model):
     return types.Loss(
       ngrams.terms(batch.tgt, counts[-1], total, length, batch.weight, order, self.config.ngram_score))
 
-  def score(self, src, tgt):
+  def score(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns log p(y | x), float32 [B]; -inf where the canvas has too few positions for y."""
     embed = self.net.embed
     return loss_lib.log_prob(
       self._states(src), embed.table, embed.bias, **_labels(tgt), positions=self.positions(src))
 
-  def align(self, src, tgt):
+  def align(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the source tokens whose positions emit each target token on its best path, float32 [B, T, S]."""
     embed, positions = self.net.embed, self.positions(src)
     paths = loss_lib.lattice(self._states(src), embed.table, embed.bias, **_labels(tgt), positions=positions)
@@ -193,7 +196,7 @@ class Model(keras.Model):
     places = tf.cast((states[:, None] == spoken) & inside[:, None], tf.float32)  # [B, T, P]
     return alignment.upsampled(places, tgt, self.config.upsample, tf.shape(src)[1])
 
-  def translate(self, src, search, rescore=None):
+  def translate(self, src: tf.Tensor, search: Search, rescore: types.Rescore | None = None) -> types.Translation:
     """Translates in one pass; `rescore` maps tokens int32 [B, N, T] to log p float32 [B, N] and ranks the N best."""
     states, positions, longest = self._states(src), self.positions(src), self.config.net.max_length
     forbid = (*tokens_lib.forbidden(search.unknown), types.EOS)  # EOS is no label; the search appends it.
@@ -212,7 +215,9 @@ class Model(keras.Model):
         found, lambda tokens: self.expected(states, tokens, positions, consensus.ORDER, emissions.exact_log_probs))
     return found
 
-  def expected(self, states, tokens, positions, order, log_probs):
+  def expected(
+      self, states: tf.Tensor, tokens: tf.Tensor, positions: tf.Tensor, order: int,
+      log_probs: Callable[..., tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the results of `ops.ctc.expected` and `ops.ctc.expected_length` for tokens int32 [B, T].
 
     Args:

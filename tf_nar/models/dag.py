@@ -87,7 +87,7 @@ class Search:
       raise ValueError(f"search.penalty needs viterbi or joint, as {self.method} compares no lengths; "
                        f"got {self.penalty}; set search.method=joint too.")
 
-  def with_candidates(self, count):
+  def with_candidates(self, count: int) -> "Search":
     """Returns the search that finds at least `count` candidates: joint Viterbi if this one finds a single path."""
     if count <= self.candidates:
       return self
@@ -115,7 +115,7 @@ class Model(keras.Model):
 
   traits = TRAITS
 
-  def __init__(self, config):
+  def __init__(self, config: Config):
     super().__init__(name="dag")
     self.config = config
     most = config.upsample * config.net.max_length
@@ -124,27 +124,31 @@ class Model(keras.Model):
     self.transitions = transitions.Transitions(config.net, most, name="transitions")
     self.built = True
 
-  def upsampling(self, source, target):
+  def upsampling(self, source: int, target: list[int]) -> int:
     """Returns the least `Config.upsample` with room for the target ids, given the number of source tokens."""
     return -(-len(target) // source)
 
-  def canvas(self, src):
+  def canvas(self, src: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the decoder's input tokens, int32 [B, L]: BOS, MASK ..., EOS; and the number of vertices, int32 [B]."""
     vertices = self.config.upsample * masking.lengths(src)
     at = tf.range(self.config.upsample * tf.shape(src)[1])
     given = tf.where(at == 0, types.BOS, tf.where(at == vertices[:, None] - 1, types.EOS, types.MASK))
     return tf.where(at < vertices[:, None], given, types.PAD), vertices
 
-  def graph(self, canvas, vertices, memory, dropout=NO_DROPOUT):
+  def graph(
+      self, canvas: tf.Tensor, vertices: tf.Tensor, memory: encoder_decoder.Memory,
+      dropout: noise_lib.Dropout = NO_DROPOUT) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the states float [B, L, D] of the vertices and log E float32 [B, L, L]."""
     states = self.net.decode(self.net.canvas(canvas), vertices, memory, dropout)
     return states, self.transitions(states, vertices)
 
-  def emissions(self, states, tgt):
+  def emissions(self, states: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns log p of each target token at each vertex, float32 [B, L, T]."""
     return emissions_lib.gathered_log_probs(states, self.net.embed.table, self.net.embed.bias, tgt)
 
-  def glance(self, graph, tgt, vertices, share, seed):
+  def glance(
+      self, graph: tuple[tf.Tensor, tf.Tensor], tgt: tf.Tensor, vertices: tf.Tensor, share: float | tf.Tensor,
+      seed: tf.Tensor) -> tf.Tensor:
     """Chooses which target tokens to reveal on the most probable path of the target.
 
     Their number is a share of the tokens whose vertex on that path predicts another token.
@@ -168,7 +172,7 @@ class Model(keras.Model):
     shown = choice.uniform(seed, tf.cast(wrong * share + 0.5, tf.int32), there)  # Rounded half up.
     return tf.one_hot(path, tf.shape(states)[1], True, False, axis=1) & shown[:, None]
 
-  def objective(self, batch, *, seed, training, step=0):
+  def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
     """-log p(y | x) per target token, with some target tokens revealed in training."""
     stream = lambda n: noise_lib.stream(seed, n) if training else None
     memory = self.net.encode(batch.src, noise_lib.Dropout(stream(ENCODER)))
@@ -192,12 +196,12 @@ class Model(keras.Model):
       log_prob = self.emissions(states, batch.tgt)
     return types.Loss(loss.terms(links, log_prob, vertices, masking.lengths(batch.tgt), batch.weight))
 
-  def score(self, src, tgt):
+  def score(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns log p(y | x) over all paths, float32 [B]; -inf for a target longer than its graph."""
     canvas, vertices = self.canvas(src)
     return self.marginals(self.graph(canvas, vertices, self.net.encode(src)), vertices, tgt[:, None])[:, 0]
 
-  def marginals(self, graph, vertices, tgt):
+  def marginals(self, graph: tuple[tf.Tensor, tf.Tensor], vertices: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns log p(y | x) as `score`, of N targets per graph: int32 [B, N, T] -> float32 [B, N]."""
     (states, links), shape, lengths = graph, tf.shape(tgt), tf.reshape(masking.lengths(tgt), [-1])
     log_prob = self._said(states, tf.reshape(tgt, [shape[0], -1]))  # [B, L, N T]
@@ -209,14 +213,14 @@ class Model(keras.Model):
     found = tf.where(dag.feasible(vertices, lengths) | (lengths == 0), found, -float("inf"))
     return tf.reshape(found, shape[:2])
 
-  def align(self, src, tgt):
+  def align(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the source token whose vertex emits each target token on its best path, float32 [B, T, S]."""
     canvas, vertices = self.canvas(src)
     states, links = self.graph(canvas, vertices, self.net.encode(src))
     path = dag.best_path(links, self._said(states, tgt), vertices, masking.lengths(tgt))  # [B, T]
     return alignment.copied(path // self.config.upsample, tgt, tf.shape(src)[1])
 
-  def translate(self, src, search, rescore=None):
+  def translate(self, src: tf.Tensor, search: Search, rescore: types.Rescore | None = None) -> types.Translation:
     """Runs one decoder pass and a search in its graph; `rescore`, or the graph itself, ranks the candidates."""
     canvas, vertices = self.canvas(src)
     states, links = self.graph(canvas, vertices, self.net.encode(src))
@@ -232,7 +236,9 @@ class Model(keras.Model):
       return length_parallel.ranked(found, rescore, alpha=search.alpha)
     return self.ranked(found, (states, links), vertices, search)
 
-  def ranked(self, found, graph, vertices, search):
+  def ranked(
+      self, found: types.Translation, graph: tuple[tf.Tensor, tf.Tensor], vertices: tf.Tensor,
+      search: Search) -> types.Translation:
     """Returns the candidates ranked as `Search.rank` requests, without another decoder pass.
 
       path        in the order of the search, by the best path of each

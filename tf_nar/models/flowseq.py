@@ -18,8 +18,7 @@ Targets are filled up with EOS, which are predicted like other tokens, to multip
 # Differs: every target has an EOS, also one whose length is a multiple. Positions are added to the decoder's input,
 where the original attends to z from positions. A length head of this package is used: the probability of a filled
 length is the sum of those of the lengths that are filled up to it. The first sample of each length has zero noise in
-every search. The standard deviation is a softplus; no layer is weight-normalised. Ranking uses the house's length
-penalty.
+every search. The deviation is a softplus, without weight normalisation. Ranking uses the house's length penalty.
 """
 import dataclasses
 
@@ -80,7 +79,7 @@ class Config:
                        f"a block as wide as half of them; got {self.size}.")
 
   @property
-  def size(self):
+  def size(self) -> int:
     """Z."""
     return self.dimensions or self.net.width
 
@@ -103,7 +102,7 @@ class Search:
     if self.temperature < 0:
       raise ValueError(f"search.temperature is at least 0, which adds no noise; got {self.temperature}.")
 
-  def with_candidates(self, count):
+  def with_candidates(self, count: int) -> "Search":
     """Returns the search that finds at least `count` candidates: more lengths, with as many latents for each."""
     return latent_lib.widened(self, count)
 
@@ -129,7 +128,7 @@ class Model(keras.Model):
 
   traits = TRAITS
 
-  def __init__(self, config):
+  def __init__(self, config: Config):
     super().__init__(name="flowseq")
     self.config, self.unit = config, config.flow.unit
     net = config.net
@@ -144,37 +143,41 @@ class Model(keras.Model):
     self.begun = self.add_weight(name="prior_begun", shape=(), initializer="zeros", dtype="int32", trainable=False)
     self.built = True
 
-  def filled(self, tgt):
+  def filled(self, tgt: tf.Tensor) -> tf.Tensor:
     """Fills targets int32 [B, T] up with EOS to a multiple of `unit`; a padding row stays empty."""
     tgt = tf.pad(tgt, [[0, 0], [0, -tf.shape(tgt)[1] % self.unit]])
     whole = -(-masking.lengths(tgt) // self.unit) * self.unit
     return tf.where(tf.sequence_mask(whole, tf.shape(tgt)[1]) & ~masking.valid(tgt), types.EOS, tgt)
 
-  def read(self, memory, tgt, dropout=NO_DROPOUT):
+  def read(
+      self, memory: encoder_decoder.Memory, tgt: tf.Tensor,
+      dropout: noise_lib.Dropout = NO_DROPOUT) -> gaussian.Gaussian:
     """Returns q(z | x, y) of filled targets int32 [R, T], a `Gaussian` of float32 [R, T, Z]."""
     tokens = self.net.embed.look_up(tgt)
     tokens *= dropout.drop(tf.ones_like(tokens[..., :1]), self.config.word_dropout)
     queries = tokens + self.net.embed.positions(tf.shape(tgt)[1])
     return self.posterior(queries, masking.valid(tgt), memory, dropout=dropout)
 
-  def decode(self, memory, z, lengths, dropout=NO_DROPOUT, attended=None):
+  def decode(
+      self, memory: encoder_decoder.Memory, z: tf.Tensor, lengths: tf.Tensor, dropout: noise_lib.Dropout = NO_DROPOUT,
+      attended: attention.Seen | None = None) -> tf.Tensor:
     """Returns the decoder states float [R, T, D] of latents float32 [R, T, Z], for targets of `lengths` [R]."""
     canvas = self.vector(z) + self.net.embed.positions(tf.shape(z)[1])
     return self.net.decode(canvas, lengths, memory, dropout, attended=attended)
 
-  def reconstruct(self, src, tgt):
+  def reconstruct(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns what the mean of q(z | x, y) is decoded to, int32 [B, T'], for targets int32 [B, T] before filling."""
     memory, tgt = self.net.encode(src), self.filled(tgt)
     states = self.decode(memory, self.read(memory, tgt).mean, masking.lengths(tgt))
     return tf.where(masking.valid(tgt), self.net.likeliest(states), types.PAD)
 
-  def align(self, src, tgt):
+  def align(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the mean cross-attention, given the mean of q(z | x, y): float32 [B, T, S]."""
     memory, filled = self.net.encode(src), self.filled(tgt)
     z, lengths = self.read(memory, filled).mean, masking.lengths(filled)
     return attention.alignment_of(lambda seen: self.decode(memory, z, lengths, attended=seen), src, tgt)
 
-  def objective(self, batch, *, seed, training, step=0):
+  def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
     """The negative bound of log p(y, T | x) per target token, filling EOS included, with label smoothing.
 
     If not `training`, tokens are predicted from the mean of q, the KL has one sample and the weight 1, and the term
@@ -203,7 +206,7 @@ class Model(keras.Model):
       terms["errors"] = types.Term(tf.reduce_sum(wrong * weight), None, 0.0)
     return types.Loss({name: term._replace(count=terms["token"].count) for name, term in terms.items()})
 
-  def initialise(self, batch, *, seed):
+  def initialise(self, batch: types.Batch, *, seed: tf.Tensor) -> None:
     """Initialises the prior by latents of the first batch, unless it already is or is not in use yet."""
     if self.config.reconstruct or int(self.begun.numpy()):
       return
@@ -213,11 +216,11 @@ class Model(keras.Model):
     self.prior.initialise(z, self.given(memory, masking.valid(tgt)))
     self.begun.assign(1)
 
-  def given(self, memory, mask):
+  def given(self, memory: encoder_decoder.Memory, mask: tf.Tensor) -> flow.Given:
     """Returns what the prior is conditioned on, for latents with a mask bool [R, T]."""
     return flow.Given(mask, tf.cast(memory.states, tf.float32), memory.mask)
 
-  def log_ratio(self, memory, q, z, mask):
+  def log_ratio(self, memory: encoder_decoder.Memory, q: gaussian.Gaussian, z: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """Returns log p(z | x) - log q(z | x, y), float32 [R, K], of z float32 [R, K, T, Z], with mask bool [R, T]."""
     count, real = tf.shape(z)[1], tf.cast(mask, tf.float32)[:, None]
     log_q = gaussian.Gaussian(q.mean[:, None], q.std[:, None]).log_prob(z)  # [R, K, T]
@@ -225,20 +228,19 @@ class Model(keras.Model):
     log_p = self.prior.log_prob(flat, self.given(memory, tf.repeat(mask, count, axis=0)))
     return tf.reshape(log_p, tf.shape(z)[:2]) - tf.reduce_sum(log_q * real, -1)
 
-  def score(self, src, tgt):
+  def score(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns a lower bound of log p(y, T | x), float32 [B]; in expectation it rises to it with `Config.samples`.
 
     -inf if the length has no class. All sentences use the same random numbers, so it depends on no other sentence.
     """
     return self.bound(self.net.encode(src), tgt)
 
-  def bound(self, memory, tgt):
+  def bound(self, memory: encoder_decoder.Memory, tgt: tf.Tensor) -> tf.Tensor:
     """Does what `score` does for targets int32 [R, T] of encoded sources: float32 [R]."""
     tgt, samples = self.filled(tgt), self.config.samples
     lengths = masking.lengths(tgt)
     tgt = tgt[:, :self.config.net.max_length]  # Longer targets have no class of length.
-    mask = masking.valid(tgt)
-    q = self.read(memory, tgt)
+    mask, q = masking.valid(tgt), self.read(memory, tgt)
     z = q.mean[:, None] + q.std[:, None] * self.draws(samples, SCORE_SEED, tf.shape(tgt)[1])  # [R, K, T, Z]
     flat = tf.reshape(z, [-1, tf.shape(tgt)[1], self.config.size])
     states = self.decode(memory, flat, tf.repeat(lengths, samples))
@@ -246,29 +248,27 @@ class Model(keras.Model):
     bound = gaussian.importance_bound(log_prob + self.log_ratio(memory, q, z, mask))
     log_length = self.length_log_prob(memory, lengths)
     known = log_length > lengths_lib.NEVER / 2
-    # A sample may be above log 1, by chance.
-    return tf.where(known, tf.minimum(bound + log_length, 0.0), -float("inf"))
+    return tf.where(known, tf.minimum(bound + log_length, 0.0), -float("inf"))  # A sample may be above log 1.
 
-  def draws(self, count, seed, size):
+  def draws(self, count: int, seed: tuple[int, int], size: int | tf.Tensor) -> tf.Tensor:
     """Returns standard normal float32 [count, size, Z], of which the first `size` positions depend on nothing else."""
     return noise_lib.normal([count, self.config.net.max_length, self.config.size], tf.constant(seed))[:, :size]
 
-  def length_log_probs(self, memory):
+  def length_log_probs(self, memory: encoder_decoder.Memory) -> tf.Tensor:
     """Returns log p of n units for n from 0, float32 [B, max_length / unit + 1]; about `NEVER` if impossible."""
     each = tf.reshape(self.net.length_logits(memory)[:, 1:], [-1, self.config.net.max_length // self.unit, self.unit])
     log_prob = tf.nn.log_softmax(tf.reduce_logsumexp(each, -1))
     return tf.pad(log_prob, [[0, 0], [1, 0]], constant_values=lengths_lib.NEVER)
 
-  def length_log_prob(self, memory, lengths):
+  def length_log_prob(self, memory: encoder_decoder.Memory, lengths: tf.Tensor) -> tf.Tensor:
     """Returns log p of filled lengths int32 [R], float32 [R]; about `lengths.NEVER` if a length has no class."""
     log_probs = self.length_log_probs(memory)
     log_probs = tf.repeat(log_probs, tf.shape(lengths)[0] // tf.shape(log_probs)[0], axis=0)
-    units = lengths // self.unit
-    last = log_probs.shape[1] - 1
+    units, last = lengths // self.unit, log_probs.shape[1] - 1
     found = tf.gather(log_probs, tf.minimum(units, last), batch_dims=1)
     return tf.where(units <= last, found, lengths_lib.NEVER)
 
-  def translate(self, src, search, rescore=None):
+  def translate(self, src: tf.Tensor, search: Search, rescore: types.Rescore | None = None) -> types.Translation:
     """Decodes all lengths and latents in one pass of the decoder.
 
     Ranking by the bound adds a pass of the posterior and one of the decoder; `rescore` is as in `length_parallel`.

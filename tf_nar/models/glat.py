@@ -60,13 +60,13 @@ class Model(keras.Model):
 
   traits = TRAITS
 
-  def __init__(self, config):
+  def __init__(self, config: Config):
     super().__init__(name="glat")
     self.config = config
     self.net = encoder_decoder.EncoderDecoder(config.net, decoder_layers=config.net.decoder_layers, length=True)
     self.built = True
 
-  def objective(self, batch, *, seed, training, step=0):
+  def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
     """Label-smoothed cross-entropy per hidden token, plus `length_factor` times that of the length per sentence.
 
     If not `training`, nothing is revealed, so that it is the loss of all tokens in the one pass of a translation.
@@ -91,18 +91,18 @@ class Model(keras.Model):
         memory, lengths, batch.weight, smoothing=self.config.smoothing, scale=self.config.length_factor),
     })
 
-  def score(self, src, tgt):
+  def score(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns log p(T | x) + sum_i log p(y_i | x, T), float32 [B]; no token is revealed."""
     return one_pass.score(self.net, src, tgt)
 
-  def score_tokens(self, src, tgt):
+  def score_tokens(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns log p(y_i | x, T) of each token, float32 [B, T]."""
     return one_pass.score_tokens(self.net, src, tgt)
 
-  def align(self, src, tgt):
+  def align(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the mean cross-attention, float32 [B, T, S]."""
     return one_pass.align(self.net, src, tgt)
 
-  def translate(self, src, search, rescore=None):
+  def translate(self, src: tf.Tensor, search: Search, rescore: types.Rescore | None = None) -> types.Translation:
     """Decodes all length candidates in one pass; see `one_pass.translate`."""
     return one_pass.translate(self.net, src, search, rescore)

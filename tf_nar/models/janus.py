@@ -122,24 +122,26 @@ class Model(keras.Model):
 
   traits = TRAITS
 
-  def __init__(self, config):
+  def __init__(self, config: Config):
     super().__init__(name="janus")
     self.config = config
     self.net = encoder_decoder.EncoderDecoder(config.net, decoder_layers=config.net.decoder_layers, length=True)
     self.built = True
 
-  def blocks(self, tgt, hidden):
+  def blocks(self, tgt: tf.Tensor, hidden: tf.Tensor) -> tf.Tensor:
     """Returns the decoder's input for all three predictions, float [B, 5·T, D]; `hidden` is bool [B, T]."""
     query = self.net.canvas(tf.fill(tf.shape(tgt), types.MASK))
     return tf.concat([
       self.net.canvas(tf.where(hidden, types.MASK, tgt)), self.net.canvas(tgt), query, self.shifted(tgt), query], 1)
 
-  def shifted(self, tgt):
+  def shifted(self, tgt: tf.Tensor) -> tf.Tensor:
     """int32 [B, T] -> float [B, T, D]: E[BOS] without a position, then all tokens but the last."""
     start = tf.tile(self.net.embed.look_up([[types.BOS]]), [tf.shape(tgt)[0], 1, 1])
     return tf.concat([start, self.net.canvas(tgt)[:, :-1]], 1)
 
-  def predictions(self, memory, tgt, hidden, dropout=NO_DROPOUT):
+  def predictions(
+      self, memory: encoder_decoder.Memory, tgt: tf.Tensor, hidden: tf.Tensor,
+      dropout: noise_lib.Dropout = NO_DROPOUT) -> tf.Tensor:
     """Returns the states that predict the tokens in the three modes, float [3, B, T, D], by one call of the decoder.
 
     Args:
@@ -153,7 +155,7 @@ class Model(keras.Model):
     by_nar, _, by_aux, _, by_ar = tf.split(states, _BLOCKS, 1)
     return tf.stack([by_nar, by_aux, by_ar])
 
-  def objective(self, batch, *, seed, training, step=0):
+  def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
     """Label-smoothed cross-entropies, symmetric divergences, and the loss of the length.
 
     Term `token` is that of the AR mode; `nar` and `aux` are per masked token, like the divergences. `correlation`, of
@@ -184,13 +186,14 @@ class Model(keras.Model):
     terms["correlation"] = mean(tf.stop_gradient(found.nats[NAR] - found.nats[AUX]), masked, 0.0)
     return types.Loss(terms)
 
-  def hidden(self, seed, inside):
+  def hidden(self, seed: tf.Tensor, inside: tf.Tensor) -> tf.Tensor:
     """Draws the masked tokens of bool [B, T], True where there is a token: bool [B, T]."""
     if self.config.masks == "uniform":
       return choice.any_number(seed, inside)
     return spans.spans(seed, inside, self.config.share)
 
-  def next_tokens(self, memory, tgt, attended=None):
+  def next_tokens(
+      self, memory: encoder_decoder.Memory, tgt: tf.Tensor, attended: attention.Seen | None = None) -> tf.Tensor:
     """Returns the states that predict each token from those before it, float [R, T, D]; the AR mode alone."""
     query = self.net.canvas(tf.fill(tf.shape(tgt), types.MASK))
     states = self.net.decode(
@@ -198,7 +201,7 @@ class Model(keras.Model):
       attended=attended)
     return tf.split(states, 2, 1)[1]
 
-  def score(self, src, tgt):
+  def score(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns log p(tgt | src), float32 [B]: Σ log p(y_i | y_<i, x), as of `ar`.
 
     With `Config.scores` "nar" it is log p(T | x) + Σ log p(y_i | all masked, x, T), as of `cmlm`.
@@ -207,13 +210,13 @@ class Model(keras.Model):
       return one_pass.score(self.net, src, tgt, hidden=types.MASK)
     return self.net.embed.log_prob(self.next_tokens(self.net.encode(src), tgt), tgt)
 
-  def score_candidates(self, src, tgt):
+  def score_candidates(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns `score` of tgt int32 [B, N, T], N targets of each source, float32 [B, N]; AR encodes a source once."""
     shape = tf.shape(tgt)
     src = tf.repeat(src, shape[1], axis=0) if self.config.scores == "nar" else src
     return tf.reshape(self.score(src, tf.reshape(tgt, [-1, shape[2]])), shape[:2])
 
-  def align(self, src, tgt):
+  def align(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the mean cross-attention of the queries of the mode `Config.scores`, float32 [B, T, S]."""
     if self.config.scores == "nar":
       return one_pass.align(self.net, src, tgt, hidden=types.MASK)
@@ -221,12 +224,12 @@ class Model(keras.Model):
     return attention.alignment_of(
       lambda seen: self.next_tokens(memory, tgt, attended=seen), src, tgt, first=tf.shape(tgt)[1])
 
-  def limit(self, search, source):
+  def limit(self, search: Search, source: int | tf.Tensor) -> tf.Tensor:
     """Returns the greatest target length of a search, for source lengths int32; both count EOS."""
     longest = self.config.net.max_length
     return ar.limit(search, source, longest) if search.mode == "ar" else tf.zeros_like(source) + longest
 
-  def translate(self, src, search, rescore=None):
+  def translate(self, src: tf.Tensor, search: Search, rescore: types.Rescore | None = None) -> types.Translation:
     """Beam search or Mask-Predict, by `search.mode`; `rescore`, such as the score of another teacher, ranks the
     candidates. A pass of the beam search reads one position of each stream.
     """
@@ -251,7 +254,7 @@ class Model(keras.Model):
       found, rescore, alpha=search.alpha, penalty=search.penalty)
 
 
-def paired(memory, size):
+def paired(memory: encoder_decoder.Memory, size: int | tf.Tensor) -> encoder_decoder.Memory:
   """Returns the `Memory` of B sentences from two runs of the encoder over them, one after the other: [2·B, S, D].
 
   The blocks of NAR and AUX see the first, those of AR the second; a block has `size` positions.

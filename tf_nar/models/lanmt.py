@@ -20,6 +20,7 @@ its classes up to `lengths.REACH` tokens from the source length. Pre-norm is `ne
 avoided by ODD, not removed.
 """
 import dataclasses
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -107,12 +108,12 @@ class Search:
     if self.temperature < 0:
       raise ValueError(f"search.temperature is at least 0, which draws the mean; got {self.temperature}.")
 
-  def with_candidates(self, count):
+  def with_candidates(self, count: int) -> "Search":
     """Returns the search that finds at least `count` candidates: more lengths, with as many latents for each."""
     return latent_lib.widened(self, count)
 
 
-def passes_of(config, source, target):
+def passes_of(config: Config, source: int, target: int) -> tuple[int, int, int]:
   """Returns the multiply-adds of encoder and prior, of the decoder, and of the posterior."""
   net, latent = config.net, config.latent
   one = net.width * latent.dimensions  # From or to the latents of a position; a Gaussian has two numbers.
@@ -141,7 +142,7 @@ class Model(keras.Model):
 
   traits = TRAITS
 
-  def __init__(self, config):
+  def __init__(self, config: Config):
     super().__init__(name="lanmt")
     self.config = config
     self.net = encoder_decoder.EncoderDecoder(
@@ -149,27 +150,34 @@ class Model(keras.Model):
     self.axis = AXES[config.latent.axis](config)
     self.built = True
 
-  def encode(self, src, dropout=NO_DROPOUT, project=False):
+  def encode(
+      self, src: tf.Tensor, dropout: noise_lib.Dropout = NO_DROPOUT, project: bool = False) -> lanmt_axes.Encoded:
     """int32 [B, S] -> `lanmt_axes.Encoded`; `project` for several passes over the same sources."""
     memory = self.net.encode(src, dropout)
     if not project:
       return lanmt_axes.Encoded(src, memory, memory, memory)
     return lanmt_axes.Encoded(src, memory, self.net.project(memory), self.axis.project(memory))
 
-  def decode(self, source, z, lengths, positions, dropout=NO_DROPOUT, attended=None):
+  def decode(
+      self, source: lanmt_axes.Encoded, z: tf.Tensor, lengths: tf.Tensor, positions: int | tf.Tensor,
+      dropout: noise_lib.Dropout = NO_DROPOUT, attended: attention.Seen | None = None) -> tf.Tensor:
     """Returns the decoder states float [R, T, D] of latents float32 [R, A, Z], for targets of `lengths` [R]."""
     canvas = self.axis.canvas(self.net, source, z, lengths, positions)
     return self.net.decode(canvas, lengths, source.decoder, dropout, attended=attended)
 
-  def prior(self, source, lengths, positions, dropout=NO_DROPOUT):
+  def prior(
+      self, source: lanmt_axes.Encoded, lengths: tf.Tensor, positions: int | tf.Tensor | None,
+      dropout: noise_lib.Dropout = NO_DROPOUT) -> gaussian.Gaussian:
     """Returns p(z | x, T), a `Gaussian` of float32 [R, A, Z], for `lengths` int32 [R]."""
     return self.axis.prior(self.net, source, lengths, positions, dropout)
 
-  def posterior(self, source, tokens, lengths, dropout=NO_DROPOUT):
+  def posterior(
+      self, source: lanmt_axes.Encoded, tokens: tf.Tensor, lengths: tf.Tensor,
+      dropout: noise_lib.Dropout = NO_DROPOUT) -> gaussian.Gaussian:
     """Returns q(z | x, y), a `Gaussian` of float32 [R, A, Z], for targets int32 [R, T] of `lengths` [R]."""
     return self.axis.posterior(self.net, source, tokens, lengths, dropout)
 
-  def objective(self, batch, *, seed, training, step=0):
+  def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
     """The negative bound of log p(y, T | x) per target token, with label smoothing and the budget of free KL.
 
     The terms of scale 0 are "kl_whole", the KL before the budget, "length_right", the share of right lengths, and
@@ -203,26 +211,27 @@ class Model(keras.Model):
     right = types.Term(tf.reduce_sum(tf.cast(right, tf.float32) * weight), tf.reduce_sum(weight), 0.0)
     return self.net.length_term(memory, lengths, weight, scale=1.0), right
 
-  def score(self, src, tgt):
+  def score(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns a lower bound of log p(y, T | x), float32 [B]; in expectation it rises to it with `Config.samples`.
 
     -inf if the length has no class. All sentences use the same random numbers, so it depends on no other sentence.
     """
     return self.bound(self.encode(src), tgt)
 
-  def align(self, src, tgt):
+  def align(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the mean cross-attention, given the posterior's mean of the target: float32 [B, T, S]."""
     source, lengths, positions = self.encode(src), masking.lengths(tgt), tf.shape(tgt)[1]
     z = self.posterior(source, tgt, lengths).mean
     return attention.alignment_of(
       lambda seen: self.decode(source, z, lengths, positions, attended=seen), src, tgt)
 
-  def bound(self, source, tgt):
+  def bound(self, source: lanmt_axes.Encoded, tgt: tf.Tensor) -> tf.Tensor:
     """Does what `score` does for targets int32 [R, T] of encoded sources: float32 [R]."""
     found = gaussian.importance_bound(self.log_weights(source, tgt, self.config.samples))
     return tf.minimum(found, 0.0)  # A sample may be above log 1, by chance.
 
-  def log_weights(self, source, tgt, samples, seed=SCORE_SEED):
+  def log_weights(
+      self, source: lanmt_axes.Encoded, tgt: tf.Tensor, samples: int, seed: tuple[int, int] = SCORE_SEED) -> tf.Tensor:
     """Returns log p(y, T | z, x) p(z | x) / q(z | x, y) of K = `samples` draws of z from q, float32 [R, K]."""
     count, positions = tf.shape(tgt)[0], tf.shape(tgt)[1]
     lengths = masking.lengths(tgt)
@@ -239,29 +248,33 @@ class Model(keras.Model):
     log_prob += self.net.length_log_prob(self.axis.length_memory(source, flat), repeated)
     return tf.reshape(log_prob, [count, samples]) + ratio
 
-  def draws(self, count, seed, size):
+  def draws(self, count: int, seed: tuple[int, int], size: int | tf.Tensor) -> tf.Tensor:
     """Returns standard normal float32 [count, size, Z], of which the first `size` positions depend on nothing else."""
     longest = self.config.net.max_length + 1
     return noise_lib.normal([count, longest, self.config.latent.dimensions], tf.constant(seed))[:, :size]
 
-  def refinement(self, search):
+  def refinement(self, search: Search) -> Callable[..., lanmt_search.Refined]:
     """Returns the refinement of a search, as `lanmt_search.search` takes it."""
     return lanmt_search.no_refinement if search.refine == "none" else lanmt_search.delta_refinement(self, search)
 
-  def translate(self, src, search, rescore=None):
+  def translate(self, src: tf.Tensor, search: Search, rescore: types.Rescore | None = None) -> types.Translation:
     """Decodes all lengths and latents side by side, refined by `search.steps` steps; see `lanmt_search.py`."""
     return lanmt_search.search(self, src, search, self.refinement(search), rescore)[0]
 
-  def trace(self, src, search, rescore=None):
+  def trace(
+      self, src: tf.Tensor, search: Search,
+      rescore: types.Rescore | None = None) -> tuple[types.Translation, types.Trace]:
     """Returns the `types.Translation` of `translate` and its `types.Trace`: what the latents of each step say."""
     return lanmt_search.search(self, src, search, self.refinement(search), rescore, traced=True)
 
-  def latents(self, src, search, tgt=None):
+  def latents(self, src: tf.Tensor, search: Search, tgt: tf.Tensor | None = None) -> types.Latents:
     """Returns the `types.Latents` of `search.steps` delta steps; see `lanmt_search.latents`."""
     return lanmt_search.latents(self, src, search, {"delta": lanmt_search.delta_refinement(self, search)}, tgt)
 
 
-def kl_terms(q, prior, weight, budget):
+def kl_terms(
+    q: gaussian.Gaussian, prior: gaussian.Gaussian, weight: tf.Tensor,
+    budget: float | tf.Tensor) -> dict[str, types.Term]:
   """Returns the KL `Term`s, whose counts the caller sets.
 
   Args:
@@ -277,7 +290,7 @@ def kl_terms(q, prior, weight, budget):
           "active": types.Term(total(active), None, 0.0)}
 
 
-def replaced(seed, tokens, share, vocab):
+def replaced(seed: tf.Tensor, tokens: tf.Tensor, share: float, vocab: int) -> tf.Tensor:
   """Replaces a share of the tokens int32 [B, T], but not EOS and PAD, by tokens drawn from the vocabulary."""
   if not share:
     return tokens

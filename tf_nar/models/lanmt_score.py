@@ -21,6 +21,7 @@ derivative.
 mean over positions of a hidden layer's output, as the last layer norm and bias of a linear one would have no gradient.
 """
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
@@ -31,6 +32,7 @@ from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import refine
 from tf_nar.layers import dense
+from tf_nar.layers import encoder_decoder
 from tf_nar.layers import transformer
 from tf_nar.layers.attention import NO_DROPOUT
 from tf_nar.models import lanmt
@@ -69,7 +71,7 @@ class Config:
                        f"{self.latent.axis}; freeze a lanmt of the target axis.")
 
   @property
-  def lanmt(self):
+  def lanmt(self) -> lanmt.Config:
     """The `lanmt.Config` of the frozen part."""
     return lanmt.Config(self.net, self.latent, samples=self.samples)
 
@@ -116,7 +118,7 @@ class Walk(NamedTuple):
 class Network(keras.layers.Layer):
   """s(z; x), a vector at each position, or E(z; x), of which it is the negative gradient."""
 
-  def __init__(self, config):
+  def __init__(self, config: Config):
     super().__init__(name="network", dtype=config.net.dtype, autocast=False)  # z stays float32.
     self.config, net, size = config, config.net, config.latent.dimensions
     with keras.name_scope("network"):
@@ -133,11 +135,13 @@ class Network(keras.layers.Layer):
       self.out.build((None, None, net.width))
     self.built = True
 
-  def project(self, memory):
+  def project(self, memory: encoder_decoder.Memory) -> encoder_decoder.Memory:
     """Returns the memory with the keys and values of every block, to be computed once per sentence."""
     return memory._replace(states=self.stack.project(memory.states))
 
-  def call(self, z, positions, inside, memory, dropout=NO_DROPOUT):
+  def call(
+      self, z: tf.Tensor, positions: tf.Tensor, inside: tf.Tensor, memory: encoder_decoder.Memory,
+      dropout: noise_lib.Dropout = NO_DROPOUT) -> tf.Tensor:
     """Computes s at latents.
 
     Args:
@@ -157,7 +161,9 @@ class Network(keras.layers.Layer):
       energy = tf.reduce_sum(self.energy(z, positions, inside, memory, dropout))
     return -tape.gradient(energy, z)
 
-  def energy(self, z, positions, inside, memory, dropout=NO_DROPOUT):
+  def energy(
+      self, z: tf.Tensor, positions: tf.Tensor, inside: tf.Tensor, memory: encoder_decoder.Memory,
+      dropout: noise_lib.Dropout = NO_DROPOUT) -> tf.Tensor:
     """Returns E(z; x), float32 [R], for the arguments of `call`."""
     each = self.out(self.hidden(self._states(z, positions, inside, memory, dropout)))[..., 0]
     return tf.math.divide_no_nan(tf.reduce_sum(each * inside, -1), tf.reduce_sum(inside, -1))
@@ -172,7 +178,7 @@ class Model(keras.Model):
 
   traits = TRAITS
 
-  def __init__(self, config):
+  def __init__(self, config: Config):
     super().__init__(name="lanmt_score")
     self.config = config
     with keras.name_scope("lanmt"):
@@ -181,14 +187,16 @@ class Model(keras.Model):
     self.network = Network(config)
     self.built = True
 
-  def step(self, z, lengths, memory, dropout=NO_DROPOUT):
+  def step(
+      self, z: tf.Tensor, lengths: tf.Tensor, memory: encoder_decoder.Memory,
+      dropout: noise_lib.Dropout = NO_DROPOUT) -> tf.Tensor:
     """Returns s(z; x), float32 [R, A, Z], for targets of `lengths` int32 [R]."""
     size = tf.shape(z)[1]
     inside = tf.cast(tf.sequence_mask(lengths, size), tf.float32)
     return self.network(
       z, positions=self.lanmt.net.embed.positions(size), inside=inside, memory=memory, dropout=dropout)
 
-  def objective(self, batch, *, seed, training, step=0):
+  def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
     """The score matching loss per sentence. If not `training`, z is the prior's mean.
 
     The terms of scale 0 are "cosine", between s and the displacement z~ - z, "moved", the squared displacement, of
@@ -243,15 +251,15 @@ class Model(keras.Model):
       z = self.lanmt.posterior(source, tokens, lengths).mean
     return z
 
-  def score(self, src, tgt):
+  def score(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the lower bound of log p(y, T | x) of the frozen `lanmt`, float32 [B]; see `lanmt.Model.score`."""
     return self.lanmt.score(src, tgt)
 
-  def align(self, src, tgt):
+  def align(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the alignment of the frozen `lanmt`, float32 [B, T, S]."""
     return self.lanmt.align(src, tgt)
 
-  def refinement(self, search):
+  def refinement(self, search: Search) -> Callable[..., lanmt_search.Refined]:
     """Returns the refinement of a search, as `lanmt_search.search` takes it."""
     if search.refine != "score":
       return self.lanmt.refinement(search)
@@ -275,15 +283,17 @@ class Model(keras.Model):
         made.state.z, start.lengths, cost * made.passes, [(z, start.lengths) for z in before])
     return refined
 
-  def translate(self, src, search, rescore=None):
+  def translate(self, src: tf.Tensor, search: Search, rescore: types.Rescore | None = None) -> types.Translation:
     """As `lanmt.Model.translate`, with `search.refine="score"` in steps of the network."""
     return lanmt_search.search(self.lanmt, src, search, self.refinement(search), rescore)[0]
 
-  def trace(self, src, search, rescore=None):
+  def trace(
+      self, src: tf.Tensor, search: Search,
+      rescore: types.Rescore | None = None) -> tuple[types.Translation, types.Trace]:
     """Returns the `types.Translation` of `translate` and its `types.Trace`: what the latents of each step say."""
     return lanmt_search.search(self.lanmt, src, search, self.refinement(search), rescore, traced=True)
 
-  def latents(self, src, search, tgt=None):
+  def latents(self, src: tf.Tensor, search: Search, tgt: tf.Tensor | None = None) -> types.Latents:
     """Returns the `types.Latents` of `search.steps` delta steps, and as many steps of the network."""
     walks = {"delta": self.lanmt.refinement(dataclasses.replace(search, refine="delta")),
              self.config.kind: self.refinement(dataclasses.replace(search, refine="score"))}

@@ -5,6 +5,7 @@
 The model has the methods `encode`, `prior`, `posterior`, `decode`, `bound` and `draws` of `lanmt.Model`.
 """
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -15,6 +16,7 @@ from tf_nar.decode import beam
 from tf_nar.decode import latent as decode
 from tf_nar.decode import length_parallel
 from tf_nar.decode import refine
+from tf_nar.models import lanmt_axes
 from tf_nar.models import one_pass
 from tf_nar.ops import masking
 from tf_nar.ops import tokens as tokens_lib
@@ -40,7 +42,9 @@ class Refined(NamedTuple):
   steps: list  # [(z, lengths)] before each step, if they are traced.
 
 
-def search(model, src, search, refinement, rescore=None, traced=False):
+def search(
+    model: Any, src: tf.Tensor, search: Any, refinement: Callable[..., Refined], rescore: types.Rescore | None = None,
+    traced: bool = False) -> tuple[types.Translation, types.Trace | None]:
   """Searches translations.
 
   Args:
@@ -79,7 +83,7 @@ def search(model, src, search, refinement, rescore=None, traced=False):
   return translation, decode.trace([*readings, last], order)
 
 
-def begin(model, source, search):
+def begin(model: Any, source: lanmt_axes.Encoded, search: Any) -> State:
   """Draws the first `State`: the likeliest lengths, and for each the prior mean and draws from the prior."""
   axis, src, count = model.config.latent.axis, source.tokens, search.candidates // search.latents
   longest, batch = model.config.net.max_length, tf.shape(source.tokens)[0]
@@ -96,7 +100,9 @@ def begin(model, source, search):
   return _state(tf.repeat(z, count, axis=0), tf.reshape(lengths, [-1]), positions)
 
 
-def latents(model, src, search, refinements, tgt=None):
+def latents(
+    model: Any, src: tf.Tensor, search: Any, refinements: dict[str, Callable[..., Refined]],
+    tgt: tf.Tensor | None = None) -> types.Latents:
   """Returns the `types.Latents` of sources int32 [B, S].
 
   Args:
@@ -122,13 +128,15 @@ def latents(model, src, search, refinements, tgt=None):
     {name: each * inside[:, None] for name, each in walks.items()}, None if tgt is None else posterior * inside)
 
 
-def predict(model, source, z, lengths, positions, unknown=False):
+def predict(
+    model: Any, source: lanmt_axes.Encoded, z: tf.Tensor, lengths: tf.Tensor, positions: int | tf.Tensor,
+    unknown: bool = False) -> tf.Tensor:
   """Returns argmax_y p(y | z, x), int32 [R, T], PAD past the lengths."""
   states = model.decode(source, z, lengths, positions)
   return argmax.predictions(*model.net.best_tokens(states, tokens_lib.forbidden(unknown)), lengths)[0]
 
 
-def delta_refinement(model, search):
+def delta_refinement(model: Any, search: Any) -> Callable[..., Refined]:
   """Returns delta inference in `search.steps` steps, as `search` takes it.
 
   # Differs: with latents at the source a step may lengthen a target by `GROWTH` tokens over its first length at most.
@@ -153,7 +161,7 @@ def delta_refinement(model, search):
   return refined
 
 
-def no_refinement(source, start, traced):
+def no_refinement(source: lanmt_axes.Encoded, start: State, traced: bool) -> Refined:
   """Keeps the first latents."""
   return Refined(start.z, start.lengths, tf.constant(0), [])
 

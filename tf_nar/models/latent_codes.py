@@ -90,11 +90,11 @@ class Search:
                        f"candidates={self.candidates}, lengths={self.lengths}; set search.beam={self.each}.")
 
   @property
-  def each(self):
+  def each(self) -> int:
     """Number of code sequences of each length."""
     return self.candidates // self.lengths
 
-  def with_candidates(self, count):
+  def with_candidates(self, count: int) -> "Search":
     """Returns the search that finds at least `count` candidates."""
     each = max(self.each, -(-count // self.lengths))
     return dataclasses.replace(self, beam=max(self.beam, each), candidates=each * self.lengths)
@@ -119,7 +119,7 @@ class Model(keras.Model):
 
   traits = TRAITS
 
-  def __init__(self, config):
+  def __init__(self, config: Config):
     super().__init__(name="latent_codes")
     self.config, net = config, config.net
     self.net = encoder_decoder.EncoderDecoder(net, decoder_layers=net.decoder_layers, length=True)
@@ -134,31 +134,28 @@ class Model(keras.Model):
       self.compressor.trainable = self.bottleneck.trainable = False
     self.built = True
 
-  def encode_target(self, tgt, dropout=NO_DROPOUT, *, seed=None, step=0):
-    """Compresses targets int32 [B, T] to codes.
-
-    Returns:
-      vectors float [B, M, D], a `quantizer.Quantized`, and bool [B, M], True at codes that are not padding.
-    """
+  def encode_target(
+      self, tgt: tf.Tensor, dropout: noise_lib.Dropout = NO_DROPOUT, *, seed: tf.Tensor | None = None,
+      step: int | tf.Tensor = 0) -> tuple[tf.Tensor, quantizer.Quantized, tf.Tensor]:
+    """Returns the compressed targets int32 [B, T], float [B, M, D]; their codes; and bool [B, M], False at padding."""
     lengths = masking.lengths(tgt)
     vectors = self.compressor(self.net.canvas(tgt), lengths, dropout=dropout)
     real = tf.sequence_mask(compression.halved(lengths, self.config.compress), tf.shape(vectors)[1])
     return vectors, self.bottleneck(vectors, tf.cast(real, tf.float32), seed=seed, step=step), real
 
-  def states(self, embedded, lengths, positions, memory, dropout=NO_DROPOUT, gold=None, attended=None):
-    """Runs the decoder over upsampled codes.
+  def states(
+      self, embedded: tf.Tensor, lengths: tf.Tensor, positions: int | tf.Tensor, memory: encoder_decoder.Memory,
+      dropout: noise_lib.Dropout = NO_DROPOUT, gold: tuple[tf.Tensor, tf.Tensor] | None = None,
+      attended: attention.Seen | None = None) -> tf.Tensor:
+    """Returns the decoder states, float [B, T, D], of upsampled codes.
 
     Args:
       embedded: float [B, M, D].
       lengths: int32 [B], of the targets.
       positions: T, at most 2^c M.
-      memory: a `Memory`, projected or not.
-      dropout: a `noise.Dropout`.
+      memory: projected or not.
       gold: embedded targets float [B, T, D] and bool [B, T], True where the decoder reads them; None: nowhere.
       attended: as in `encoder_decoder.EncoderDecoder.decode`.
-
-    Returns:
-      float [B, T, D].
     """
     x = self.upsampler(embedded, lengths, dropout=dropout)[:, :positions]
     if gold is not None:
@@ -167,7 +164,8 @@ class Model(keras.Model):
     x = masking.shift_right(x) if self.config.causal else x
     return self.net.decode(x + self.net.embed.positions(positions), lengths, memory, dropout, mask, attended)
 
-  def code_log_probs(self, labels, memory, dropout=NO_DROPOUT):
+  def code_log_probs(
+      self, labels: tf.Tensor, memory: encoder_decoder.Memory, dropout: noise_lib.Dropout = NO_DROPOUT) -> tf.Tensor:
     """Returns the mean log p of the labels int32 [B, M, m] of each code, given those before it: float32 [B, M].
 
     `memory` is a `Memory` with unprojected states.
@@ -181,7 +179,7 @@ class Model(keras.Model):
     flat = tf.reshape(labels, [-1, labels.shape[2]])
     return tf.reshape(tf.reduce_mean(tf.gather(log_prob, flat, batch_dims=1), -1), tf.shape(labels)[:2])
 
-  def objective(self, batch, *, seed, training, step=0):
+  def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
     """Cross-entropy per target token given its codes, plus those of codes and length, and the commitment to codes.
 
     Terms of scale 0: `perplexity`, the effective number of codes in recent use, and `unused`, the number of codes with
@@ -222,17 +220,17 @@ class Model(keras.Model):
       "perplexity": types.Term(sentences * self.bottleneck.perplexity(), sentences, 0.0),
       "unused": types.Term(sentences * unused, sentences, 0.0)}
 
-  def absorb(self, statistics):
+  def absorb(self, statistics: dict[str, tf.Tensor]) -> None:
     """Updates the average votes of the codes, and the codebook; not once they are settled."""
     if not self.config.settled:
       self.bottleneck.absorb(statistics)
 
-  def initialise(self, batch, *, seed):
+  def initialise(self, batch: types.Batch, *, seed: tf.Tensor) -> None:
     """Initialises the codebook with compressed targets of the first batch, unless it has been trained before."""
     vectors, _, real = self.encode_target(batch.tgt)
     self.bottleneck.initialise(vectors, tf.cast(real, tf.float32), seed=seed)
 
-  def score(self, src, tgt):
+  def score(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns a lower bound of log p(y, T | x), float32 [B]: one term of the sum over all codes.
 
     log p(T | x) + log p(c | x) + Σ log p(y_i | c, x, T), with the codes c that the compressor gives y.
@@ -243,20 +241,20 @@ class Model(keras.Model):
     states = self.states(found.embedded, lengths, tf.shape(tgt)[1], memory)
     return self.net.length_log_prob(memory, lengths) + tf.reduce_sum(codes, 1) + self.net.embed.log_prob(states, tgt)
 
-  def reread(self, src, tgt, attended=None):
+  def reread(self, src: tf.Tensor, tgt: tf.Tensor, attended: attention.Seen | None = None) -> tf.Tensor:
     """Returns the decoder states of targets int32 [B, T], given their own codes: float [B, T, D]."""
     embedded, memory = self.encode_target(tgt)[1].embedded, self.net.encode(src)
     return self.states(embedded, masking.lengths(tgt), tf.shape(tgt)[1], memory, attended=attended)
 
-  def reconstruct(self, src, tgt, search):
+  def reconstruct(self, src: tf.Tensor, tgt: tf.Tensor, search: Search) -> tf.Tensor:
     """Returns the translation from the codes of the reference tgt, int32 [B, T], of the same length: int32 [B, T]."""
     return one_pass.predictions(self.net, self.reread(src, tgt), masking.lengths(tgt), search)[0]
 
-  def align(self, src, tgt):
+  def align(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the mean cross-attention, given the target's own codes: float32 [B, T, S]."""
     return attention.alignment_of(lambda seen: self.reread(src, tgt, seen), src, tgt)
 
-  def translate(self, src, search, rescore=None):
+  def translate(self, src: tf.Tensor, search: Search, rescore: types.Rescore | None = None) -> types.Translation:
     """Predicts codes one after the other, then all tokens of all candidates in one pass.
 
     Candidates are ranked by log p of length, codes and tokens, divided by the length penalty; or by `rescore`, which

@@ -56,7 +56,7 @@ class Config:
       raise ValueError(f"model.tau must be above 0, usually 0.3; got {self.tau}.")
 
   @property
-  def aligned(self):
+  def aligned(self) -> bool:
     """Whether the training batches are `types.Aligned`."""
     return self.copy == "fertility"
 
@@ -75,7 +75,7 @@ class Search:
       raise ValueError(
         f"search.candidates must be at least 1, for the most probable fertilities alone; got {self.candidates}.")
 
-  def with_candidates(self, count):
+  def with_candidates(self, count: int) -> "Search":
     """Returns the search that finds at least `count` candidates."""
     return dataclasses.replace(self, candidates=max(self.candidates, count))
 
@@ -95,7 +95,7 @@ class Model(keras.Model):
 
   traits = TRAITS
 
-  def __init__(self, config):
+  def __init__(self, config: Config):
     super().__init__(name="nat_fertility")
     self.config, self.aligned = config, config.aligned
     self.net = encoder_decoder.EncoderDecoder(
@@ -105,7 +105,9 @@ class Model(keras.Model):
       self.fertility.build((None, None, config.net.width))
     self.built = True
 
-  def canvas(self, src, lengths, positions, fertility=None):
+  def canvas(
+      self, src: tf.Tensor, lengths: tf.Tensor, positions: int | tf.Tensor,
+      fertility: tf.Tensor | None = None) -> tf.Tensor:
     """Copies the embedded source, token plus position embeddings, to the positions of the target.
 
     Args:
@@ -127,11 +129,13 @@ class Model(keras.Model):
       copies = tf.gather(source, which, batch_dims=1)
     return copies + self.net.embed.positions(positions)
 
-  def log_fertility(self, memory, src):
+  def log_fertility(self, memory: encoder_decoder.Memory, src: tf.Tensor) -> tf.Tensor:
     """Returns log p(f_s | x), float32 [B, S, K]."""
     return fertility_lib.log_probs(self.fertility(memory.states), src)
 
-  def objective(self, batch, *, seed, training, step=0):
+  def objective(
+      self, batch: types.Batch | types.Aligned, *, seed: tf.Tensor, training: bool,
+      step: int | tf.Tensor = 0) -> types.Loss:
     """-log p(y, f | x) per target token, with label smoothing of the token loss; with other copies -log p(y, T | x).
 
     `batch` is a `types.Aligned` if the copy is by fertility.
@@ -151,7 +155,7 @@ class Model(keras.Model):
     total = cross_entropy.cross_entropy(self.fertility(memory.states), labels, weight)
     return types.Loss({"token": token, "fertility": types.Term(total, token.count)})
 
-  def score(self, src, tgt):
+  def score(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns log p(T | x) + Σ log p(y_t | x, T), float32 [B]; with fertilities, a lower bound of log p(y | x).
 
     The bound is one term of the sum over f: log p(f | x) + log p(y | x, f) for the most probable fertilities that sum
@@ -160,11 +164,11 @@ class Model(keras.Model):
     prior, each = self._scored(src, tgt)
     return prior + tf.reduce_sum(each, -1)
 
-  def score_tokens(self, src, tgt):
+  def score_tokens(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns log p(y_t | x, T), or log p(y_t | x, f) for the f of `score`, of each token, float32 [B, T]."""
     return self._scored(src, tgt)[1]
 
-  def align(self, src, tgt):
+  def align(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns which source token each position copies by the fertilities of `score`, float32 [B, T, S]; with other
     copies the mean cross-attention.
     """
@@ -187,7 +191,7 @@ class Model(keras.Model):
     states = self.net.decode(self.canvas(src, lengths, positions, fertility), lengths, memory)
     return prior, self.net.embed.token_log_probs(states, tgt)
 
-  def translate(self, src, search, rescore=None):
+  def translate(self, src: tf.Tensor, search: Search, rescore: types.Rescore | None = None) -> types.Translation:
     """Decodes all candidates in one pass: noisy parallel decoding.
 
     Candidates are ranked by log p of the fertilities or the length, plus log p of the predicted tokens, divided by the

@@ -4,6 +4,8 @@
 """
 import dataclasses
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -13,8 +15,11 @@ from tf_nar import types
 from tf_nar.decode import argmax
 from tf_nar.decode import length_parallel
 from tf_nar.layers import attention
+from tf_nar.layers import encoder_decoder
+from tf_nar.layers import transformer
 from tf_nar.layers.attention import NO_DROPOUT
 from tf_nar.ops import masking
+from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import odd
 from tf_nar.ops import operations as operations_lib
 from tf_nar.ops import tokens as tokens_lib
@@ -35,7 +40,7 @@ class Search:
     if self.candidates < 1:
       raise ValueError(f"search.candidates must be at least 1, for the likeliest length alone; got {self.candidates}.")
 
-  def with_candidates(self, count):
+  def with_candidates(self, count: int) -> "Search":
     """Returns the search that finds at least `count` candidates."""
     return dataclasses.replace(self, candidates=max(self.candidates, count))
 
@@ -43,12 +48,14 @@ class Search:
 READINGS = ("argmax", {"odd": False}), ("odd", {"odd": True})
 
 
-def operations(net, blocks, source, target):
+def operations(net: transformer.Config, blocks: int, source: int, target: int) -> family.Operations:
   """Returns the `family.Operations` of one pass of a decoder of `blocks` blocks, with a slot before the source."""
   return family.Operations(operations_lib.whole(net, blocks, source + 1, target), target)
 
 
-def decode(net, memory, lengths, positions, dropout=NO_DROPOUT, *, hidden=types.PAD):
+def decode(
+    net: encoder_decoder.EncoderDecoder, memory: encoder_decoder.Memory, lengths: tf.Tensor, positions: int | tf.Tensor,
+    dropout: noise_lib.Dropout = NO_DROPOUT, *, hidden: int = types.PAD) -> tf.Tensor:
   """Returns the decoder states of targets of `lengths` [B], given the source alone: float [B, T, D].
 
   Args:
@@ -61,13 +68,14 @@ def decode(net, memory, lengths, positions, dropout=NO_DROPOUT, *, hidden=types.
   return net.decode(net.mask_canvas(tf.shape(lengths)[0], positions, hidden), lengths, memory, dropout)
 
 
-def score(net, src, tgt, *, hidden=types.PAD):
+def score(net: encoder_decoder.EncoderDecoder, src: tf.Tensor, tgt: tf.Tensor, *, hidden: int = types.PAD) -> tf.Tensor:
   """Returns log p(T | x) + sum_i log p(y_i | x, T), float32 [B]."""
   prior, each = _scored(net, src, tgt, hidden)
   return prior + tf.reduce_sum(each, -1)
 
 
-def score_tokens(net, src, tgt, *, hidden=types.PAD):
+def score_tokens(
+    net: encoder_decoder.EncoderDecoder, src: tf.Tensor, tgt: tf.Tensor, *, hidden: int = types.PAD) -> tf.Tensor:
   """Returns log p(y_i | x, T) of each token, float32 [B, T]; their sum and log p(T | x) are the score."""
   return _scored(net, src, tgt, hidden)[1]
 
@@ -78,13 +86,15 @@ def _scored(net, src, tgt, hidden):
   return net.length_log_prob(memory, lengths), net.embed.token_log_probs(states, tgt)
 
 
-def align(net, src, tgt, *, hidden=types.PAD):
+def align(net: encoder_decoder.EncoderDecoder, src: tf.Tensor, tgt: tf.Tensor, *, hidden: int = types.PAD) -> tf.Tensor:
   """Returns the mean cross-attention at each position of a canvas of the length of tgt, float32 [B, T, S]."""
   canvas, lengths = net.mask_canvas(tf.shape(tgt)[0], tf.shape(tgt)[1], hidden), masking.lengths(tgt)
   return attention.alignment_of(lambda seen: net.decode(canvas, lengths, net.encode(src), attended=seen), src, tgt)
 
 
-def translate(net, src, search, rescore=None, decoder=None):
+def translate(
+    net: encoder_decoder.EncoderDecoder, src: tf.Tensor, search: Search, rescore: types.Rescore | None = None,
+    decoder: Callable[..., tf.Tensor] | None = None) -> types.Translation:
   """Decodes all length candidates in one pass.
 
   Args:
@@ -108,7 +118,9 @@ def translate(net, src, search, rescore=None, decoder=None):
   return length_parallel.length_parallel(say, lengths, rescore, alpha=search.alpha)
 
 
-def predictions(net, states, lengths, search, repeatable=()):
+def predictions(
+    net: encoder_decoder.EncoderDecoder, states: tf.Tensor, lengths: tf.Tensor, search: Any,
+    repeatable: tuple[int, ...] = ()) -> tuple[tf.Tensor, tf.Tensor]:
   """Decodes states float [B, T, D] of targets of `lengths` [B], by ODD or with the best token at each position.
 
   `search` has `odd`, `odd_everywhere` and `unknown`, as `Search`; ODD lets the tokens `repeatable` be repeated.

@@ -3,6 +3,9 @@
 Its variable scopes are `Trasnformer` (AR) and `Trasnformer_NAT` (NAR), in its own spelling. It has separate kernels for
 queries, keys and values, which are concatenated here.
 """
+from collections.abc import Callable
+from collections.abc import Collection
+
 import numpy as np
 
 from tf_nar.data import json_file
@@ -13,7 +16,7 @@ from tf_nar.models import nat_em
 SCOPES = {"ar": "Trasnformer", "nat_em": "Trasnformer_NAT"}
 
 
-def family(names):
+def family(names: Collection[str]) -> str:
   """Returns the family, "ar" or "nat_em", to which variables of these names belong."""
   for name, scope in SCOPES.items():
     if any(variable.startswith(scope + "/") for variable in names):
@@ -23,7 +26,7 @@ def family(names):
     "checkpoint; give the prefix of one that its training wrote, as DIR/model.ckpt-600.")
 
 
-def model_config(path, name):
+def model_config(path: str, name: str) -> ar.Config | nat_em.Config:
   """Reads the original's model_config.json into the `Config` of family `name`; raises as `json_file.read`."""
   old = json_file.read(path)
   net = transformer.Config(
@@ -34,7 +37,7 @@ def model_config(path, name):
   return {"ar": ar, "nat_em": nat_em}[name].Config(net, smoothing=old["label_smoothing"])
 
 
-def load(model, read):
+def load(model: ar.Model | nat_em.Model, read: Callable[[str], np.ndarray]) -> None:
   """Fills a model with the original's weights.
 
   Args:

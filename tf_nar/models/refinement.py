@@ -24,6 +24,8 @@ logits, stops the gradient from the length head, and leaves the last encoder blo
 by the width of a head, not of the model. The loss is a mean over iterations and tokens, without padding.
 """
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -74,7 +76,7 @@ class Config:
         f"{self.net.encoder_layers} and {self.net.decoder_layers}; set model.net.encoder_layers and "
         "model.net.decoder_layers to one number.")
 
-  def noise(self, iteration):
+  def noise(self, iteration: int) -> float:
     """Returns β for the input of the pass `iteration`, counted from 0; the first, 0, reads no target."""
     share = (iteration - 1) / max(self.iterations - 2, 1)
     return self.noise_first + (self.noise_last - self.noise_first) * share
@@ -95,16 +97,13 @@ class Search:
     core_config.check_at_least(1, self, "passes", "patience", "candidates", group="search.")
     core_config.check_choice("search.stop", self.stop, rewrite.STOPS)
 
-  def with_candidates(self, count):
+  def with_candidates(self, count: int) -> "Search":
     """Returns the search that finds at least `count` candidates."""
     return dataclasses.replace(self, candidates=max(self.candidates, count))
 
 
-def check(config, search):
-  """Refuses several passes of a model that was trained to make only one, and a table that it would never read.
-
-  Raises:
-    ValueError: as said.
+def check(config: Config, search: Search) -> None:
+  """Raises ValueError for several passes of a model that was trained to make only one, or a table that it never reads.
   """
   embedding.check_read(config.net, config.iterations > 1)
   if config.iterations == 1 and search.passes > 1:
@@ -135,7 +134,7 @@ class Block(transformer.Block):
   # Differs: the gate is 1/2 at first, with which a block with post-norm is a residual one.
   """
 
-  def __init__(self, config, cross, **kw):
+  def __init__(self, config: transformer.Config, cross: bool, **kw: Any):
     super().__init__(config, cross, **kw)
     self.norms.insert(1, self.norms.pop())  # The others keep the names, and so the weights, of a plain block.
     names = lambda name: shards.names(name, config.shards)
@@ -147,21 +146,21 @@ class Block(transformer.Block):
     self.gate_out = [dense.Dense(config.width, name=name, dtype=config.dtype, kernel_initializer="zeros")
                      for name in names("gate_out")]
 
-  def build(self, shape):
+  def build(self, shape: tuple) -> None:
     for part in (*self.position_attend, *self.gate_in):
       part.build(shape)
     for part in self.gate_out:
       part.build((*shape[:-1], self.config.ffn // self.config.shards))
     super().build(shape)
 
-  def branches(self, context):
+  def branches(self, context: transformer.Context) -> list[Callable]:
     """Returns the sub-layers in order."""
     own, *rest = super().branches(context)
     return [own, lambda y: [
       (part(y, context.penalty, sentences=context.sentences, dropout=context.dropout), None)
       for part in self.position_attend], *rest]
 
-  def join(self, number, x, out):
+  def join(self, number: int, x: tf.Tensor, out: tf.Tensor) -> tf.Tensor:
     """Adds the output of attention; mixes that of the last sub-layer by the gate."""
     if number < len(self.norms) - 1:
       return x + out
@@ -174,17 +173,18 @@ class Model(keras.Model):
 
   traits = TRAITS
 
-  def __init__(self, config):
+  def __init__(self, config: Config):
     super().__init__(name="refinement")
     self.config = config
     self.net = encoder_decoder.EncoderDecoder(
       config.net, decoder_layers=config.net.decoder_layers, length="offset", block=Block, layerwise=True)
     if config.iterations > 1:
-      self.refiner = transformer.Stack(
-        config.net, config.net.decoder_layers, cross=True, block=Block, name="refiner")
+      self.refiner = transformer.Stack(config.net, config.net.decoder_layers, cross=True, block=Block, name="refiner")
     self.built = True
 
-  def first(self, src, memory, lengths, positions, dropout=NO_DROPOUT, attended=None):
+  def first(
+      self, src: tf.Tensor, memory: encoder_decoder.Memory, lengths: tf.Tensor, positions: int | tf.Tensor,
+      dropout: noise_lib.Dropout = NO_DROPOUT, attended: attention.Seen | None = None) -> tf.Tensor:
     """Returns the decoder states of the first pass, float [B, T, D], for targets of `lengths` [B].
 
     Its input is a copy of the embedded source at even steps, token plus position embeddings.
@@ -193,20 +193,21 @@ class Model(keras.Model):
     canvas = tf.gather(self.net.source_canvas(src), which, batch_dims=1) + self.net.embed.positions(positions)
     return self.net.decode(canvas, lengths, memory, dropout, attended=attended)
 
-  def again(self, tokens, states, memory, dropout=NO_DROPOUT, attended=None):
+  def again(
+      self, tokens: tf.Tensor, states: tf.Tensor, memory: encoder_decoder.Memory,
+      dropout: noise_lib.Dropout = NO_DROPOUT, attended: attention.Seen | None = None) -> tf.Tensor:
     """Returns the decoder states of a later pass, float [B, T, D].
 
     Args:
       tokens: int32 [B, T], PAD past the length.
       states: float [B, T, D], of the pass before.
       memory: a `Memory` with the refiner's keys and values.
-      dropout: a `noise.Dropout`.
       attended: as in `encoder_decoder.EncoderDecoder.decode`.
     """
     seen, x = masking.valid(tokens)[:, None], self.net.canvas(tokens) + states
     return self.refiner(x, seen, memory.states, memory.mask, dropout=dropout, seen=attended)
 
-  def objective(self, batch, *, seed, training, step=0):
+  def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
     """Cross-entropy per target token, the mean of all iterations, plus `length_factor` times that of the length.
 
     If not `training`, each iteration reads the tokens of the one before.
@@ -240,7 +241,7 @@ class Model(keras.Model):
     noisy = corruption.corrupted(stream(_NOISE), tgt, self.config.noise(iteration), self.config.net.vocab)
     return tf.where(coins[:, None], noisy, read)
 
-  def score(self, src, tgt):
+  def score(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns log p(T | x) + Σ_t log p_1(y_t | x, T), float32 [B]: the likelihood of the first guess.
 
     The result of several passes has no likelihood under this model.
@@ -249,7 +250,7 @@ class Model(keras.Model):
     states = self.first(src, memory, lengths, tf.shape(tgt)[1])
     return self.net.length_log_prob(memory, lengths) + self.net.embed.log_prob(states, tgt)
 
-  def align(self, src, tgt):
+  def align(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the mean cross-attention of a pass that reads the target, float32 [B, T, S]; without later passes that
     of the first guess.
     """
@@ -260,11 +261,13 @@ class Model(keras.Model):
     states, later = guess(), memory._replace(states=self.refiner.project(memory.states))
     return attention.alignment_of(lambda seen: self.again(tgt, states, later, attended=seen), src, tgt)
 
-  def translate(self, src, search, rescore=None):
+  def translate(self, src: tf.Tensor, search: Search, rescore: types.Rescore | None = None) -> types.Translation:
     """Makes `search.passes` passes for all length candidates at once; ranked as by `rewrite.ranked`."""
     return self._translate(src, search, rescore, False)[0]
 
-  def trace(self, src, search, rescore=None):
+  def trace(
+      self, src: tf.Tensor, search: Search,
+      rescore: types.Rescore | None = None) -> tuple[types.Translation, types.Trace]:
     """Returns the `types.Translation` of `translate` and its `types.Trace`; the first pass reads source tokens."""
     return self._translate(src, search, rescore, True)
 

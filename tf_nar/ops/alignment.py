@@ -5,7 +5,7 @@ from tf_nar import types
 from tf_nar.ops import masking
 
 
-def attended(weights, src, tgt, first=0):
+def attended(weights: list[tf.Tensor], src: tf.Tensor, tgt: tf.Tensor, first: int | tf.Tensor = 0) -> tf.Tensor:
   """Returns the mean cross-attention of target tokens to source tokens, EOS of either left out.
 
   Args:
@@ -19,7 +19,7 @@ def attended(weights, src, tgt, first=0):
   return _shares(tf.where(_words(src)[:, None] & _words(tgt)[..., None], mean, 0.0))
 
 
-def upsampled(places, tgt, factor, sources):
+def upsampled(places: tf.Tensor, tgt: tf.Tensor, factor: int, sources: int | tf.Tensor) -> tf.Tensor:
   """Returns the source tokens of upsampled positions: position p is of source token p // factor.
 
   Args:
@@ -33,7 +33,7 @@ def upsampled(places, tgt, factor, sources):
   return _shares(tf.where(_words(tgt)[..., None], by_source, 0.0))
 
 
-def copied(which, tgt, sources):
+def copied(which: tf.Tensor, tgt: tf.Tensor, sources: int | tf.Tensor) -> tf.Tensor:
   """Returns the alignment of target tokens, each with one source token, whose index is in `which`, int32 [B, T]."""
   return tf.where(_words(tgt)[..., None], tf.one_hot(which, sources), 0.0)
 

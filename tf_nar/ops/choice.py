@@ -4,7 +4,7 @@ import tensorflow as tf
 from tf_nar.ops import noise
 
 
-def lowest(values, counts, among):
+def lowest(values: tf.Tensor, counts: tf.Tensor, among: tf.Tensor) -> tf.Tensor:
   """Selects the positions with the lowest values; ties go to the first.
 
   Args:
@@ -20,7 +20,7 @@ def lowest(values, counts, among):
   return among & (rank < counts[:, None])
 
 
-def uniform(seed, counts, among):
+def uniform(seed: tf.Tensor, counts: tf.Tensor, among: tf.Tensor) -> tf.Tensor:
   """Draws `counts` int32 [B] of the positions `among` bool [B, T], uniformly without replacement: bool [B, T].
 
   Args:
@@ -30,7 +30,7 @@ def uniform(seed, counts, among):
   return lowest(noise.uniform(tf.shape(among), seed), counts, among)
 
 
-def any_number(seed, among):
+def any_number(seed: tf.Tensor, among: tf.Tensor) -> tf.Tensor:
   """Draws n of the N positions `among` bool [B, T] in each row, with n uniform on {1, ..., N}: bool [B, T]."""
   draw = lambda n: tf.random.fold_in(seed, n, alg="philox")
   share = noise.uniform(tf.shape(among)[:1], draw(0))  # [0, 1)

@@ -2,6 +2,6 @@
 import tensorflow as tf
 
 
-def sums(x):
+def sums(x: tf.Tensor) -> tf.Tensor:
   """float [R, D] -> [D]."""
   return tf.matmul(tf.ones([1, tf.shape(x)[0]], x.dtype), x)[0]

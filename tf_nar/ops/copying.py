@@ -5,7 +5,7 @@ Positions are counted from 0. The values past a row's lengths are arbitrary but 
 import tensorflow as tf
 
 
-def uniform(sources, targets, positions):
+def uniform(sources: tf.Tensor, targets: tf.Tensor, positions: int | tf.Tensor) -> tf.Tensor:
   """Copies at even steps, from the first token at the first position to the last at the last one.
 
   Position t copies token round(t (S - 1) / (T - 1)).
@@ -24,7 +24,9 @@ def uniform(sources, targets, positions):
   return tf.minimum((2 * tf.range(positions) * last + steps) // (2 * steps), last)
 
 
-def soft(sources, targets, width, positions, tau, first=1):
+def soft(
+    sources: tf.Tensor, targets: tf.Tensor, width: int | tf.Tensor, positions: int | tf.Tensor, tau: float | tf.Tensor,
+    first: int = 1) -> tf.Tensor:
   """Mixes the source tokens near t S / T: weights softmax_s(-(s - t S / T)^2 / tau), s and t from `first`.
 
   Args:
@@ -43,7 +45,7 @@ def soft(sources, targets, width, positions, tau, first=1):
   return tf.nn.softmax(tf.where(inside, -away**2 / tau, -1e9)) * tf.cast(inside, tf.float32)
 
 
-def by_fertility(fertility, positions):
+def by_fertility(fertility: tf.Tensor, positions: int | tf.Tensor) -> tf.Tensor:
   """Copies each token, in order, as often as its fertility int32 [B, S]: the token's index, int32 [B, positions]."""
   ends = tf.cumsum(fertility, -1)  # The end of each token's copies.
   before = ends[:, None] <= tf.range(positions)[:, None]  # [B, positions, S]

@@ -21,7 +21,7 @@ _WHERE, _WHICH, _WHAT = range(3)  # Numbers of the random streams.
 KINDS = NOTHING, REPEAT, REPLACE, SWAP = range(4)
 
 
-def corrupted(seed, tokens, rate, vocab):
+def corrupted(seed: tf.Tensor, tokens: tf.Tensor, rate: float, vocab: int) -> tf.Tensor:
   """Returns a corrupted copy of targets, of the same lengths.
 
   Args:
@@ -40,7 +40,7 @@ def corrupted(seed, tokens, rate, vocab):
   return changed(tokens, kinds, first + tf.cast(draw(_WHAT) * (vocab - first), tf.int32))
 
 
-def changed(tokens, kinds, others):
+def changed(tokens: tf.Tensor, kinds: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
   """Makes the given changes from left to right, without a loop.
 
   A repeat or a swap carries the token at its position on to the next one. So the token that arrives at a position comes

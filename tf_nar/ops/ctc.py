@@ -34,7 +34,8 @@ class Lattice(NamedTuple):
   inside: tf.Tensor  # bool [B, P]: True at positions that are not padding.
 
 
-def lattice(of_words, of_blank, tokens, count, positions):
+def lattice(
+    of_words: tf.Tensor, of_blank: tf.Tensor, tokens: tf.Tensor, count: tf.Tensor, positions: tf.Tensor) -> Lattice:
   """Returns the `Lattice` of a batch of sentences.
 
   Args:
@@ -59,14 +60,14 @@ def _interleaved(first, second):
   return tf.reshape(both, tf.concat([tf.shape(first)[:-1], [2 * tf.shape(first)[-1]]], 0))
 
 
-def possible(tokens, count, positions):
+def possible(tokens: tf.Tensor, count: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
   """Returns bool [B]: whether the canvas has a position for every token and for a blank between equal neighbours."""
   inside = tf.sequence_mask(count - 1, tf.shape(tokens)[1] - 1)
   doubled = tf.reduce_sum(tf.cast((tokens[:, 1:] == tokens[:, :-1]) & inside, tf.int32), -1)
   return count + doubled <= positions
 
 
-def log_prob(lattice):
+def log_prob(lattice: Lattice) -> tf.Tensor:
   """Returns log p(y | x), float32 [B]; about -1e9 where y has probability 0.
 
   It is differentiable with respect to `said` alone, and once: the gradient is the posterior
@@ -90,7 +91,7 @@ def log_prob(lattice):
   return total(lattice.said)
 
 
-def best_path(lattice, tokens):
+def best_path(lattice: Lattice, tokens: tf.Tensor) -> tf.Tensor:
   """Returns the most probable path that collapses to the tokens (Viterbi): int32 [B, P], PAD past the positions.
 
   Where the tokens have probability 0, the path is arbitrary.
@@ -100,7 +101,7 @@ def best_path(lattice, tokens):
   return tf.where(lattice.inside, tf.where(states % 2 == 0, BLANK, token), types.PAD)
 
 
-def best_states(lattice):
+def best_states(lattice: Lattice) -> tf.Tensor:
   """Returns the states of the `best_path`, int32 [B, P]; past the positions they are arbitrary."""
   said, inside = _by_place(lattice)
 
@@ -118,7 +119,7 @@ def best_states(lattice):
   return tf.transpose(tf.concat([before[1:], last[None]], 0))  # [B, P]
 
 
-def shown(seed, wrong, among, ratio):
+def shown(seed: tf.Tensor, wrong: tf.Tensor, among: tf.Tensor, ratio: float | tf.Tensor) -> tf.Tensor:
   """Draws the positions of a path that glancing reveals, each with probability `ratio` times the share of wrong ones.
 
   # Differs: the paper on glancing (Qian et al., ACL 2021) reveals a fixed number of tokens, drawn without replacement.
@@ -138,13 +139,14 @@ def shown(seed, wrong, among, ratio):
   return among & (noise.uniform(tf.shape(among), seed) < ratio * share)
 
 
-def collapse(path, positions):
+def collapse(path: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
   """Merges repeats and removes blanks: int32 [B, P] -> int32 [B, P], tokens, then PAD."""
   new = path != tf.pad(path, [[0, 0], [1, 0]], constant_values=BLANK)[:, :-1]
   return masking.packed(path, new & (path != BLANK) & tf.sequence_mask(positions, tf.shape(path)[1]))
 
 
-def expected(of_words, of_blank, tokens, positions, order):
+def expected(
+    of_words: tf.Tensor, of_blank: tf.Tensor, tokens: tf.Tensor, positions: tf.Tensor, order: int) -> tf.Tensor:
   """Returns the expected counts of n-grams in a translation, over all paths, float32 [order, B, T].
 
   A token begins at a position if the position before does not have it. For each n-gram and each k below n, the scan
@@ -183,7 +185,7 @@ def expected(of_words, of_blank, tokens, positions, order):
   return found
 
 
-def expected_length(of_words, of_blank, tokens, positions):
+def expected_length(of_words: tf.Tensor, of_blank: tf.Tensor, tokens: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
   """Returns the expected number of tokens of a translation, float32 [B]. Differentiable.
 
     Σ_t (1 - p_t(∅)) - Σ_t Σ_w p_t(w) p_{t-1}(w)        a repeat of the position before is no new token

@@ -11,17 +11,19 @@
 # Differs: in the paper the first vertex is trained to emit BOS and the last EOS. Here the first emits nothing and the
 last emits EOS with probability 1; T counts EOS but not BOS, and the probabilities of all sentences sum to one.
 """
+from collections.abc import Callable
+
 import tensorflow as tf
 
 IMPOSSIBLE = -1e9  # Not -inf: the gradient of a logsumexp over -inf alone would be nan.
 
 
-def feasible(vertices, lengths):
+def feasible(vertices: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
   """Returns bool [B]: whether there is a path of `lengths` tokens, EOS included; False for a padding row."""
   return (lengths > 0) & (lengths < vertices)
 
 
-def log_likelihood(links, emissions, vertices, lengths):
+def log_likelihood(links: tf.Tensor, emissions: tf.Tensor, vertices: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
   """Returns log p(y | x), the sum over all paths, float32 [B].
 
   It needs the memory of two [B, L, L] tensors, whatever T is, since the gradient comes from a backward recursion.
@@ -52,7 +54,7 @@ def log_likelihood(links, emissions, vertices, lengths):
   return summed(links, steps)
 
 
-def best_path(links, emissions, vertices, lengths):
+def best_path(links: tf.Tensor, emissions: tf.Tensor, vertices: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
   """Returns the vertex of each token on the most probable path, int32 [B, T]; EOS is at the last vertex.
 
   The arguments are those of `log_likelihood`.
@@ -62,7 +64,7 @@ def best_path(links, emissions, vertices, lengths):
   return trace(links, scores, vertices, lengths[:, None])[:, 0]
 
 
-def forward(links, steps, inside, reduce):
+def forward(links: tf.Tensor, steps: tf.Tensor, inside: tf.Tensor, reduce: Callable[..., tf.Tensor]) -> tf.Tensor:
   """Returns the scores float32 [T, B, L] of the paths from vertex 0.
 
   Args:
@@ -83,7 +85,7 @@ def forward(links, steps, inside, reduce):
   return tf.scan(extend, (steps, inside), _at(tf.zeros_like(inside[0], tf.int32), links))
 
 
-def trace(links, scores, vertices, lengths):
+def trace(links: tf.Tensor, scores: tf.Tensor, vertices: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
   """Traces the best paths back from the last vertex.
 
   Args:
@@ -106,7 +108,7 @@ def trace(links, scores, vertices, lengths):
   return tf.transpose(tf.concat([found[1:], end[None]], 0), [1, 2, 0])
 
 
-def expected(links, emissions, vertices, order):
+def expected(links: tf.Tensor, emissions: tf.Tensor, vertices: tf.Tensor, order: int) -> tuple[tf.Tensor, tf.Tensor]:
   """Returns the expected counts of n-grams in a translation, over all paths and tokens of the graph.
 
   The probabilities v that a path passes each vertex solve a triangular system, v = e_0 + v E, without a sum over

@@ -10,19 +10,19 @@ from tf_nar.ops import noise
 _NEVER = -float("inf")
 
 
-def log_probs(logits, src):
+def log_probs(logits: tf.Tensor, src: tf.Tensor) -> tf.Tensor:
   """float32 [B, S, K], int32 [B, S] -> log p, float32 [B, S, K]."""
   sure = tf.one_hot(0, logits.shape[-1], 0.0, _NEVER)
   return tf.where((src != types.PAD)[..., None], tf.nn.log_softmax(logits), sure)
 
 
-def of(log_prob, fertility):
+def of(log_prob: tf.Tensor, fertility: tf.Tensor) -> tf.Tensor:
   """Returns log p(f | x), float32 [B, N], of fertilities int32 [B, N, S] below K under log_prob [B, S, K]."""
   each = tf.gather(log_prob, tf.transpose(fertility, [0, 2, 1]), batch_dims=2)  # [B, S, N]
   return tf.reduce_sum(each, 1)
 
 
-def candidates(log_prob, count, seed, longest):
+def candidates(log_prob: tf.Tensor, count: int, seed: tf.Tensor, longest: int) -> tf.Tensor:
   """Returns int32 [B, count, S]: the most probable fertilities, then samples of p(f | x), which may repeat.
 
   All sentences use the same random numbers, so that the result does not depend on the batch or on padding.
@@ -41,7 +41,7 @@ def candidates(log_prob, count, seed, longest):
   return tf.concat([best, tf.transpose(drawn, [0, 2, 1])], 1)
 
 
-def bounded(fertility, src, most):
+def bounded(fertility: tf.Tensor, src: tf.Tensor, most: int) -> tf.Tensor:
   """Bounds the sum of fertilities to 1 to `most`: EOS has at least one, and tokens beyond `most` positions have none.
 
   # Differs: the original stops at twice the source length, and allows empty translations.
@@ -60,7 +60,7 @@ def bounded(fertility, src, most):
   return ends - tf.pad(ends, [[0, 0], [0, 0], [1, 0]])[..., :-1]
 
 
-def likeliest(log_prob, total, most):
+def likeliest(log_prob: tf.Tensor, total: tf.Tensor, most: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
   """Finds the most probable fertilities of a given sum, by an exact dynamic programme over tokens and sums.
 
   Args:

@@ -35,7 +35,7 @@ class Glance(schedule.Linear):
 OFF = Glance(0.0, 0.0)
 
 
-def shown(seed, wrong, among, ratio):
+def shown(seed: tf.Tensor, wrong: tf.Tensor, among: tf.Tensor, ratio: float | tf.Tensor) -> tf.Tensor:
   """Draws the positions to reveal.
 
   Args:

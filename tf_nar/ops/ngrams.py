@@ -2,7 +2,7 @@
 import tensorflow as tf
 
 
-def matches(tokens, counts, lengths, order):
+def matches(tokens: tf.Tensor, counts: tf.Tensor, lengths: tf.Tensor, order: int) -> tuple[tf.Tensor, tf.Tensor]:
   """Returns Σ_g min(C_y(g), E[C(g)]) over the n-grams g of each sentence y, and their number, both float32 [...].
 
   Args:

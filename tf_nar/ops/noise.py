@@ -1,4 +1,6 @@
 """Dropout and random numbers as functions of a seed: the same seed gives the same result on every machine."""
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -12,17 +14,17 @@ class Dropout:
   passes with two `Dropout` of one seed drop the same units.
   """
 
-  def __init__(self, seed):
+  def __init__(self, seed: tf.Tensor | None):
     """Args: seed: int32 [2], or None to turn dropout off."""
     self._seed = seed
     self._draws = 0
 
   @property
-  def deterministic(self):
+  def deterministic(self) -> bool:
     """Whether dropout is off."""
     return self._seed is None
 
-  def drop(self, x, rate):
+  def drop(self, x: tf.Tensor, rate: float) -> tf.Tensor:
     """Sets a share `rate` of x to zero and scales the rest so that the mean is preserved.
 
     # Differs: the share is `rate` rounded to the nearest 1/256.
@@ -36,7 +38,7 @@ class Dropout:
     return x * (kept * (LEVELS / (LEVELS - below)))
 
 
-def uniform(shape, seed):
+def uniform(shape: Any, seed: tf.Tensor) -> tf.Tensor:
   """Returns float32 of `shape` in [0, 1), in steps of 2^-24.
 
   It is made from integers, since TensorFlow's random floats differ under XLA.
@@ -45,13 +47,13 @@ def uniform(shape, seed):
   return tf.cast(whole, tf.float32) / (1 << 24)
 
 
-def normal(shape, seed):
+def normal(shape: Any, seed: tf.Tensor) -> tf.Tensor:
   """Returns standard normal float32 of `shape`, by Box-Muller from `uniform`, so that XLA gives the same numbers."""
   radius, angle = (uniform(shape, tf.random.fold_in(seed, n, alg="philox")) for n in range(2))
   return tf.sqrt(-2.0 * tf.math.log1p(-radius)) * tf.cos(2 * np.pi * angle)
 
 
-def stream(seed, number):
+def stream(seed: tf.Tensor, number: int | tf.Tensor) -> tf.Tensor:
   """Returns the seed, int32 [2], of one of several independent random streams of a family.
 
   A `Dropout` uses the numbers from 1 of its own seed for its masks, so that only 0 is free for other uses of that seed.

@@ -13,7 +13,9 @@ from tf_nar import types
 KEPT = 3
 
 
-def among(token, log_prob, lengths, *, penalty=1e9, free=None):
+def among(
+    token: tf.Tensor, log_prob: tf.Tensor, lengths: tf.Tensor, *, penalty: float = 1e9,
+    free: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
   """Returns the best sentences in which neighbours differ.
 
   Args:

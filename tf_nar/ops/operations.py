@@ -12,35 +12,36 @@ Padded positions count, since a device computes them too, and so do those masked
 softmax, dropout, embedding look-ups, length and fertility heads, soft copies, dynamic programmes, Adam and
 recomputation to save memory are left out; together they are some per cent.
 """
+from typing import Any
 
 
-def encoder(net, source, layers=None):
+def encoder(net: Any, source: int, layers: int | None = None) -> int:
   """Returns the multiply-adds of an encoder over `source` positions; `layers` is `net.encoder_layers` by default."""
   layers = net.encoder_layers if layers is None else layers
   return layers * ((4 * net.width + 2 * net.ffn) * net.width * source + 2 * net.width * source**2)
 
 
-def decoder(net, layers, positions, source):
+def decoder(net: Any, layers: int, positions: int, source: int) -> int:
   """Returns the multiply-adds of a decoder of `layers` blocks over `positions`, with a memory of `source` positions."""
   own = (6 * net.width + 2 * net.ffn) * net.width * positions + 2 * net.width**2 * source
   return layers * (own + 2 * net.width * positions * (positions + source))
 
 
-def output(net, positions):
+def output(net: Any, positions: int) -> int:
   """Returns the multiply-adds of the output layer."""
   return net.vocab * net.width * positions
 
 
-def whole(net, layers, source, target):
+def whole(net: Any, layers: int, source: int, target: int) -> int:
   """Returns those of an encoder, a decoder of `layers` blocks over the target, and the output layer."""
   return encoder(net, source) + decoder(net, layers, target, source) + output(net, target)
 
 
-def aligned(net, positions, target):
+def aligned(net: Any, positions: int, target: int) -> int:
   """Returns the multiply-adds of scoring every target token at every position."""
   return net.width * positions * target
 
 
-def links(net, vertices):
+def links(net: Any, vertices: int) -> int:
   """Returns the multiply-adds of the transitions of a graph."""
   return (4 * net.width + 2 * net.heads) * net.width * vertices + net.width * vertices**2

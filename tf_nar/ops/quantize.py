@@ -9,7 +9,7 @@ A vector of D features is cut into G slices of d = D / G, each with a codebook o
 
 R counts the rows of a flattened batch.
 """
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -42,7 +42,7 @@ def nearest(distance: tf.Tensor) -> tf.Tensor:
   return tf.argmin(distance, -1, tf.int32)[..., None]
 
 
-def draw(seed, logits: tf.Tensor, samples: int) -> tf.Tensor:
+def draw(seed: tf.Tensor, logits: tf.Tensor, samples: int) -> tf.Tensor:
   """Draws independent samples from softmax(logits), by inversion of its cumulative distribution.
 
   Args:
@@ -89,7 +89,7 @@ def averaged(old: Votes, new: Votes, decay: float) -> Votes:
   return Votes(*(decay * one + (1 - decay) * other for one, other in zip(old, new, strict=True)))
 
 
-def split(book: Votes, least: float, spread: tf.Tensor, seed) -> Votes:
+def split(book: Votes, least: float, spread: tf.Tensor, seed: tf.Tensor) -> Votes:
   """Replaces rarely used codes by halves of the most used ones, as in the algorithm of Linde, Buzo and Gray (1980).
 
   The rarest code of a slice takes half of the votes of the most used one and its vector plus noise, the next rarest
@@ -139,6 +139,6 @@ def digits(numbers: tf.Tensor, base: int, count: int) -> tf.Tensor:
   return numbers[..., None] // tf.constant([base**n for n in range(count)]) % base
 
 
-def gumbel(shape, seed) -> tf.Tensor:
+def gumbel(shape: Any, seed: tf.Tensor) -> tf.Tensor:
   """Returns standard Gumbel noise, float32 of `shape`."""
   return -tf.math.log(-tf.math.log(tf.clip_by_value(noise.uniform(shape, seed), 2.0**-25, 1.0 - 2.0**-23)))

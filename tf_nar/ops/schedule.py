@@ -1,5 +1,6 @@
 """Linear schedules of a quantity over the updates of a training."""
 import dataclasses
+from typing import Any
 
 import tensorflow as tf
 
@@ -18,13 +19,13 @@ class Linear:
       raise ValueError(f"A schedule needs updates of at least 1 and a delay of at least 0; got {self.updates} and "
                        f"{self.delay}.")
 
-  def at(self, step):
+  def at(self, step: int | tf.Tensor) -> tf.Tensor:
     """Returns the value after `step` (int []) updates, float32 []."""
     done = tf.clip_by_value((tf.cast(step, tf.float32) - self.delay) / self.updates, 0.0, 1.0)
     return self.start + (self.end - self.start) * done
 
 
-def scaled(config, steps, total):
+def scaled(config: Any, steps: int, total: int) -> Any:
   """Returns a dataclass with its schedules rescaled from a training of `total` updates to one of `steps` updates."""
   changed = {}
   for field in dataclasses.fields(config):

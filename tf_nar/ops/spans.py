@@ -16,7 +16,7 @@ MEAN = 2.0  # Of the Poisson distribution; that of the lengths is greater, since
 LONGEST = 10  # In 100,000 spans, one would be longer.
 
 
-def spans(seed, inside, share):
+def spans(seed: tf.Tensor, inside: tf.Tensor, share: float) -> tf.Tensor:
   """Draws the covered tokens, bool [B, T]; at least one of each row that has any.
 
   Args:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_nar.ops import masking
 
 
-def completing(hidden, inside):
+def completing(hidden: tf.Tensor, inside: tf.Tensor) -> tf.Tensor:
   """Returns the mask of three blocks, bool [B, 3·T, 3·T], which complete a partly masked sentence from left to right.
 
   The blocks are a canvas, with MASK at the hidden positions; the tokens themselves; and queries. The canvas sees the
@@ -33,7 +33,7 @@ def completing(hidden, inside):
   return tf.concat([tf.concat(columns, 2) for columns in rows], 1)
 
 
-def continuing(size):
+def continuing(size: int | tf.Tensor) -> tf.Tensor:
   """Returns the mask of two blocks, bool [1, 2·size, 2·size], which continue a sentence from left to right.
 
   The blocks are the tokens, shifted right by one, and queries; both see the tokens up to their own position.
@@ -41,7 +41,7 @@ def continuing(size):
   return tf.pad(tf.tile(masking.causal(size), [1, 2, 1]), [[0, 0], [0, 0], [0, size]])
 
 
-def joined(one, other):
+def joined(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
   """Returns the mask of two sequences that do not see each other: bool [B, T, T], [1, U, U] -> [B, T + U, T + U]."""
   other = tf.tile(other, [tf.shape(one)[0], 1, 1])
   sizes = [tf.shape(x)[1] for x in (one, other)]

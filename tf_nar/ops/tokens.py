@@ -1,4 +1,6 @@
 """Forbidden tokens, and the best tokens of a distribution."""
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from tf_nar import types
@@ -6,12 +8,12 @@ from tf_nar import types
 _RUN = 128  # Tokens per run in `largest`, about the square root of a typical vocabulary size.
 
 
-def forbidden(unknown=False):
+def forbidden(unknown: bool = False) -> tuple[int, ...]:
   """Returns the ids that no translation contains: PAD and BOS, and UNK too unless `unknown`."""
   return (types.PAD, types.BOS) if unknown else (types.PAD, types.UNK, types.BOS)
 
 
-def best(logits, count, forbid=()):
+def best(logits: tf.Tensor, count: int, forbid: Sequence[int] = ()) -> tuple[tf.Tensor, tf.Tensor]:
   """Finds the most probable tokens at every position, best first; ties go to the lower id.
 
   Args:
@@ -25,7 +27,7 @@ def best(logits, count, forbid=()):
   return best_of_shards([best_and_log_sum(logits, count, forbid)], count)
 
 
-def best_of_shards(shards, count):
+def best_of_shards(shards: list[tuple], count: int) -> tuple[tf.Tensor, tf.Tensor]:
   """Does what `best` does for a vocabulary in shards, given the results of `best_and_log_sum` for each shard, in order
   and with ids of the whole vocabulary.
   """
@@ -38,7 +40,8 @@ def best_of_shards(shards, count):
   return tf.gather(token, order, batch_dims=token.shape.rank - 1), log_prob
 
 
-def best_and_log_sum(logits, count, forbid=()):
+def best_and_log_sum(
+    logits: tf.Tensor, count: int, forbid: Sequence[int] = ()) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
   """Returns the tokens that `best` finds, their logits, and the logsumexp of all V logits, float32 [...]."""
   logits = tf.cast(logits, tf.float32)
   positions, vocab = logits.shape.rank - 1, logits.shape[-1]
@@ -52,12 +55,12 @@ def best_and_log_sum(logits, count, forbid=()):
   return tf.gather(token, order, batch_dims=positions), top, log_sum
 
 
-def likeliest(logits):
+def likeliest(logits: tf.Tensor) -> tf.Tensor:
   """Returns the most probable token of logits [..., V], int32 [...]; ties go to the lower id."""
   return largest(tf.cast(logits, tf.float32), 1)[1][..., 0]
 
 
-def largest(logits, count):
+def largest(logits: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
   """tf.math.top_k for large V, several times as fast: the best k tokens are in the k runs with the greatest maxima."""
   positions, vocab = logits.shape.rank - 1, logits.shape[-1]
   runs = vocab // _RUN
