@@ -14,6 +14,8 @@ A family is a module of `models/` and one line in `models.FAMILIES`. The module 
 """
 from typing import Any, Callable, NamedTuple, Protocol
 
+import tensorflow as tf
+
 from tf_nar import types
 
 OPTIONAL = (  # Names of methods; see `Model`.
@@ -63,7 +65,8 @@ class Model(Protocol):
   config: Any
   traits: Traits  # `TRAITS` of the module, as a class attribute.
 
-  def objective(self, batch, *, seed, training, step) -> types.Loss:
+  def objective(self, batch: types.Batch | types.Aligned, *, seed: tf.Tensor | None, training: bool,
+                step: tf.Tensor) -> types.Loss:
     """Returns terms and statistics. Term "token" is the mean loss of one pass in nats per target token.
 
     Args:
@@ -72,12 +75,13 @@ class Model(Protocol):
       step: int64 [], the number of updates done before, for scheduled quantities; 0 where none is given.
     """
 
-  def translate(self, src, search, rescore=None) -> types.Translation:
+  def translate(self, src: tf.Tensor, search: Any,
+                rescore: Callable[[tf.Tensor], tf.Tensor] | None = None) -> types.Translation:
     """Translates src int32 [B, S]; if given, `rescore` maps tokens int32 [B, N, T] to the log p float32 [B, N] that
     ranks the candidates.
     """
 
-  def score(self, src, tgt):
+  def score(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns log p(tgt | src), float32 [B], EOS included, without smoothing or dropout; or a documented bound of it.
 
     It is -inf for a target that the model cannot produce.
