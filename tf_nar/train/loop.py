@@ -1,5 +1,6 @@
 """The training loop of all families: update, log, validate, save, stop."""
 import contextlib
+from typing import Any, Callable, Iterable, Sequence
 
 import numpy as np
 from absl import logging
@@ -18,7 +19,9 @@ from tf_nar.train import strategy
 from tf_nar.train import window as window_lib
 
 
-def run(model, experiment, batches, workdir, *, validate, vocab=None, profile_steps=()):
+def run(model: Any, experiment: config.Experiment, batches: Callable[[pipeline.Position], Iterable[tuple]],
+        workdir: str, *, validate: Callable[[], tuple[dict, dict]], vocab: Any = None,
+        profile_steps: Sequence[int] = ()) -> dict[str, np.ndarray]:
   """Trains to the end, from the newest checkpoint of `workdir` if it has one; in the scope of the model's strategy.
 
   Args:
