@@ -5,10 +5,12 @@ training that is interrupted and resumed makes as many updates as an uninterrupt
 """
 import dataclasses
 import os
+from typing import Any, Callable, Iterable
 
 import tensorflow as tf
 from absl import logging
 
+from tf_nar import config
 from tf_nar import runs
 from tf_nar.data import atomic
 from tf_nar.data import pipeline
@@ -20,14 +22,14 @@ UPDATES = 50  # Updates that are timed, or fewer
 SHARE = 0.05  # if they take more than this share of the minutes.
 
 
-def recorded(experiment, workdir):
+def recorded(experiment: config.Experiment, workdir: str) -> config.Experiment:
   """Returns the experiment scaled to the updates that its run folder records for these minutes, if it does."""
   if _has(experiment, workdir):
     return scaled(experiment, runs.read(workdir).train.steps)
   return experiment
 
 
-def decided(experiment, workdir):
+def decided(experiment: config.Experiment, workdir: str) -> bool:
   """Whether the number of updates is known: minutes are not limited, or the run folder records the number."""
   return not experiment.train.minutes or _has(experiment, workdir)
 
@@ -38,7 +40,8 @@ def _has(experiment, workdir):
   return bool(there) and runs.read(workdir).train.minutes == minutes
 
 
-def measured(model, experiment, batches):
+def measured(model: Any, experiment: config.Experiment,
+             batches: Callable[[pipeline.Position], Iterable[tuple]]) -> config.Experiment:
   """Times some updates and returns the experiment scaled to as many as fit `train.minutes`, `train.steps` at most.
 
   Args:
@@ -65,7 +68,7 @@ def measured(model, experiment, batches):
   return scaled(experiment, steps)
 
 
-def scaled(experiment, steps):
+def scaled(experiment: config.Experiment, steps: int) -> config.Experiment:
   """Returns the experiment with `steps` updates, and every other duration in updates scaled in proportion."""
   train = experiment.train
   share = lambda updates: updates and max(1, updates * steps // train.steps)

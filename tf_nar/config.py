@@ -1,7 +1,7 @@
 """The dataclasses of an experiment: `configs/*.py` return them, `--set` changes them, a workdir records them."""
 import dataclasses
 import re
-from typing import Any
+from typing import Any, Collection, Iterable, Sequence
 
 from tf_nar import configfile
 from tf_nar import overrides
@@ -10,13 +10,13 @@ named, override, from_dict = configfile.named, overrides.override, overrides.fro
 UNTIL = re.compile(r"(\w+)([<>])(\d+\.?\d*)")  # `Train.until`.
 
 
-def check_choice(name, value, choices):
+def check_choice(name: str, value: str, choices: Collection[str]) -> None:
   """Raises ValueError unless `value` is one of `choices`, which are strings; `name` is the field's full name."""
   if value not in choices:
     raise ValueError(f"{name} is one of {', '.join(choices)}; got {value!r}.")
 
 
-def check_at_least(least, node, *names, group=""):
+def check_at_least(least: float, node: Any, *names: str, group: str = "") -> None:
   """Raises ValueError if a field `names` of the dataclass `node` is below `least`; messages prefix it with `group`."""
   for name in names:
     if getattr(node, name) < least:
@@ -137,7 +137,7 @@ class Experiment:
       before.append(phase.name)
       self.in_phase(phase)
 
-  def in_phase(self, phase):
+  def in_phase(self, phase: Phase) -> "Experiment":
     """Returns the experiment that a phase trains: one without phases or sweep.
 
     Raises:
@@ -150,7 +150,7 @@ class Experiment:
       raise ValueError(f"Phase {phase.name}: {problem}") from None
 
 
-def load(path, wanted, assignments=(), data_dir=None):
+def load(path: str | Sequence[str], wanted: type, assignments: Iterable[str] = (), data_dir: str | None = None) -> Any:
   """Runs a config file and returns the result of its get_config(), with overrides applied.
 
   Args:

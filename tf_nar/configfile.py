@@ -7,12 +7,13 @@ import inspect
 import os
 import re
 import runpy
+from typing import Any
 
 # Beside this package, both in a checkout and installed, as configs import each other as `configs`.
 CONFIGS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "configs")
 
 
-def named():
+def named() -> dict[str, str]:
   """Returns {name: first line of the docstring} of the configs that come with the package, without importing them."""
   found = {}
   for file in sorted(glob.glob("*.py", root_dir=CONFIGS)):
@@ -23,7 +24,7 @@ def named():
   return found
 
 
-def found(path):
+def found(path: str) -> str:
   """Returns the file of a config, given by its path or by the name of one that comes with the package.
 
   Raises:
@@ -49,7 +50,7 @@ def found(path):
   raise ValueError(f"No config {path}. {hint}")
 
 
-def made(path, data_dir=None):
+def made(path: str, data_dir: str | None = None) -> Any:
   """Runs a config file and returns the result of its get_config(); the arguments are those of `config.load`.
 
   Raises:
@@ -71,7 +72,7 @@ def made(path, data_dir=None):
   return names["get_config"](**{"data_dir": data_dir} if takes else {})
 
 
-def assignments(path):
+def assignments(path: str) -> list[str]:
   """Returns the assignments of a file of settings: one name=value a line, as --print_config prints them.
 
   A comment begins with # at the start of a line or after a space.

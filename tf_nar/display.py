@@ -5,6 +5,7 @@ rich and tqdm are imported when they are used, as programs import this module be
 import io
 import shutil
 import textwrap
+from typing import Any, Iterable, Sequence, TextIO
 
 WIDTH = 80
 TINY = 1e-12  # A smaller number is shown as 0, as a BLEU without any match is.
@@ -15,12 +16,12 @@ LEGENDS = {  # Part of a heading -> what it means.
 }
 
 
-def number(value, form=".4g"):
+def number(value: float, form: str = ".4g") -> str:
   """Returns a number as text."""
   return "0.00" if 0 < abs(value) < TINY else format(value, form)
 
 
-def table(heads, rows, legend=()):
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], legend: Iterable[str] = ()) -> str:
   """Returns a table as text without colours: the first column left-aligned, the others right-aligned.
 
   Args:
@@ -45,12 +46,13 @@ def table(heads, rows, legend=()):
   return "\n".join(lines + [""] * bool(about) + about)
 
 
-def legend(heads, more=None):
+def legend(heads: Iterable[str], more: dict[str, str] | None = None) -> list[str]:
   """Returns the sentences that explain some headings, of `LEGENDS` and of `more`, which is like it."""
   return [about for part, about in (LEGENDS | (more or {})).items() if any(part in head for head in heads)]
 
 
-def bar(what, total, *, unit, initial=0, rate=True, file=None, disable=None):
+def bar(what: str, total: float | None, *, unit: str, initial: float = 0, rate: bool = True, file: TextIO | None = None,
+        disable: bool | None = None) -> Any:
   """Returns a tqdm progress bar.
 
   Args:
@@ -70,13 +72,13 @@ def bar(what, total, *, unit, initial=0, rate=True, file=None, disable=None):
     ncols=min(WIDTH, shutil.get_terminal_size().columns), bar_format=form if total else None)
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
   """Returns seconds as text: 07:40, 1:07:40."""
   import tqdm
   return tqdm.tqdm.format_interval(seconds)
 
 
-def count(value):
+def count(value: float) -> str:
   """Returns a large number as text: 812, 8.12k."""
   import tqdm
   return tqdm.tqdm.format_sizeof(value)

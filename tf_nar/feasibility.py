@@ -1,5 +1,6 @@
 """Checks before the first update that the decoder of a model is long enough for its training pairs."""
 import itertools
+from typing import Any
 
 from absl import logging
 
@@ -11,7 +12,7 @@ WORTH_A_WORD = 0.01  # Share of pairs that do not fit above which a warning is l
 COVERED = 0.999  # Share of pairs that fit with the advised setting.
 
 
-def check(model, data_dir, max_length):
+def check(model: Any, data_dir: str, max_length: int) -> None:
   """Warns if `model.upsample` times the source length leaves too few decoder positions for some training pairs.
 
   Args:

@@ -6,12 +6,14 @@ import contextlib
 import dataclasses
 import functools
 import os
+from typing import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from tf_nar import budget
+from tf_nar import config
 from tf_nar import display
 from tf_nar import feasibility
 from tf_nar import models
@@ -34,7 +36,8 @@ TEXT = "text.sha256"  # File of a run folder with the hash of its training text,
 SAMPLES = 5  # Translations shown in TensorBoard at each validation.
 
 
-def fit(experiment, data_dir, workdir, *, warm_start=None, frozen=None, profile_steps=()):
+def fit(experiment: config.Experiment, data_dir: str, workdir: str, *, warm_start: str | None = None,
+        frozen: str | None = None, profile_steps: Sequence[int] = ()) -> runs.Run:
   """Trains to the end and returns the finished `runs.Run`.
 
   The same call resumes an interrupted training, and returns at once if the run is finished. With more `train.steps` a
@@ -80,7 +83,7 @@ def fit(experiment, data_dir, workdir, *, warm_start=None, frozen=None, profile_
       return run
 
 
-def check(experiment, data_dir, workdir):
+def check(experiment: config.Experiment, data_dir: str, workdir: str) -> None:
   """Raises what `fit` would raise about settings, sizes and text, for a run that begins much later."""
   experiment = budget.recorded(experiment, workdir)
   _same_text(data_dir, workdir)
@@ -142,7 +145,7 @@ def _train(run, data_dir, validate, profile_steps):
 
 
 @contextlib.contextmanager
-def alone(workdir):
+def alone(workdir: str) -> Iterator[None]:
   """Locks an existing run folder against other processes; of several machines only the chief takes the lock."""
   if strategy.is_chief() and atomic.exists(workdir):
     with lock.held(workdir):

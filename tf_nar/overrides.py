@@ -3,6 +3,7 @@ import ast
 import dataclasses
 import difflib
 import typing
+from typing import Any
 
 # {dataclass: {a field's earlier name: its name today}}, so that old run folders and old --set options still work.
 RENAMED = {"Search": dict.fromkeys(("lengths", "samples", "nbest"), "candidates") | {
@@ -10,7 +11,7 @@ RENAMED = {"Search": dict.fromkeys(("lengths", "samples", "nbest"), "candidates"
   "draft_places": "draft_positions"}}
 
 
-def override(node, *assignments):
+def override(node: Any, *assignments: str) -> Any:
   """Returns `node`, a tree of frozen dataclasses, with assignments such as "train.steps=500" applied.
 
   All are applied at once, so that their order does not matter to checks that compare two fields. If two assign the
@@ -113,7 +114,7 @@ def _parse(text, old, assignment):
   return new
 
 
-def from_dict(cls, values):
+def from_dict(cls: type, values: dict[str, Any]) -> Any:
   """Rebuilds a frozen dataclass, nested ones too, from the dict that `dataclasses.asdict` returned.
 
   Raises:

@@ -11,6 +11,8 @@ import os
 import re
 import sys
 import textwrap
+import types
+from typing import Callable
 
 from absl import app
 from absl import flags as absl_flags
@@ -72,7 +74,7 @@ class Flags:
       options["allow_overwrite"] = False
     return getattr(absl_flags, kind)(name, *args, flag_values=self.values, **options)
 
-  def parse(self, argv, values=None):
+  def parse(self, argv: list[str], values: absl_flags.FlagValues | None = None) -> list[str]:
     """Parses arguments and returns those that are not flags, the program first.
 
     Args:
@@ -96,7 +98,7 @@ class Flags:
       raise ValueError(f"Empty {' and '.join(empty)}; see --help.")
     return rest
 
-  def help(self):
+  def help(self) -> str:
     """Returns the flags and their descriptions, as --help prints them."""
     said = []
     for flag in sorted(self.values, key=list(self.values).index):
@@ -128,7 +130,7 @@ def _plainly(problem):
   return " ".join(problem.split())
 
 
-def start(module, argv=None, as_command=False):
+def start(module: types.ModuleType, argv: list[str] | None = None, as_command: bool = False) -> None:
   """Parses the flags of a program, and absl's for logging, and runs its main; exits the process at the end.
 
   Args:
@@ -165,7 +167,7 @@ def _name(module):
   return module.__name__.rpartition(".")[2]
 
 
-def typed(text):
+def typed(text: str) -> str:
   """Returns a text with its commands in the form that this user types.
 
   The source has the form of a checkout, `python bin/train.py ...`; a program started as a command
@@ -174,7 +176,7 @@ def typed(text):
   return _CONFIG.sub(r"=\1", _BINARY.sub(rf"{_started_as} \1", text)) if _started_as else text
 
 
-def run(name, work, argv, also=()):
+def run(name: str, work: Callable[[], int | None], argv: list[str], also: tuple[type[Exception], ...] = ()) -> None:
   """Runs the work of a program after its flags are parsed, and turns expected errors into one line.
 
   Args:
@@ -207,7 +209,7 @@ def run(name, work, argv, also=()):
     sys.exit(status)
 
 
-def on_all_devices(work, tpu):
+def on_all_devices(work: Callable, tpu: absl_flags.FlagHolder) -> Callable:
   """Returns `work` as a function that runs in the scope of all devices of this machine; `tpu` is the flag of a TPU."""
   def everywhere(*arguments):
     from tf_nar.train import strategy

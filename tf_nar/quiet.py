@@ -6,7 +6,7 @@ _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _GPUS = "/dev/nvidia[0-9]*", "/dev/dxg"  # The latter is the GPU device of the Windows Subsystem for Linux.
 
 
-def hush():
+def hush() -> None:
   """Lets TensorFlow log errors only, unless the user has set a level; call it before TensorFlow is imported.
 
   Without a GPU it logs nothing at all, as TensorFlow reports the missing GPU as an error; failures still raise.

@@ -11,6 +11,7 @@ The same call resumes wherever it was stopped. An experiment without phases and 
 import dataclasses
 import json
 import os
+from typing import Sequence
 
 from tf_nar import budget
 from tf_nar import config
@@ -31,12 +32,12 @@ FILE, FOLDER, SWEEP = "recipe.json", "phases", "sweep.json"
 ALONE = config.Phase("train", start="warm_start")  # The only phase of an experiment that has a sweep but no phases.
 
 
-def trainings(experiment):
+def trainings(experiment: config.Experiment) -> list[tuple[config.Phase, config.Experiment]]:
   """Returns [(`config.Phase`, the `config.Experiment` that it trains)] in order; without phases, the one of `ALONE`."""
   return [(phase, experiment.in_phase(phase)) for phase in experiment.phases or (ALONE,)]
 
 
-def check(experiment):
+def check(experiment: config.Experiment) -> None:
   """Checks what does not depend on the text: families, frozen parts and the sweep.
 
   Raises:
@@ -53,7 +54,8 @@ def check(experiment):
     tuning.searches(each, experiment.sweep)
 
 
-def run(experiment, data_dir, workdir, *, original_dir=None, warm_start=None, profile_steps=()):
+def run(experiment: config.Experiment, data_dir: str, workdir: str, *, original_dir: str | None = None,
+        warm_start: str | None = None, profile_steps: Sequence[int] = ()) -> runs.Run:
   """Runs all phases and returns the finished `runs.Run` of `workdir`.
 
   Args:
@@ -96,12 +98,12 @@ def run(experiment, data_dir, workdir, *, original_dir=None, warm_start=None, pr
       return runs.load(workdir)
 
 
-def at(workdir, name):
+def at(workdir: str, name: str) -> str:
   """Returns the run folder of a phase."""
   return os.path.join(workdir, FOLDER, name)
 
 
-def seen(workdir):
+def seen(workdir: str) -> list[tuple[str, int, int]]:
   """Returns [(phase, its updates, padded target tokens of these at most)] of all trainings of a run, in order.
 
   The run of a phase has those before it too; a run that it was started from is not known. [] if a log is gone, as that

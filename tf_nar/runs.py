@@ -11,7 +11,7 @@ import os
 import re
 import zipfile
 import zlib
-from typing import Any, NamedTuple
+from typing import Any, Callable, Iterable, NamedTuple
 
 import keras
 import ml_dtypes
@@ -48,14 +48,14 @@ class Run(NamedTuple):
   workdir: str
 
 
-def create(experiment, vocab, workdir):
+def create(experiment: config.Experiment, vocab: Any, workdir: str) -> Run:
   """Writes the run folder of a new, untrained model, or opens an existing one of the same model; raises as `plan`."""
   run = plan(experiment, vocab, workdir)
   write(run)
   return run
 
 
-def plan(experiment, vocab, workdir):
+def plan(experiment: config.Experiment, vocab: Any, workdir: str) -> Run:
   """Returns the `Run` of a new, untrained model, after checking it against the folder; writes nothing.
 
   Raises:
@@ -94,17 +94,17 @@ def _built(experiment, vocab):
   return models.build(experiment.family, experiment.model, len(vocab), vocab.repeatable(), vocab.source_size)
 
 
-def is_finished(workdir):
+def is_finished(workdir: str) -> bool:
   """Whether a run folder has the weights that its training ends with."""
   return tf.io.gfile.exists(os.path.join(workdir, WEIGHTS))
 
 
-def is_lengthened(experiment, workdir):
+def is_lengthened(experiment: config.Experiment, workdir: str) -> bool:
   """Whether an experiment has more updates than those that the finished run of a folder was trained for."""
   return is_finished(workdir) and read(workdir).train.steps < experiment.train.steps
 
 
-def write(run):
+def write(run: Run) -> None:
   """Writes the run folder of a `Run`, without weights."""
   tf.io.gfile.makedirs(run.workdir)
   run.vocab.save(run.workdir)
@@ -112,7 +112,7 @@ def write(run):
   atomic.write(os.path.join(run.workdir, CONFIG), values.encode())
 
 
-def load(workdir, overrides=()):
+def load(workdir: str, overrides: Iterable[str] = ()) -> Run:
   """Opens a finished run.
 
   Args:
@@ -134,7 +134,7 @@ def load(workdir, overrides=()):
   return Run(experiment, model, vocab, workdir)
 
 
-def save_weights(weights, workdir):
+def save_weights(weights: dict[str, np.ndarray], workdir: str) -> None:
   """Writes weights.npz: `weights` maps the path of a variable to its array.
 
   Arrays of bfloat16, a type that the format lacks, are stored as uint16, which no variable has.
@@ -145,20 +145,20 @@ def save_weights(weights, workdir):
   atomic.write(os.path.join(workdir, WEIGHTS), data.getvalue())
 
 
-def save(run, convert=lambda array: array):
+def save(run: Run, convert: Callable[[np.ndarray], np.ndarray] = lambda array: array) -> None:
   """Writes the run folder of a `Run` with the weights of its model, each as `convert` returns its array."""
   write(run)
   save_weights({variable.path: convert(variable.numpy()) for variable in run.model.variables}, run.workdir)
 
 
-def pack(run, out):
+def pack(run: Run, out: str) -> int:
   """Writes a finished run to the folder `out` with its float32 matrices rounded to bfloat16; returns their bytes."""
   rounded = lambda array: array.astype(ml_dtypes.bfloat16) if array.dtype == np.float32 and array.ndim > 1 else array
   save(run._replace(workdir=out), rounded)
   return os.path.getsize(os.path.join(out, WEIGHTS))
 
 
-def load_weights(model, workdir):
+def load_weights(model: keras.Model, workdir: str) -> None:
   """Assigns the weights of a run to a model.
 
   Raises:
@@ -167,7 +167,7 @@ def load_weights(model, workdir):
   _take(model.variables, _weights(workdir, model), workdir)
 
 
-def start_from(run, workdir):
+def start_from(run: Run, workdir: str) -> None:
   """Initialises the model of a `Run` with the weights of a finished run.
 
   From a run of another family, such as a student's teacher, it takes the weights that have the same path and shape in
@@ -191,7 +191,7 @@ def start_from(run, workdir):
   logging.info("%d of %d variables start from %s, of family %s.", len(taken), len(run.model.variables), workdir, family)
 
 
-def freeze(run, workdir):
+def freeze(run: Run, workdir: str) -> None:
   """Assigns the weights of a finished run, of the same sizes, to the part of a model that `Traits.frozen` names.
 
   Raises:
@@ -257,7 +257,7 @@ def _take(variables, weights, workdir):
     variable.assign(weights[variable.path])
 
 
-def read(workdir):
+def read(workdir: str) -> config.Experiment:
   """Returns the `config.Experiment` of a run folder.
 
   Raises:
@@ -270,7 +270,7 @@ def read(workdir):
   return json_file.read(path, experiment)
 
 
-def experiment(values):
+def experiment(values: dict[str, Any]) -> config.Experiment:
   """Rebuilds a `config.Experiment` from its `dataclasses.asdict`; fields added since then get their defaults."""
   family = models.family(values["family"])
   parts = {name: config.from_dict(kind, values[name])

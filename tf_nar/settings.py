@@ -9,7 +9,7 @@ import inspect
 import io
 import textwrap
 import tokenize
-from typing import NamedTuple
+from typing import Any, Iterator, NamedTuple
 
 WIDEST = 60  # Largest width of a table's first column; a longer entry does not move the other lines.
 
@@ -22,7 +22,7 @@ class Setting(NamedTuple):
   about: str  # The comment of its field, as one line; "" if there is none.
 
 
-def settings(node, prefix=""):
+def settings(node: Any, prefix: str = "") -> Iterator[Setting]:
   """Yields the `Setting`s of a dataclass and of the dataclasses nested in it, in the order of the fields."""
   about = comments(type(node))
   for field in dataclasses.fields(node):
@@ -36,7 +36,7 @@ def settings(node, prefix=""):
       yield Setting(name, value, about.get(field.name, ""))
 
 
-def named(node, prefix=""):
+def named(node: Any, prefix: str = "") -> Iterator[tuple[str, dict]]:
   """Yields (path, values by name) of the nested dataclasses that have any; see `overrides.override`."""
   for field in dataclasses.fields(node):
     value, name = getattr(node, field.name), f"{prefix}{field.name}"
@@ -46,7 +46,7 @@ def named(node, prefix=""):
       yield from named(value, f"{name}.")
 
 
-def table(node):
+def table(node: Any) -> str:
   """Returns one line per setting, `name=value  # about`; the part before the comment can be passed to --set.
 
   Lines for values by name follow.
@@ -60,7 +60,7 @@ def table(node):
 
 
 @functools.cache
-def comments(kind):
+def comments(kind: type) -> dict[str, str]:
   """Returns {field: the comment behind it} of a dataclass and of those that it extends.
 
   A comment continues in the lines below it that hold nothing but a comment.

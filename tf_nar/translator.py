@@ -8,7 +8,7 @@ See docs/python.md for more.
 """
 import functools
 import itertools
-from typing import Callable, Iterable, Iterator, NamedTuple, Sequence, overload
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence, overload
 
 import numpy as np
 
@@ -90,7 +90,7 @@ class Translator:
   @overload
   def translate(self, texts: Iterable[str]) -> list[str]: ...
 
-  def translate(self, texts):
+  def translate(self, texts: str | Sequence[str]) -> str | list[str]:
     """Returns the best translation of each sentence, in order; for a single string, a string.
 
     An empty sentence gives an empty translation. A sentence longer than the model takes is cut, with a warning.
@@ -147,7 +147,7 @@ class Translator:
                              tokens_per_batch=self._tokens, longest=self._longest)
     return Evaluation(hypotheses, rows)
 
-  def searcher(self, nbest: int = 0):
+  def searcher(self, nbest: int = 0) -> Callable[[Any], Any]:
     """Returns the search as one graph over token ids, see `corpus.searcher`, widened to at least `nbest` candidates.
 
     Raises:
@@ -158,7 +158,7 @@ class Translator:
       self._searchers[search] = corpus.searcher(self.run.model, search, self.ranker(search))
     return self._searchers[search]
 
-  def ranker(self, search):
+  def ranker(self, search: Any) -> Callable | None:
     """Returns the function by which the teacher scores candidates, see `rescoring.by`; None without a teacher."""
     return rescoring.by(self.teacher, self.run, search) if self.teacher else None
 

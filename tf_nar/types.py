@@ -77,7 +77,7 @@ class Loss(NamedTuple):
   statistics: dict = {}  # Name -> float32 tensor, summed over the batch; see `absorb` in `family.Model`.
 
 
-def loss(terms):
+def loss(terms: Loss | dict[str, Term]) -> tf.Tensor:
   """Returns the scalar loss, the sum of scale * total / count, of a dict of `Term` or of a `Loss`."""
   terms = terms.terms if isinstance(terms, Loss) else terms
   return tf.add_n([term.scale * tf.math.divide_no_nan(term.total, term.count) for term in terms.values()])

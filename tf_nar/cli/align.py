@@ -19,12 +19,12 @@ LEARN_PAIRS = flags.DEFINE_integer(
     "held in memory. 0: all.")
 
 
-def align():
+def align() -> None:
   """Aligns the folder given by the flags."""
   from tf_nar.prepare import aligned
   report = aligned.align(DATA_DIR.value, OUT.value, ITERATIONS.value, LEARN_PAIRS.value)
   print(program.typed(aligned.summary(report, OUT.value)))
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   program.run("align", align, argv)

@@ -28,6 +28,7 @@ import dataclasses
 import json
 import os
 import pathlib
+from typing import Any, Callable, Iterable
 
 from tf_nar import config as config_lib
 from tf_nar import program
@@ -51,7 +52,7 @@ BUSY = 1.0  # System load average (number of runnable processes) above which the
 BASELINES = pathlib.Path(__file__).parents[2] / "bin/baselines"
 
 
-def data(experiment):
+def data(experiment: config_lib.Experiment) -> tuple[Iterable, dict[str, Any], Callable | None]:
   """Returns (batches, sizes of `models.build`, function that decodes ids, or None for made-up data)."""
   from tf_nar import models
   from tf_nar import types
@@ -75,7 +76,7 @@ def data(experiment):
   return speed.made_up(rows, LENGTH.value, VOCAB.value, kind), {"vocab": VOCAB.value}, None
 
 
-def machine(experiment):
+def machine(experiment: config_lib.Experiment) -> dict[str, Any]:
   """Returns the facts about the machine that are needed to interpret a speed."""
   import tensorflow as tf
 
@@ -87,7 +88,7 @@ def machine(experiment):
     "accelerators": [device.name for device in tf.config.list_physical_devices() if device.device_type != "CPU"]}
 
 
-def start_baseline(experiment, model):
+def start_baseline(experiment: config_lib.Experiment, model: Any) -> Any:
   """Returns the started baseline, or None."""
   import tensorflow as tf
 
@@ -113,7 +114,7 @@ def start_baseline(experiment, model):
   return baseline_lib.Process([BASELINE_PYTHON.value, str(BASELINES / f"{BASELINE.value}.py")], settings)
 
 
-def measure():
+def measure() -> dict[str, Any]:
   """Returns all results, as they are written to JSON."""
   from tf_nar import models
   from tf_nar.train import speed
@@ -138,7 +139,7 @@ def measure():
   return told | {"baseline": baseline and baseline.facts, "rounds": rounds, "spreads": speed.spreads(rounds)}
 
 
-def show(told):
+def show(told: dict[str, Any]) -> None:
   """Prints the results."""
   facts = {name: value for name, value in told.items() if name not in ("machine", "rounds", "spreads") and value}
   for name, value in (facts | told["machine"]).items():
@@ -150,7 +151,7 @@ def show(told):
     print(f"\nThe machine was busy before this began (load {told['machine']['load before']}); repeat it when idle.")
 
 
-def bench():
+def bench() -> None:
   """Measures, prints and, with --output, writes the results."""
   if OUTPUT.value:
     atomic.check_no_folder(OUTPUT.value)
@@ -160,5 +161,5 @@ def bench():
     atomic.write(OUTPUT.value, json.dumps(told, indent=2).encode())
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   program.run("bench_train", bench, argv)

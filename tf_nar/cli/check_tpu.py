@@ -21,6 +21,7 @@ Prints one line per problem and exits with 1 if there is any. On a real TPU, fir
 import dataclasses
 import os
 import sys
+from typing import Any, Callable
 
 from tf_nar import config as config_lib
 from tf_nar import program
@@ -43,7 +44,7 @@ SET = flags.DEFINE_multi_string("set", [], "Overrides, as train.buckets=3; may b
 INFERENCE = "translate", "score", "validate", "candidates"  # Graphs that `epoch` does not compile.
 
 
-def load():
+def load() -> list[tuple[config_lib.Experiment, tuple | None]]:
   """Returns [(experiment, (search of candidates, its tokens per batch) or None)]: one, or a teacher and a student."""
   from tf_nar.em import config as em_config
   made = config_lib.load(CONFIG.value, object, SET.value)
@@ -55,7 +56,8 @@ def load():
   raise ValueError(f"{CONFIG.value[0]} must return an Experiment or an Alternation; got {type(made).__name__}.")
 
 
-def check(experiment, wide, histogram, sizes):
+def check(experiment: config_lib.Experiment, wide: tuple | None, histogram: dict[int, int] | None,
+          sizes: dict[str, int]) -> list[str]:
   """Checks an experiment, and its search of candidates if there is one; prints the progress and returns findings.
 
   `sizes` are arguments of `models.build`.
@@ -83,7 +85,7 @@ def check(experiment, wide, histogram, sizes):
   return findings
 
 
-def updates(model, train):
+def updates(model: Any, train: config_lib.Train) -> list:
   """Returns the training step compiled as for a TPU, with a graph per shape, and the uncompiled one for all shapes."""
   from tf_nar.train import ema
   from tf_nar.train import optimizer
@@ -93,7 +95,7 @@ def updates(model, train):
   return [step.Update(model, adam, dataclasses.replace(train, jit=jit), averages) for jit in (True, False)]
 
 
-def examined(program):
+def examined(program: Any) -> tuple[list[str], bytes]:
   """Examines a program and prints one line; returns its findings and its HLO."""
   from tf_nar.export import tpu
   seen = tpu.examine(program, COMPILE.value and program.name.startswith(INFERENCE))
@@ -103,7 +105,7 @@ def examined(program):
   return seen.findings, seen.hlo
 
 
-def for_tpu(name, hlo):
+def for_tpu(name: str, hlo: bytes) -> list[str]:
   """Compiles a step by the TPU's compiler, prints its estimates and returns the findings."""
   findings = []
   for kind, found in tpu_compile.compile_for(COMPILE_FOR.value, hlo, os.path.expanduser(JAX_PYTHON.value)).items():
@@ -119,7 +121,7 @@ def for_tpu(name, hlo):
   return findings
 
 
-def epoch(model, compiled, plain, train, batches):
+def epoch(model: Any, compiled: Callable, plain: Callable, train: config_lib.Train, batches: list) -> list[str]:
   """Runs the training step compiled and uncompiled, and returns the findings."""
   from tf_nar.export import tpu
   accumulate, back = train.optimizer.accumulate, tpu.weights(model)
@@ -130,7 +132,7 @@ def epoch(model, compiled, plain, train, batches):
   return seen.findings + tpu.differing(seen.predictions, plain([batches[0]] * accumulate, 0), model.config.net.dtype)
 
 
-def check_all():
+def check_all() -> int:
   """Checks the experiments given by the flags; returns the exit status."""
   from tf_nar.data import corpus
   from tf_nar.data import vocab as vocab_lib
@@ -148,5 +150,5 @@ def check_all():
   return 1 if findings else 0
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   program.run("check_tpu", check_all, argv)

@@ -34,7 +34,7 @@ tf-nar --version
 """
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
   """Runs the program that the arguments name; without arguments, lists all programs.
 
   Args:

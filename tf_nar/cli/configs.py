@@ -11,7 +11,7 @@ from tf_nar import program
 flags = program.Flags()
 
 
-def show():
+def show() -> None:
   """Prints one line per config."""
   found = config.named()
   width = max(map(len, found))
@@ -19,5 +19,5 @@ def show():
     print(f"{name:{width}}  {about}")
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   program.run("configs", show, argv)

@@ -6,6 +6,8 @@
 Exits with 1 if a line begins with FAIL. Uses only the standard library (so argparse, not absl), as it must run where
 nothing is installed; TensorFlow is imported in another process, as a broken one may crash it.
 """
+from __future__ import annotations  # An old Python, which this reports, has no `str | None`.
+
 import argparse
 import importlib.metadata
 import json
@@ -17,7 +19,7 @@ import re
 import shutil
 import subprocess
 import sys
-from typing import NamedTuple
+from typing import Any, Iterable, Iterator, NamedTuple, Sequence
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 INSTALL = "pip install -c constraints-cpu.txt -e '.[cpu,dev]'"
@@ -40,12 +42,12 @@ class Finding(NamedTuple):
   mend: str = ""  # The command or action that fixes it; empty if the status is "ok".
 
 
-def installed_versions():
+def installed_versions() -> dict[str, str]:
   """Returns {name: version} of the distributions on the path."""
   return {_name(found.name): found.version for found in importlib.metadata.distributions() if found.name}
 
 
-def read_pins(text):
+def read_pins(text: str) -> dict[str, str]:
   """Returns {name: version} of the `name==version` lines of a constraints file."""
   return {_name(name): version for name, version in re.findall(r"(?m)^([\w.-]+)==(\S+)", text)}
 
@@ -54,7 +56,7 @@ def _name(name):
   return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def check_python(version):
+def check_python(version: Sequence[int]) -> Finding:
   """Checks (major, minor) of the interpreter."""
   found = ".".join(map(str, version))
   if (3, 11) <= tuple(version) <= (3, 12):
@@ -63,7 +65,7 @@ def check_python(version):
   return Finding("FAIL", "python", f"{found}; 3.11 or 3.12 is required", mend)
 
 
-def check_pins(installed, pins, install=INSTALL):
+def check_pins(installed: dict[str, str], pins: dict[str, str], install: str = INSTALL) -> Finding:
   """Checks versions against the pins; only the packages of `NEEDED` must be installed."""
   missing = [name for name in NEEDED if name not in installed]
   if missing:
@@ -75,7 +77,7 @@ def check_pins(installed, pins, install=INSTALL):
   return Finding("ok", "packages", f"{sum(name in installed for name in pins)} at their pinned versions")
 
 
-def check_one_tensorflow(installed, tpu):
+def check_one_tensorflow(installed: dict[str, str], tpu: bool) -> Finding:
   """Checks that one distribution owns the folder `tensorflow/`, and that it is the TPU's on a TPU."""
   wanted, install = ("tensorflow-tpu", INSTALL_TPU) if tpu else ("tensorflow", INSTALL)
   owners = [name for name in TENSORFLOWS if name in installed]
@@ -92,7 +94,7 @@ def check_one_tensorflow(installed, tpu):
   return Finding("FAIL", "tensorflow", found, f"{mend}; {TEXT_TPU}" if tpu else mend)
 
 
-def check_text(installed, tpu):
+def check_text(installed: dict[str, str], tpu: bool) -> Finding:
   """Checks that tensorflow-text is of TensorFlow's minor version: its operators are compiled against it."""
   minor = lambda version: version.split(".")[:2]
   text = installed.get("tensorflow-text")
@@ -106,7 +108,7 @@ def check_text(installed, tpu):
                  f"pip install --no-deps 'tensorflow-text=={version}.*'")
 
 
-def check_import(probe, tpu):
+def check_import(probe: dict[str, Any], tpu: bool) -> Finding:
   """Checks the result of `run_probe`: either facts or one `error`."""
   if "error" in probe:
     install = INSTALL_TPU if tpu else INSTALL
@@ -114,7 +116,7 @@ def check_import(probe, tpu):
   return Finding("ok", "import", "tensorflow and tensorflow_text import")
 
 
-def check_tpu(probe, tpu):
+def check_tpu(probe: dict[str, Any], tpu: bool) -> Finding:
   """Checks that TensorFlow can start TPU programs, if `tpu`."""
   if not tpu:
     return Finding("ok", "tpu", "not checked (--tpu checks it)")
@@ -124,7 +126,7 @@ def check_tpu(probe, tpu):
   return Finding("FAIL", "tpu", found, f"pip uninstall -y {' '.join(TENSORFLOWS)}; {INSTALL_TPU}; {TEXT_TPU}")
 
 
-def check_gpus(probe, driver):
+def check_gpus(probe: dict[str, Any], driver: str | None) -> Finding:
   """Checks that TensorFlow sees a GPU, if a GPU driver is installed."""
   gpus = probe.get("gpus", [])
   if driver and not gpus:
@@ -133,7 +135,7 @@ def check_gpus(probe, driver):
   return Finding("ok", "gpus", f"{len(gpus)} seen")
 
 
-def check_buckets(probe):
+def check_buckets(probe: dict[str, Any]) -> Finding:
   """Checks that tf.io.gfile opens gs:// paths."""
   if "gs" in probe.get("schemes", []):
     return Finding("ok", "gs://", "registered")
@@ -141,7 +143,7 @@ def check_buckets(probe):
   return Finding("warn", "gs://", "not registered: only local paths work", mend)
 
 
-def check_cpu(cpuinfo, cores, machine):
+def check_cpu(cpuinfo: str, cores: int, machine: str) -> Finding:
   """Checks for the CPU instructions that TensorFlow's wheels need; also reports whether bfloat16 is fast."""
   flags = set(cpuinfo.split())
   if machine == "x86_64" and cpuinfo and "avx" not in flags:
@@ -151,20 +153,20 @@ def check_cpu(cpuinfo, cores, machine):
   return Finding("ok", "cpu", f"{cores} cores, bfloat16 by {fast or 'emulation (slow)'}")
 
 
-def check_space(about, free, least, enough, mend):
+def check_space(about: str, free: float, least: float, enough: float, mend: str) -> Finding:
   """Checks free memory or disk, all in GiB: below `least` nothing runs, below `enough` large runs do not."""
   status = "FAIL" if free < least else "warn" if free < enough else "ok"
   return Finding(status, about, f"{free:.1f} GiB free", "" if status == "ok" else mend)
 
 
-def check_locale(encoding):
+def check_locale(encoding: str) -> Finding:
   """Checks that text is read and written through pipes as UTF-8."""
   if encoding.lower().replace("-", "") == "utf8":
     return Finding("ok", "locale", encoding)
   return Finding("FAIL", "locale", f"{encoding}; UTF-8 is required", "export PYTHONUTF8=1")
 
 
-def run_probe(command=(sys.executable, __file__, "--probe")):
+def run_probe(command: Sequence[str] = (sys.executable, __file__, "--probe")) -> dict[str, Any]:
   """Imports TensorFlow in another process; returns its facts, or {"error": one line}."""
   said = subprocess.run(command, capture_output=True, text=True, errors="replace")
   if said.returncode == 0:
@@ -173,7 +175,7 @@ def run_probe(command=(sys.executable, __file__, "--probe")):
   return {"error": f"importing tensorflow ended with status {said.returncode}: {last[:200]}"}
 
 
-def print_probe():
+def print_probe() -> None:
   """Prints the facts for `run_probe`, as one line of JSON."""
   import tensorflow as tf
   import tensorflow_text  # noqa: F401  This process fails if its operators cannot be loaded.
@@ -185,13 +187,13 @@ def print_probe():
   }))
 
 
-def free_memory(meminfo):
+def free_memory(meminfo: str) -> float:
   """Returns the available GiB by /proc/meminfo; infinite if it has no such line."""
   kib = re.search(r"MemAvailable:\s+(\d+)", meminfo)
   return int(kib[1]) / 2**20 if kib else float("inf")
 
 
-def examine_tensorflow(probe, tpu):
+def examine_tensorflow(probe: dict[str, Any], tpu: bool) -> Iterator[Finding]:
   """Yields the findings of the checks that need TensorFlow."""
   yield check_import(probe, tpu)
   if "error" not in probe:
@@ -200,7 +202,7 @@ def examine_tensorflow(probe, tpu):
     yield check_buckets(probe)
 
 
-def examine(tpu):
+def examine(tpu: bool) -> Iterator[Finding]:
   """Yields the findings of this machine."""
   installed = installed_versions()
   tpu = tpu or "tensorflow-tpu" in installed
@@ -221,7 +223,7 @@ def examine(tpu):
   yield check_locale(locale.getpreferredencoding(False))
 
 
-def main(argv=None, prog=None):
+def main(argv: list[str] | None = None, prog: str | None = None) -> int | None:
   """Checks this machine and returns the exit status.
 
   Args:
@@ -244,7 +246,7 @@ def main(argv=None, prog=None):
     return 1
 
 
-def show(findings):
+def show(findings: Iterable[Finding]) -> int:
   """Prints findings; returns 1 if one is a failure, else 0."""
   failed = False
   for status, about, found, mend in findings:

@@ -70,7 +70,7 @@ To train on your own text, one sentence per line, with model sizes that suit it:
 """
 
 
-def ship(student, data_dir, out):
+def ship(student: str, data_dir: str, out: str) -> None:
   """Exports a student and prints the SavedModel's translations of the first validation lines."""
   import tensorflow as tf
 
@@ -90,7 +90,7 @@ def ship(student, data_dir, out):
     print(f"  {line}\n  -> {text.decode()}\n")
 
 
-def alternate():
+def alternate() -> None:
   """Runs the alternation given by the flags, or prints its settings."""
   import tensorflow as tf
 
@@ -123,5 +123,5 @@ def alternate():
   print(program.typed(NEXT.format(student=student, workdir=workdir, data=data) + ("" if DATA_DIR.value else YOURS)))
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   program.run("em", alternate, argv, also=(RuntimeError,))

@@ -26,6 +26,7 @@ excess negative log likelihood; see bin/measure.py. bin/report.py combines sever
 """
 import dataclasses
 import os
+from typing import Any
 
 from tf_nar import program
 from tf_nar.data import atomic
@@ -68,7 +69,7 @@ TOKENS = flags.DEFINE_integer(
 TPU = flags.DEFINE_string("tpu", "", program.TPU)
 
 
-def evaluate():
+def evaluate() -> None:
   """Evaluates the test set given by the flags and writes the report."""
   from tf_nar.evaluate import lines
   from tf_nar.evaluate import report
@@ -92,7 +93,7 @@ def evaluate():
   print(report.table(rows))  # Last, as its reader may close the pipe.
 
 
-def check_flags():
+def check_flags() -> None:
   """Checks that the flags fit each other."""
   if BESIDE_SET.value and not SPEED_BESIDE.value:
     raise ValueError("--beside_set changes the search of the run of --speed_beside; give that run too.")
@@ -110,12 +111,12 @@ def check_flags():
     raise ValueError("--segments writes the source too; give --source.")
 
 
-def scoring():
+def scoring() -> dict[str, Any]:
   """Returns the options of `quality.References` that the flags give."""
   return {"tokenize": TOKENIZE.value, "lowercase": LOWERCASE.value, "ter": TER.value}
 
 
-def of_file(texts, columns, references):
+def of_file(texts: dict[str, Any], columns: dict[str, list[str]], references: list[str]) -> tuple:
   """Scores given or exported translations; returns (hypotheses, rows, facts, `quality.References`)."""
   from tf_nar.data import vocab
   from tf_nar.evaluate import quality
@@ -132,13 +133,13 @@ def of_file(texts, columns, references):
   return hypotheses, rows, known | of, against
 
 
-def of_openvino(lines):
+def of_openvino(lines: list[str]) -> list[str]:
   """Returns the translations of lines by the folder of --openvino."""
   from tf_nar.serve import loaded_openvino
   return [answer.content["translation"] for answer in loaded_openvino.Model(OPENVINO.value).answer("translate", lines)]
 
 
-def of_run(texts, columns, references):
+def of_run(texts: dict[str, Any], columns: dict[str, list[str]], references: list[str]) -> tuple:
   """Translates and measures; returns (hypotheses, rows, facts, `quality.References`)."""
   from tf_nar import translator
   from tf_nar.evaluate import progress
@@ -165,7 +166,7 @@ def of_run(texts, columns, references):
   return hypotheses, rows, known, quality.References(*references, vocab=run.vocab, **scoring())
 
 
-def training(workdir):
+def training(workdir: str) -> list:
   """Returns the rows of the updates and tokens that a run was trained for; none if it has no log."""
   from tf_nar import recipe
   from tf_nar.evaluate import report
@@ -178,7 +179,7 @@ def training(workdir):
     report.Row("million_tokens", sum(tokens) / 1e6, "padded target tokens of these updates at most, in millions")]
 
 
-def opponent(references):
+def opponent(references: dict[str, text.Lines]) -> list[str]:
   """Returns the translations of the system to compare with; `references` are {use: `text.Lines`}."""
   from tf_nar.evaluate import report
   path = COMPARE_WITH.value
@@ -195,7 +196,7 @@ def opponent(references):
   return found
 
 
-def write_texts(path, columns):
+def write_texts(path: str, columns: dict[str, list[str]]) -> None:
   """Writes the translations next to the report, and the folder of --segments."""
   from tf_nar.evaluate import report
   files = {} if atomic.is_special(path) else {report.hypotheses_path(path): "hypothesis"}  # Not next to /dev/stdout.
@@ -207,7 +208,7 @@ def write_texts(path, columns):
         write(line)
 
 
-def baseline(run, sources):
+def baseline(run: Any, sources: list[str]) -> Any:
   """Opens and checks the run to compare the speed with, before hours of translation."""
   from tf_nar import runs
   from tf_nar.evaluate import testset
@@ -219,7 +220,7 @@ def baseline(run, sources):
   return other
 
 
-def speed(model, other, sources):
+def speed(model: Any, other: Any, sources: list[str]) -> list:
   """Returns the rows of the speed, compared with another run."""
   from tf_nar import translator
   from tf_nar.evaluate import testset
@@ -229,5 +230,5 @@ def speed(model, other, sources):
   return list(testset.speed(model.searcher(), theirs, name, model.run.vocab, sources, longest=longest))
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   program.run("evaluate", evaluate, argv)

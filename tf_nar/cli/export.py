@@ -43,7 +43,7 @@ model = tf.saved_model.load({out!r})
 print(model.translate(tf.constant(["..."]))["translation"].numpy()[0].decode())"""
 
 
-def export():
+def export() -> None:
   """Exports the run given by the flags."""
   import tensorflow as tf
 
@@ -68,5 +68,5 @@ def export():
   print(USE.format(out=OUT.value))
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   program.run("export", export, argv, also=(RuntimeError,))

@@ -24,7 +24,7 @@ model = translate.Translator({out!r})
 print(model(["..."])[0])"""
 
 
-def export():
+def export() -> None:
   """Exports the run given by the flags."""
   import tensorflow as tf
 
@@ -34,5 +34,5 @@ def export():
   print(USE.format(out=OUT.value))
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   program.run("export_ct2", export, argv, also=(RuntimeError,))

@@ -14,6 +14,8 @@ With --weights=int8 the weights have 8 bits, and the activations are quantised a
 are quantised in advance, by the ranges of the activations on the validation text. Needs the extra `openvino`:
 pip install -c constraints-cpu.txt -e '.[cpu,openvino]'.
 """
+from typing import Any
+
 from absl import logging
 
 from tf_nar import program
@@ -39,7 +41,7 @@ model = translate.Translator({out!r})
 print(model(["..."])[0])"""
 
 
-def export():
+def export() -> None:
   """Exports the run given by the flags."""
   import tensorflow as tf
 
@@ -57,7 +59,7 @@ def export():
   print(USE.format(out=OUT.value))
 
 
-def fixed_lengths(longest):
+def fixed_lengths(longest: int) -> list[int]:
   """Returns the numbers of --fixed_lengths, at most `longest`."""
   if not all(each.isdecimal() and 0 < int(each) <= longest for each in FIXED.value):
     raise ValueError(f"--fixed_lengths expects whole numbers from 1 to {longest}, as 8,16,24; got "
@@ -65,7 +67,7 @@ def fixed_lengths(longest):
   return [int(each) for each in FIXED.value]
 
 
-def validation(model):
+def validation(model: Any) -> Any:
   """Returns the `ov.Validation` of the flags for a `translator.Translator`."""
   from tf_nar.evaluate import lines
   from tf_nar.evaluate import quality
@@ -75,5 +77,5 @@ def validation(model):
   return ov.Validation(list(sources), model.translate(sources), against.bleu)
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   program.run("export_openvino", export, argv, also=(RuntimeError,))

@@ -25,7 +25,7 @@ MINIMUM = flags.DEFINE_integer("minimum_count", 5,
 WORKDIR = flags.DEFINE_string("workdir", None, "The run folder to make.", required=True)
 
 
-def import_run(checkpoint, model_config, vocab, minimum, workdir):
+def import_run(checkpoint: str, model_config: str, vocab: str, minimum: int, workdir: str) -> str:
   """Makes the run folder and returns its family.
 
   Raises:
@@ -73,13 +73,13 @@ def _literal(checkpoint):
   return os.path.join(paths.literal(folder), name)
 
 
-def make_run():
+def make_run() -> None:
   """Imports the checkpoint given by the flags."""
   family = import_run(CHECKPOINT.value, MODEL_CONFIG.value, VOCAB.value, MINIMUM.value, WORKDIR.value)
   print(program.typed(f"Imported a model of family {family}. Translate with:\n"
         f"  python bin/translate.py --workdir={WORKDIR.value}"))
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   import tensorflow as tf
   program.run("import_nat_em", make_run, argv, also=(tf.errors.OpError,))

@@ -26,6 +26,7 @@ import importlib.util
 import json
 import os
 import platform
+from typing import Any, Sequence
 
 from tf_nar import config
 from tf_nar import program
@@ -56,20 +57,20 @@ BUSY = 0.5  # System load average (number of runnable processes) above which the
 SEEN = "OMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "XLA_", "TF_ENABLE_", "TF_ONEDNN_", "TF_XLA_", "CT2_"
 
 
-def threads():
+def threads() -> int:
   """Returns the number of threads of every system."""
   from tf_nar.train import speed
   return THREADS.value or speed.cores()
 
 
-def numbers(flag):
+def numbers(flag: Any) -> list[int]:
   try:
     return [int(number) for number in flag.value]
   except ValueError:
     raise ValueError(f"--{flag.name} expects whole numbers, as 8,32,128; got {','.join(flag.value)}.") from None
 
 
-def texts_and_runs():
+def texts_and_runs() -> tuple:
   """Returns (the sentences, the NAR run or "", the AR runs, a description of the weights)."""
   import tensorflow as tf
 
@@ -99,7 +100,7 @@ def texts_and_runs():
   return texts, made.pop(0) if NAR.value else "", made, "random, lengths planted: each as long as its source"
 
 
-def machine():
+def machine() -> dict[str, Any]:
   """Returns the facts about the machine that are needed to interpret a speed."""
   import tensorflow as tf
 
@@ -116,7 +117,7 @@ def machine():
           "environment": {name: value for name, value in environment if name.startswith(SEEN)}}
 
 
-def compared(nar, ars):
+def compared(nar: str, ars: Sequence[str]) -> tuple[list, str]:
   """Returns the systems, exported, and the name of the baseline."""
   from tf_nar import runs
   from tf_nar.export import ov_graphs
@@ -145,7 +146,7 @@ def compared(nar, ars):
   return systems, baseline
 
 
-def measure():
+def measure() -> dict[str, Any]:
   """Returns all results, as they are written to JSON."""
   from tf_nar import runs
   from tf_nar.latency import bench
@@ -183,7 +184,7 @@ def measure():
   return told | {"answers": answers}
 
 
-def show(told):
+def show(told: dict[str, Any]) -> None:
   """Prints the results."""
   from tf_nar.latency import summary
   for name, value in told["machine"].items():
@@ -198,7 +199,7 @@ def show(told):
     print(f"\nThe machine was busy before this began (load {told['machine']['load before']}); repeat it when idle.")
 
 
-def compare():
+def compare() -> None:
   """Measures, prints, and writes numbers and plot."""
   import tensorflow as tf
 
@@ -212,5 +213,5 @@ def compare():
     summary.plot(told["systems"], os.path.join(WORKDIR.value, "latency.png"))
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   program.run("latency", compare, argv)

@@ -20,7 +20,7 @@ SECONDS = flags.DEFINE_float("seconds", 60.0, f"Duration of the test, at most {l
 TOGETHER = flags.DEFINE_integer("together", 1, "Sentences per request.", lower_bound=1)
 
 
-def put_load():
+def put_load() -> int:
   """Sends the requests; returns the exit status."""
   sentences = [line for line in text.read(SOURCE.value) if line.strip()]
   report = load.run(URL.value, sentences, clients=CLIENTS.value, seconds=SECONDS.value, together=TOGETHER.value)
@@ -28,5 +28,5 @@ def put_load():
   return 1 if report.errors else 0
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   program.run("load", put_load, argv)

@@ -26,7 +26,7 @@ REPORT = flags.DEFINE_string("report", "", "The report of bin/evaluate.py to add
 TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded tokens per batch, of each side.", lower_bound=1)
 
 
-def measure():
+def measure() -> None:
   """Measures the text given by the flags."""
   from tf_nar import runs
   from tf_nar import translator
@@ -51,5 +51,5 @@ def measure():
   print(report.table(found))
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   program.run("measure", measure, argv)

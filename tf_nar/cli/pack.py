@@ -24,7 +24,7 @@ DATA_DIR = flags.DEFINE_string(
 LINES = flags.DEFINE_integer("lines", 0, "Lines of the corpus, for --data_dir; 0: up to its last pair.", lower_bound=0)
 
 
-def pack():
+def pack() -> None:
   """Packs the run given by the flags."""
   from tf_nar import runs
   run = runs.load(WORKDIR.value)
@@ -38,7 +38,7 @@ def pack():
                       f"  python bin/translate.py --workdir={OUT.value}"))
 
 
-def targets(folder):
+def targets(folder: str) -> list[str]:
   """Returns the training targets of a data folder as text, in the order of the corpus; "" for pairs that it lacks."""
   from tf_nar.data import corpus
   from tf_nar.data import records
@@ -51,5 +51,5 @@ def targets(folder):
   return [found.get(index, "") for index in range(LINES.value or max(found) + 1)]
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   program.run("pack", pack, argv)

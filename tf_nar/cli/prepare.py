@@ -73,12 +73,12 @@ GIVEN = [
 ]
 
 
-def make_folder():
+def make_folder() -> None:
   """Prepares the text given by the flags."""
   from tf_nar.prepare import folder
   options = options_lib.Options(**{flag.name: flag.value for flag in GIVEN})
   print(program.typed(folder.summary(folder.prepare(options), options.out)))
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   program.run("prepare", make_folder, argv)

@@ -20,6 +20,7 @@ learns from (docs/theory.md), and plotted in OUT.gap.png. --em=FOLDER/em.json ad
 reports, as times those of its baseline and of its system --ct2.
 """
 import os
+from typing import Any, Sequence
 
 from tf_nar import program
 from tf_nar.data import atomic
@@ -37,7 +38,7 @@ CT2 = flags.DEFINE_string("ct2", "", "The name of its system of CTranslate2 to c
 OUT = flags.DEFINE_string("out", None, "The path of the table, OUT.md, and of the plot, OUT.png.", required=True)
 
 
-def read(argument):
+def read(argument: str) -> tuple[comparison.System, dict[str, str]]:
   """Returns the `comparison.System` of an argument, PATH or NAME=PATH, and the hashes of its test set."""
   from tf_nar.evaluate import report
   name, _, path = argument.rpartition("=")
@@ -46,7 +47,7 @@ def read(argument):
   return comparison.system(name or own_name(path), rows, known.get("family", ""), proxy(facts)), report.digests(facts)
 
 
-def named(arguments):
+def named(arguments: Sequence[str]) -> list[str]:
   """Returns the arguments; several files of one folder are named by the files alone."""
   folders = {os.path.dirname(argument) for argument in arguments}
   if len(arguments) == 1 or len(folders) > 1 or any("=" in argument for argument in arguments):
@@ -54,14 +55,14 @@ def named(arguments):
   return [f"{os.path.splitext(os.path.basename(argument))[0]}={argument}" for argument in arguments]
 
 
-def own_name(path):
+def own_name(path: str) -> str:
   """Returns the name of a report that has none: that of its folder, and of the file unless it is report.json."""
   folder, file = os.path.split(path)
   stem, own = os.path.splitext(file)[0], os.path.basename(os.path.abspath(folder))
   return own if stem in ("report", "em") else f"{own}, {stem}"
 
 
-def proxy(facts):
+def proxy(facts: dict[str, Any]) -> str:
   """Returns what stands for the text in the training of a report's run; "" if it is not of a run."""
   from tf_nar import models
   from tf_nar import runs
@@ -73,7 +74,7 @@ def proxy(facts):
   return "; ".join([gaps.DISTILLED] * bool(distilled) + [own] * (own != "none" or not distilled))
 
 
-def compare(arguments):
+def compare(arguments: Sequence[str]) -> None:
   """Writes tables and plots of the reports."""
   if not arguments:
     raise ValueError("No report to compare; give the report.json files of bin/evaluate.py, as runs/*/report.json.")
@@ -97,7 +98,7 @@ def compare(arguments):
     show_gaps(systems, baseline)
 
 
-def show_gaps(systems, baseline):
+def show_gaps(systems: Sequence[comparison.System], baseline: comparison.System) -> None:
   """Writes table and plot of the gaps of those systems, and rounds of EM, whose loss was measured."""
   from tf_nar.em import report as em_report
   points = gaps.of_systems(systems, baseline)
@@ -112,5 +113,5 @@ def show_gaps(systems, baseline):
   gaps.plot(points, baseline.name, f"{OUT.value}.gap.png")
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   program.run("report", lambda: compare(argv[1:]), argv[:1])

@@ -27,7 +27,7 @@ TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded tokens per batch
 TPU = flags.DEFINE_string("tpu", "", program.TPU)
 
 
-def score_file():
+def score_file() -> None:
   """Scores the pairs given by the flags."""
   from tf_nar import runs
   from tf_nar import translator
@@ -53,5 +53,5 @@ def score_file():
     logging.info("%.4f nats per target token over %d tokens.", nats, tokens)
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   program.run("score", program.on_all_devices(score_file, TPU), argv)

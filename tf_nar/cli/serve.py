@@ -36,7 +36,7 @@ MAX_CHARACTERS = flags.DEFINE_integer("max_characters", 2000, "Most characters o
 MAX_BODY = flags.DEFINE_integer("max_body", 1 << 20, "Most bytes of a request (413).", lower_bound=1)
 
 
-def serve():
+def serve() -> None:
   """Serves until SIGTERM or Ctrl-C."""
   if LANGUAGES.value and len(LANGUAGES.value.split(",")) != 2:
     raise ValueError(f"--languages expects a source and a target language, as en,de; got {LANGUAGES.value!r}.")
@@ -105,5 +105,5 @@ def _listen(host, port):
     raise ValueError(f"Cannot listen at {host}:{port}: {why}; give another --host or --port.") from None
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   program.run("serve", serve, argv)

@@ -25,7 +25,7 @@ TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens pe
                               lower_bound=1)
 
 
-def sweep():
+def sweep() -> None:
   """Measures every combination of the values given by the flags and prints them."""
   from tf_nar import runs
   from tf_nar import translator
@@ -47,5 +47,5 @@ def sweep():
   print(f"\nBest BLEU, {comparison.bleu(best):.2f}: {' '.join(chosen)}")
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   program.run("sweep", sweep, argv)

@@ -42,7 +42,7 @@ PRINT_CONFIG = flags.DEFINE_bool(
   spares=("data_dir", "workdir"))
 
 
-def train():
+def train() -> None:
   """Trains the config given by the flags, or prints its settings."""
   from tf_nar import recipe
   from tf_nar.train import strategy
@@ -58,7 +58,7 @@ def train():
         f"  python bin/translate.py --workdir={WORKDIR.value} --input=FILE --output=FILE"))
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   program.run("train", train, argv)
 
 

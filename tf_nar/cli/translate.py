@@ -64,7 +64,7 @@ WINDOW = flags.DEFINE_integer(
 TPU = flags.DEFINE_string("tpu", "", program.TPU)
 
 
-def translate():
+def translate() -> None:
   """Translates from the input to the output given by the flags."""
   from tf_nar import translator
   from tf_nar.evaluate import latent_plot
@@ -158,5 +158,5 @@ def _tracer(model):
   return show
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
   program.run("translate", program.on_all_devices(translate, TPU), argv)

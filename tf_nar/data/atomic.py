@@ -11,17 +11,18 @@ import secrets
 import shutil
 import socket
 import stat
+from typing import BinaryIO, Iterator
 
 _NO_ROOM = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
 _STREAMS = "/dev/fd/", "/dev/std", "/proc/"  # Paths to open files of a process, such as the shell's redirections.
 
 
-def is_remote(path):
+def is_remote(path: str) -> bool:
   """Whether a path is on gs:// or another file system that TensorFlow accesses."""
   return "://" in path
 
 
-def check_readable(path):
+def check_readable(path: str) -> None:
   """Checks that a path is a file to read.
 
   Raises:
@@ -37,7 +38,7 @@ def check_readable(path):
 
 
 @contextlib.contextmanager
-def renamed(path):
+def renamed(path: str) -> Iterator[str]:
   """Context manager of a temporary path, which is renamed to `path` unless an exception is raised; follows links.
 
   Raises:
@@ -65,7 +66,7 @@ def renamed(path):
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path: str) -> Iterator[BinaryIO]:
   """Context manager of a binary file to write, which replaces `path` unless an exception is raised.
 
   A device or a FIFO cannot be replaced and is written to directly. Raises as `renamed`.
@@ -90,14 +91,14 @@ def _named(path):
     raise
 
 
-def write(path, data):
+def write(path: str, data: bytes) -> None:
   """Writes `data` (bytes) as `path`; raises as `renamed`."""
   with replacing(path) as file:
     file.write(data)
 
 
 @contextlib.contextmanager
-def folder(out, last=""):
+def folder(out: str, last: str = "") -> Iterator[str]:
   """Context manager of a temporary folder to fill, which becomes `out`; it is removed if an exception is raised.
 
   Args:
@@ -142,7 +143,7 @@ def _remote_folder(out, last):
     files.rmtree(temporary)
 
 
-def check_free(out, flag="--out"):
+def check_free(out: str, flag: str = "--out") -> None:
   """Checks that an output folder can be made, before long work starts; `flag` is the one that gives it.
 
   Raises:
@@ -157,7 +158,7 @@ def check_free(out, flag="--out"):
     raise FileExistsError(f"{out} already exists and is not an empty folder; remove it, or choose another {flag}.")
 
 
-def check_no_folder(path):
+def check_no_folder(path: str) -> None:
   """Checks that a path to write is not a folder.
 
   Raises:
@@ -167,7 +168,7 @@ def check_no_folder(path):
     raise ValueError(f"{path} is a folder; give the name of a file to write.")
 
 
-def is_special(path):
+def is_special(path: str) -> bool:
   """Whether a path is neither a regular file nor a folder, as a device or a FIFO, or leads to an open file."""
   try:
     mode = os.stat(path).st_mode
@@ -176,12 +177,12 @@ def is_special(path):
   return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode) or os.path.abspath(path).startswith(_STREAMS)
 
 
-def exists(path):
+def exists(path: str) -> bool:
   """Whether a file or folder exists, local or gs://."""
   return _remote().exists(path) if is_remote(path) else os.path.exists(path)
 
 
-def open_read(path):
+def open_read(path: str) -> BinaryIO:
   """Opens a file to read bytes, local or gs://."""
   return _remote().GFile(path, "rb") if is_remote(path) else open(path, "rb")
 

@@ -10,6 +10,7 @@ import functools
 import hashlib
 import json
 import os
+from typing import Any, Iterable
 
 import tensorflow as tf
 
@@ -76,7 +77,7 @@ class Writer:
   def __exit__(self, *error):
     return self._open.__exit__(*error)
 
-  def add(self, serialized, source_length, target_length):
+  def add(self, serialized: bytes, source_length: int, target_length: int) -> None:
     """Writes one serialized `records.Pair`; the lengths include EOS."""
     self._writers[self._pairs % len(self._writers)].write(serialized)
     self._digest.update(serialized)
@@ -95,7 +96,8 @@ class Writer:
         return tenths / 10
     return 1.0
 
-  def split(self, dropped=None, inputs=(), **counted):
+  def split(self, dropped: dict[str, int] | None = None, inputs: Iterable[tuple[str, str]] = (),
+            **counted: Any) -> Split:
     """Returns the `Split` of the written pairs; `counted` are further fields of it.
 
     Raises:
@@ -110,18 +112,18 @@ class Writer:
                  tuple(inputs), self._digest.hexdigest(), length_ratio=self._length_ratio(), **counted)
 
 
-def building(folder):
+def building(folder: str) -> contextlib.AbstractContextManager[str]:
   """Context manager of an empty folder to fill, which becomes `folder`; see `atomic.folder`."""
   return atomic.folder(folder, last=MANIFEST)
 
 
-def write(folder, manifest):
+def write(folder: str, manifest: Manifest) -> None:
   """Writes `manifest.json`."""
   content = json.dumps(dataclasses.asdict(manifest), indent=1, ensure_ascii=False)
   atomic.write(os.path.join(folder, MANIFEST), content.encode())
 
 
-def read(folder):
+def read(folder: str) -> Manifest:
   """Returns the `Manifest` of a folder.
 
   Raises:
@@ -140,7 +142,7 @@ def read(folder):
   return manifest
 
 
-def digests(folder):
+def digests(folder: str) -> tuple[str, str]:
   """Returns two hex digests that identify the text of a folder: today's, and that which older versions recorded.
 
   The first covers what training depends on: the training records, the vocabulary and the hashes of the validation text.
@@ -152,17 +154,17 @@ def digests(folder):
     return hashlib.sha256(seen.encode()).hexdigest(), hashlib.sha256(file.read()).hexdigest()
 
 
-def shards(folder, split="train"):
+def shards(folder: str, split: str = "train") -> list[str]:
   """Returns the paths of the record files of a split."""
   return [os.path.join(folder, name) for name in read(folder).splits[split].shards]
 
 
-def validation(folder):
+def validation(folder: str) -> tuple[list[str], list[str]]:
   """Returns the validation text: a list of source lines and a list of as many target lines."""
   return _lines(os.path.join(folder, SOURCE)), _lines(os.path.join(folder, TARGET))
 
 
-def derive(source_folder, out_folder, pairs, shards=4):
+def derive(source_folder: str, out_folder: str, pairs: Iterable[records.Pair], shards: int = 4) -> Manifest:
   """Writes a data folder with the vocabulary and validation text of another, and new training pairs.
 
   Args:

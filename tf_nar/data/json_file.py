@@ -1,10 +1,11 @@
 """Reads the JSON files of data and run folders."""
 import json
+from typing import Any, Callable
 
 from tf_nar.data import atomic
 
 
-def read(path, build=lambda value: value):
+def read(path: str, build: Callable[[Any], Any] = lambda value: value) -> Any:
   """Returns build(value) of the object in a JSON file, local or gs://.
 
   Raises:

@@ -11,7 +11,7 @@ import importlib.util
 import itertools
 import os
 import unicodedata
-from typing import Iterable, NamedTuple
+from typing import Any, Iterable, NamedTuple
 
 NONE = "none"  # For text that is already tokenised.
 DEFAULT = "13a"  # For languages that are written with spaces.
@@ -53,7 +53,7 @@ def guess(lines: Iterable[str]) -> Guess:
   return Guess(best if 2 * count > letters else DEFAULT, characters < _LONG * max(words, 1))
 
 
-def repeats(part):
+def repeats(part: str) -> bool:
   """Whether a part of a word may well stand twice in a row: digits, and what is written without spaces."""
   return bool(part) and all(each.isnumeric() or _script(each) != DEFAULT for each in part)
 
@@ -107,7 +107,7 @@ class _Pieces:
     return self._signature
 
 
-def bleu(tokenizer: str, **options):
+def bleu(tokenizer: str, **options: Any) -> Any:
   """Returns sacrebleu's BLEU with a tokeniser; the options are sacrebleu's. Raises as `check`."""
   import sacrebleu  # Imported here, as only evaluation needs it.
   check(tokenizer)

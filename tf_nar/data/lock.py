@@ -1,6 +1,7 @@
 """Locks a folder, so that only one process at a time writes to it."""
 import contextlib
 import os
+from typing import Iterator
 
 from tf_nar.data import atomic
 
@@ -13,7 +14,7 @@ _HELD = set()  # Folders that this process has locked; locking them again has no
 
 
 @contextlib.contextmanager
-def held(folder):
+def held(folder: str) -> Iterator[None]:
   """Locks a local folder for this process; the operating system releases the lock however the process ends.
 
   Raises:

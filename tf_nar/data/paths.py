@@ -11,7 +11,7 @@ from tf_nar.data import atomic
 _PLAIN = re.compile(r"[\w./~+=@%, -]*")  # Characters without a special meaning in TensorFlow's patterns.
 
 
-def literal(path):
+def literal(path: str) -> str:
   """Returns a path to the same file or folder without characters that have a special meaning in patterns.
 
   TensorFlow finds checkpoints and SavedModels by patterns, and `run[1]` would not match itself. A path with such

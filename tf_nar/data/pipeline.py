@@ -4,7 +4,7 @@ Each batch has one of a few static shapes (rows, length), as XLA compiles once f
 positions, so that every update weighs about the same.
 """
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from absl import logging
@@ -31,7 +31,7 @@ class Position(NamedTuple):
 _START = Position()
 
 
-def bucket_lengths(histogram, count):
+def bucket_lengths(histogram: dict[int, int], count: int) -> list[int]:
   """Chooses the padded lengths that need the fewest padding positions.
 
   Each pair is padded to the least chosen length that it fits into. This is an exact dynamic programme over the
@@ -64,12 +64,12 @@ def bucket_lengths(histogram, count):
   return list(best[-1][1])
 
 
-def rows(length, tokens_per_batch):
+def rows(length: int, tokens_per_batch: int) -> int:
   """Returns the number of sentences of `length` in a batch: a multiple of 8, at least 8."""
   return max(_ROWS_MULTIPLE, tokens_per_batch // length // _ROWS_MULTIPLE * _ROWS_MULTIPLE)
 
 
-def shapes(histogram, train):
+def shapes(histogram: dict[int, int], train: Any) -> list[tuple[int, int]]:
   """Returns the shapes [(rows, length)] of the training batches, shortest first.
 
   Args:
@@ -83,7 +83,7 @@ def shapes(histogram, train):
   return [(rows(length, train.tokens_per_batch), length) for length in lengths]
 
 
-def padding_waste(folder, train):
+def padding_waste(folder: str, train: Any) -> float:
   """Returns the share of target positions that are PAD in an epoch, padding rows included.
 
   Computed from the manifest. Exact if no pair is left out; otherwise the target tokens are estimated by assuming the
@@ -101,7 +101,7 @@ def padding_waste(folder, train):
   return 1 - split.target_tokens * total(kept) / total(split.lengths) / positions
 
 
-def check(folder, train, *, aligned=False):
+def check(folder: str, train: Any, *, aligned: bool = False) -> None:
   """Checks that `training` can stream a data folder.
 
   Raises:
@@ -113,7 +113,7 @@ def check(folder, train, *, aligned=False):
                      f"python data_prep/align.py --data_dir={folder} --out=...")
 
 
-def training(folder, train, start=_START, *, aligned=False):
+def training(folder: str, train: Any, start: Position = _START, *, aligned: bool = False) -> tf.data.Dataset:
   """Streams the training pairs of a data folder, epoch after epoch, without end.
 
   Args:

@@ -1,6 +1,6 @@
 """The TFRecord schema of sentence pairs, and of the translation candidates of a source."""
 import itertools
-from typing import NamedTuple
+from typing import Iterable, Iterator, NamedTuple
 
 import tensorflow as tf
 
@@ -26,7 +26,7 @@ class Candidates(NamedTuple):
   scores: list  # N floats, by which they are ranked.
 
 
-def serialize(item):
+def serialize(item: Pair | Candidates) -> bytes:
   """Returns the bytes of the record of a `Pair` or `Candidates`; equal items give equal bytes."""
   features = {"index": _ints([item.index]), "src": _ints(item.src)}
   if isinstance(item, Pair):
@@ -43,14 +43,14 @@ def serialize(item):
   return example.SerializeToString(deterministic=True)
 
 
-def write(path, items):
+def write(path: str, items: Iterable[Pair | Candidates]) -> None:
   """Writes `Pair`s or `Candidates` to one file, which appears when it is complete."""
   with atomic.renamed(path) as temporary, tf.io.TFRecordWriter(temporary) as writer:
     for item in items:
       writer.write(serialize(item))
 
 
-def read(path):
+def read(path: str) -> Iterator[Pair]:
   """Yields the `Pair`s of a file.
 
   Raises:
@@ -62,7 +62,7 @@ def read(path):
                tuple(features["fertility"].int64_list.value) if "fertility" in features else ())
 
 
-def read_candidates(path):
+def read_candidates(path: str) -> Iterator[Candidates]:
   """Yields the `Candidates` of a file.
 
   Raises:
@@ -75,7 +75,7 @@ def read_candidates(path):
                      list(features["scores"].float_list.value))
 
 
-def parse_batch(serialized):
+def parse_batch(serialized: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.Tensor, tf.Tensor]:
   """Parses several `Pair`s in one call inside tf.data, which is many times faster than one by one.
 
   Args:
@@ -93,7 +93,7 @@ def parse_batch(serialized):
   return tf.cast(parsed["src"], tf.int32), tf.cast(parsed["tgt"], tf.int32), parsed["weight"], parsed["index"]
 
 
-def parse_fertility(serialized):
+def parse_fertility(serialized: tf.Tensor) -> tf.RaggedTensor:
   """Parses the fertilities of `Pair`s: string [B] -> ragged int32 [B, (S)]; rows are empty without fertilities."""
   parsed = tf.io.parse_example(serialized, {"fertility": tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)})
   return tf.cast(parsed["fertility"], tf.int32)

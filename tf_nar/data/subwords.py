@@ -1,6 +1,6 @@
 """Subwords of byte-pair encoding, in the notation of subword-nmt."""
 import io
-from typing import Iterable
+from typing import Any, Iterable
 
 MARK = "@@"  # Ends a subword that is not the last of its word.
 
@@ -20,7 +20,7 @@ def is_part(token: str) -> bool:
   return token.endswith(MARK) and token != MARK
 
 
-def bpe(codes: str, known: set[str] | None = None):
+def bpe(codes: str, known: set[str] | None = None) -> Any:
   """Returns subword-nmt's segmenter for the text of a file of merges.
 
   Args:

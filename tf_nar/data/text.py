@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import zlib
+from typing import IO, Any, Callable, Iterator
 
 from absl import logging
 
@@ -54,10 +55,10 @@ class Lines:
     self._digest = hashlib.sha256()
 
   @property
-  def sha256(self):
+  def sha256(self) -> str:
     return self._digest.hexdigest()
 
-  def facts(self):
+  def facts(self) -> dict[str, Any]:
     """Returns {"path", "lines", "sha256"}, which identify the text."""
     return {"path": self.name, "lines": self.count, "sha256": self.sha256}
 
@@ -107,12 +108,12 @@ class Lines:
         raise ValueError(f"{self.name} must be UTF-8, but is {encoding}; convert it: iconv -f {encoding} -t UTF-8.")
 
 
-def read(path="", prompt="", warn=True):
+def read(path: str = "", prompt: str = "", warn: bool = True) -> Lines:
   """Returns the `Lines` of a file, or of standard input if `path` is empty or "-"."""
   return Lines(path, prompt, warn)
 
 
-def name(path):
+def name(path: str) -> str:
   """Returns the name of a text in messages, which a copy of `kept` has from its original."""
   path = _COPIED.get(path, path)
   return STANDARD_INPUT if path in {"", "-"} else os.fsencode(path).decode("utf-8", "backslashreplace")
@@ -165,7 +166,7 @@ class _Remote(io.RawIOBase):
 
 
 @contextlib.contextmanager
-def kept(*paths):
+def kept(*paths: str) -> Iterator[list[str]]:
   """Context manager of paths that can be read several times; of pipes and "-" (standard input) they are of copies.
 
   Messages about a copy have the name of its original.
@@ -188,7 +189,7 @@ def kept(*paths):
         del _COPIED[copy]
 
 
-def check_apart(*paths):
+def check_apart(*paths: str) -> None:
   """Checks that no two texts come from one pipe, FIFO or standard input, which can be read only once.
 
   Raises:
@@ -223,7 +224,7 @@ def _copy(path, copy):
 
 
 @contextlib.contextmanager
-def writing(path=""):
+def writing(path: str = "") -> Iterator[Callable[[str], Any]]:
   """Context manager of a function that writes one line to a file, or to standard output if `path` is empty or "-".
 
   A file has a temporary name until all is written, so that an incomplete translation is not mistaken for a complete
@@ -242,12 +243,12 @@ def writing(path=""):
     yield lambda line: file.write(f"{line}\n".encode())
 
 
-def is_terminal(stream):
+def is_terminal(stream: IO | None) -> bool:
   """Whether a stream of this process is a terminal; `stream` is None if it is closed."""
   return stream is not None and stream.isatty()
 
 
-def as_utf8(stream):
+def as_utf8(stream: IO) -> None:
   """Makes a stream of this process write UTF-8, whatever the locale; invalid characters are escaped."""
   if isinstance(stream, io.TextIOWrapper):
     stream.reconfigure(encoding="utf-8", errors="backslashreplace")

@@ -21,6 +21,7 @@ up, so that the student ranks candidates wholly in that mode first.
 import dataclasses
 import math
 import os
+from typing import Sequence
 
 import numpy as np
 
@@ -62,35 +63,35 @@ class Config:
                        f"{self.valid_pairs} different ones; raise toy.words or toy.shortest.")
 
 
-def shares(config):
+def shares(config: Config) -> np.ndarray:
   """Returns float [modes]: the share of the text in each mode."""
   rest = (1 - config.first_share) / max(config.modes - 1, 1)
   return np.array([config.first_share] + [rest] * (config.modes - 1))
 
 
-def entropy(config):
+def entropy(config: Config) -> float:
   """Returns H, the entropy of the mode of a sentence in nats."""
   return float(-sum(share * math.log(share) for share in shares(config)))
 
 
-def parallel_nats(config):
+def parallel_nats(config: Config) -> float:
   """Returns the NCM of the text under an ideal NAR model, in nats per target token with EOS."""
   words = (config.shortest + config.longest) / 2
   return entropy(config) * words / (words + 1)
 
 
-def translate(source, mode):
+def translate(source: str, mode: int) -> str:
   """Returns the translation of a line in one mode."""
   return " ".join(word + _ENDINGS[mode] for word in source.split())
 
 
-def mode(source, target):
+def mode(source: str, target: str) -> int | None:
   """Returns the mode of a translation, or None if it is mixed or wrong."""
   matching = [k for k in range(len(_ENDINGS)) if target and target == translate(source, k)]
   return matching[0] if matching else None
 
 
-def valid_share(sources, targets):
+def valid_share(sources: Sequence[str], targets: Sequence[str]) -> float:
   """Returns the share of lines that are translated wholly in one mode, whichever it is.
 
   Raises:
@@ -102,7 +103,7 @@ def valid_share(sources, targets):
   return sum(mode(*pair) is not None for pair in zip(sources, targets, strict=True)) / len(sources)
 
 
-def sentences(config):
+def sentences(config: Config) -> tuple[list[str], list[str]]:
   """Makes the text, which depends on the config only.
 
   Returns:
@@ -120,7 +121,7 @@ def sentences(config):
   return list(chosen), [translate(line, k) for line, k in zip(chosen, modes, strict=True)]
 
 
-def write(folder, config, shards=2):
+def write(folder: str, config: Config, shards: int = 2) -> corpus.Manifest:
   """Writes the pair as a data folder.
 
   Args:
@@ -154,7 +155,7 @@ def write(folder, config, shards=2):
   return manifest
 
 
-def vocabulary(config):
+def vocabulary(config: Config) -> vocab_lib.WordList:
   """Returns the `WordList` of both languages."""
   words = _source_words(config.words)
   targets = [word + ending for ending in _ENDINGS[:config.modes] for word in words]

@@ -8,6 +8,7 @@ et al., arXiv:1508.07909); `Pieces` is a SentencePiece model (Kudo and Richardso
 import hashlib
 import json
 import os
+from typing import Iterable
 
 from tf_nar import types
 from tf_nar.data import atomic
@@ -51,7 +52,7 @@ class Vocabulary:
       found.update(self.separate_source.sha256.encode())
     return found.hexdigest()
 
-  def repeatable(self):
+  def repeatable(self) -> list[bool]:
     """Returns for each token whether two of it in a row may well be parts of one word, list of bool.
 
     They are if they are in `repeats`, digits, or what is written without spaces. `parts` has the text of each token
@@ -109,13 +110,13 @@ class WordList(Vocabulary):
     self.takes_parts = not codes and any(map(subwords.is_part, self.tokens))
 
   @property
-  def tokenization(self):
+  def tokenization(self) -> str:
     return "bpe" if self.codes else "words"
 
   def __len__(self):
     return len(self.tokens)
 
-  def split(self, text):
+  def split(self, text: str) -> list[str]:
     """Returns the tokens of a line as strings, unknown ones too. Only the ASCII space separates words."""
     words = [word for word in text.split(" ") if word]
     if self._bpe:
@@ -124,30 +125,30 @@ class WordList(Vocabulary):
       words = self._bpe.segment_tokens(words)
     return words
 
-  def encode(self, text):
+  def encode(self, text: str) -> list[int]:
     """Returns the ids of a line, without EOS."""
     return [self._ids.get(word, types.UNK) for word in self.split(text)]
 
-  def decode(self, ids):
+  def decode(self, ids: Iterable[int | str]) -> str:
     """Returns the text of ids up to the first EOS, with subwords joined; some may be tokens, as in `spell`."""
     return subwords.join(self.spell(_until_end(ids, self._skipped)))
 
-  def plain(self, line):
+  def plain(self, line: str) -> str:
     """Returns a line of text in whole words, joining subwords if the vocabulary expects text split into subwords."""
     return subwords.join(line.split(" ")) if self.takes_parts else line
 
-  def changes(self, line):
+  def changes(self, line: str) -> bool:
     """Whether normalization changes a line; always False, as this vocabulary does not normalize."""
     return False
 
-  def parts(self):
+  def parts(self) -> list[str]:
     return [token.removesuffix(subwords.MARK) if subwords.is_part(token) else "" for token in self.tokens]
 
-  def spell(self, ids):
+  def spell(self, ids: Iterable[int | str]) -> list[str]:
     """Returns the token of each id, the reserved ones too; a string, which is a token already, is kept."""
     return [i if isinstance(i, str) else self.tokens[i] for i in ids]
 
-  def files(self):
+  def files(self) -> dict[str, bytes]:
     """Returns {name: bytes} of `vocab.txt` and, if there are merges, `bpe.codes`."""
     words = {WORDS_FILE: "".join(f"{token}\n" for token in self.tokens).encode()}
     return words | ({CODES_FILE: self.codes.encode()} if self.codes else {})
@@ -178,39 +179,39 @@ class Pieces(Vocabulary):
   def __len__(self):
     return self._processor.get_piece_size()
 
-  def split(self, text):
+  def split(self, text: str) -> list[str]:
     """Returns the tokens of a line of raw text as strings; unknown ones as they are in the text."""
     return self._processor.encode(text, out_type=str)
 
-  def encode(self, text):
+  def encode(self, text: str) -> list[int]:
     """Returns the ids of a line of raw text, without EOS."""
     return self._processor.encode(text)
 
-  def decode(self, ids):
+  def decode(self, ids: Iterable[int | str]) -> str:
     """Returns the raw text of ids up to the first EOS; some may be tokens, as in `spell`."""
     kept = _until_end(ids, self._skipped)
     return self._processor.decode(self.spell(kept) if any(isinstance(i, str) for i in kept) else kept)
 
-  def plain(self, line):
+  def plain(self, line: str) -> str:
     """Returns a line of text unchanged, as raw text has whole words."""
     return line
 
-  def changes(self, line):
+  def changes(self, line: str) -> bool:
     """Whether the model's normalization changes a line, apart from white space."""
     made = self._processor.normalize(line).replace(SPACE, " ")
     return made.split() != line.split()
 
-  def parts(self):
+  def parts(self) -> list[str]:
     spelled = self.spell(range(len(self)))
     # Bytes repeat as digits do.
     return ["0" if self._processor.is_byte(each) else token * (not token.startswith(SPACE))
             for each, token in enumerate(spelled)]
 
-  def spell(self, ids):
+  def spell(self, ids: Iterable[int | str]) -> list[str]:
     """Returns the token of each id, the reserved ones too; a string, which is a token already, is kept."""
     return [i if isinstance(i, str) else self._processor.id_to_piece(int(i)) for i in ids]
 
-  def files(self):
+  def files(self) -> dict[str, bytes]:
     """Returns {name: bytes} of `vocab.model`."""
     return {PIECES_FILE: self._model}
 

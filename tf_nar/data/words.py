@@ -1,9 +1,11 @@
 """Which word of a text each token belongs to, counted from 0."""
+from typing import Iterable
+
 from tf_nar.data import subwords
 from tf_nar.data import vocab as vocab_lib
 
 
-def numbers(tokens, tokenized):
+def numbers(tokens: Iterable[str], tokenized: bool) -> list[int]:
   """Returns the number of the word of each token, a list of int.
 
   Args:

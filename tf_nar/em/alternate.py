@@ -16,6 +16,7 @@ import json
 import operator
 import os
 import time
+from typing import Any, Callable
 
 import tensorflow as tf
 
@@ -26,8 +27,9 @@ DONE = "DONE"
 ROUND = ("teacher", "candidates", "distilled", "student", "scores", "selected", "measures")
 
 
-def run(stages, data_dir, workdir, *, rounds, raw_student=True, after=lambda: None, enough=lambda number: False,
-        do_once=None):
+def run(stages: Any, data_dir: str, workdir: str, *, rounds: int, raw_student: bool = True,
+        after: Callable[[], None] = lambda: None, enough: Callable[[int], bool] = lambda number: False,
+        do_once: Callable | None = None) -> int:
   """Runs all rounds, skipping the stages that are done.
 
   Args:
@@ -75,12 +77,12 @@ def run(stages, data_dir, workdir, *, rounds, raw_student=True, after=lambda: No
   return rounds
 
 
-def at(workdir, number):
+def at(workdir: str, number: int) -> dict[str, str]:
   """Returns dict, stage -> its folder, of one round."""
   return {stage: os.path.join(workdir, f"round_{number}", stage) for stage in ROUND}
 
 
-def once(folder, work, *inputs):
+def once(folder: str, work: Callable, *inputs: Any) -> bool:
   """Calls `work(*inputs, folder)` to fill a folder unless it is done; returns whether it was called.
 
   DONE holds the seconds of the call that completed the folder.
@@ -95,7 +97,7 @@ def once(folder, work, *inputs):
   return True
 
 
-def seconds(folder):
+def seconds(folder: str) -> float | None:
   """Returns the seconds that a stage took, or None if it is not done."""
   path = os.path.join(folder, DONE)
   if not tf.io.gfile.exists(path):

@@ -88,14 +88,14 @@ class Alternation:
                        f"{other[0]}={getattr(nets[0], other[0])}, the teacher {getattr(nets[1], other[0])}.")
 
 
-def nbest_search(alternation, search):
+def nbest_search(alternation: Alternation, search: Any) -> Any:
   """Returns the teacher's search for candidates, derived from the search of its run."""
   found = dict(beam=alternation.nbest, candidates=alternation.nbest, alpha=alternation.nbest_alpha,
                penalty=alternation.teacher.search.penalty)
   return dataclasses.replace(search, **found)
 
 
-def budget(experiment, steps):
+def budget(experiment: config.Experiment, steps: int | None) -> config.Experiment:
   """Returns the experiment with `steps` updates and the model's schedules scaled alike; 0: unchanged."""
   if not steps:
     return experiment

@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import os
 import time
-from typing import Callable
+from typing import Any, Callable, Sequence
 
 import tensorflow as tf
 
@@ -43,11 +43,11 @@ class Jobs:
       raise ValueError(f"With --jobs={self.jobs} give a --job from 0 to {self.jobs - 1}; got {self.job}.")
 
   @property
-  def owner(self):
+  def owner(self) -> bool:
     """Whether this is job 0."""
     return self.job == 0
 
-  def once(self, folder, work, *inputs):
+  def once(self, folder: str, work: Callable, *inputs: Any) -> bool:
     """Does its part of a stage, see `alternate.once`, and waits for its end; returns whether it marked it as done."""
     if self.owner:
       return alternate.once(folder, work, *inputs)
@@ -56,14 +56,15 @@ class Jobs:
     self.wait(os.path.join(folder, alternate.DONE))
     return False
 
-  def wait(self, path):
+  def wait(self, path: str) -> None:
     """Waits for a file of job 0, and tells so."""
     if not tf.io.gfile.exists(path):
       self.tell(f"job {self.job} of {self.jobs} waits for {path}, which job 0 will write.")
     while not tf.io.gfile.exists(path):
       time.sleep(self.pause)
 
-  def each(self, paths, make, advance):
+  def each(self, paths: Sequence[str], make: Callable[[str, Callable[[int], None]], None],
+           advance: Callable[[int], None]) -> None:
     """Calls `make` until all files exist, beginning with those of this job.
 
     Args:

@@ -10,6 +10,7 @@ log p it underestimates; so compare rounds, and see `evaluate/total_correlation.
 import dataclasses
 import json
 import os
+from typing import Callable, Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +22,7 @@ from tf_nar.data import corpus as data_corpus
 from tf_nar.data import json_file
 from tf_nar.data import records
 from tf_nar.data import toy
+from tf_nar.em import config
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import lines
 from tf_nar.evaluate import multimodality
@@ -32,7 +34,7 @@ from tf_nar.evaluate import total_correlation
 FILE = "measures.json"
 
 
-def measure(folders, data_dir, alternation):
+def measure(folders: dict[str, str], data_dir: str, alternation: config.Alternation) -> dict[str, float]:
   """Measures a round.
 
   Args:
@@ -71,12 +73,12 @@ def _measured(folders, data_dir, alternation, advance):
   return measures
 
 
-def write(measures, folder):
+def write(measures: dict[str, float], folder: str) -> None:
   """Writes measures.json."""
   atomic.write(os.path.join(folder, FILE), json.dumps(measures, indent=1).encode())
 
 
-def read(folder):
+def read(folder: str) -> dict[str, float]:
   """Returns the content of measures.json, or {} if there is none."""
   path = os.path.join(folder, FILE)
   if not tf.io.gfile.exists(path):
@@ -84,20 +86,21 @@ def read(folder):
   return json_file.read(path)
 
 
-def sample(folder, count):
+def sample(folder: str, count: int) -> list[records.Pair]:
   """Returns the training pairs with an index below `count`, sorted by index."""
   pairs = [pair for path in data_corpus.shards(folder) for pair in records.read(path) if pair.index < count]
   return sorted(pairs, key=lambda pair: pair.index)  # Stable: weighted pairs of one source keep their order.
 
 
-def kept_first(distilled, selected):
+def kept_first(distilled: Iterable[records.Pair], selected: Sequence[records.Pair]) -> float:
   """Returns the share of the total weight of the selected pairs that is on the teacher's best candidates."""
   first = {pair.index: pair.tgt for pair in distilled}
   kept = [pair.weight * (pair.tgt == first[pair.index]) for pair in selected]
   return float(sum(kept) / sum(pair.weight for pair in selected))
 
 
-def ncm(score, pairs, run, alternation, advance=None):
+def ncm(score: Callable, pairs: Iterable[records.Pair], run: runs.Run, alternation: config.Alternation,
+        advance: Callable[[int], None] | None = None) -> float | None:
   """Returns NCM of weighted pairs under a run, without pairs of probability 0; None if all are such."""
   longest = run.experiment.model.net.max_length
   pairs = [pair for pair in pairs if max(len(pair.src), len(pair.tgt)) <= longest]

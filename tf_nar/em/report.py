@@ -1,12 +1,14 @@
 """Reports an alternation, read from its folders so far, as em.json, a table, a plot and TensorBoard scalars."""
 import json
 import os
+from typing import Sequence
 
 import tensorflow as tf
 
 from tf_nar import display
 from tf_nar.data import atomic
 from tf_nar.em import alternate
+from tf_nar.em import config
 from tf_nar.em import measure
 from tf_nar.evaluate import plots
 
@@ -46,7 +48,7 @@ LABELS = {  # Of the plot.
 }
 
 
-def collect(workdir, rounds):
+def collect(workdir: str, rounds: int) -> list[dict]:
   """Returns a list of dicts, one for each round from 0 on that has begun: "round", its measures, and "seconds".
 
   "seconds" maps each finished stage to the time it took; all other values depend on data and configuration only.
@@ -62,12 +64,12 @@ def collect(workdir, rounds):
   return rows
 
 
-def write(rows, workdir):
+def write(rows: list[dict], workdir: str) -> None:
   """Writes em.json."""
   atomic.write(os.path.join(workdir, FILE), json.dumps(rows, indent=1).encode())
 
 
-def read(path):
+def read(path: str) -> list[dict]:
   """Returns the rows of an em.json.
 
   Raises:
@@ -80,7 +82,7 @@ def read(path):
       raise ValueError(f"{path} is not an em.json ({problem!r}); give that of a folder of bin/em.py.") from None
 
 
-def table(rows):
+def table(rows: Sequence[dict]) -> str:
   """Returns the measured rounds as a table with a legend. Round 0 is the student trained on the original text."""
   shown = {name: keys for name, keys in COLUMNS.items() if any(_first(row, keys) is not None for row in rows)}
   body = [[str(row["round"]), *(_text(_first(row, keys), keys[0]) for keys in shown.values()),
@@ -88,7 +90,7 @@ def table(rows):
   return display.table(["round", *shown, "seconds"], body, display.legend(shown, LEGEND))
 
 
-def remaining(rows, alternation):
+def remaining(rows: Sequence[dict], alternation: config.Alternation) -> tuple[float, bool]:
   """Returns the expected seconds of the stages that are not done, and whether all of them have an expectation.
 
   A stage is expected to take as long as it did in the latest round, in proportion to the updates of a training.
@@ -114,7 +116,7 @@ def _growth(alternation, stage, before, number):
   return later / getattr(alternation, stage).train.steps if later and before < 2 <= number else 1.0
 
 
-def no_better(rows, stop):
+def no_better(rows: Sequence[dict], stop: str) -> bool:
   """Whether the last round did not improve on the one before.
 
   Args:
@@ -129,7 +131,7 @@ def no_better(rows, stop):
   return values[-1] >= values[-2] if stop == "ncm" else values[-1] <= values[-2]
 
 
-def scalars(row, workdir):
+def scalars(row: dict, workdir: str) -> None:
   """Adds the numbers of a round to TensorBoard's events, with the round as the step."""
   writer = tf.summary.create_file_writer(workdir)
   with writer.as_default(step=row["round"]):
@@ -139,7 +141,7 @@ def scalars(row, workdir):
   writer.close()
 
 
-def plot(rows, workdir):
+def plot(rows: Sequence[dict], workdir: str) -> bool:
   """Plots NCM and BLEU by round to em.png. Returns False if matplotlib is not installed."""
   bleus = ("teacher", "student", "argmax", "ODD", "rescored")
   try:

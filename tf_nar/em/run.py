@@ -3,6 +3,7 @@ import contextlib
 import dataclasses
 import json
 import os
+from typing import Any, Callable
 
 import tensorflow as tf
 
@@ -25,7 +26,8 @@ CONFIG = "alternation.json"
 MAY_CHANGE = ("rounds", "stop", "raw_student")
 
 
-def run(alternation, data_dir, workdir, *, tell=print, stages=None, jobs=None):
+def run(alternation: config.Alternation, data_dir: str, workdir: str, *, tell: Callable[[str], None] = print,
+        stages: Any = None, jobs: jobs_lib.Jobs | None = None) -> list[dict]:
   """Runs an alternation to its end, resuming one that was interrupted.
 
   Args:

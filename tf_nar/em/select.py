@@ -10,10 +10,13 @@ With p the student, A0 the first teacher (trained on the original text) and At t
 The posterior is that of posterior regularisation (Ganchev et al., 2010): among the distributions of sufficient expected
 quality, the one that is closest to the student's; lambda is the multiplier of the quality constraint.
 """
+from typing import Sequence
+
 import numpy as np
 
 
-def merit(student, lengths, *, normalize=False, quality=None, weight=0.0):
+def merit(student: np.ndarray, lengths: Sequence[int], *, normalize: bool = False, quality: np.ndarray | None = None,
+          weight: float = 0.0) -> np.ndarray:
   """Returns the merit of each candidate, float64 [N].
 
   Args:
@@ -39,12 +42,12 @@ def merit(student, lengths, *, normalize=False, quality=None, weight=0.0):
   return total + weight * np.asarray(quality, np.float64)
 
 
-def best(merits):
+def best(merits: np.ndarray) -> int:
   """Returns the index of the candidate to keep; of equal merits, that of the one that the teacher ranked first."""
   return int(np.argmax(merits))
 
 
-def weights(merits, proposal):
+def weights(merits: np.ndarray, proposal: np.ndarray) -> np.ndarray:
   """Returns the self-normalised importance weights of the candidates, float64 [N], sum 1.
 
   Args:

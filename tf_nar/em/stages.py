@@ -7,6 +7,7 @@
 import dataclasses
 import io
 import os
+from typing import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -35,14 +36,14 @@ class Stages:
     """Takes a `config.Alternation`, the data folder of the original text, and the `jobs.Jobs` that work on it."""
     self._alternation, self._data_dir, self._jobs = alternation, data_dir, jobs or jobs_lib.Jobs()
 
-  def teach(self, data, before, out):
+  def teach(self, data: str, before: str | None, out: str) -> None:
     """Trains a teacher on a data folder; `before` is the teacher of the last round, None in the first."""
     alternation = self._alternation
     experiment = config_lib.budget(alternation.teacher, before and alternation.later_teacher_steps)
     before = before if alternation.warm_start_teacher else None
     recipe.run(experiment, data, out, original_dir=self._data_dir, warm_start=before)
 
-  def study(self, data, teacher, before, out):
+  def study(self, data: str, teacher: str | None, before: str | None, out: str) -> None:
     """Trains a student on a data folder; with `one_model` it writes a run folder with the teacher's weights instead.
 
     Args:
@@ -59,7 +60,7 @@ class Stages:
     teacher = teacher if alternation.student_from_teacher else None
     recipe.run(experiment, data, out, original_dir=self._data_dir, warm_start=before or teacher)
 
-  def propose(self, teacher, out):
+  def propose(self, teacher: str, out: str) -> None:
     """Writes the teacher's n-best list for every source of the original text."""
     run, alternation = runs.load(teacher), self._alternation
     options = config_lib.nbest_search(alternation, run.experiment.search)
@@ -77,12 +78,12 @@ class Stages:
     with progress.Progress("candidates", total=total // self._jobs.jobs) as bar:
       self._jobs.each(self._shards(out), make, bar.advance)
 
-  def distil(self, candidates, out):
+  def distil(self, candidates: str, out: str) -> None:
     """Writes the data folder with the first candidate of each list as the target."""
     self._derive(out, (records.Pair(each.src, each.tokens[0], 1.0, each.index)
                        for path in self._shards(candidates) for each in records.read_candidates(path)))
 
-  def score(self, student, first_teacher, candidates, out):
+  def score(self, student: str, first_teacher: str, candidates: str, out: str) -> None:
     """Writes log p of every candidate under the student and, if `quality` is not 0, under the first teacher.
 
     Each file is an npz with float32 [candidates of the shard], list after list: `student` and, if needed, `quality`.
@@ -106,11 +107,11 @@ class Stages:
     judge = lambda some: scored(score, some, longest, tokens_per_batch=positions, progress=advance)
     return np.fromiter(corpus.stream(judge, pairs), np.float32)
 
-  def choose(self, candidates, scores, out):
+  def choose(self, candidates: str, scores: str, out: str) -> None:
     """Writes the data folder that the next teacher is trained on."""
     self._derive(out, self._chosen(candidates, scores))
 
-  def measure(self, folders, out):
+  def measure(self, folders: dict[str, str], out: str) -> None:
     """Writes measures.json, the result of `measure.measure` for a round."""
     tf.io.gfile.makedirs(out)
     measure_lib.write(measure_lib.measure(folders, self._data_dir, self._alternation), out)
@@ -139,7 +140,8 @@ def _with_weights(experiment, run, out):
   runs.save(run._replace(experiment=experiment, workdir=out))
 
 
-def proposed(search, pairs, *, tokens_per_batch, longest, progress=None, limit=None):
+def proposed(search: Callable, pairs: Sequence[records.Pair], *, tokens_per_batch: int, longest: int,
+             progress: Callable[[int], None] | None = None, limit: Callable | None = None) -> list[records.Candidates]:
   """Returns the `records.Candidates` of some pairs, in their order.
 
   # Differs: the original keeps empty and duplicate hypotheses.
@@ -161,7 +163,8 @@ def proposed(search, pairs, *, tokens_per_batch, longest, progress=None, limit=N
   return result
 
 
-def scored(score, pairs, longest, *, tokens_per_batch, progress=None):
+def scored(score: Callable, pairs: Sequence[tuple[list[int], list[int]]], longest: int, *, tokens_per_batch: int,
+           progress: Callable[[int], None] | None = None) -> np.ndarray:
   """Returns log p of (source, target) pairs, float32 [n]; -inf for a source that is too long for the model."""
   readable = [i for i, (source, _) in enumerate(pairs) if len(source) <= longest]
   scores = np.full(len(pairs), -np.inf, np.float32)
@@ -170,7 +173,8 @@ def scored(score, pairs, longest, *, tokens_per_batch, progress=None):
   return scores
 
 
-def chosen(candidates, scores, alternation):
+def chosen(candidates: records.Candidates, scores: dict[str, np.ndarray],
+           alternation: config_lib.Alternation) -> Iterator[records.Pair]:
   """Yields the `records.Pair`s that are kept of one source: one by the hard rule, weighted ones by the soft rule.
 
   Args:
@@ -192,7 +196,7 @@ def chosen(candidates, scores, alternation):
       yield records.Pair(candidates.src, tokens, float(weight), candidates.index)
 
 
-def load(path):
+def load(path: str) -> dict[str, np.ndarray]:
   """Returns the scores of a shard, a dict of float32 [n]."""
   with tf.io.gfile.GFile(path, "rb") as file:
     return dict(np.load(io.BytesIO(file.read())))

@@ -1,4 +1,6 @@
 """Word alignments of translations, in Pharaoh's format `0-0 1-2`: source word - target word, counted from 0."""
+from typing import Any, Sequence
+
 import numpy as np
 
 from tf_nar import types
@@ -6,7 +8,7 @@ from tf_nar.data import words
 from tf_nar.evaluate import plots
 
 
-def pharaoh(weights, source, ids, vocab):
+def pharaoh(weights: np.ndarray | None, source: str, ids: Sequence[int | str], vocab: Any) -> str:
   """Returns the alignment of a translation in Pharaoh's format, sorted by source word.
 
   Each target token is linked to the source token with the greatest weight; a word has the links of its tokens.
@@ -30,7 +32,7 @@ def pharaoh(weights, source, ids, vocab):
   return " ".join(f"{one}-{other}" for one, other in sorted(links))
 
 
-def draw(path, weights, source, target):
+def draw(path: str, weights: np.ndarray, source: Sequence[str], target: Sequence[str]) -> None:
   """Draws weights float [T, S] of target and source tokens, two lists of strings, to a PNG file.
 
   Raises:

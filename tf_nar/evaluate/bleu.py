@@ -4,7 +4,7 @@ BLEU on tokenised text depends on the tokeniser with which the text was prepared
 that share the preparation ("A Call for Clarity", Post, 2018, arXiv:1804.08771). It is therefore never reported under
 the same name as detokenised BLEU.
 """
-from typing import NamedTuple
+from typing import Any, NamedTuple, Sequence
 
 from tf_nar.data import language
 
@@ -14,7 +14,7 @@ class Score(NamedTuple):
   signature: str  # sacrebleu's.
 
 
-def bleu(hypotheses, *references, tokenize, lowercase=False):
+def bleu(hypotheses: Sequence[str], *references: Sequence[str], tokenize: str, lowercase: bool = False) -> Score:
   """Returns the corpus BLEU as a `Score`.
 
   Args:
@@ -31,12 +31,12 @@ def bleu(hypotheses, *references, tokenize, lowercase=False):
   return _corpus(bleu_metric(tokenize, lowercase), hypotheses, references)
 
 
-def chrf(hypotheses, *references, lowercase=False):
+def chrf(hypotheses: Sequence[str], *references: Sequence[str], lowercase: bool = False) -> Score:
   """Returns the corpus chrF2 as a `Score`; white space is ignored. Args and errors are as for `bleu`."""
   return _corpus(chrf_metric(lowercase), hypotheses, references)
 
 
-def ter(hypotheses, *references, tokenize, lowercase=False):
+def ter(hypotheses: Sequence[str], *references: Sequence[str], tokenize: str, lowercase: bool = False) -> Score:
   """Returns the translation edit rate as a `Score`: edits and shifts of words per 100 words of the references.
 
   Words are those between spaces; those of a language without spaces are first made by `tokenize`. Args and errors are
@@ -51,12 +51,12 @@ def ter(hypotheses, *references, tokenize, lowercase=False):
   return Score(value, signature if spaced else f"{signature}, words by tok:{tokenize}")
 
 
-def bleu_metric(tokenize, lowercase=False):
+def bleu_metric(tokenize: str, lowercase: bool = False) -> Any:
   """Returns sacrebleu's BLEU; args and errors as for `bleu`."""
   return language.bleu(tokenize, lowercase=lowercase)
 
 
-def chrf_metric(lowercase=False):
+def chrf_metric(lowercase: bool = False) -> Any:
   """Returns sacrebleu's chrF2."""
   import sacrebleu
   return sacrebleu.CHRF(lowercase=lowercase)

@@ -1,5 +1,5 @@
 """Compares systems by their reports, in one table and one plot."""
-from typing import NamedTuple
+from typing import Any, Iterable, NamedTuple, Sequence
 
 from tf_nar import display
 from tf_nar.evaluate import plots
@@ -36,17 +36,17 @@ class System(NamedTuple):
   proxy: str = ""  # What stands for the text in training, as in `Traits.proxy`.
 
 
-def system(name, rows, family="", proxy=""):
+def system(name: str, rows: Iterable[Any], family: str = "", proxy: str = "") -> System:
   """Returns the `System` of a list of `report.Row`."""
   return System(name, {row.name: row.value for row in rows}, {row.name: row.signature for row in rows}, family, proxy)
 
 
-def with_gaps(systems, baseline):
+def with_gaps(systems: Iterable[System], baseline: System) -> list[System]:
   """Returns systems with the row "gap", their BLEU less that of another `System`."""
   return [each._replace(values=each.values | {"gap": bleu(each) - bleu(baseline)}) for each in systems]
 
 
-def comparable(systems):
+def comparable(systems: Sequence[System]) -> None:
   """Checks that systems were measured with the same BLEU and the same baseline of speed.
 
   Raises:
@@ -62,13 +62,13 @@ def comparable(systems):
     raise ValueError("BLEU of tokenised and of raw text cannot be compared; measure all in the same way.")
 
 
-def table(systems):
+def table(systems: Sequence[System]) -> str:
   """Returns a Markdown table with one line per system; columns without any value are left out."""
   heads, rows = _cells(systems)
   return "\n".join(f"| {' | '.join(line)} |" for line in (heads, ["---"] * len(heads), *rows))
 
 
-def shown(systems):
+def shown(systems: Sequence[System]) -> str:
   """Returns the same table for a terminal, with a legend."""
   heads, rows = _cells(systems)
   return display.table([head.replace(" ", "\n", 1) for head in heads], rows, display.legend(heads))
@@ -84,7 +84,7 @@ def _cells(systems):
   return ["system", *there], rows
 
 
-def plot(systems, path):
+def plot(systems: Iterable[System], path: str) -> int:
   """Plots BLEU against the time per sentence at batch 1 to a PNG file. Returns the number of systems with both."""
   points = [(value(each, "ms alone"), value(each, "BLEU"), each.name, each.family) for each in systems]
   points = [point for point in points if None not in point]
@@ -113,11 +113,11 @@ def plot(systems, path):
   return len(points)
 
 
-def bleu(system):
+def bleu(system: System) -> float:
   """Returns the BLEU of a `System`, tokenised or detokenised."""
   return value(system, "BLEU")
 
 
-def value(system, head):
+def value(system: System, head: str) -> float | None:
   """Returns the value of a `System` in a column of `COLUMNS`; None if it has none."""
   return next((system.values[key] for key in COLUMNS[head][0] if key in system.values), None)

@@ -7,7 +7,7 @@ of memory shows at once. Under a distribution strategy every device works on a g
 """
 import functools
 import itertools
-from typing import NamedTuple
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -30,7 +30,8 @@ class Candidate(NamedTuple):
 NOTHING = Candidate([types.EOS], 0.0)  # The translation of an empty line, with probability 1.
 
 
-def searcher(model, search, teacher_score=None):
+def searcher(model: Any, search: Any,
+             teacher_score: Callable[..., tf.Tensor] | None = None) -> Callable[..., types.Translation]:
   """Returns `model.translate` as one graph for all shapes: int32 [B, S] -> `types.Translation`.
 
   Args:
@@ -44,7 +45,7 @@ def searcher(model, search, teacher_score=None):
   return replicas.spread(translate_batch, [tf.TensorSpec([None, None], tf.int32)])
 
 
-def positions(model, search, tokens_per_batch):
+def positions(model: Any, search: Any, tokens_per_batch: int) -> int:
   """Returns the padded source tokens per batch of a search, given those for one candidate per sentence.
 
   Candidates that are decoded in parallel divide the number, as their logits fill the memory.
@@ -52,22 +53,22 @@ def positions(model, search, tokens_per_batch):
   return max(1, tokens_per_batch // (search.candidates if model.traits.side_by_side else 1))
 
 
-def limit(model, search):
+def limit(model: Any, search: Any) -> Callable | None:
   """Returns a function from source lengths to the longest output of a search, in tokens; None if it has no limit."""
   return functools.partial(model.limit, search) if "limit" in model.traits.offers else None
 
 
-def scorer(model):
+def scorer(model: Any) -> Callable[..., tf.Tensor]:
   """Returns `model.score` as one graph for all shapes: int32 [B, S], int32 [B, T] -> float32 [B]."""
   return of_pairs(model.score)
 
 
-def of_pairs(method):
+def of_pairs(method: Callable) -> Callable:
   """Returns a function of int32 [B, S] and int32 [B, T], such as `model.score_tokens`, as one graph for all shapes."""
   return replicas.spread(lambda src, tgt: method(src, tgt), [tf.TensorSpec([None, None], tf.int32)] * 2)
 
 
-def terms(model):
+def terms(model: Any) -> Callable[..., dict]:
   """Returns the terms of `model.objective` with dropout off, as one graph of pairs -> {name: (total, count)}."""
   def totals(src, tgt):
     batch = types.Batch(src, tgt, tf.cast(src[:, 0] != types.PAD, tf.float32))
@@ -77,7 +78,9 @@ def terms(model):
   return of_pairs(totals)
 
 
-def translate(model_translate, sources, *, tokens_per_batch, longest=None, progress=None, limit=None):
+def translate(model_translate: Callable[..., types.Translation], sources: Sequence[list[int]], *, tokens_per_batch: int,
+              longest: int | None = None, progress: Callable[[int], None] | None = None,
+              limit: Callable | None = None) -> list[list[Candidate]]:
   """Translates every source.
 
   Args:
@@ -130,7 +133,8 @@ def _different(candidates):
   return list(first.values())
 
 
-def score(model_score, pairs, *, tokens_per_batch, longest=None, progress=None):
+def score(model_score: Callable[..., tf.Tensor], pairs: Sequence[tuple[list[int], list[int]]], *, tokens_per_batch: int,
+          longest: int | None = None, progress: Callable[[int], None] | None = None) -> np.ndarray:
   """Scores every pair; in a group, both sides are padded to the length of the longest.
 
   A target longer than `longest` cannot be produced by the model and scores -inf.
@@ -159,7 +163,8 @@ def score(model_score, pairs, *, tokens_per_batch, longest=None, progress=None):
   return scores
 
 
-def by_token(of_tokens, pairs, *, tokens_per_batch, longest=None):
+def by_token(of_tokens: Callable[..., tf.Tensor], pairs: Sequence[tuple[list[int], list[int]]], *,
+             tokens_per_batch: int, longest: int | None = None) -> list[np.ndarray | None]:
   """Returns a number, or a row of numbers, for each target token of every pair.
 
   Args:
@@ -183,7 +188,8 @@ def by_token(of_tokens, pairs, *, tokens_per_batch, longest=None):
   return found
 
 
-def mean_terms(model_terms, pairs, *, tokens_per_batch, longest=None):
+def mean_terms(model_terms: Callable[..., dict], pairs: Sequence[tuple[list[int], list[int]]], *, tokens_per_batch: int,
+               longest: int | None = None) -> dict[str, float]:
   """Returns {name: mean} of the loss terms over (source, target) pairs of ids with EOS; see `terms`."""
   sums = {}
   for _, made in _answers(model_terms, pairs, range(len(pairs)), tokens_per_batch, longest):
@@ -193,14 +199,14 @@ def mean_terms(model_terms, pairs, *, tokens_per_batch, longest=None):
   return {name: total / count for name, (total, count) in sums.items() if count}
 
 
-def stream(run, items, window=WINDOW):
+def stream(run: Callable[[list], Iterable], items: Iterable, window: int = WINDOW) -> Iterator:
   """Yields the results of `run`, a function of a list, for `window` items at a time, to limit memory."""
   items = iter(items)
   while chunk := list(itertools.islice(items, window)):
     yield from run(chunk)
 
 
-def neighbours(sources, rows, longest=None):
+def neighbours(sources: Iterable[list[int]], rows: int, longest: int | None = None) -> list[np.ndarray]:
   """Returns a list of int32 [rows, S]: groups of sources of similar length, shortest first; the rest is left out.
 
   Args:

@@ -1,6 +1,8 @@
 """Measures the time and the decoder passes of a search."""
 import time
+from typing import Callable, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from tf_nar import types
@@ -22,14 +24,14 @@ class Meter:
     self.devices = replicas.devices(search)
     self.calls, self.passes, self.seconds = 0, 0, 0.0
 
-  def warm_up(self):
+  def warm_up(self) -> None:
     """Translates a padding row without counting it, as the first call also builds the graph."""
     self._search(tf.fill([1, 8], types.PAD))
 
   def __call__(self, src):
     return self._timed(lambda: [self._search(src)])[0]
 
-  def together(self, batches):
+  def together(self, batches: Sequence[tuple]) -> list[types.Translation]:
     """Translates batches at the same time, see `replicas.together`."""
     return self._timed(lambda: replicas.together(self._search, batches))
 
@@ -42,7 +44,8 @@ class Meter:
     return found
 
 
-def in_turns(searches, groups, clock=time.perf_counter):
+def in_turns(searches: dict[str, Callable[..., types.Translation]], groups: Sequence[np.ndarray],
+             clock: Callable[[], float] = time.perf_counter) -> dict[str, list[float]]:
   """Returns {name: seconds of each group, float [G]} of several searches, which translate each group in turn.
 
   Temporary load on the machine so affects all of them.

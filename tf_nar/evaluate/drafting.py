@@ -1,4 +1,9 @@
 """A teacher that translates greedily by checking the drafts of a student, as one run; see `decode/speculative.py`."""
+from typing import Any, Callable
+
+import tensorflow as tf
+
+from tf_nar import types
 from tf_nar.evaluate import rescoring
 
 OFFERED = frozenset({"score_candidates", "score_tokens", "align", "limit"})  # Methods that are the teacher's own.
@@ -16,10 +21,10 @@ class Drafted:
       setattr(self, method, getattr(teacher, method))
 
   @property
-  def variables(self):
+  def variables(self) -> list:
     return [*self.teacher.variables, *self.drafter.variables]
 
-  def translate(self, src, search, rescore=None):
+  def translate(self, src: tf.Tensor, search: Any, rescore: Callable | None = None) -> types.Translation:
     """Returns the teacher's greedy translation; `passes` are those of the drafter and of the teacher."""
     if rescore is not None:
       raise ValueError("Drafts lead to one candidate, so there is nothing to rank; leave out --rescore_with.")
@@ -28,7 +33,7 @@ class Drafted:
     return found._replace(passes=found.passes + drafts.passes)
 
 
-def by(run, drafter):
+def by(run: Any, drafter: Any) -> Any:
   """Returns `run` translating greedily by means of the drafts of another `runs.Run`.
 
   Raises:

@@ -2,8 +2,11 @@
 
   score(y | x) = 1/n Σ_m log p_m(y | x)        in a beam search, the same for each next token
 """
+from typing import Any, Callable, Sequence
+
 import tensorflow as tf
 
+from tf_nar import types
 from tf_nar.evaluate import rescoring
 
 
@@ -16,30 +19,30 @@ class Ensemble:
     self.traits = models[0].traits._replace(offers=offers | {"score_candidates"})
 
   @property
-  def variables(self):
+  def variables(self) -> list:
     return [variable for model in self.models for variable in model.variables]
 
-  def score(self, src, tgt):
+  def score(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the mean of the models' scores of tgt int32 [B, T], float32 [B]."""
     return self._mean([model.score(src, tgt) for model in self.models])
 
-  def score_candidates(self, src, tgt):
+  def score_candidates(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the mean of the models' scores of tgt int32 [B, N, T], float32 [B, N]."""
     return self._mean([rescoring.of_candidates(model)(src, tgt) for model in self.models])
 
-  def score_tokens(self, src, tgt):
+  def score_tokens(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the mean of the models' log p of each token of tgt int32 [B, T], float32 [B, T]."""
     return self._mean([model.score_tokens(src, tgt) for model in self.models])
 
-  def align(self, src, tgt):
+  def align(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the mean of the models' alignments of tgt int32 [B, T], float32 [B, T, S]."""
     return self._mean([model.align(src, tgt) for model in self.models])
 
-  def limit(self, search, source):
+  def limit(self, search: Any, source: tf.Tensor | int) -> tf.Tensor:
     """Returns the greatest target length of a search, that of the first model."""
     return self.models[0].limit(search, source)
 
-  def translate(self, src, search, rescore=None):
+  def translate(self, src: tf.Tensor, search: Any, rescore: Callable | None = None) -> types.Translation:
     """Translates by the search of the first model, in which all take part."""
     first, *others = self.models
     return first.translate_with(others, src, search, rescore)
@@ -48,7 +51,7 @@ class Ensemble:
     return tf.add_n(scores) / len(scores)
 
 
-def joined(found, *, translates=False):
+def joined(found: Sequence[Any], *, translates: bool = False) -> Any:
   """Returns several runs as one, whose experiment and vocabulary are those of the first; a single run unchanged.
 
   Args:

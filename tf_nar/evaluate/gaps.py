@@ -2,7 +2,7 @@
 
 A gap is the BLEU of a system less that of the autoregressive model. docs/theory.md says what proxies and losses are.
 """
-from typing import NamedTuple
+from typing import Iterable, NamedTuple, Sequence
 
 import numpy as np
 
@@ -26,13 +26,13 @@ class Point(NamedTuple):
   series: str = ""  # Points of one series are joined in the plot.
 
 
-def of_systems(systems, baseline):
+def of_systems(systems: Iterable[comparison.System], baseline: comparison.System) -> list[Point]:
   """Returns the `Point`s of those `comparison.System`s whose loss was measured; `baseline` is that of the AR run."""
   return [Point(each.name, each.family, each.proxy, head, value, comparison.bleu(each) - comparison.bleu(baseline))
           for each in systems for head in LOSSES if (value := comparison.value(each, head)) is not None]
 
 
-def of_rounds(name, rows):
+def of_rounds(name: str, rows: Iterable[dict]) -> list[Point]:
   """Returns the `Point`s of the rounds of EM that have a teacher; `rows` is the content of em.json.
 
   Gaps are those of the validation text, to the teacher of the round.
@@ -46,20 +46,20 @@ def of_rounds(name, rows):
   return points
 
 
-def table(points):
+def table(points: Iterable[Point]) -> str:
   """Returns a Markdown table with one line per point."""
   heads, rows = _cells(points)
   return "\n".join(f"| {' | '.join(line)} |" for line in (heads, ["---"] * len(heads), *rows))
 
 
-def shown(points):
+def shown(points: Sequence[Point]) -> str:
   """Returns the same table for a terminal, and the rank correlation of each loss with the gap."""
   lines = [f"{head}: its rank correlation with the gap is {found:.2f}, of {count} systems; -1: it orders the gaps."
            for head, (found, count) in correlations(points).items()]
   return display.table(*_cells(points), lines)
 
 
-def correlations(points):
+def correlations(points: Sequence[Point]) -> dict[str, tuple[float, int]]:
   """Returns {loss: (Spearman's rank correlation of the nats with the gaps, number of points)} for at least three."""
   found = {}
   for head in LOSSES:
@@ -78,7 +78,7 @@ def _cells(points):
   return ["system", "family", "proxy", *losses, "gap"], rows
 
 
-def plot(points, name, path):
+def plot(points: Sequence[Point], name: str, path: str) -> None:
   """Plots the gaps to the autoregressive model `name` against the losses, to a PNG file."""
   with plots.drawing(path, size=(8, 5)) as axes:
     for series in sorted({point.series for point in points} - {""}):

@@ -1,12 +1,15 @@
 """A plot of the Gaussian latents of one sentence, and of how a search refines them, in their two principal axes."""
+from typing import Any, Iterable, Iterator
+
 import numpy as np
 import tensorflow as tf
 
+from tf_nar import types
 from tf_nar.evaluate import lines
 from tf_nar.evaluate import plots
 
 
-def watching(run, sources, path, reference=""):
+def watching(run: Any, sources: Iterable[str], path: str, reference: str = "") -> Iterator[str]:
   """Returns an iterator over `sources`, strings, that draws the first of them that has tokens to the PNG file `path`.
 
   Args:
@@ -35,7 +38,7 @@ def watching(run, sources, path, reference=""):
   return through()
 
 
-def projected(found):
+def projected(found: types.Latents) -> tuple[dict[str, np.ndarray], np.ndarray]:
   """Projects the latents of the first sentence of a `types.Latents` to their two principal axes.
 
   All kinds of points have the same weight, so that many draws do not hide the steps; the mean of the prior is at 0.
@@ -53,7 +56,7 @@ def projected(found):
   return {name: each @ axes[:2].T for name, each in points.items()}, sizes[:2]**2 / max(np.sum(sizes**2), 1e-12)
 
 
-def draw(path, found):
+def draw(path: str, found: types.Latents) -> None:
   """Draws the latents of the first sentence of a `types.Latents` to the PNG file `path`.
 
   Raises:

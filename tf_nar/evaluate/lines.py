@@ -1,5 +1,6 @@
 """Converts lines of text to the inputs of a model, and its outputs to lines of text."""
 import itertools
+from typing import Any, Iterable, Iterator, Sequence
 
 from absl import logging
 
@@ -7,7 +8,7 @@ from tf_nar import types
 from tf_nar.data import text as text_lib
 
 
-def encode(lines, vocab, longest):
+def encode(lines: Iterable[str], vocab: Any, longest: int) -> Iterator[list[int]]:
   """Yields the ids of each source line with EOS, cut to `longest` tokens; warns of the first and the number of cuts."""
   cut = 0
   for number, line in enumerate(lines, 1):
@@ -22,12 +23,13 @@ def encode(lines, vocab, longest):
     logging.warning("%d of %d lines were cut to %d tokens.", cut, number, longest)
 
 
-def ended(ids, longest):
+def ended(ids: Sequence[int], longest: int) -> list[int]:
   """Returns ids with EOS appended, cut to `longest` tokens."""
   return [*ids[:longest - 1], types.EOS]
 
 
-def formatted(index, candidates, vocab, *, nbest=0, scores=False, of_tokens=None):
+def formatted(index: int, candidates: Sequence[tuple[list[int], float]], vocab: Any, *, nbest: int = 0,
+              scores: bool = False, of_tokens: list[list[float]] | None = None) -> list[str]:
   """Returns the output lines of one sentence.
 
   With `nbest`, at most so many lines `index ||| text ||| score`, with the index from 0. Otherwise one line: the text
@@ -49,7 +51,7 @@ def _row(candidate, vocab, log_probs):
   return [*row, " ".join(vocab.spell(tokens)), " ".join(f"{each:z.4f}" for each in log_probs)]
 
 
-def paired(*texts):
+def paired(*texts: text_lib.Lines) -> Iterator[tuple[str, ...]]:
   """Yields the tuples of lines of parallel texts, each a `text.Lines`.
 
   Raises:
@@ -70,7 +72,7 @@ def paired(*texts):
     raise ValueError(f"Parallel files must have the same number of lines; {counts}.")
 
 
-def encode_pairs(pairs, vocab, longest):
+def encode_pairs(pairs: Iterable[tuple[str, str]], vocab: Any, longest: int) -> Iterator[tuple[list[int], list[int]]]:
   """Yields the ids, with EOS, of (source, target) texts. Only sources are cut, as a cut target is another target."""
   left, right = itertools.tee(pairs)
   sources = encode((source for source, _ in left), vocab, longest)

@@ -1,8 +1,11 @@
 """Normalised corpus-level multi-modality, NCM (Sun & Yang, ICML 2020), a measure to compare training targets."""
+from typing import Sequence
+
 import numpy as np
 
 
-def normalised_multimodality(log_probs, target_lengths, weights=1.0):
+def normalised_multimodality(log_probs: Sequence[float] | np.ndarray, target_lengths: Sequence[int] | np.ndarray,
+                             weights: float | np.ndarray = 1.0) -> float:
   """Returns NCM = -Σ w log p_NAR(y | x) / Σ w |y|, in nats per target token; data of lower NCM are easier to model.
 
   It compares two corpora only under models that were trained equally long, each on its own corpus. Under an

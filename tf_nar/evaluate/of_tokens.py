@@ -1,5 +1,6 @@
 """log p and the alignment of each token of translations, which are given as ids."""
 import math
+from typing import Any, Sequence
 
 import numpy as np
 
@@ -7,7 +8,8 @@ from tf_nar import types
 from tf_nar.evaluate import corpus
 
 
-def scores(run, pairs, graphs, tokens_per_batch):
+def scores(run: Any, pairs: Sequence[tuple[list[int], list[int]]], graphs: dict,
+           tokens_per_batch: int) -> list[list[float]]:
   """Returns log p of each token of the targets, EOS included, a list of float for each pair.
 
   They are those of one pass over the given target, which the model's `score` sums up; 0 where the source is empty, and
@@ -28,7 +30,8 @@ def scores(run, pairs, graphs, tokens_per_batch):
           for (_, target), each in zip(pairs, found, strict=True)]
 
 
-def alignments(run, pairs, graphs, tokens_per_batch):
+def alignments(run: Any, pairs: Sequence[tuple[list[int], list[int]]], graphs: dict,
+               tokens_per_batch: int) -> list[np.ndarray | None]:
   """Returns the share of each source token in each target token, float [T, S] for each pair.
 
   EOS is counted in T and S; a row sums to 1, or to 0 where there is none, as at EOS. None for a target longer than the
@@ -45,7 +48,7 @@ WITHOUT = {"score_tokens": "whose tokens have no log p of their own; --scores pr
            "align": "which has no alignment of tokens"}
 
 
-def check(run, method):
+def check(run: Any, method: str) -> None:
   """Raises ValueError if the model of a run does not offer a method of `WITHOUT`."""
   if method not in run.model.traits.offers:
     raise ValueError(f"{run.workdir} is of family {run.experiment.family}, {WITHOUT[method]}.")

@@ -1,6 +1,7 @@
 """Writes plots as PNG files, without a display."""
 import contextlib
 import warnings
+from typing import Any, Iterator
 
 from absl import logging
 
@@ -9,7 +10,7 @@ from tf_nar.data import atomic
 MARKERS = "osD^vP*X<>ph"  # Of matplotlib; one for each kind of point.
 
 
-def plain(axis):
+def plain(axis: Any) -> None:
   """Gives a logarithmic matplotlib axis ticks at 1, 2 and 5 of each power of ten, as plain numbers."""
   from matplotlib import ticker
   axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
@@ -18,7 +19,7 @@ def plain(axis):
 
 
 @contextlib.contextmanager
-def drawing(path, *, columns=1, size):
+def drawing(path: str, *, columns: int = 1, size: tuple[float, float]) -> Iterator[Any]:
   """Context manager of the axes to draw on, one per column; they are written to the PNG file `path`, local or gs://.
 
   Args:

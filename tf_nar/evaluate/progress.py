@@ -32,7 +32,7 @@ class Progress:
     shown = text.is_terminal(stream) and not quiet
     self._bar = display.bar(what, total, unit=unit, file=stream) if shown else None
 
-  def advance(self, count):
+  def advance(self, count: int) -> None:
     """Counts `count` more finished units."""
     self._done += count
     if self._bar is not None:

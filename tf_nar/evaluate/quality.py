@@ -4,6 +4,7 @@ The difference of two systems is tested by paired bootstrap resampling (Koehn, "
 Machine Translation Evaluation", EMNLP 2004), in sacrebleu's implementation.
 """
 import logging as python_logging
+from typing import Any, Iterable, Iterator, Sequence
 
 from absl import logging
 
@@ -47,11 +48,11 @@ class References:
     self.texts = [[self.plain(line) for line in text] for text in texts]
     self._lowercase, self._ter = lowercase, ter
 
-  def bleu(self, hypotheses):
+  def bleu(self, hypotheses: Sequence[str]) -> bleu.Score:
     """Returns the BLEU of translations as a `bleu.Score`."""
     return bleu.bleu(hypotheses, *self.texts, tokenize=self.tokenize, lowercase=self._lowercase)
 
-  def similarity(self, hypotheses):
+  def similarity(self, hypotheses: Sequence[str]) -> Iterator[report.Row]:
     """Yields the rows of BLEU, chrF and perhaps TER."""
     yield report.Row(f"bleu_{self.kind}", *self.bleu(hypotheses))
     yield report.Row(f"chrf_{self.kind}", *bleu.chrf(hypotheses, *self.texts, lowercase=self._lowercase))
@@ -59,16 +60,16 @@ class References:
       found = bleu.ter(hypotheses, *self.texts, tokenize=self.tokenize, lowercase=self._lowercase)
       yield report.Row(f"ter_{self.kind}", *found)
 
-  def words(self, texts):
+  def words(self, texts: Iterable[str]) -> list[list[str]]:
     """Returns the words of each string, as BLEU counts them in a language without spaces, else between spaces."""
     return [language.words(line, self.tokenize) for line in texts]
 
-  def length_ratio(self, hypotheses):
+  def length_ratio(self, hypotheses: Iterable[str]) -> Iterator[report.Row]:
     """Yields the row of the length ratio in words; none if the references are empty."""
     yield from length_ratio(self.words(hypotheses), self.words(self.texts[0]),
                             "words of the translations divided by words of the references", len(self.texts))
 
-  def difference(self, hypotheses, others, name):
+  def difference(self, hypotheses: Sequence[str], others: Sequence[str], name: str) -> Iterator[report.Row]:
     """Yields the rows of the differences of BLEU and chrF to another system, and of their p-values.
 
     Args:
@@ -91,12 +92,12 @@ class References:
                        f"share of resampled test sets with so large a difference by chance; {signature}")
 
 
-def references(given, vocab):
+def references(given: References | Sequence[str], vocab: Any) -> References:
   """Returns `given` if these are `References`, else those of a list of strings, as the vocabulary has it."""
   return given if isinstance(given, References) else References(given, vocab=vocab)
 
 
-def of_texts(hypotheses, against):
+def of_texts(hypotheses: Sequence[str], against: References) -> Iterator[report.Row]:
   """Yields the rows of translations, strings in whole words, of which no tokens are known.
 
   Args:
@@ -110,7 +111,8 @@ def of_texts(hypotheses, against):
   yield report.Row("sentences", len(hypotheses), "lines of the test set, empty ones included")
 
 
-def length_ratio(hypotheses, references, definition, several=1):
+def length_ratio(hypotheses: Sequence[Sequence], references: Sequence[Sequence], definition: str,
+                 several: int = 1) -> Iterator[report.Row]:
   """Yields the row of the length ratio of two texts, lists of words or tokens; none if the references are empty.
 
   Args:

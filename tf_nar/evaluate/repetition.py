@@ -4,9 +4,10 @@ Adjacent positions that are part of different translations often predict the sam
 measures how far a model suffers from multi-modality (Ghazvininejad et al., arXiv:1904.09324).
 """
 import itertools
+from typing import Iterable, Sequence
 
 
-def repetition(sentences):
+def repetition(sentences: Iterable[Sequence]) -> float:
   """Returns the share of tokens, over all sentences, that equal the token before them.
 
   Args:
@@ -24,12 +25,12 @@ def repetition(sentences):
   return repeats / total if total else 0.0
 
 
-def deduplicate(tokens):
+def deduplicate(tokens: Iterable) -> list:
   """Returns the list without adjacent repeats, as [5, 5, 6, 5] -> [5, 6, 5]."""
   return [token for token, _ in itertools.groupby(tokens)]
 
 
-def length_ratio(hypotheses, references):
+def length_ratio(hypotheses: Iterable[Sequence], references: Sequence[Sequence]) -> float:
   """Returns the ratio of hypothesis tokens to reference tokens over the corpus; below 1 is too short.
 
   Raises:

@@ -7,7 +7,7 @@ changes no result, not even by rounding, as each computes with the shapes that a
   TPU    it compiles one program for all its cores, so they have the same shape, see `corpus.groups`
 """
 import itertools
-from typing import NamedTuple
+from typing import Callable, Iterable, Iterator, NamedTuple, Sequence
 
 import tensorflow as tf
 
@@ -33,7 +33,7 @@ class Spread:
     """Returns the result for one batch; of several GPUs only the first computes it."""
     return self.together([batch])[0]
 
-  def together(self, batches):
+  def together(self, batches: Sequence[tuple]) -> list:
     """Returns the result for each of at most `devices.count` batches, tuples of arguments."""
     if len(batches) == 1 and not self.devices.alike:
       return [self._graph(*batches[0])]
@@ -44,7 +44,7 @@ class Spread:
             for number in range(self.devices.count - len(rest))]
 
 
-def spread(fn, signature):
+def spread(fn: Callable, signature: Sequence[tf.TensorSpec]) -> Callable:
   """Returns a function of one batch as a graph for all shapes; in the scope of a strategy with several, a `Spread`.
 
   Args:
@@ -56,17 +56,17 @@ def spread(fn, signature):
   return graph if _devices(strategy) == Devices() else Spread(graph, signature, strategy)
 
 
-def devices(run):
+def devices(run: Callable) -> Devices:
   """Returns the `Devices` of a function; those of a function that is no `Spread`, and wraps none, are one."""
   return getattr(run, "devices", Devices())
 
 
-def together(run, batches):
+def together(run: Callable, batches: Sequence[tuple]) -> list:
   """Returns [run(*batch) for each batch], of at most `devices(run).count` batches, which run at the same time."""
   return run.together(batches) if hasattr(run, "together") else [run(*batch) for batch in batches]
 
 
-def each(run, batches):
+def each(run: Callable, batches: Iterable[tuple]) -> Iterator:
   """Yields run(*batch) of every batch, in order, as many at a time as there are devices."""
   batches = iter(batches)
   while some := list(itertools.islice(batches, devices(run).count)):

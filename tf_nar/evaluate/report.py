@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import subprocess
-from typing import NamedTuple
+from typing import Any, NamedTuple, Sequence
 
 import tensorflow as tf
 
@@ -20,7 +20,7 @@ class Row(NamedTuple):
   signature: str  # sacrebleu's signature, or the definition in a sentence.
 
 
-def write(path, rows, known):
+def write(path: str, rows: Sequence[Row], known: dict[str, Any]) -> None:
   """Writes `report.json`: {"facts": `known`, "rows": {name: {"value", "signature"}}}.
 
   Raises:
@@ -38,7 +38,7 @@ def write(path, rows, known):
   atomic.write(path, f"{text}\n".encode())
 
 
-def read(path):
+def read(path: str) -> tuple[list[Row], dict[str, Any]]:
   """Returns (rows, facts) of a file that `write` wrote.
 
   Raises:
@@ -55,17 +55,17 @@ def read(path):
   return rows, content["facts"]
 
 
-def digests(facts):
+def digests(facts: dict[str, Any]) -> dict[str, str]:
   """Returns {use: SHA-256} of the texts of a test set, such as "source" and "reference"."""
   return {use: text["sha256"] for use, text in facts["data"].items()}
 
 
-def hypotheses_path(path):
+def hypotheses_path(path: str) -> str:
   """Returns the path of the translations that belong to a report."""
   return f"{os.path.splitext(path)[0]}.hypotheses.txt"
 
 
-def table(rows):
+def table(rows: Sequence[Row]) -> str:
   """Returns the rows as text for a terminal: name, value, signature."""
   shown = [(row.name, display.number(row.value) if isinstance(row.value, float) else str(row.value)) for row in rows]
   name, value = (max(map(len, column), default=0) for column in zip(*shown, strict=True)) if shown else (0, 0)
@@ -73,7 +73,7 @@ def table(rows):
                    for (first, second), row in zip(shown, rows, strict=True))
 
 
-def facts(experiment, workdir, texts):
+def facts(experiment: Any, workdir: str, texts: dict[str, Any]) -> dict[str, Any]:
   """Returns the facts needed to repeat a measurement: model, code, machine and the hashes of the files.
 
   Args:
@@ -86,7 +86,7 @@ def facts(experiment, workdir, texts):
           "experiment": experiment and dataclasses.asdict(experiment)}
 
 
-def machine():
+def machine() -> dict[str, Any]:
   """Returns the devices and versions that the numbers were measured with, as far as they are known."""
   devices = tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU")
   details = tf.config.experimental.get_device_details
@@ -95,7 +95,7 @@ def machine():
           "tensorflow": tf.__version__, "python": platform.python_version()}
 
 
-def commit():
+def commit() -> str:
   """Returns the commit of this code, with "-dirty" if files differ from it; "unknown" outside git."""
   here = os.path.dirname(os.path.abspath(__file__))
   def git(*words):

@@ -1,13 +1,15 @@
 """Ranks the candidates of one run by the scores of another, as an AR teacher ranks those of its NAR student."""
+from typing import Any, Callable
+
 import tensorflow as tf
 
 
-def several(search):
+def several(search: Any) -> bool:
   """Whether a search returns more than one candidate to rank."""
   return search.with_candidates(2) == search
 
 
-def by(teacher, run, search):
+def by(teacher: Any, run: Any, search: Any) -> Callable[..., tf.Tensor]:
   """Returns the function of the teacher's scores: src int32 [B, S], tgt int32 [B, N, T] -> float32 [B, N].
 
   Args:
@@ -28,7 +30,7 @@ def by(teacher, run, search):
   return of_candidates(teacher.model)
 
 
-def check_fits(other, run, verb):
+def check_fits(other: Any, run: Any, verb: str) -> None:
   """Checks that one run can score what another translates; `verb` says in the message what it cannot do otherwise.
 
   Raises:
@@ -43,12 +45,12 @@ def check_fits(other, run, verb):
                      f"than {positions[1]}; train it with net.max_length={positions[1]}.")
 
 
-def of_candidates(model):
+def of_candidates(model: Any) -> Callable[..., tf.Tensor]:
   """Returns a model's `score_candidates` if its family has one, which encodes a source once; else `repeated`."""
   return model.score_candidates if "score_candidates" in model.traits.offers else repeated(model.score)
 
 
-def repeated(score):
+def repeated(score: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
   """Returns a function as `by` does, from a `score` of pairs, int32 [B, S], int32 [B, T] -> float32 [B].
 
   The source is repeated, and encoded again, for each of its candidates.

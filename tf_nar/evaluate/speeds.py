@@ -1,9 +1,13 @@
 """Speeds of systems by bin/latency.py, which measures all of them in one run, in place of those of their reports."""
+from typing import Any, Sequence
+
+from tf_nar.evaluate import comparison
+
 CROWD = "128"  # The batch size of `comparison.COLUMNS`, as a key of JSON.
 NAMES = "milliseconds_batch_1", f"sentences_per_second_batch_{CROWD}"
 
 
-def measured(systems, told, ct2=""):
+def measured(systems: Sequence[comparison.System], told: dict[str, Any], ct2: str = "") -> list[comparison.System]:
   """Returns `comparison.System`s with the speeds of a latency.json, blank for those that it does not have.
 
   Args:

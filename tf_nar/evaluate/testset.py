@@ -1,7 +1,8 @@
 """Translates a test set and measures quality, cost and speed, for a line of a results table."""
 import statistics
-from typing import NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
+import tensorflow as tf
 from absl import logging
 
 from tf_nar import types
@@ -23,7 +24,9 @@ class Measured(NamedTuple):
   rows: list[report.Row]
 
 
-def measure(search, vocab, sources, references, *, tokens_per_batch, longest, copier=None, **options):
+def measure(search: Callable[..., types.Translation], vocab: Any, sources: Sequence[str],
+            references: Sequence[str] | quality_lib.References, *, tokens_per_batch: int, longest: int,
+            copier: Callable | None = None, **options: Any) -> Measured:
   """Translates `sources` and compares the translations with `references`.
 
   Args:
@@ -57,7 +60,8 @@ def measure(search, vocab, sources, references, *, tokens_per_batch, longest, co
   return Measured(hypotheses, rows)
 
 
-def brief(search, vocab, ids, references, **options):
+def brief(search: Callable[..., types.Translation], vocab: Any, ids: Sequence[list[int]], references: Sequence[str],
+          **options: Any) -> tuple[list[list[int]], list[str], dict[str, float]]:
   """Returns the translations as ids without EOS and as strings, and {"bleu", "chrf", "repeats"} of them.
 
   Args:
@@ -79,7 +83,8 @@ def _said(found, vocab):
   return predictions, [vocab.decode(each) for each in predictions]
 
 
-def quality(hypotheses, predictions, references, vocab):
+def quality(hypotheses: Sequence[str], predictions: Sequence[list[int]],
+            references: Sequence[str] | quality_lib.References, vocab: Any) -> Iterator[report.Row]:
   """Yields the rows of translation quality.
 
   Args:
@@ -108,7 +113,7 @@ def quality(hypotheses, predictions, references, vocab):
       "model tokens of the translations divided by those of the references, without EOS", len(references.texts))
 
 
-def whole_words(references, vocab):
+def whole_words(references: Sequence[str], vocab: Any) -> bool:
   """Whether references are in whole words although the vocabulary expects subwords, so that it cannot encode them."""
   return vocab.takes_parts and references == [vocab.plain(line) for line in references]
 
@@ -123,7 +128,8 @@ def _cost(meter, sentences, tokens_per_batch):
                    f"up to {tokens_per_batch} padded source tokens per batch, {meter.calls} batches")
 
 
-def surprise(score, vocab, sources, references, *, tokens_per_batch, longest):
+def surprise(score: Callable[..., tf.Tensor], vocab: Any, sources: Sequence[str], references: Sequence[str], *,
+             tokens_per_batch: int, longest: int) -> Iterator[report.Row]:
   """Yields the row of NCM of the references; no row if all have probability 0.
 
   Args:
@@ -143,7 +149,7 @@ def surprise(score, vocab, sources, references, *, tokens_per_batch, longest):
                      f"{left_out} pairs of probability 0 are left out")
 
 
-def check_speed(sources):
+def check_speed(sources: Sequence[str]) -> None:
   """Checks that a test set is large enough for `speed`.
 
   Raises:
@@ -153,7 +159,8 @@ def check_speed(sources):
     raise ValueError(f"Speed is measured on at least {CROWD} sentences; got {len(sources)}; give a larger test set.")
 
 
-def speed(search, baseline, name, vocab, sources, *, longest):
+def speed(search: Callable[..., types.Translation], baseline: Callable[..., types.Translation], name: str, vocab: Any,
+          sources: Sequence[str], *, longest: int) -> Iterator[report.Row]:
   """Yields the rows of the speed of a search and of a baseline, which translate the same sentences in turns.
 
   Args:

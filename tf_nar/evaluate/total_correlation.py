@@ -18,7 +18,7 @@ Read Ĉ with care:
   negative log likelihood: what that structure loses. If its score is a bound, so is the excess.
 - The interval is that of the choice of sentences alone, not of training: another seed may lie outside.
 """
-from typing import NamedTuple
+from typing import NamedTuple, Sequence
 
 import numpy as np
 
@@ -44,7 +44,8 @@ class Estimate(NamedTuple):
   left_out: int  # Pairs to which a model gives the probability 0.
 
 
-def estimate(student, teacher, lengths, *, samples=SAMPLES, seed=0):
+def estimate(student: np.ndarray, teacher: np.ndarray, lengths: Sequence[int], *, samples: int = SAMPLES,
+             seed: int = 0) -> Estimate:
   """Estimates C of a text, with a bootstrap interval over its sentences.
 
   Args:
@@ -80,7 +81,8 @@ def estimate(student, teacher, lengths, *, samples=SAMPLES, seed=0):
                   int(kept.sum()), int((~kept).sum()))
 
 
-def of_texts(student, teacher, sources, targets, *, tokens_per_batch):
+def of_texts(student: tuple, teacher: tuple, sources: Sequence[str], targets: Sequence[str] | Sequence[list[int]], *,
+             tokens_per_batch: int) -> list[report.Row]:
   """Measures C of a text; returns `rows`.
 
   Args:
@@ -112,7 +114,7 @@ def of_texts(student, teacher, sources, targets, *, tokens_per_batch):
   return rows(found, run.model.traits.likelihood(run.experiment.model))
 
 
-def rows(found, likelihood):
+def rows(found: Estimate, likelihood: str) -> list[report.Row]:
   """Returns an `Estimate` as a list of `report.Row`, of which the first is Ĉ or the excess.
 
   Args:

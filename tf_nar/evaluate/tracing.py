@@ -1,12 +1,14 @@
 """Shows the inputs and predictions of each decoder pass of a search, one sentence at a time."""
 import functools
+from typing import Any, Callable, Iterable
 
 import tensorflow as tf
 
 from tf_nar import types
 
 
-def searcher(model, search, teacher_score=None):
+def searcher(model: Any, search: Any,
+             teacher_score: Callable[..., tf.Tensor] | None = None) -> Callable[..., tuple]:
   """Returns `model.trace` as one graph: int32 [B, S] -> `types.Translation`, `types.Trace`; see `corpus.searcher`."""
   @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)], autograph=False)
   def trace_batch(src):
@@ -14,7 +16,8 @@ def searcher(model, search, teacher_score=None):
   return trace_batch
 
 
-def tracer(run, search, teacher_score=None):
+def tracer(run: Any, search: Any,
+           teacher_score: Callable[..., tf.Tensor] | None = None) -> Callable[[list[int]], list]:
   """Returns a function from a source's ids with EOS to [(inputs, predictions)], two lists of tokens for each pass.
 
   They are those of the best candidate; a source of EOS only has no pass.
@@ -44,7 +47,7 @@ def tracer(run, search, teacher_score=None):
   return passes
 
 
-def formatted(index, passes):
+def formatted(index: int, passes: Iterable[tuple[list[str], list[str]]]) -> list[str]:
   """Returns one line per pass: `index ||| pass ||| inputs ||| predictions`, with passes counted from 1."""
   return [f"{index} ||| {number} ||| {' '.join(inputs)} ||| {' '.join(predictions)}"
           for number, (inputs, predictions) in enumerate(passes, 1)]

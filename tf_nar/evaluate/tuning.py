@@ -1,5 +1,6 @@
 """Tries search options on a text: translates all of it with every combination, and picks the one of best BLEU."""
 import itertools
+from typing import Any, Callable, Iterable, Sequence
 
 from tf_nar import config
 from tf_nar.evaluate import comparison
@@ -9,7 +10,7 @@ from tf_nar.evaluate import rescoring
 from tf_nar.evaluate import testset
 
 
-def combinations(tries):
+def combinations(tries: Sequence[str]) -> list[tuple[str, ...]]:
   """["search.beam=1,5", …] -> [("search.beam=1", …), …], all combinations of the values."""
   for each in tries:
     if not str(each).startswith("search.") or "=" not in each:
@@ -19,7 +20,8 @@ def combinations(tries):
   return [tuple(f"{name}={value}" for name, value in zip(names, row, strict=True)) for row in rows]
 
 
-def searches(experiment, tries, settings=()):
+def searches(experiment: config.Experiment, tries: Sequence[str],
+             settings: Iterable[str] = ()) -> dict[tuple[str, ...], Any]:
   """Returns {options: search} of every combination; `settings` are overrides that apply to all of them.
 
   Raises:
@@ -28,7 +30,9 @@ def searches(experiment, tries, settings=()):
   return {options: config.override(experiment, *settings, *options).search for options in combinations(tries)}
 
 
-def measure(run, tried, sources, references, *, tokens_per_batch, teacher=None, known=(), after=lambda systems: None):
+def measure(run: Any, tried: dict[tuple[str, ...], Any], sources: Sequence[str], references: Sequence[str], *,
+            tokens_per_batch: int, teacher: Any = None, known: Iterable[comparison.System] = (),
+            after: Callable[[list[comparison.System]], None] = lambda systems: None) -> list[comparison.System]:
   """Translates a text with each search and measures the translations.
 
   Args:
@@ -65,11 +69,11 @@ def measure(run, tried, sources, references, *, tokens_per_batch, teacher=None, 
   return systems
 
 
-def ranks(teacher, search):
+def ranks(teacher: Any, search: Any) -> bool:
   """Whether there is a teacher, and candidates of the search for it to rank."""
   return bool(teacher) and rescoring.several(search)
 
 
-def best(systems):
+def best(systems: Iterable[comparison.System]) -> comparison.System:
   """Returns the system with the best BLEU; of equals the first."""
   return max(systems, key=comparison.bleu)

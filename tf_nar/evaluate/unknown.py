@@ -2,6 +2,10 @@
 
 The alignment is that of the model's `align`. A vocabulary with byte fallback has no unknown words.
 """
+from typing import Iterable, Sequence
+
+import numpy as np
+
 from tf_nar import types
 from tf_nar.evaluate import of_tokens
 
@@ -31,7 +35,7 @@ class Copier:
     made = iter(self.copied([(text, ids, each.tokens) for text, ids, found in some for each in found]))
     return [[each._replace(tokens=next(made)) for each in found] for _, _, found in some]
 
-  def copied(self, rows):
+  def copied(self, rows: Iterable[tuple[str, list[int], list[int]]]) -> list[list[int | str]]:
     """Does the same for a list of (text, ids, tokens), of one translation each; returns the tokens."""
     pairs = [(ids, tokens) for _, ids, tokens in rows if types.UNK in tokens]
     weights = iter(of_tokens.alignments(self._run, pairs, self._graphs, self._tokens))
@@ -39,7 +43,7 @@ class Copier:
             for text, _, tokens in rows]
 
 
-def copied(ids, source, weights):
+def copied(ids: list[int], source: Sequence[str], weights: np.ndarray | None) -> list[int | str]:
   """Returns ids with the aligned source token, a string, in the place of each UNK that has one.
 
   Args:

@@ -1,6 +1,7 @@
 """The model card of an export, README.md in its folder: what the model is, where it comes from, how to use it."""
 import dataclasses
 import os
+from typing import Any
 
 from tf_nar.data import atomic
 from tf_nar.data import json_file
@@ -31,7 +32,8 @@ RAW = "The model takes and returns raw text."
 TOKENISED = "The model takes and returns tokenised text, prepared as its training text was."
 
 
-def write(folder, run, facts, *, license="", commit="unknown", where="assets.extra/metadata.json", use=USE, more=None):
+def write(folder: str, run: Any, facts: dict[str, Any], *, license: str = "", commit: str = "unknown",
+          where: str = "assets.extra/metadata.json", use: str = USE, more: dict[str, Any] | None = None) -> None:
   """Writes the card.
 
   Args:

@@ -19,6 +19,7 @@ import dataclasses
 import inspect
 import json
 import os
+from typing import Any, Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -35,7 +36,7 @@ PROGRAM = "translate.py"
 LENGTHS, TOLERANCE = (1, 2, 3, 5, 8), 1e-3  # Tokens of the sentences that `check` compares; nats of log p.
 
 
-def export(workdir, out, *, overrides=(), quantization="float32"):
+def export(workdir: str, out: str, *, overrides: Iterable[str] = (), quantization: str = "float32") -> None:
   """Writes the CTranslate2 folder of an AR run: the model, the vocabulary, metadata.json and a program, translate.py.
 
   Args:
@@ -69,14 +70,14 @@ def export(workdir, out, *, overrides=(), quantization="float32"):
       check(folder, run)
 
 
-def silence(model, unknown=False):
+def silence(model: Any, unknown: bool = False) -> None:
   """Sets, in place, the output bias of excluded tokens to `NEVER`: they get no probability, as in CTranslate2."""
   forbid = tokens_lib.forbidden(unknown)
   bias = model.embed.bias
   bias.assign(tf.tensor_scatter_nd_update(bias.value, [[word] for word in forbid], [NEVER] * len(forbid)))
 
 
-def tokens(vocab):
+def tokens(vocab: Any) -> list[str]:
   """Returns CTranslate2's list of tokens: ours, with a space before reserved tokens, so that no text contains them.
 
   UNK gets no space: text that contains it means it.
@@ -86,7 +87,7 @@ def tokens(vocab):
   return [f" {token}" if number in reserved else token for number, token in enumerate(tokens)]
 
 
-def spec(run):
+def spec(run: runs.Run) -> Any:
   """Returns the `ctranslate2.specs.TransformerSpec` with the weights of a run of `ar` in float32."""
   from ctranslate2 import specs
   model, net = run.model, run.experiment.model.net
@@ -116,7 +117,7 @@ def spec(run):
   return made
 
 
-def check(folder, run):
+def check(folder: str, run: runs.Run) -> None:
   """Compares the log p of a `silence`d run's translations of random sentences with that of the exported model.
 
   Args:

@@ -68,7 +68,7 @@ def _said(tokens):
   return [token for token in tokens if not token.startswith(" ")]
 
 
-def main():
+def main() -> None:
   translate = Translator(os.path.dirname(os.path.abspath(__file__)))
   for line in sys.stdin:
     print(translate([line.rstrip("\n")])[0], flush=True)

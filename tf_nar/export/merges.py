@@ -10,6 +10,8 @@ advance by `_cut`.
 
   M  symbols of all words          W  words
 """
+from typing import Iterable, Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -60,11 +62,11 @@ class Merges(tf.Module):
     self._values, self._lengths = rows.values.numpy(), rows.row_lengths().numpy()
     self._sizes = np.concatenate(sizes).astype(np.int32)  # Characters of each unit.
 
-  def encode(self, words):
+  def encode(self, words: tf.Tensor) -> tf.RaggedTensor:
     """string [W], none empty -> int32 [W, (units)]: the ids of each word's units."""
     return self._of_units(words, self._values)
 
-  def split(self, words):
+  def split(self, words: tf.Tensor) -> tf.RaggedTensor:
     """string [W], none empty -> string [W, (units)]: each word's units, unknown ones too."""
     sizes = self._of_units(words, self._sizes)
     ends = tf.cumsum(sizes.values)
@@ -109,7 +111,7 @@ class Merges(tf.Module):
     return tf.where(word == _next(word, -1), rank, _NEVER)
 
 
-def table(keys, values, default):
+def table(keys: Sequence[str] | Sequence[int], values: Iterable[int], default: int) -> tf.lookup.StaticHashTable:
   """Returns a look-up table of int32 values; keys are strings or ints."""
   kind = tf.string if isinstance(keys[0], str) else tf.int64
   initializer = tf.lookup.KeyValueTensorInitializer(

@@ -3,6 +3,7 @@ import dataclasses
 import importlib.metadata
 import json
 import os
+from typing import Any, Iterable
 
 import tensorflow as tf
 
@@ -13,7 +14,7 @@ FOLDER, FILE, LOG = "assets.extra", "metadata.json", "log.jsonl"
 PACKAGES = ("tensorflow", "tensorflow-text", "keras")
 
 
-def describe(run, signatures, teacher=None):
+def describe(run: Any, signatures: Iterable[str], teacher: Any = None) -> dict[str, Any]:
   """Returns the description of an exported run, as a dict of plain values.
 
   Args:
@@ -39,7 +40,7 @@ def describe(run, signatures, teacher=None):
   }
 
 
-def write(facts, folder):
+def write(facts: dict[str, Any], folder: str) -> None:
   """Writes `facts`, as `describe` returns them, into a SavedModel's folder."""
   tf.io.gfile.makedirs(os.path.join(folder, FOLDER))
   atomic.write(os.path.join(folder, FOLDER, FILE), json.dumps(facts, indent=2).encode())

@@ -19,7 +19,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from typing import Callable, NamedTuple
+from typing import Any, Callable, Iterable, NamedTuple
 
 import numpy as np
 
@@ -62,7 +62,8 @@ class Validation(NamedTuple):
   bleu: Callable  # Maps translations to their `evaluate.bleu.Score`.
 
 
-def export(run, search, out, weights, validation=None, *, fixed_lengths=(), **about):
+def export(run: Any, search: Callable, out: str, weights: str, validation: Validation | None = None, *,
+           fixed_lengths: Iterable[int] = (), **about: str) -> None:
   """Writes the folder, after checking it in another process.
 
   Args:
@@ -108,7 +109,7 @@ def export(run, search, out, weights, validation=None, *, fixed_lengths=(), **ab
     card.write(folder, run, facts, **about, where=metadata.FILE, use=USE, more=measured)
 
 
-def converted(graph):
+def converted(graph: Any) -> Any:
   """Returns a `tf.function` of one signature as an `openvino.Model`."""
   import openvino
   from openvino import opset13 as ops
@@ -124,7 +125,8 @@ def converted(graph):
     graph.get_concrete_function(), extension=[ConversionExtension("LogSoftmax", log_softmax)])
 
 
-def check(folder, run, search, weights, validation=None):
+def check(folder: str, run: Any, search: Callable, weights: str,
+          validation: Validation | None = None) -> dict[str, str]:
   """Compares an export, run by another process, with the live run.
 
   Args: as for `export`; `folder` is the export.
@@ -156,7 +158,7 @@ def check(folder, run, search, weights, validation=None):
                                f"{ours.value:.2f} in float32 ({ours.signature}); {same} translations are equal"}
 
 
-def ask(folder, questions):
+def ask(folder: str, questions: list[list[str]]) -> list:
   """Returns the answers of the folder's program, in a process without this package, to lists of lines.
 
   Raises:

@@ -17,6 +17,8 @@ shape alone; source has the ids of the sentence of each row. The R = B·N rows a
 
 # Differs: logits are computed for all positions at once; the program keeps batches small.
 """
+from typing import Any, Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -36,14 +38,14 @@ class Still:
 
   deterministic = False
 
-  def drop(self, x, rate):
+  def drop(self, x: tf.Tensor, rate: float) -> tf.Tensor:
     return x
 
 
 STILL = Still()
 
 
-def build(run):
+def build(run: Any) -> dict[str, Any]:
   """Returns {name: a `tf.function`} of a `runs.Run`: the graphs of the module docstring.
 
   Raises:
@@ -54,7 +56,7 @@ def build(run):
   return FAMILIES[run.experiment.family](run.model, run.experiment.search)
 
 
-def lacks(run):
+def lacks(run: Any) -> str:
   """Returns why a `runs.Run` cannot be exported, as its family or its search is not in `ov_program`; "" if it can."""
   family, search = run.experiment.family, run.experiment.search
   if family not in FAMILIES:
@@ -70,7 +72,7 @@ def lacks(run):
   return needed and f"An OpenVINO export of {family} needs {needed}; got {search}; set these, or use bin/export.py."
 
 
-def best(net, states, count, forbid):
+def best(net: Any, states: tf.Tensor, count: int, forbid: Sequence[int]) -> tuple[tf.Tensor, tf.Tensor]:
   """float [B, T, D] -> the best tokens at each position and their log p, int32 and float32 [B, T, count]."""
   logits = net.logits(states)
   never = np.where(np.isin(np.arange(logits.shape[-1]), forbid), -attention.HIDDEN, 0).astype(np.float32)

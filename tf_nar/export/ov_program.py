@@ -42,7 +42,7 @@ class Translator:
     """Returns the translation of each line, blank for a blank line."""
     return [candidates[0][0] for candidates, _ in self.answers(lines)]
 
-  def answers(self, lines):
+  def answers(self, lines: list[str]) -> list[tuple[list[tuple[str, float]], bool]]:
     """Returns for each line a list of (translation, score), best first, and whether the line was cut as too long."""
     longest = self.about["max_length"]
     ids = [self._source.encode(line) for line in lines]
@@ -245,11 +245,11 @@ class Words:
       with open(path("bpe.codes"), encoding="utf-8") as file:
         self._merges = apply_bpe.BPE(file, vocab=set(self._ids))
 
-  def encode(self, line):
+  def encode(self, line: str) -> list[int]:
     words = [word for word in line.split(" ") if word]
     return [self._ids.get(word, UNK) for word in (self._merges.segment_tokens(words) if self._merges else words)]
 
-  def decode(self, ids):
+  def decode(self, ids: list[int]) -> str:
     return "".join(self._surfaces[i] for i in _until_end(ids)).removesuffix(" ")
 
 
@@ -262,10 +262,10 @@ class Pieces:
     tokens = [self._pieces.id_to_piece(number) for number in range(len(self._pieces))]
     self._silent = {PAD, BOS} | ({MASK} if tokens[MASK] == "<mask>" else set())
 
-  def encode(self, line):
+  def encode(self, line: str) -> list[int]:
     return self._pieces.encode(line)
 
-  def decode(self, ids):
+  def decode(self, ids: list[int]) -> str:
     return self._pieces.decode([i for i in _until_end(ids) if i not in self._silent])
 
 
@@ -275,7 +275,7 @@ def _until_end(ids):
   return ids[:ids.index(EOS)] if EOS in ids else ids
 
 
-def main():
+def main() -> None:
   translate = Translator(os.path.dirname(os.path.abspath(__file__)))
   for line in sys.stdin:
     print(translate([line.rstrip("\n")])[0], flush=True)

@@ -16,6 +16,7 @@ is blank and has the score -inf, as has a target longer than the maximum. B, S a
 graph of one fixed shape is no faster. Strings stay in the outer graph; the network is the inner function `search`.
 """
 import os
+from typing import Any, Callable
 
 import tensorflow as tf
 
@@ -33,7 +34,8 @@ TEXT = tf.TensorSpec([None], tf.string)
 IDS = tf.TensorSpec([None, None], tf.int32)
 
 
-def export(run, search, out, teacher=None, trace=None, copier=None, **about):
+def export(run: Any, search: Callable, out: str, teacher: Any = None, trace: Callable | None = None, copier: Any = None,
+           **about: str) -> None:
   """Writes the SavedModel of a run, after checking in another process that its outputs equal the run's.
 
   Args:
@@ -61,7 +63,8 @@ def export(run, search, out, teacher=None, trace=None, copier=None, **about):
     verify.check(folder, run, search, trace, copier)
 
 
-def build(run, search, teacher=None, trace=None, copies=False):
+def build(run: Any, search: Callable, teacher: Any = None, trace: Callable | None = None,
+          copies: bool = False) -> tuple[tf.Module, dict[str, Callable]]:
   """Returns a `tf.Module` with one function for each signature, and a dict of these functions; see `export`."""
   models = [run.model] if teacher is None else [run.model, teacher.model]
   module = tf.Module()

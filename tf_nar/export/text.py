@@ -11,6 +11,7 @@
 It holds all its tables, so a SavedModel needs no other file.
 """
 import functools
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -21,7 +22,7 @@ from tf_nar.data import vocab as vocab_lib
 from tf_nar.export import merges
 
 
-def build(vocab):
+def build(vocab: Any) -> "Words | Pieces":
   """Returns the graph's `Words` or `Pieces` for a vocabulary of `data.vocab`."""
   return Words(vocab) if vocab.tokenized else Pieces(vocab)
 
@@ -38,17 +39,17 @@ class Words(tf.Module):
     self._merges = merges.Merges(vocab.codes, ids) if vocab.codes else None
     self._ids = None if vocab.codes else merges.table(list(ids), ids.values(), types.UNK)
 
-  def encode(self, texts):
+  def encode(self, texts: tf.Tensor) -> tf.RaggedTensor:
     words = _words(texts)
     if self._merges is None:
       return tf.ragged.map_flat_values(self._ids.lookup, words)
     return words.with_values(self._merges.encode(words.values)).merge_dims(1, 2)
 
-  def split(self, texts):
+  def split(self, texts: tf.Tensor) -> tf.RaggedTensor:
     words = _words(texts)
     return words if self._merges is None else words.with_values(self._merges.split(words.values)).merge_dims(1, 2)
 
-  def decode(self, ids, copied=None):
+  def decode(self, ids: tf.Tensor, copied: tf.Tensor | None = None) -> tf.Tensor:
     surfaces = tf.gather(self._surfaces, ids)
     if copied is not None:
       own = tf.strings.regex_replace(copied + " ", f"(.){subwords.MARK} $", r"\1")  # As `subwords.surface`.
@@ -56,7 +57,7 @@ class Words(tf.Module):
     words = tf.ragged.boolean_mask(surfaces, _is_said(ids, self._skipped))
     return tf.strings.regex_replace(tf.strings.reduce_join(words, -1), " $", "")
 
-  def spell(self, ids):
+  def spell(self, ids: tf.Tensor) -> tf.Tensor:
     return _spelled(self._tokens, ids)
 
 
@@ -72,20 +73,20 @@ class Pieces(tf.Module):
     make = functools.partial(tensorflow_text.SentencepieceTokenizer, model, name=name)
     self._pieces, self._spelt = make(out_type=tf.int32), make(out_type=tf.string)
 
-  def encode(self, texts):
+  def encode(self, texts: tf.Tensor) -> tf.RaggedTensor:
     return self._pieces.tokenize(texts)
 
-  def split(self, texts):
+  def split(self, texts: tf.Tensor) -> tf.RaggedTensor:
     return self._spelt.tokenize(texts)
 
-  def decode(self, ids, copied=None):
+  def decode(self, ids: tf.Tensor, copied: tf.Tensor | None = None) -> tf.Tensor:
     is_said = _is_said(ids, self._skipped)
     if copied is None:
       return self._pieces.detokenize(tf.ragged.boolean_mask(ids, is_said))
     tokens = tf.where(copied != "", copied, tf.gather(self._tokens, ids))
     return self._spelt.detokenize(tf.ragged.boolean_mask(tokens, is_said))
 
-  def spell(self, ids):
+  def spell(self, ids: tf.Tensor) -> tf.Tensor:
     return _spelled(self._tokens, ids)
 
 

@@ -4,7 +4,7 @@ The bridge from TensorFlow to XLA is the same for a TPU, and rejects most of wha
 cover the memory and layout of the TPU's compiler (`tpu_compile.py` does), nor anything between replicas.
 """
 import time
-from typing import Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -43,7 +43,7 @@ class Epoch(NamedTuple):
   compiled: dict  # (rows, length) -> seconds by which the first update took longer than the second.
 
 
-def shapes(train, longest, histogram=None):
+def shapes(train: Any, longest: int, histogram: dict[int, int] | None = None) -> list[tuple[int, int]]:
   """Returns [(rows, length)], the shapes of all batches of a training.
 
   Args:
@@ -55,14 +55,14 @@ def shapes(train, longest, histogram=None):
   return pipeline.shapes(histogram or {length: longest + 1 - length for length in range(1, longest + 1)}, train)
 
 
-def spec(shape, kind=types.Batch):
+def spec(shape: tuple[int, int], kind: type = types.Batch) -> types.Batch | types.Aligned:
   """Returns the specs of a batch of (rows, length) of the type in `Traits.batch`: `types.Batch` or `types.Aligned`."""
   tokens = tf.TensorSpec(shape, tf.int32)
   more = [tokens] * (len(kind._fields) - len(types.Batch._fields))
   return kind(tokens, tokens, tf.TensorSpec(shape[:1], tf.float32), *more)
 
 
-def batch(shape, vocab, kind=types.Batch, seed=0):
+def batch(shape: tuple[int, int], vocab: int, kind: type = types.Batch, seed: int = 0) -> types.Batch | types.Aligned:
   """Returns a batch of random tokens, of mixed lengths and with one padding row.
 
   Source and target of a pair have the same length, so fertilities, if any, are all 1.
@@ -77,7 +77,7 @@ def batch(shape, vocab, kind=types.Batch, seed=0):
   return types.Aligned(*made, tf.cast(src != types.PAD, tf.int32)) if kind is types.Aligned else made
 
 
-def programs_of_update(update, shape, kind=types.Batch):
+def programs_of_update(update: Any, shape: tuple[int, int], kind: type = types.Batch) -> list[Program]:
   """Returns the `Program`s of one update; `update` has `graphs`, as `train.step.Update` has; `kind`: see `spec`."""
   name = lambda part: f"{part} {shape[0]} x {shape[1]}"
   return [Program(name(part), _flat(graph, arguments), tf.nest.flatten(arguments))
@@ -89,7 +89,7 @@ def _flat(graph, arguments):
   return lambda *tensors: graph(*tf.nest.pack_sequence_as(arguments, tensors))
 
 
-def programs_of_model(model, search, shape):
+def programs_of_model(model: Any, search: Any, shape: tuple[int, int]) -> list[Program]:
   """Returns the `Program`s of `translate`, of `score`, and of the losses of validation, which need no alignments."""
   def validate(src, tgt, weight):
     made = model.objective(types.Batch(src, tgt, weight), seed=None, training=False, step=tf.constant(0, tf.int64))
@@ -102,14 +102,14 @@ def programs_of_model(model, search, shape):
   return found + [Program(f"validate {name}", validate, list(spec(shape)))] * needs_none
 
 
-def program_of_search(name, model, search, shape):
+def program_of_search(name: str, model: Any, search: Any, shape: tuple[int, int]) -> Program:
   """Returns the `Program` of a search; candidates that are decoded together divide the rows of the shape."""
   rows = max(1, shape[0] // search.candidates) if model.traits.side_by_side else shape[0]
   tokens = tf.TensorSpec([rows, shape[1]], tf.int32)
   return Program(f"{name} {rows} x {shape[1]}", lambda src: model.translate(src, search), [tokens])
 
 
-def examine(program, compiling=True):
+def examine(program: Program, compiling: bool = True) -> Examined:
   """Traces a program, inspects its graph, lowers it to HLO, and compiles that for the CPU if `compiling`.
 
   Only specs are given, no values, so this finds operators that need a compile-time value and would be compiled anew for
@@ -136,7 +136,7 @@ def examine(program, compiling=True):
   return Examined(wrong, operators, traced, compiled, b"" if wrong else serialized)
 
 
-def hlo_findings(text):
+def hlo_findings(text: str) -> list[str]:
   """Returns a line for each feature of an HLO module's text that a TPU does not support."""
   lines = text.splitlines()
   bounded = [line for line in lines if "[<=" in line or ",<=" in line]
@@ -152,7 +152,7 @@ def _reason(error):
   return lines[0] + (f" From {frames[-1]}" if frames else "")
 
 
-def epoch(update, batches, accumulate, buckets):
+def epoch(update: Callable, batches: Sequence[types.Batch | types.Aligned], accumulate: int, buckets: int) -> Epoch:
   """Makes updates on each of the batches, twice, and counts how often each graph is traced.
 
   A graph with `jit_compile` is compiled once per trace, since `examine` has found that it needs no values.
@@ -178,14 +178,14 @@ def epoch(update, batches, accumulate, buckets):
   return Epoch(wrong, predictions[0], {shape: max(0.0, times[0] - times[-1]) for shape, times in took.items()})
 
 
-def differing(predictions, plain, dtype):
+def differing(predictions: dict[str, float], plain: dict[str, tf.Tensor], dtype: str) -> list[str]:
   """Returns a line for each number of a compiled and an uncompiled update that differ by more than `TOLERANCE`."""
   near = TOLERANCE[dtype]
   return [f"{name} is {predictions[name]:.6g} compiled and {float(value):.6g} uncompiled, over {near:g} apart"
           for name, value in plain.items() if not np.isclose(predictions[name], float(value), rtol=near, atol=near)]
 
 
-def weights(model):
+def weights(model: Any) -> Callable[[], None]:
   """Returns a function that restores the model's present weights."""
   kept = [variable.numpy() for variable in model.variables]
 

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from typing import NamedTuple
+from typing import Any, NamedTuple, Sequence
 
 
 class Chip(NamedTuple):
@@ -47,19 +47,19 @@ class Compiled:
   accessed: float  # Bytes read and written, according to the compiler's cost analysis.
 
   @property
-  def memory(self):
+  def memory(self) -> int:
     """Total bytes of HBM."""
     return self.arguments + self.results - self.aliased + self.temporary + self.code
 
-  def fits(self, chip):
+  def fits(self, chip: Chip) -> bool:
     return self.memory <= chip.memory * 4 / self.devices
 
-  def roofline(self, chip):
+  def roofline(self, chip: Chip) -> float:
     """Seconds: all arithmetic at peak rate or all memory access at HBM bandwidth, whichever takes longer."""
     return max(self.flops / chip.flops, self.accessed / chip.bytes_a_second) * self.devices / 4
 
 
-def compile_for(kinds, hlo, python):
+def compile_for(kinds: Sequence[str], hlo: bytes, python: str) -> dict[str, Compiled | str]:
   """Compiles one module for each kind of TPU.
 
   Args:
@@ -91,7 +91,7 @@ def compile_for(kinds, hlo, python):
   return {kind: Compiled(**one) if isinstance(one, dict) else one for kind, one in found.items()}
 
 
-def check(kinds, python):
+def check(kinds: Sequence[str], python: str) -> None:
   """Raises the ValueErrors of `compile_for` for its arguments, before any long work begins."""
   for kind in kinds:
     if kind not in CHIPS:
@@ -101,7 +101,7 @@ def check(kinds, python):
       f"No interpreter at {python}; set --jax_python to the bin/python of an environment with jax and libtpu.")
 
 
-def main(path, *kinds):
+def main(path: str, *kinds: str) -> None:
   """Runs in the other environment: compiles the module in a file for each kind and prints one line of JSON."""
   from jax._src.interpreters import mlir
   from jax._src.lib import xla_client
@@ -122,7 +122,7 @@ def main(path, *kinds):
   print(json.dumps(found))
 
 
-def compiled(module, topology):
+def compiled(module: Any, topology: str) -> dict[str, Any]:
   """Returns the fields of `Compiled`."""
   import time
 

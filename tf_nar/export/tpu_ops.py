@@ -4,6 +4,7 @@ Each finding names the line of the program that created the operator.
 """
 import os
 import re
+from typing import Any
 
 import tensorflow as tf
 
@@ -27,7 +28,7 @@ KINDS = {
 }
 
 
-def findings(concrete):
+def findings(concrete: Any) -> list[str]:
   """Returns a line for each input of unknown shape and each operator that a TPU does not support.
 
   Args:
@@ -41,7 +42,7 @@ def findings(concrete):
   return list(dict.fromkeys(wrong))
 
 
-def denied(op):
+def denied(op: tf.Operation) -> str:
   """Returns why a TPU does not support an operator; "" if it does."""
   for why, pattern in DENIED.items():
     if re.fullmatch(pattern, op.type):
@@ -58,7 +59,7 @@ def _is_message(op):
   return op.type == "Const" and all(user.type == "Assert" for user in users)
 
 
-def origin(op):
+def origin(op: tf.Operation) -> str:
   """Returns "path, line n" of the innermost line outside of libraries that created an operator."""
   frames = [frame for frame in op.traceback or () if "site-packages" not in frame.filename]
   if not frames:
@@ -67,7 +68,7 @@ def origin(op):
   return f"{frames[-1].filename if path.startswith('..') else path}, line {frames[-1].lineno}"
 
 
-def count(concrete):
+def count(concrete: Any) -> int:
   """Returns the number of operators of a concrete function, those of its loops and calls included."""
   return sum(len(graph.get_operations()) for graph in _graphs(concrete.graph))
 

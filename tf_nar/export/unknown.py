@@ -1,10 +1,13 @@
 """Copies unknown words from the source inside a graph, as `evaluate/unknown.py` does outside of one."""
+from typing import Any, Callable
+
 import tensorflow as tf
 
 from tf_nar import types
 
 
-def copies(sources, align, source, ids, tokens):
+def copies(sources: Any, align: Callable[..., tf.Tensor], source: tf.Tensor, ids: tf.Tensor,
+           tokens: tf.Tensor) -> tf.Tensor:
   """Returns the source tokens that take the place of UNK, string [B, T]; "" at other tokens and where there is none.
 
   Args:
@@ -25,7 +28,7 @@ def copies(sources, align, source, ids, tokens):
   return tf.cond(tf.reduce_any(tokens == types.UNK), aligned, lambda: tf.fill(tf.shape(tokens), ""))
 
 
-def speller(sources, words, align, longest):
+def speller(sources: Any, words: Any, align: Callable[..., tf.Tensor] | None, longest: int) -> Callable[..., tf.Tensor]:
   """Returns a function that spells translations: (string [B], int32 [B, S], int32 [B, N, T]) -> string [B, N].
 
   Args:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from typing import Any, Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -38,7 +39,7 @@ print(json.dumps(answers))
 """
 
 
-def check(folder, run, search, trace=None, copier=None):
+def check(folder: str, run: Any, search: Callable, trace: Callable | None = None, copier: Any = None) -> None:
   """Compares all signatures of a SavedModel, loaded in another process, with the live run on `samples`.
 
   Args:
@@ -71,7 +72,7 @@ def check(folder, run, search, trace=None, copier=None):
             "Check the installation with bin/doctor.py; if it finds nothing, report this line.")
 
 
-def answers(found, vocab):
+def answers(found: dict[str, list], vocab: Any) -> list[list[tuple[str, float]]]:
   """Returns the outputs of a signature as [(text, score), ...] for each sentence, as `live` does."""
   texts = found.get("translation") or [vocab.decode(row) for row in found.get("ids", [])] or [""] * len(found["score"])
   rows = [list(zip(*pair, strict=True)) if isinstance(pair[0], list) else [pair]
@@ -81,7 +82,7 @@ def answers(found, vocab):
           for row, (inputs, predictions) in zip(rows, passes, strict=True)]
 
 
-def alike(ours, theirs, tolerance):
+def alike(ours: list, theirs: list, tolerance: float) -> bool:
   """Whether two lists of (text, score) have equal texts, and scores that differ by at most `tolerance` nats, or by what
   float32 rounds away from great ones.
   """
@@ -89,14 +90,14 @@ def alike(ours, theirs, tolerance):
   return texts[0] == texts[1] and np.allclose(*scores, rtol=1e-6, atol=tolerance)
 
 
-def samples(vocab):
+def samples(vocab: Any) -> list[str]:
   """Returns sentences of random tokens of the vocabulary, one of unknown characters, and blank ones."""
   draw = np.random.default_rng(0)
   known = [vocab.decode(draw.integers(len(types.SPECIALS), len(vocab), length)) for length in LENGTHS]
   return [*known, "\u2603\U0001d518 \u0416\u4e2d", "", "  "]
 
 
-def encode(texts, vocab, longest):
+def encode(texts: Sequence[str], vocab: Any, longest: int) -> np.ndarray:
   """Returns int32 [B, S]: the ids of texts with EOS, truncated to `longest` positions."""
   rows = [[*vocab.encode(text)[:longest - 1], types.EOS] for text in texts]
   ids = np.full([len(rows), max(map(len, rows))], types.PAD, np.int32)
@@ -105,14 +106,15 @@ def encode(texts, vocab, longest):
   return ids
 
 
-def copying(copier, texts, ids):
+def copying(copier: Any, texts: Sequence[str], ids: np.ndarray) -> Callable[[list], list]:
   """Returns a function that copies unknown words in translations: for each of `texts`, a list of lists of tokens."""
   sources = [row[row != types.PAD].tolist() for row in ids]
   return lambda tokens: [copier.copied([(text, source, row) for row in each])
                          for text, source, each in zip(texts, sources, tokens, strict=True)]
 
 
-def live(run, search, ids, copy=lambda tokens: tokens):
+def live(run: Any, search: Callable, ids: np.ndarray,
+         copy: Callable[[list], list] = lambda tokens: tokens) -> dict[str, list]:
   """Returns {signature: [(text, score), ...] for each sentence} by the run; blank sentences have the score 0.
 
   `copy` is of `copying`; translations as ids are not changed by it.
@@ -128,7 +130,7 @@ def live(run, search, ids, copy=lambda tokens: tokens):
           "translate_ids": [row[:1] for row in said(tokens)]}
 
 
-def traced(run, trace, ids, copy=lambda tokens: tokens):
+def traced(run: Any, trace: Callable, ids: np.ndarray, copy: Callable[[list], list] = lambda tokens: tokens) -> list:
   """Returns for each sentence its translation as in `live`, then the inputs and predictions of all passes.
 
   These are ("tokens", 0.0), the inputs of all passes before their predictions.
@@ -141,7 +143,7 @@ def traced(run, trace, ids, copy=lambda tokens: tokens):
   return [[*one, *passes] for one, passes in zip(best, shown, strict=True)]
 
 
-def ask(folder, asked):
+def ask(folder: str, asked: dict[str, dict[str, Any]]) -> dict[str, Any]:
   """Returns the outputs of `PROGRAM`, run in a fresh process that has no path to this package.
 
   Args:

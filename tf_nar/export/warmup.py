@@ -7,6 +7,7 @@ any length; these are only the ones warmed up. The four protobuf messages are en
 tensorflow-serving-api would add gRPC as a dependency.
 """
 import os
+from typing import Any, Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +18,7 @@ FILE = "tf_serving_warmup_requests"
 _FIRST = 8  # The shortest length in tokens; each next one is twice as long.
 
 
-def buckets(longest):
+def buckets(longest: int) -> list[int]:
   """Returns the source lengths of the requests, in tokens with EOS: 8, 16, 32 ... and the longest."""
   lengths = []
   while _FIRST << len(lengths) < longest:
@@ -25,7 +26,7 @@ def buckets(longest):
   return [*lengths, longest]
 
 
-def texts(vocab, lengths):
+def texts(vocab: Any, lengths: Iterable[int]) -> list[str]:
   """Returns for each of `lengths` a text of about so many tokens, EOS included, and never more."""
   draw = np.random.default_rng(0)
 
@@ -37,7 +38,7 @@ def texts(vocab, lengths):
   return [text(length) for length in lengths]
 
 
-def write(folder, signatures, lines):
+def write(folder: str, signatures: dict[str, list[tuple[str, tf.DType]]], lines: Sequence[str]) -> None:
   """Writes a request with every line for every signature; ids, where it takes ids, are as many as the line's words.
 
   Args:
@@ -54,7 +55,7 @@ def write(folder, signatures, lines):
         file.write(prediction_log(name, {each: value(kind, line) for each, kind in arguments}))
 
 
-def prediction_log(signature, inputs):
+def prediction_log(signature: str, inputs: dict[str, tf.Tensor]) -> bytes:
   """Returns the bytes of a PredictionLog with a request to a signature; `inputs` is {name: tensor}.
 
     PredictionLog.predict_log = 6, PredictLog.request = 1, PredictRequest.model_spec = 1, .inputs = 2 (a map),

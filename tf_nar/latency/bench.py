@@ -6,9 +6,10 @@ one by one, of the text or of one length, or one batch. Round 0 warms up and doe
 import os
 import sys
 import time
-from typing import NamedTuple
+from typing import Any, Callable, Iterable, NamedTuple, Sequence
 
 from tf_nar.data import paths
+from tf_nar.latency import texts as texts_lib
 from tf_nar.latency import worker
 from tf_nar.train import baseline
 
@@ -43,7 +44,7 @@ class Worker:
     self._process = baseline.Process(command, settings, f"{system.name!r}", ENVIRONMENT)
     self.facts, self.close = self._process.facts, self._process.close
 
-  def turn(self, task):
+  def turn(self, task: Task) -> dict[str, Any]:
     """Returns the worker's answer for a `Task`; before sentences one by one, one is translated that does not count."""
     one_by_one = len(task.batches) > 1
     time.sleep(SETTLE)
@@ -51,7 +52,7 @@ class Worker:
     return answer | {"seconds": answer["seconds"][one_by_one:], "all seconds": sum(answer["seconds"])}
 
 
-def tasks(texts, number, *, sentences, batches):
+def tasks(texts: texts_lib.Texts, number: int, *, sentences: int, batches: Iterable[int]) -> list[Task]:
   """Returns the `Task`s of round `number`.
 
   Args:
@@ -66,7 +67,8 @@ def tasks(texts, number, *, sentences, batches):
   return found + [Task(str(size), [pick(number * size, size)]) for size in batches]
 
 
-def rounds(workers, texts, count, *, beside=lambda: {}, told=lambda text: None, **settings):
+def rounds(workers: Sequence[Worker], texts: texts_lib.Texts, count: int, *, beside: Callable[[], dict] = lambda: {},
+           told: Callable[[str], Any] = lambda text: None, **settings: Any) -> tuple[list[dict], list[dict]]:
   """Runs round 0 and `count` rounds that count.
 
   Args:

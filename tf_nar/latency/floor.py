@@ -4,6 +4,7 @@ The floor of a one-pass model at batch 1 is the longer of two times: that of its
 that of reading each weight once.
 """
 import statistics
+from typing import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -26,14 +27,14 @@ class Machine:
     self._memory = tf.zeros([MEMORY // 4])
     self._read = tf.function(tf.reduce_sum)
 
-  def rates(self):
+  def rates(self) -> dict[str, float]:
     """Returns {"GFLOP/s, float32", "GFLOP/s, bfloat16", "GB/s"}, measured now."""
     found = {f"GFLOP/s, {dtype}": operations / speed.seconds(fn) / 1e9
              for dtype, (fn, operations) in self._products.items()}
     return found | {"GB/s": MEMORY / speed.seconds(lambda: self._read(self._memory)) / 1e9}
 
 
-def one_pass(workdir, source, target, rates):
+def one_pass(workdir: str, source: int, target: int, rates: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
   """Returns {dtype: {name: number}}, a run's floor at batch 1 in each type; {} for a family that is not one-pass.
 
   Args:

@@ -1,4 +1,6 @@
 """Summarises the answers of workers: percentiles, rates and ratios, as a table and a plot."""
+from typing import Any, Iterable, Sequence
+
 import numpy as np
 
 from tf_nar.evaluate import plots
@@ -6,7 +8,7 @@ from tf_nar.evaluate import plots
 ONE = "1"  # The name of the task of sentences one by one.
 
 
-def of_system(answers, batches, lengths):
+def of_system(answers: Sequence[dict], batches: Iterable[int], lengths: Iterable[int]) -> dict[str, Any]:
   """Returns {name: number} of one system.
 
   Args:
@@ -29,7 +31,7 @@ def of_system(answers, batches, lengths):
     "words out": sum(answer["words"] for answer in one) / translated}
 
 
-def with_ratios(systems, baseline):
+def with_ratios(systems: dict[str, dict], baseline: str) -> dict[str, dict]:
   """Adds "times" to every system: for each number, by which factor it is faster than the baseline.
 
   Args:
@@ -46,7 +48,7 @@ def with_ratios(systems, baseline):
   return {name: own | {"times": times(own)} for name, own in systems.items()}
 
 
-def table(systems, baseline):
+def table(systems: dict[str, dict], baseline: str) -> str:
   """Returns a table of the systems as text; cells have a number and by which factor it is faster than the baseline.
 
   Args:
@@ -66,7 +68,7 @@ def table(systems, baseline):
   return "\n".join([*rows, f"(x): times as fast as {baseline}"])
 
 
-def plot(systems, path):
+def plot(systems: dict[str, dict], path: str) -> bool:
   """Draws latency against length and throughput against batch size. Returns False if matplotlib is not installed."""
   try:
     with plots.drawing(path, columns=2, size=(11, 6)) as (left, right):

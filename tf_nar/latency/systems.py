@@ -2,7 +2,7 @@
 import os
 import subprocess
 import sys
-from typing import NamedTuple
+from typing import NamedTuple, Sequence
 
 from tf_nar import runs
 
@@ -26,7 +26,7 @@ class System(NamedTuple):
   most: int = 0  # The maximum number of sentences in a batch; 0: no limit.
 
 
-def given(text):
+def given(text: str) -> System:
   """Returns the `System` of a flag's value, "NAME=FOLDER" or "NAME=FOLDER,beam=N".
 
   Raises:
@@ -46,7 +46,7 @@ def given(text):
   return System(name, kinds[0], folder, int(beam or 0))
 
 
-def standard(nar, ars, folder, *, with_ct2, with_openvino=False):
+def standard(nar: str, ars: Sequence[str], folder: str, *, with_ct2: bool, with_openvino: bool = False) -> list[System]:
   """Returns the systems to compare: several exports of each run.
 
   Args:
@@ -79,7 +79,7 @@ def standard(nar, ars, folder, *, with_ct2, with_openvino=False):
   return found
 
 
-def prepare(system, command=COMMAND):
+def prepare(system: System, command: Sequence[str] = COMMAND) -> None:
   """Exports a system, unless its folder exists.
 
   Args:

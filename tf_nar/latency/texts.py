@@ -1,6 +1,6 @@
 """The sentences that every system translates: from a file, or of random words."""
 import random
-from typing import NamedTuple
+from typing import Iterable, NamedTuple
 
 from tf_nar import types
 from tf_nar.data import text
@@ -14,7 +14,7 @@ class Texts(NamedTuple):
   by_length: dict  # Number of words -> lines of about that length; without lengths that the file does not have.
 
 
-def of_file(path, *, count, lengths, each):
+def of_file(path: str, *, count: int, lengths: Iterable[int], each: int) -> Texts:
   """Draws sentences from a file.
 
   Args:
@@ -38,12 +38,12 @@ def of_file(path, *, count, lengths, each):
   return Texts(lines[:count], {length: found for length, found in by_length.items() if found})
 
 
-def vocabulary(size):
+def vocabulary(size: int) -> vocab_lib.WordList:
   """Returns a vocabulary of `size` tokens, w0, w1, ... and the reserved ones, which are counted."""
   return vocab_lib.WordList([*types.SPECIALS, *(f"w{k}" for k in range(size - len(types.SPECIALS)))])
 
 
-def made_up(vocab, *, words, count, lengths, each):
+def made_up(vocab: vocab_lib.WordList, *, words: int, count: int, lengths: Iterable[int], each: int) -> Texts:
   """Returns sentences of random words: `count` of `words` words each, and `each` of every length."""
   draw = random.Random(0)
   line = lambda length: " ".join(draw.choices(vocab.tokens[len(types.SPECIALS):], k=length))

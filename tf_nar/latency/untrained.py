@@ -6,6 +6,7 @@ The time of a translation depends on its length, not on its tokens. So all weigh
   - the NAR model's length head is fitted by least squares to predict the source's length for the given sentences.
 """
 import dataclasses
+from typing import Any, Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -18,7 +19,7 @@ NEVER = -100.0  # Bias of EOS in the output layer.
 RIDGE = 1e-4  # Ridge penalty, relative to the mean square of a feature.
 
 
-def make(path, vocab, lines, workdir):
+def make(path: str, vocab: Any, lines: Iterable[str], workdir: str) -> None:
   """Writes a run folder.
 
   Args:

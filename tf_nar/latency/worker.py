@@ -19,11 +19,12 @@ import resource
 import runpy
 import sys
 import time
+from typing import Any, Callable, Iterable
 
 STATUS = "/proc/self/status"
 
 
-def saved_model(question):
+def saved_model(question: dict) -> tuple[dict[int, Callable], dict]:
   """Returns ({threads: a function of a list of lines}, facts) for a folder of `bin/export.py`."""
   import tensorflow as tf
   import tensorflow_text  # noqa: F401  Registers the operators of SentencePiece models.
@@ -41,7 +42,7 @@ def saved_model(question):
     "dtype": facts["dtype"], "versions": versions("tensorflow", "tensorflow-text")}
 
 
-def ct2(question):
+def ct2(question: dict) -> tuple[dict[int, Callable], dict]:
   """Returns the same as `saved_model` for a folder of `bin/export_ct2.py`, with all threads and with one.
 
   It uses the folder's own translate.py. CTranslate2's threads synchronise at every matrix product, which costs a small
@@ -55,14 +56,14 @@ def ct2(question):
   return {threads: functools.partial(each, **options) for threads, each in translators.items()}, facts
 
 
-def openvino(question):
+def openvino(question: dict) -> tuple[dict[int, Callable], dict]:
   """Returns the same as `ct2` for a folder of `bin/export_openvino.py`."""
   program = runpy.run_path(os.path.join(question["folder"], "translate.py"))
   ways = {threads: program["Translator"](question["folder"], threads) for threads in {1, question["threads"]}}
   return ways, {"dtype": ways[1].about["dtype"], "versions": versions("openvino")}
 
 
-def versions(*packages):
+def versions(*packages: str) -> dict[str, str]:
   return {name: importlib.metadata.version(name) for name in packages}
 
 
@@ -81,7 +82,7 @@ class Fastest:
     return found[threads] | {"threads": threads}
 
 
-def timed(translate, batches):
+def timed(translate: Callable[[list[str]], list[str]], batches: Iterable[list[str]]) -> dict[str, Any]:
   """Returns the answer to a request, without "threads"."""
   seconds, words, cpu = [], 0, time.process_time()
   for batch in batches:
@@ -92,7 +93,7 @@ def timed(translate, batches):
   return {"seconds": seconds, "cpu": time.process_time() - cpu, "words": words, "peak": peak()}
 
 
-def peak():
+def peak() -> float:
   """Returns the peak memory of this process so far, in MiB."""
   if os.path.exists(STATUS):  # On Linux ru_maxrss includes the parent's memory at the time of the fork.
     with open(STATUS) as file:
@@ -101,7 +102,7 @@ def peak():
   return most / 2**20 if sys.platform == "darwin" else most / 2**10
 
 
-def main():
+def main() -> None:
   answers = os.fdopen(os.dup(1), "w")
   os.dup2(2, 1)  # Keeps the output of libraries apart from the answers.
   answer = lambda value: print(json.dumps(value), file=answers, flush=True)

@@ -20,7 +20,7 @@ class Report(NamedTuple):
   fertilities: dict  # Fertility -> number of source tokens, without EOS.
 
 
-def align(data_dir, out, iterations=5, learn_pairs=500_000):
+def align(data_dir: str, out: str, iterations: int = 5, learn_pairs: int = 500_000) -> Report:
   """Makes the data folder `out`: the records of `data_dir` in their order, each with its fertilities.
 
   The result depends on the folder and the options only.
@@ -80,7 +80,7 @@ def _bar(total, what):
   return display.bar(what, total, unit="pairs")
 
 
-def summary(report, out):
+def summary(report: Report, out: str) -> str:
   """Returns the summary of the new folder that is printed, with the next command."""
   words = sum(report.fertilities.values())
   shares = ", ".join(f"{n}: {100 * report.fertilities.get(n, 0) / words:.1f} %" for n in range(4)) if words else "none"

@@ -1,7 +1,7 @@
 """Reads parallel text: pairs of files in which line n of the target translates line n of the source."""
 import itertools
 import os
-from typing import NamedTuple
+from typing import Iterable, Iterator, NamedTuple, Sequence
 
 from tf_nar.data import text
 
@@ -13,13 +13,13 @@ class Survey(NamedTuple):
   inputs: list  # (file name, SHA-256 of its uncompressed text), sources then targets.
 
 
-def pairs(sources, targets):
+def pairs(sources: Iterable[str], targets: Iterable[str]) -> Iterator[tuple[str, str]]:
   """Yields (source line, target line) of equally long lists of files that `survey` has checked."""
   for source, target in zip(sources, targets, strict=True):
     yield from zip(text.read(source, warn=False), text.read(target, warn=False), strict=True)
 
 
-def survey(sources, targets):
+def survey(sources: Sequence[str], targets: Sequence[str]) -> Survey:
   """Reads a parallel text once, to check it and to count its lines.
 
   Args:

@@ -4,7 +4,7 @@ import concurrent.futures
 import contextlib
 import itertools
 import multiprocessing
-from typing import NamedTuple
+from typing import Iterable, Iterator, NamedTuple, Sequence
 
 from tf_nar import types
 from tf_nar.data import records
@@ -33,7 +33,7 @@ class Encoded(NamedTuple):
   repeats: collections.Counter = collections.Counter()  # and how often it stands right after itself.
 
 
-def reason(source, target, limits):
+def reason(source: Sequence[int], target: Sequence[int], limits: Limits) -> str | None:
   """Returns the reason for dropping a pair of id lists (without EOS), or None."""
   short, long = sorted((len(source), len(target)))
   if not short:
@@ -45,7 +45,7 @@ def reason(source, target, limits):
   return None
 
 
-def encode_lines(first, pairs, vocab, limits):
+def encode_lines(first: int, pairs: Sequence[tuple[str, str]], vocab: vocab_lib.Vocabulary, limits: Limits) -> Encoded:
   """Encodes a range of lines.
 
   Args:
@@ -74,7 +74,7 @@ def encode_lines(first, pairs, vocab, limits):
   return Encoded(kept, dropped, len(pairs), unknown, changed, tokens, repeats)
 
 
-def encode(pairs, folder, limits, processes=1):
+def encode(pairs: Iterable[tuple[str, str]], folder: str, limits: Limits, processes: int = 1) -> Iterator[Encoded]:
   """Encodes a text in order, a range of lines at a time.
 
   Args:

@@ -9,7 +9,7 @@ time. A "word" is a token of the vocabulary here, as in the paper.
 # Differs: λ is fixed, t is a maximum likelihood estimate without a prior, and every target word is aligned to a source
 word: the empty word is used in estimation only.
 """
-from typing import NamedTuple
+from typing import Callable, Iterable, NamedTuple, Sequence
 
 import numpy as np
 
@@ -34,7 +34,8 @@ class _Group(NamedTuple):
   prior: np.ndarray  # float64 [B, T, S + 1], p(a_j = i); 0 past the lengths.
 
 
-def learn(pairs, words, iterations=5, *, tension=TENSION, progress=None):
+def learn(pairs: Iterable[tuple[list[int], list[int]]], words: int, iterations: int = 5, *, tension: float = TENSION,
+          progress: Callable[[int], None] | None = None) -> tuple[Lexicon, list[float]]:
   """Estimates a lexicon.
 
   Args:
@@ -72,7 +73,7 @@ def learn(pairs, words, iterations=5, *, tension=TENSION, progress=None):
   return lexicon, likelihoods
 
 
-def align(pairs, lexicon):
+def align(pairs: Sequence[tuple[list[int], list[int]]], lexicon: Lexicon) -> list[np.ndarray]:
   """Finds the source word of each target word.
 
   Args:
@@ -92,7 +93,7 @@ def align(pairs, lexicon):
   return found
 
 
-def fertility(pair, positions):
+def fertility(pair: tuple[list[int], list[int]], positions: np.ndarray) -> tuple[int, ...]:
   """Counts the target tokens that are aligned to each source token.
 
   Args:

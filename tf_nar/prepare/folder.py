@@ -30,7 +30,7 @@ class Made(NamedTuple):
   guessed: bool  # Whether the BLEU tokeniser of the target language was guessed by its script.
 
 
-def prepare(options):
+def prepare(options: options_lib.Options) -> Made:
   """Makes the data folder `options.out`; input that can be read only once, such as a pipe, is copied first.
 
   Args:
@@ -175,7 +175,7 @@ def _watched(pairs, total, what):
       bar.update()
 
 
-def summary(made, out):
+def summary(made: Made, out: str) -> str:
   """Returns the summary of a new data folder that is printed, with the next command."""
   manifest = made.manifest
   train, valid = manifest.splits["train"], manifest.splits["valid"]

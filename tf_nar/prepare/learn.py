@@ -5,6 +5,7 @@ import io
 import itertools
 import re
 import sys
+from typing import Iterable
 
 from absl import logging
 
@@ -17,8 +18,8 @@ from tf_nar.data import vocab
 LONGEST = 4192  # Largest number of bytes of a line that SentencePiece learns from; longer lines are left out.
 
 
-def pieces(sentences, size, character_coverage=0.9995, normalization="nmt_nfkc", byte_fallback=False,
-           bleu_tokenize=language.DEFAULT):
+def pieces(sentences: Iterable[str], size: int, character_coverage: float = 0.9995, normalization: str = "nmt_nfkc",
+           byte_fallback: bool = False, bleu_tokenize: str = language.DEFAULT) -> vocab.Pieces:
   """Learns a SentencePiece unigram model (Kudo, arXiv:1804.10959).
 
   Args:
@@ -72,7 +73,8 @@ def _short(sentences):
     logging.warning("%d lines have more than %d bytes: no pieces were learned from them.", left, LONGEST)
 
 
-def merges(sentences, operations, threshold=0, minimum=1, bleu_tokenize=language.NONE):
+def merges(sentences: Iterable[str], operations: int, threshold: int = 0, minimum: int = 1,
+           bleu_tokenize: str = language.NONE) -> vocab.WordList:
   """Learns BPE merges (Sennrich et al., arXiv:1508.07909) with subword-nmt.
 
   Args:
@@ -143,7 +145,7 @@ def _explained(complaint, size):
   return f"SentencePiece could not learn {size} pieces: {' '.join(complaint.split())}"
 
 
-def read_counts(path, minimum=5, mask=False):
+def read_counts(path: str, minimum: int = 5, mask: bool = False) -> vocab.WordList:
   """Reads a list of `token count` lines, as subword-nmt get-vocab and the original NAT-EM program write it.
 
   Args:

@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import functools
 import pathlib
+from typing import Any
 
 from starlette import applications
 from starlette import exceptions
@@ -38,7 +39,8 @@ GUARD = {"Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inli
 SOON = {"Retry-After": "1"}  # Seconds.
 
 
-def build(model, batcher, limits, timeout, metrics=None):
+def build(model: Any, batcher: batching.Batcher, limits: asking.Limits, timeout: float,
+          metrics: metrics_lib.Metrics | None = None) -> metrics_lib.Counted:
   """Returns the ASGI application.
 
   Args:

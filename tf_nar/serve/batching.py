@@ -7,7 +7,7 @@ import concurrent.futures
 import logging
 import threading
 import time
-from typing import Any, NamedTuple
+from typing import Any, Callable, Iterable, NamedTuple
 
 
 class Full(Exception):
@@ -49,12 +49,13 @@ class Batcher:
     self.ready = threading.Event()
 
   @property
-  def waiting(self):
+  def waiting(self) -> int:
     """The number of waiting sentences, without those of the running batch."""
     with self._changed:
       return len(self._waiting())
 
-  def start(self, warm_ups=(), failed=lambda problem: None):
+  def start(self, warm_ups: Iterable[tuple[str, list]] = (),
+            failed: Callable[[Exception], None] = lambda problem: None) -> None:
     """Starts the thread, which first runs `warm_ups`, pairs of an offer and a list of sentences.
 
     Args:
@@ -64,7 +65,7 @@ class Batcher:
     self._thread = threading.Thread(target=self._run, args=(warm_ups, failed), name="model", daemon=True)
     self._thread.start()
 
-  def ask(self, offer, asked):
+  def ask(self, offer: str, asked: Iterable) -> list[concurrent.futures.Future]:
     """Returns a future for each of `asked`; a job whose future is cancelled before its batch begins is not run.
 
     Raises:
@@ -82,7 +83,7 @@ class Batcher:
       self._changed.notify()
     return [job.future for job in jobs]
 
-  def stop(self, timeout=None):
+  def stop(self, timeout: float | None = None) -> None:
     """Answers the waiting sentences and ends the thread, for which this waits `timeout` seconds at most."""
     with self._changed:
       self._stopping = True

@@ -5,7 +5,7 @@ import json
 import threading
 import time
 import urllib.parse
-from typing import NamedTuple
+from typing import NamedTuple, Sequence
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class Report(NamedTuple):
     return "\n".join(lines + [f"  {line}" for line in sorted(set(self.errors))[:5]])
 
 
-def run(url, sentences, *, clients, seconds, together=1):
+def run(url: str, sentences: Sequence[str], *, clients: int, seconds: float, together: int = 1) -> Report:
   """Returns the `Report` of `clients` that send requests to /translate of a server for `seconds`.
 
   Args:

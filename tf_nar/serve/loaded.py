@@ -12,7 +12,7 @@ A score that is not finite is None, as JSON has no infinity. saw and said are th
 """
 import math
 import os
-from typing import Any, NamedTuple
+from typing import Any, Iterator, NamedTuple, Sequence
 
 import tensorflow as tf
 
@@ -33,7 +33,7 @@ class Answer(NamedTuple):
   truncated: bool  # Whether the sentence was longer than the model takes, so that its end was left out.
 
 
-def intra_op_threads(folder):
+def intra_op_threads(folder: str) -> int:
   """Returns the number of threads that an operator of a SavedModel should have, 0 for TensorFlow's choice.
 
   A model in shards runs several operators at once, which occupy the cores and should not wait for each other's threads.
@@ -42,7 +42,7 @@ def intra_op_threads(folder):
   return max(1, os.cpu_count() // shards) if shards > 1 else 0
 
 
-def share_threads(folder):
+def share_threads(folder: str) -> None:
   """Sets this process's threads for a SavedModel; call it before TensorFlow's first operation."""
   tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads(folder))
 
@@ -69,7 +69,7 @@ class Model:
     self.offers = tuple(self._signatures)
     self.facts = _facts(folder)
 
-  def answer(self, offer, asked):
+  def answer(self, offer: str, asked: Sequence) -> list[Answer]:
     """Returns a list with an `Answer` for each of `asked`."""
     if offer == "score":
       sources, targets = zip(*asked, strict=True)
@@ -82,7 +82,7 @@ class Model:
     truncated = found["truncated"].numpy().tolist() if "truncated" in found else [False] * len(asked)
     return list(map(Answer, contents, truncated))
 
-  def warm_ups(self, max_batch, max_characters):
+  def warm_ups(self, max_batch: int, max_characters: int) -> Iterator[tuple[str, list]]:
     """Yields (offer, asked) for each offer and warm-up length: one sentence, and as many as a batch may hold."""
     longest = self.facts.get("max_length", math.inf)
     texts = self.facts.get("warm") or [" ".join([WORD] * (length - 1)) for length in LENGTHS if length <= longest]
@@ -121,7 +121,7 @@ def _strings(tensor):
   return decoded(tensor.numpy().tolist())
 
 
-def scored(translation, score):
+def scored(translation: str, score: float) -> dict[str, Any]:
   """Returns the content of an answer that is a translation."""
   return {"translation": translation, "score": _finite(score)}
 

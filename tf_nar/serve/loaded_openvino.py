@@ -5,6 +5,7 @@ It translates by the folder's own translate.py, and offers `translate` and `cand
 import math
 import os
 import runpy
+from typing import Sequence
 
 from tf_nar.data import json_file
 from tf_nar.serve import loaded
@@ -12,7 +13,7 @@ from tf_nar.serve import loaded
 NETWORK, PROGRAM, FACTS = "model.xml", "translate.py", "metadata.json"
 
 
-def is_in(folder):
+def is_in(folder: str) -> bool:
   """Whether a folder is such an export."""
   return os.path.exists(os.path.join(folder, NETWORK))
 
@@ -37,7 +38,7 @@ class Model(loaded.Model):
                         "'.[openvino]'.") from None
     self.facts, self.offers = json_file.read(os.path.join(folder, FACTS)), ("translate", "candidates")
 
-  def answer(self, offer, asked):
+  def answer(self, offer: str, asked: Sequence[str]) -> list[loaded.Answer]:
     """Returns a list with a `loaded.Answer` for each of `asked`."""
     found = []
     for candidates, cut in self._translator.answers(asked):

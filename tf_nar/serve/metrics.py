@@ -1,5 +1,6 @@
 """Metrics of a server for Prometheus: requests, sentences, batches, the queue, and durations."""
 import time
+from typing import Any
 
 import prometheus_client as prometheus
 
@@ -23,18 +24,18 @@ class Metrics:
     self.sizes = histogram("batch_sentences", "Sentences in a batch, by offer.", "offer", SIZES)
     self.runs = histogram("batch_seconds", "Seconds that a batch takes in the model, by offer.", "offer", SECONDS)
 
-  def batch(self, offer, size, seconds):
+  def batch(self, offer: str, size: int, seconds: float) -> None:
     """Records a batch; the `Batcher` calls this after each."""
     self.sizes.labels(offer).observe(size)
     self.runs.labels(offer).observe(seconds)
 
-  def watch(self, batcher):
+  def watch(self, batcher: Any) -> None:
     """Adds gauges of a batcher: the number of waiting sentences, and whether the model is warm."""
     gauge = lambda name, text: prometheus.Gauge(f"tf_nar_{name}", text, registry=self._all)
     gauge("waiting_sentences", "Sentences that wait in the queue.").set_function(lambda: batcher.waiting)
     gauge("ready", "1 once the model is warm.").set_function(lambda: float(batcher.ready.is_set()))
 
-  def shown(self):
+  def shown(self) -> bytes:
     """Returns all metrics in Prometheus' text format, as bytes."""
     return prometheus.generate_latest(self._all)
 

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import tempfile
+from typing import Any, Sequence
 
 # OpenMP threads that spin while they wait for each other made it fifty times slower on a busy machine. The caller's
 # environment takes precedence.
@@ -42,18 +43,18 @@ class Process:
       raise ValueError(f"{what} does not start: {error}") from error
     self.facts = self.ask(settings)
 
-  def close(self):
+  def close(self) -> None:
     """Ends the process by closing its input; may be called twice."""
     self._process.communicate()
     self._errors.close()
 
-  def turn(self, batches):
+  def turn(self, batches: Sequence[Any]) -> float:
     """Returns the seconds that the baseline takes for updates on a list of `types.Batch`."""
     each = [{"src": batch.src.numpy().tolist(), "tgt": batch.tgt.numpy().tolist()} for batch in batches]
     n = self._accumulate
     return self.ask({"updates": [each[i:i + n] for i in range(0, len(each), n)]})["seconds"]
 
-  def ask(self, question):
+  def ask(self, question: dict[str, Any]) -> dict[str, Any]:
     """Returns the answer to a line of JSON.
 
     Raises:

@@ -8,6 +8,7 @@ read, as a machine that stops may leave a file without all its bytes.
 import contextlib
 import os
 import re
+from typing import Collection, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -31,20 +32,20 @@ class Checkpoints:
     self._folder = os.path.join(workdir, FOLDER)
     self._literal = paths.literal(self._folder)  # As TensorFlow treats the path of a checkpoint as a pattern.
 
-  def steps(self):
+  def steps(self) -> list[int]:
     """Returns the steps (numbers of updates) of the checkpoints, oldest first."""
     names = tf.io.gfile.listdir(self._folder) if tf.io.gfile.isdir(self._folder) else []
     found = (re.fullmatch(r"ckpt-(\d+)\.index", name) for name in names)
     return sorted(int(match[1]) for match in found if match)
 
-  def path(self, step):
+  def path(self, step: int) -> str:
     """Returns the path of a checkpoint, for messages."""
     return os.path.join(self._folder, _name(step))
 
   def _read_path(self, step):
     return os.path.join(self._literal, _name(step))
 
-  def restore(self):
+  def restore(self) -> tuple[int, pipeline.Position]:
     """Restores the newest complete checkpoint; returns (its step, the position of the next batch), or step 0.
 
     Raises:
@@ -62,7 +63,7 @@ class Checkpoints:
       logging.warning("%s is incomplete and ignored.", self.path(step))
     return 0, pipeline.Position(0, 0)
 
-  def save(self, step, position, kept):
+  def save(self, step: int, position: pipeline.Position, kept: Collection[int]) -> None:
     """Saves a checkpoint, then removes all older ones except those of the steps in `kept` (a set).
 
     Raises:
@@ -93,7 +94,7 @@ class Checkpoints:
       elif name.startswith(f"{_name(step)}_temp"):  # The folder that TensorFlow writes to before it renames.
         tf.io.gfile.rmtree(path)
 
-  def mean(self, steps):
+  def mean(self, steps: Sequence[int]) -> dict[str, np.ndarray]:
     """Returns {path of a variable: its mean over the checkpoints of `steps`}; the model keeps its current weights.
 
     With an `Ema` it is the mean of its moving averages. State without a gradient is taken from the last of the steps,
@@ -120,7 +121,7 @@ class Checkpoints:
     return last | {path: (value / len(steps)).astype(np.float32) for path, value in total.items()}
 
 
-def begun(workdir):
+def begun(workdir: str) -> bool:
   """Whether a run folder has a checkpoint."""
   folder = os.path.join(workdir, FOLDER)
   return tf.io.gfile.isdir(folder) and any(name.endswith(".index") for name in tf.io.gfile.listdir(folder))
@@ -130,7 +131,7 @@ def _name(step):
   return f"ckpt-{step:06d}"
 
 
-def is_whole(path):
+def is_whole(path: str) -> bool:
   """Whether every value of the checkpoint can be read; each has a checksum."""
   try:
     reader = tf.train.load_checkpoint(path)

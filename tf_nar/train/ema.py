@@ -5,6 +5,7 @@
 so that the initial weights soon have no effect.
 """
 import contextlib
+from typing import Iterator
 
 import tensorflow as tf
 
@@ -18,7 +19,7 @@ class Ema(tf.Module):
     self._decay, self._variables = decay, list(variables)
     self.means = [tf.Variable(v.numpy(), trainable=False) for v in self._variables]
 
-  def update(self, updates):
+  def update(self, updates: tf.Tensor) -> None:
     """Updates the averages with the weights after `updates` (int64 []) updates."""
     n = tf.cast(updates, tf.float32)
     decay = tf.minimum(self._decay, (1 + n) / (10 + n))
@@ -26,7 +27,7 @@ class Ema(tf.Module):
       mean.assign(decay * mean + (1 - decay) * v.value)
 
   @contextlib.contextmanager
-  def swapped_in(self):
+  def swapped_in(self) -> Iterator[None]:
     """Context manager in which the averages are swapped in as the model's weights."""
     own = [v.numpy() for v in self._variables]
     for v, mean in zip(self._variables, self.means, strict=True):

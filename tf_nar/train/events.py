@@ -6,7 +6,7 @@ import tensorflow as tf
 from tf_nar.data import atomic
 
 
-def forget_after(folder, step):
+def forget_after(folder: str, step: int) -> None:
   """Rewrites the event files of a folder without the events after `step`; the first record is the version."""
   names = tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
   for name in names:

@@ -1,5 +1,6 @@
 """The training loop of all families: update, log, validate, save, stop."""
 import contextlib
+from typing import Any, Callable, Iterable, Sequence
 
 import numpy as np
 from absl import logging
@@ -18,14 +19,14 @@ from tf_nar.train import strategy
 from tf_nar.train import window as window_lib
 
 
-def run(model, experiment, batches, workdir, *, validate, vocab=None, profile_steps=()):
+def run(model: Any, experiment: config.Experiment, batches: Callable[[pipeline.Position], Iterable], workdir: str, *,
+        validate: Callable, vocab: Any = None, profile_steps: Sequence[int] = ()) -> dict[str, np.ndarray]:
   """Trains to the end, from the newest checkpoint of `workdir` if it has one; in the scope of the model's strategy.
 
   Args:
-    model: a family's model, with its weights built.
+    model: a family's model, with its weights built; workdir: a run folder.
     experiment: the `config.Experiment`, whose `train` sets how to train.
     batches: maps a `pipeline.Position` to an endless iterable of (epoch, index of the batch in it, `Batch`).
-    workdir: a run folder.
     validate: () -> ({name: number}, {name: text}); measures the current weights. The number that `Traits.best_by`
       names decides early stopping and which checkpoints are kept and averaged.
     vocab: decodes the sentence pairs of a loss that is not finite; None: only their ids are written.

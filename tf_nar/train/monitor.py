@@ -2,6 +2,7 @@
 import dataclasses
 import json
 import os
+from typing import Any
 
 import tensorflow as tf
 import tqdm
@@ -19,7 +20,7 @@ WAITING = 0.2  # Share of a window's time spent waiting for batches above which 
 logging.get_absl_logger().addFilter(lambda record: record.module != "functional_saver")
 
 
-def read(workdir):
+def read(workdir: str) -> list[dict]:
   """Returns the rows of the log, oldest first."""
   path = os.path.join(workdir, LOG)
   if not tf.io.gfile.exists(path):
@@ -28,7 +29,7 @@ def read(workdir):
     return [json.loads(line) for line in file if line.endswith("\n")]  # The last may be incomplete.
 
 
-def tag(name):
+def tag(name: str) -> str:
   """Returns the name of a scalar in TensorBoard, which groups by what precedes the slash: train, valid or speed."""
   if name.startswith("valid_"):
     return name.replace("_", "/", 1)
@@ -57,7 +58,7 @@ class Monitor:
     self._bar.close()
     self._events.close()
 
-  def write(self, step, texts=None, **scalars):
+  def write(self, step: int, texts: dict[str, str] | None = None, **scalars: float) -> None:
     """Writes scalars by name, and `texts` to TensorBoard only."""
     row = {"step": step} | {name: float(f"{value:.6g}") for name, value in scalars.items()}
     self.rows.append(row)
@@ -95,10 +96,10 @@ class Monitor:
           "which works behind the host, only as it nears 100 %%. Put the data folder on a faster or a local disk, "
           "prepare it with more --shards (16 are read at a time), or use more cores.", step, 100 * share)
 
-  def advance(self):
+  def advance(self) -> None:
     self._bar.update()
 
-  def settings(self, experiment):
+  def settings(self, experiment: Any) -> None:
     """Writes the experiment to TensorBoard's hparams table."""
     from tensorboard.plugins.hparams import api as hparams  # Imported here, as it is slow to import.
 

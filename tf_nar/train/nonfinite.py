@@ -4,6 +4,7 @@
 """
 import json
 import os
+from typing import Sequence
 
 import numpy as np
 from absl import logging
@@ -24,7 +25,7 @@ class Watch:
     self._skips, self._saved, self._vocab, self._writes = mode == "skip", saved, vocab, writes
     self._path, self._in_a_row = os.path.join(workdir, FILE), 0
 
-  def check(self, start, said, batches):
+  def check(self, start: int, said: Sequence[dict], batches: Sequence[list]) -> np.ndarray:
     """Returns which updates were finite, bool [n].
 
     Args:

@@ -12,13 +12,14 @@ bias. Biases of linear layers do decay, as in the original, whose rule did not m
 # Differs: the original clips the gradient of every micro-batch; here the gradient of the whole update is clipped once.
 """
 import math
+from typing import Any, Iterable
 
 import tensorflow as tf
 
 from tf_nar.layers import owners
 
 
-def learning_rate(config, step, steps=None):
+def learning_rate(config: Any, step: tf.Tensor | int, steps: int | None = None) -> tf.Tensor:
   """Returns the learning rate of update `step` (from 0), float32 [].
 
   inverse_sqrt: rises linearly to the peak in `warmup` updates, then falls with 1 / sqrt(step).
@@ -63,15 +64,15 @@ class Adam(tf.Module):
                       for _ in range(2))
 
   @classmethod
-  def of(cls, config, model, steps=None):
+  def of(cls, config: Any, model: Any, steps: int | None = None) -> "Adam":
     """Returns the `Adam` of a model's trainable variables; its layers determine which have no weight decay."""
     return cls(config, model.trainable_variables, steps, owners.spared(model))
 
-  def rate(self):
+  def rate(self) -> tf.Tensor:
     """Returns the learning rate of the next update."""
     return learning_rate(self.config, self.step, self.steps)
 
-  def apply(self, gradients):
+  def apply(self, gradients: Iterable[tf.Tensor | tf.IndexedSlices]) -> tuple[tf.Tensor, tf.Tensor]:
     """Clips the gradients by global norm, updates the variables, and returns (gradient norm, learning rate)."""
     c, rate = self.config, self.rate()
     gradients = [tf.convert_to_tensor(g) for g in gradients]  # Dense, so that rows of one token are summed first.

@@ -29,7 +29,7 @@ class Notice:
     self._told, self._over = threading.Event(), threading.Event()
 
   @property
-  def given(self):
+  def given(self) -> bool:
     return self._told.is_set()
 
   def __enter__(self):

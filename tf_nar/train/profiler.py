@@ -16,7 +16,7 @@ class Profiler:
   def __exit__(self, *_):
     self._stop()
 
-  def before(self, step):
+  def before(self, step: int) -> None:
     """Must be called before update `step` (from 0)."""
     if self._steps and step == self._steps[0]:
       tf.profiler.experimental.start(self._folder)

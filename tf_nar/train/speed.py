@@ -8,7 +8,7 @@ import resource
 import statistics
 import sys
 import time
-from typing import NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
 import tensorflow as tf
 
@@ -30,17 +30,17 @@ class Turn(NamedTuple):
   batches: list  # The `types.Batch`es.
 
   @property
-  def stepped(self):
+  def stepped(self) -> float:
     """Seconds without those of waiting for batches."""
     return self.seconds - self.waited
 
   @property
-  def tokens(self):
+  def tokens(self) -> int:
     """Number of target tokens, EOS included."""
     return sum(int(tf.math.count_nonzero(batch.tgt)) for batch in self.batches)
 
   @property
-  def positions(self):
+  def positions(self) -> int:
     return sum(batch.tgt.shape.num_elements() for batch in self.batches)
 
 
@@ -53,7 +53,7 @@ class Training:
     self._update, self.traits = step_lib.Update(model, adam, train, averages), model.traits
     self._batches, self._accumulate, self._done = iter(batches), train.optimizer.accumulate, 0
 
-  def turn(self, updates):
+  def turn(self, updates: int) -> Turn:
     """Makes some updates and returns the `Turn`."""
     waited, drawn, began = 0.0, [], time.perf_counter()
     for _ in range(updates):
@@ -66,7 +66,7 @@ class Training:
     tf.test.experimental.sync_devices()
     return Turn(time.perf_counter() - began, waited, drawn)
 
-  def warm_up(self, updates):
+  def warm_up(self, updates: int) -> Turn:
     """Makes updates until `updates` in a row had no new batch shape, as each is compiled. Returns the last `Turn`."""
     seen, quiet = set(), 0
     while quiet < updates:
@@ -77,7 +77,7 @@ class Training:
     return turn
 
 
-def made_up(rows, length, words, kind=types.Batch):
+def made_up(rows: int, length: int, words: int, kind: type = types.Batch) -> Iterator[types.Batch | types.Aligned]:
   """Yields the same batch forever: random pairs without padding, int32 [rows, length]; every fertility is 1."""
   draw = lambda n: tf.random.stateless_uniform(
     [rows, length - 1], [n, 0], len(types.SPECIALS), words, tf.int32, alg="philox")
@@ -89,7 +89,7 @@ def made_up(rows, length, words, kind=types.Batch):
     yield batch
 
 
-def seconds(fn):
+def seconds(fn: Callable) -> float:
   """Returns the mean seconds of a call, over as many calls as take `LEAST` seconds."""
   calls, began = 0, time.perf_counter()
   while (took := time.perf_counter() - began) < LEAST or not calls:
@@ -99,7 +99,7 @@ def seconds(fn):
   return took / calls
 
 
-def product(rows, inner, columns, dtype):
+def product(rows: int, inner: int, columns: int, dtype: str) -> tuple[Callable, int]:
   """Returns (a function that multiplies two random matrices, its number of operations)."""
   draw = lambda n, shape: tf.cast(tf.random.stateless_normal(shape, [n, 0], alg="philox"), dtype)
   left, right = draw(0, [rows, inner]), draw(1, [inner, columns])
@@ -108,7 +108,7 @@ def product(rows, inner, columns, dtype):
   return lambda: multiply(left, right), 2 * rows * inner * columns
 
 
-def ceilings(net, positions):
+def ceilings(net: Any, positions: int) -> dict[str, tuple[Callable, int]]:
   """Returns {name: the result of `product`} of the largest matrix products of an update, in bfloat16 and float32.
 
   That of the output layer has as many positions as the fused cross-entropy processes at a time.
@@ -119,7 +119,7 @@ def ceilings(net, positions):
           for dtype in ("bfloat16", "float32") for name, shape in shapes.items()}
 
 
-def output_softmax(net, smoothing, positions):
+def output_softmax(net: Any, smoothing: float, positions: int) -> Callable:
   """Returns a function that computes the output layer, softmax and loss of `positions` positions, and the gradients."""
   normal = lambda n, shape: tf.random.stateless_normal(shape, [n, 0], stddev=0.1, alg="philox")
   states = tf.cast(normal(0, [positions, net.width]), "float32" if net.dtype == "float32" else "bfloat16")
@@ -158,7 +158,7 @@ class Bench:
     self._softmax = output_softmax(net, smoothing, positions)
     self._dtype = "float32" if net.dtype == "float32" else "bfloat16"
 
-  def round(self, updates):
+  def round(self, updates: int) -> dict[str, float]:
     """Returns {name: number} of `updates` updates and of everything that they are compared with."""
     turn = self._training.turn(updates)
     found = {
@@ -193,19 +193,19 @@ class Bench:
                for batch in turn.batches)
 
 
-def spreads(rounds):
+def spreads(rounds: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
   """Returns {name: {"min", "median", "max"}} of a list of {name: number}."""
   columns = {name: [found[name] for found in rounds] for name in rounds[0]}
   return {name: {"min": min(values), "median": statistics.median(values), "max": max(values)}
           for name, values in columns.items()}
 
 
-def peak_memory():
+def peak_memory() -> float:
   """Returns the peak host memory of this process so far, in GiB."""
   most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
   return most / (2**30 if sys.platform == "darwin" else 2**20)  # In bytes on macOS, in KiB on Linux.
 
 
-def cores():
+def cores() -> int:
   """Returns the number of cores that this process may use, if the system reports it; else that of all cores."""
   return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

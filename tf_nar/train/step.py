@@ -56,7 +56,7 @@ class Update:
     summed, statistics = tf.nest.map_structure(lambda *values: tf.add_n(values), *parts)
     return summed | self._first(self._finish(summed["loss"], statistics))
 
-  def graphs(self, batch):
+  def graphs(self, batch: types.Batch | types.Aligned) -> dict[str, tuple]:
     """Returns {name: (tf.function, its arguments)} of all graphs that an update runs.
 
     Args:
@@ -147,7 +147,7 @@ class Update:
     return means
 
 
-def share(batch, count, replica):
+def share(batch: types.Batch | types.Aligned, count: int, replica: tf.Tensor | int) -> types.Batch | types.Aligned:
   """Returns the rows of replica number `replica` of `count`; padding rows make the shares equal."""
   if count == 1:
     return batch

@@ -12,7 +12,7 @@ import os
 import tensorflow as tf
 
 
-def build(tpu=""):
+def build(tpu: str = "") -> tf.distribute.Strategy:
   """Returns the distribution strategy, in whose scope to make everything; call it before TensorFlow does anything else.
 
   Args:
@@ -28,7 +28,7 @@ def build(tpu=""):
   return tf.distribute.MultiWorkerMirroredStrategy() if workers > 1 else here(tpu)
 
 
-def here(tpu=""):
+def here(tpu: str = "") -> tf.distribute.Strategy:
   """Returns the strategy of the devices of this machine, whatever TF_CONFIG says; arguments and errors as `build`."""
   if tpu:
     return tf.distribute.TPUStrategy(_connected(tpu))
@@ -37,7 +37,7 @@ def here(tpu=""):
   return tf.distribute.get_strategy()
 
 
-def machines():
+def machines() -> int:
   """Returns the number of machines in TF_CONFIG; 1 without it."""
   text = os.environ.get("TF_CONFIG", "")
   try:
@@ -63,7 +63,7 @@ def _connected(tpu):
   return resolver
 
 
-def is_chief():
+def is_chief() -> bool:
   """Whether this process writes the run folder; of several machines only the first does."""
   resolver = getattr(tf.distribute.get_strategy(), "cluster_resolver", None)
   if resolver is None or not getattr(resolver, "task_type", None):
@@ -72,7 +72,7 @@ def is_chief():
                                            and "chief" not in resolver.cluster_spec().jobs)
 
 
-def any_replica(flag, ask=True):
+def any_replica(flag: bool, ask: bool = True) -> bool:
   """Returns whether `flag` is true on any machine. All machines must call this together, with the same `ask`.
 
   Args:

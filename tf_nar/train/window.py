@@ -1,6 +1,7 @@
 """The updates between two rows of the log: means of their losses, and rates."""
 import math
 import time
+from typing import Any, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -16,20 +17,20 @@ class Window:
     self._start, self._began, self._waited = step, time.perf_counter(), 0.0
     self._said, self._tokens, self._batches = [], [], []
 
-  def wait_for(self, stream):
+  def wait_for(self, stream: Iterator) -> Any:
     """Draws a batch and adds the time that it took."""
     began = time.perf_counter()
     drawn = next(stream)
     self._waited += time.perf_counter() - began
     return drawn
 
-  def add(self, said, batches):
+  def add(self, said: dict, batches: list) -> None:
     """Adds an update: its results, and its micro-batches."""
     self._said.append(said)
     self._batches.append(batches)
     self._tokens.extend(tf.math.count_nonzero(batch.tgt) for batch in batches)
 
-  def close(self, watch):
+  def close(self, watch: Any) -> dict[str, float]:
     """Returns the means and rates of the window and starts the next. Means are of the updates that were not skipped.
 
     Raises:
