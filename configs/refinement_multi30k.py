@@ -4,7 +4,8 @@
       --workdir=runs/refinement
 
 Four iterations in training; validation translates in four passes. bin/evaluate.py --set=search.passes=10
---set=search.stop=same stops each sentence once a pass does not change it. Not measured yet.
+--set=search.stop=same stops each sentence once a pass does not change it. Measured with 960 updates on distilled text,
+from a teacher's weights: test BLEU 26.0, 28.8, 29.6 and 29.8 after 1, 2, 4 and 10 passes (docs/results.md).
 """
 from configs import nat_em_multi30k
 from tf_nar import config
