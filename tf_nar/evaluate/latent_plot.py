@@ -24,14 +24,15 @@ def watching(run: Any, sources: Iterable[str], path: str, reference: str = "") -
   if "latents" not in run.model.traits.offers:
     raise ValueError(f"{run.workdir} is of family {run.experiment.family}, which has no Gaussian latents that a search "
                      "refines; use lanmt or lanmt_score.")
-  ids = lambda text: next(lines.encode([text], run.vocab, run.experiment.model.net.max_length))
+  longest = run.experiment.model.net.max_length
 
   def through():
     waits = True
     for source in sources:
-      if waits and len(tokens := ids(source)) > 1:
+      if waits and (tokens := run.vocab.source.encode(source)):
         waits = False
-        tgt = tf.constant([ids(reference)]) if reference else None
+        tokens = lines.ended(tokens, longest)
+        tgt = tf.constant([lines.ended(run.vocab.encode(reference), longest)]) if reference else None
         draw(path, run.model.latents(tf.constant([tokens]), run.experiment.search, tgt))
       yield source
 
@@ -67,8 +68,8 @@ def draw(path: str, found: types.Latents) -> None:
     for name, each in points.items():
       if name.endswith("steps"):
         axes.plot(*each.T, marker=".", label=name)
-        for number, place in enumerate(each):
-          axes.annotate(str(number), place, fontsize=8, xytext=(3, 3), textcoords="offset points")
+        for number, point in enumerate(each):
+          axes.annotate(str(number), point, fontsize=8, xytext=(3, 3), textcoords="offset points")
       elif name.startswith("draws"):
         axes.scatter(*each.T, s=8, color="lightgrey", label=name)
       else:

@@ -137,10 +137,10 @@ def check(folder: str, run: Any, search: Callable, weights: str,
   Raises:
     RuntimeError: if in float32 the translations of `verify.samples` differ; or if BLEU differs by more than `LOSS`.
   """
-  texts = verify.samples(run.vocab)
+  texts = verify.samples(run.vocab.source)
   found, said = ask(folder, [texts, validation.sources if validation else []])
   if weights == "float32":
-    ids = verify.encode(texts, run.vocab, run.experiment.model.net.max_length)
+    ids = verify.encode(texts, run.vocab.source, run.experiment.model.net.max_length)
     wanted = verify.live(run, search, ids)["translate"]
     for text, ours, (theirs, _) in zip(texts, wanted, found, strict=True):
       if not verify.alike(ours, theirs[:1], TOLERANCE):

@@ -106,11 +106,16 @@ def _dag(model, search):
   return {"model": whole}
 
 
-def _with_lengths(model, search):
-  """The graphs of nat_em, glat and cmlm."""
-  kept = odd.KEPT if getattr(search, "odd", False) else 1
-  masks = hasattr(search, "passes")
-  forbid = tokens_lib.forbidden(search.unknown) + (types.MASK,) * masks
+def _one_pass(model, search):
+  return _with_lengths(model, odd.KEPT if search.odd else 1, tokens_lib.forbidden(search.unknown))
+
+
+def _cmlm(model, search):
+  return _with_lengths(model, 1, (*tokens_lib.forbidden(search.unknown), types.MASK))
+
+
+def _with_lengths(model, kept, forbid):
+  """The graphs of nat_em, glat and cmlm; `decoder` returns the `kept` best tokens but those of `forbid`."""
 
   @tf.function(input_signature=[IDS], autograph=False)
   def encode(ids):
@@ -147,8 +152,8 @@ def _fertility(model, search):
   return {"model": encode, "decoder": decode}
 
 
-FAMILIES = {"nat_em": _with_lengths, "glat": _with_lengths, "ctc": _ctc, "dag": _dag, "nat_fertility": _fertility,
-            "cmlm": _with_lengths}
+FAMILIES = {"nat_em": _one_pass, "glat": _one_pass, "ctc": _ctc, "dag": _dag, "nat_fertility": _fertility,
+            "cmlm": _cmlm}
 
 
 def _signature(model):

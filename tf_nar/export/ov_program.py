@@ -55,12 +55,12 @@ class Translator:
       if len(rows) == 1:
         width = min((fixed for fixed in self.alone if fixed >= width), default=width)
       batch = np.zeros([len(rows), width], np.int32)
-      for row, place in zip(rows, batch, strict=True):
-        words = [*ids[row][:longest - 1], EOS]
-        place[:len(words)] = words
+      for row, positions in zip(rows, batch, strict=True):
+        tokens = [*ids[row][:longest - 1], EOS]
+        positions[:len(tokens)] = tokens
       for row, candidates in zip(rows, self._search(batch), strict=True):
         found[row] = [(self._vocab.decode(tokens), float(score)) for score, tokens in candidates]
-    return [(each, len(words) >= longest) for each, words in zip(found, ids, strict=True)]
+    return [(each, len(tokens) >= longest) for each, tokens in zip(found, ids, strict=True)]
 
   def _encode(self, ids):
     """Returns the outputs of the first network, by name."""
