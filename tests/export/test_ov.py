@@ -10,17 +10,28 @@ pytest.importorskip("openvino", reason="OpenVINO is not installed; it comes with
 from tests.export import tiny
 from tf_nar import runs
 from tf_nar import types
+from tf_nar.data import vocab as vocab_lib
 from tf_nar.evaluate import bleu
 from tf_nar.evaluate import corpus
 from tf_nar.export import ov
 from tf_nar.export import ov_program
 from tf_nar.ops import odd
 
+
+def separate():
+  """Returns a vocabulary of target words with another one of sources, in which the same words have other ids."""
+  vocab = tiny.VOCABULARIES["words"]()
+  vocab.separate_source = vocab_lib.WordList([*vocab.tokens[:5], "more", *vocab.tokens[:4:-1]])
+  return vocab
+
+
+VOCABULARIES = tiny.VOCABULARIES | {"separate": separate}
 LINES = ["a low house", "", "the  newest \u2603 tower", " <eos> show <pad> <mask> <unk>", "is " * 30]
 slow = lambda *case: pytest.param(*case, marks=pytest.mark.slow)
 CASES = [
   ("nat_em", "words", dict(candidates=3)),
   ("ctc", "bpe", {}),
+  ("ctc", "separate", {}),
   ("cmlm", "words", dict(passes=3, candidates=2, stop=True)),
   slow("nat_em", "bpe", dict(odd=False, unknown=True)),
   slow("glat", "sentencepiece", dict(odd_everywhere=True)),
@@ -33,7 +44,7 @@ CASES = [
 
 def export(folder, family, kind, weights="float32", validation=None, fixed=(), **search):
   """Exports a tiny run; returns the folder and the run."""
-  workdir = tiny.make(folder / "run", family, tiny.VOCABULARIES[kind](), **search)
+  workdir = tiny.make(folder / "run", family, VOCABULARIES[kind](), **search)
   run = runs.load(workdir)
   ov.export(run, corpus.searcher(run.model, run.experiment.search), f"{folder}/out", weights, validation,
             fixed_lengths=fixed)
@@ -48,7 +59,7 @@ def here(folder, questions):
 
 def live(run, lines):
   """Returns [(text, score), ...] of the run for each line."""
-  ids = [[*run.vocab.encode(line)[:tiny.MAX_LENGTH - 1], types.EOS] for line in lines]
+  ids = [[*run.vocab.source.encode(line)[:tiny.MAX_LENGTH - 1], types.EOS] for line in lines]
   search = corpus.searcher(run.model, run.experiment.search)
   found = corpus.translate(search, ids, tokens_per_batch=1000, longest=tiny.MAX_LENGTH)
   return [[(run.vocab.decode(each.tokens), each.score) for each in row] for row in found]
@@ -60,7 +71,7 @@ def test_it_says_what_the_run_says(tmp_path, monkeypatch, family, kind, search):
   folder, run = export(tmp_path, family, kind, **search)
   translate = ov_program.Translator(folder, threads=1)
   answers = translate.answers(LINES)
-  cut = [len(run.vocab.encode(line)) >= tiny.MAX_LENGTH for line in LINES]
+  cut = [len(run.vocab.source.encode(line)) >= tiny.MAX_LENGTH for line in LINES]
   assert [each for _, each in answers] == cut and any(cut)
   for (theirs, _), ours in zip(answers, live(run, LINES), strict=True):
     assert theirs[0][0] == ours[0][0] and np.isclose(theirs[0][1], ours[0][1], rtol=0, atol=1e-3)
