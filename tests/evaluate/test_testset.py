@@ -60,6 +60,7 @@ def test_references_in_parts_or_in_whole_words(references, length, named):
   expected = sacrebleu.corpus_bleu(hypotheses, [whole], tokenize="none", force=True).score
   assert found["bleu_tokenized"].value == expected > 0
   assert found["length_ratio"].value == pytest.approx(length) and found["length_ratio"].signature.startswith(named)
+  assert named == "words" or found["length_ratio_words"].value == 14 / 12
   surprise = list(testset.surprise(lambda src, tgt: tf.fill([len(tgt)], -2.0), CUT, sources, references,
                                    tokens_per_batch=64, longest=9))
   assert [row.name for row in surprise] == (["ncm"] if named == "model tokens" else [])

@@ -10,6 +10,7 @@ COLUMNS = {  # Heading -> (names of rows of a report, of which the first that ex
   "chrF": (("chrf_tokenized", "chrf_detokenized"), "{:.1f}"),
   "repeats": (("repetition_words",), "{:.2%}"),
   "length ratio": (("length_ratio",), "{:.3f}"),
+  "in words": (("length_ratio_words",), "{:.3f}"),
   "NCM": (("ncm",), "{:.3f}"),
   "C": (("total_correlation",), "{:.3f}"),
   "excess NLL": (("excess_nll",), "{:.3f}"),

@@ -64,10 +64,10 @@ class References:
     """Returns the words of each string, as BLEU counts them in a language without spaces, else between spaces."""
     return [language.words(line, self.tokenize) for line in texts]
 
-  def length_ratio(self, hypotheses: Iterable[str]) -> Iterator[report.Row]:
-    """Yields the row of the length ratio in words; none if the references are empty."""
+  def length_ratio(self, hypotheses: Iterable[str], name: str = "length_ratio") -> Iterator[report.Row]:
+    """Yields the row of the length ratio in words, under `name`; none if the references are empty."""
     yield from length_ratio(self.words(hypotheses), self.words(self.texts[0]),
-                            "words of the translations divided by words of the references", len(self.texts))
+                            "words of the translations divided by words of the references", len(self.texts), name)
 
   def difference(self, hypotheses: Sequence[str], others: Sequence[str], name: str) -> Iterator[report.Row]:
     """Yields the rows of the differences of BLEU and chrF to another system, and of their p-values.
@@ -112,16 +112,17 @@ def of_texts(hypotheses: Sequence[str], against: References) -> Iterator[report.
 
 
 def length_ratio(hypotheses: Sequence[Sequence], references: Sequence[Sequence], definition: str,
-                 several: int = 1) -> Iterator[report.Row]:
+                 several: int = 1, name: str = "length_ratio") -> Iterator[report.Row]:
   """Yields the row of the length ratio of two texts, lists of words or tokens; none if the references are empty.
 
   Args:
     hypotheses, references: a list of words or tokens for each sentence.
     definition: what is divided by what.
     several: the number of references, of which these are the first.
+    name: the name of the row.
   """
   if any(references):
     which = ", the first of them" if several > 1 else ""
-    yield report.Row("length_ratio", repetition.length_ratio(hypotheses, references), f"{definition}{which}")
+    yield report.Row(name, repetition.length_ratio(hypotheses, references), f"{definition}{which}")
   else:
     logging.warning("The references are empty, so there is no length ratio.")

@@ -111,6 +111,8 @@ def quality(hypotheses: Sequence[str], predictions: Sequence[list[int]],
     yield from quality_lib.length_ratio(
       predictions, [vocab.encode(line) for line in references.given],
       "model tokens of the translations divided by those of the references, without EOS", len(references.texts))
+    # References have rarer words, thus more tokens a word: a ratio in tokens is below that in words.
+    yield from references.length_ratio(hypotheses, "length_ratio_words")
 
 
 def whole_words(references: Sequence[str], vocab: Any) -> bool:
