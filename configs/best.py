@@ -3,9 +3,9 @@
   python bin/em.py --config=configs/best.py --data_dir=data/mine --workdir=runs/mine --export=runs/mine/saved_model
 
 The manifest of the data folder determines the sizes: models are tiny below 200,000 pairs, small below 2,000,000, and of
-base size beyond; the number of updates follows from the target tokens, for a fixed number of epochs within bounds; the
-other durations are shares of the updates. --print_config with --data_dir prints the result. For another budget set the
-minutes or the updates of each training:
+base size beyond; batches are smaller below some 9,000 pairs; the number of updates follows from the target tokens, for
+a fixed number of epochs within bounds; the other durations are shares of the updates. --print_config with --data_dir
+prints the result. For another budget set the minutes or the updates of each training:
 
   --set=teacher.train.minutes=30 --set=student.train.minutes=30 --set=student.phases.bigrams.train.minutes=5
   --set=teacher.train.steps=4000 --set=student.phases.distilled.train.steps=2000
@@ -59,7 +59,10 @@ def get_config(data_dir=None):
   train = corpus.read(data_dir).splits["train"] if data_dir else EXAMPLE
   size = next(size for size in SIZES if train.pairs < size.pairs)
   longest = min(max(train.lengths), LONGEST)
-  size = size._replace(net=dataclasses.replace(size.net, max_length=max(size.net.max_length, longest)))
+  # Batches of a small text are small, or most of their positions would be padding.
+  tokens = min(size.tokens, max(2_048, int(PADDED * train.target_tokens / 20) // 1_024 * 1_024))
+  size = size._replace(
+    tokens=tokens, net=dataclasses.replace(size.net, max_length=max(size.net.max_length, longest)))
   return em_config.Alternation(
     teacher=_teacher(size, train, longest),
     student=_student(size, train, longest),

@@ -32,14 +32,15 @@ def test_on_multi30k_it_is_the_measured_recipe(monkeypatch):
   assert found.teacher.train.optimizer.warmup == pytest.approx(wanted.teacher.train.optimizer.warmup, rel=0.02)
 
 
-@pytest.mark.parametrize("pairs, width, teacher, student", [
-  (300, 128, 1_200, 720), (150_000, 128, 19_980, 10_020), (500_000, 256, 39_960, 33_540),
-  (4_500_000, 512, 99_960, 75_480),
+@pytest.mark.parametrize("pairs, width, teacher, student, tokens", [
+  (300, 128, 1_200, 720, 2_048), (4_000, 128, 2_940, 720, 4_096), (150_000, 128, 19_980, 10_020, 8_192),
+  (500_000, 256, 39_960, 33_540, 8_192), (4_500_000, 512, 99_960, 75_480, 8_192),
 ])
-def test_sizes_and_updates_by_the_text(monkeypatch, pairs, width, teacher, student):
+def test_sizes_and_updates_by_the_text(monkeypatch, pairs, width, teacher, student, tokens):
   found = made(monkeypatch, pairs=pairs, target_tokens=20 * pairs, source_tokens=20 * pairs, lengths={200: pairs})
   assert (found.teacher.model.net.width, found.student.model.net.width) == (width, width)
   assert (found.teacher.train.steps, found.student.train.steps) == (teacher, student)
+  assert (found.teacher.train.tokens_per_batch, found.student.train.tokens_per_batch) == (tokens, tokens // 2)
   assert {each.train.max_length for each in (found.teacher, found.student)} == {200}
   assert {each.model.net.max_length for each in (found.teacher, found.student)} == {200}
   tuned = recipe.trainings(found.student)[-1][1].train

@@ -47,7 +47,7 @@ def make(tmp_path, monkeypatch):
     try:
       return folder_lib.prepare(options)
     except ValueError as error:
-      if not (most := re.search("too large for this text; the largest possible is ([0-9]+)", str(error))):
+      if not (most := re.search("too large for this text; give ([0-9]+) or less", str(error))):
         raise
       said.clear()
       return folder_lib.prepare(dataclasses.replace(options, vocab_size=int(most[1])))

@@ -138,7 +138,7 @@ def _count_units(words, bpe):
 
 def _explained(complaint, size):
   if found := re.search(r"value <= (\d+)", complaint):
-    return f"--vocab_size={size} is too large for this text; the largest possible is {found[1]}."
+    return f"--vocab_size={size} is too large for this text; give {found[1]} or less."
   if found := re.search(r"smaller than required_chars.*?(\d+) vs (\d+)", complaint, re.DOTALL):
     return (f"--vocab_size={size} is too small: the characters of the text alone need {found[2]} pieces. "
             "Raise it or lower --character_coverage.")
