@@ -10,6 +10,7 @@ from tf_nar import config
 from tf_nar import models
 from tf_nar import runs
 from tf_nar import types
+from tf_nar.layers import highway
 from tf_nar.losses import cross_entropy
 from tf_nar.models import refinement
 from tf_nar.ops import corruption
@@ -70,7 +71,7 @@ def test_each_decoder_block_attends_to_the_encoder_block_of_its_depth(model):
 
 
 def test_a_new_block_is_a_residual_one():
-  block = refinement.Block(NET, True, name="block")
+  block = highway.Block(NET, True, name="block")
   block.build((None, None, NET.width))
   x, out = tf.random.normal([2, 3, NET.width], seed=1)
   np.testing.assert_allclose(block.join(3, x, out), (x + out) / 2, rtol=1e-6)
@@ -90,6 +91,18 @@ def test_a_coin_for_each_sentence_chooses_what_a_pass_reads(monkeypatch, denoise
 def test_corruption_fades_over_the_passes():
   rates = [refinement.Config(NET).noise(iteration) for iteration in (1, 2, 3)]
   np.testing.assert_allclose(rates, [0.63, 0.365, 0.1])
+
+
+def test_odd_keeps_the_lengths_that_collapsing_shortens(model):
+  search = refinement.Search(passes=2, candidates=3)
+  found = {name: model.translate(BATCH.src, dataclasses.replace(search, **change)) for name, change in {
+    "collapsed": {}, "raw": {"collapse": False}, "odd": {"odd": True, "odd_everywhere": True}}.items()}
+  lengths = {name: masking.lengths(tf.reshape(each.tokens, [-1, each.tokens.shape[-1]])).numpy().sum()
+             for name, each in found.items()}
+  assert lengths["odd"] == lengths["raw"] > lengths["collapsed"]  # The fixture repeats tokens, and ends no sentence early.
+  tokens = found["odd"].tokens.numpy()
+  assert not ((tokens[..., 1:] == tokens[..., :-1]) & (tokens[..., 1:] != types.PAD)).any()
+  assert (found["odd"].score.numpy() <= found["raw"].score.numpy() + 1e-5).all()
 
 
 @pytest.mark.parametrize("made, message", [

@@ -13,7 +13,7 @@ h_i, through which the gradient flows into all earlier passes.
   ŷ_i: argmax or sample                          `Config.guess`
   p_DAE, 0.5; a coin per sentence, iteration     `Config.denoise`
   repeat, replace, swap; share β of the tokens   `ops/corruption.py`; `Config.noise_first`, `noise_last`
-  positional attention, highway feed-forward     `Block`, `layers/positional.py`
+  positional attention, highway feed-forward     `layers/highway.py`, `layers/positional.py`
   encoder layer l under decoder layer l          `EncoderDecoder(layerwise=True)`
   T - S, predicted from a mean of the states     `layers/lengths.py`, which leaves padding out of the mean
   iterations in translation; adaptive stopping   `Search.passes`; `Search.stop`, `Search.patience`; `decode/rewrite.py`
@@ -24,8 +24,6 @@ logits, stops the gradient from the length head, and leaves the last encoder blo
 by the width of a head, not of the model. The loss is a mean over iterations and tokens, without padding.
 """
 import dataclasses
-from collections.abc import Callable
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -36,13 +34,12 @@ from tf_nar import types
 from tf_nar.decode import length_parallel
 from tf_nar.decode import rewrite
 from tf_nar.layers import attention
-from tf_nar.layers import dense
 from tf_nar.layers import embedding
 from tf_nar.layers import encoder_decoder
-from tf_nar.layers import positional
-from tf_nar.layers import shards
+from tf_nar.layers import highway
 from tf_nar.layers import transformer
 from tf_nar.layers.attention import NO_DROPOUT
+from tf_nar.models import one_pass
 from tf_nar.ops import copying
 from tf_nar.ops import corruption
 from tf_nar.ops import masking
@@ -89,6 +86,8 @@ class Search:
   # order.
   patience: int = 1  # How many passes in a row must keep them.
   candidates: int = 1  # N: the N most probable lengths are decoded in parallel.
+  odd: bool = False  # Reads the last pass by optimal de-duplicated decoding, which keeps the length.
+  odd_everywhere: bool = False  # Whether `odd` applies to digits within a word too.
   collapse: bool = True  # Whether to remove a token that equals the one before it, unless both are within one word.
   alpha: float = 0.6  # Exponent of the length penalty in rescoring, as in the teacher's beam search.
   unknown: bool = False  # Whether a translation may contain <unk>.
@@ -126,48 +125,6 @@ TRAITS = family.Traits(_operations, offers=frozenset({"trace", "align"}), side_b
                        copies={"refiner/": "decoder/"}, proxy=lambda config: "inputs, adaptive; inputs, fixed")
 
 
-class Block(transformer.Block):
-  """A block with positional attention after self-attention, and a feed-forward sub-layer behind a highway gate.
-
-    x <- g x + (1 - g) FFN(x),   g = sigmoid(FFN'(x))
-
-  # Differs: the gate is 1/2 at first, with which a block with post-norm is a residual one.
-  """
-
-  def __init__(self, config: transformer.Config, cross: bool, **kw: Any):
-    super().__init__(config, cross, **kw)
-    self.norms.insert(1, self.norms.pop())  # The others keep the names, and so the weights, of a plain block.
-    names = lambda name: shards.names(name, config.shards)
-    self.position_attend = [positional.PositionalAttention(
-      config.width, config.heads, config.attention_dropout, config.shards, name=name, dtype=config.dtype)
-      for name in names("position_attend")]
-    self.gate_in = [dense.Dense(config.ffn // config.shards, name=name, dtype=config.dtype, activation="relu")
-                    for name in names("gate_in")]
-    self.gate_out = [dense.Dense(config.width, name=name, dtype=config.dtype, kernel_initializer="zeros")
-                     for name in names("gate_out")]
-
-  def build(self, shape: tuple) -> None:
-    for part in (*self.position_attend, *self.gate_in):
-      part.build(shape)
-    for part in self.gate_out:
-      part.build((*shape[:-1], self.config.ffn // self.config.shards))
-    super().build(shape)
-
-  def branches(self, context: transformer.Context) -> list[Callable]:
-    """Returns the sub-layers in order."""
-    own, *rest = super().branches(context)
-    return [own, lambda y: [
-      (part(y, context.penalty, sentences=context.sentences, dropout=context.dropout), None)
-      for part in self.position_attend], *rest]
-
-  def join(self, number: int, x: tf.Tensor, out: tf.Tensor) -> tf.Tensor:
-    """Adds the output of attention; mixes that of the last sub-layer by the gate."""
-    if number < len(self.norms) - 1:
-      return x + out
-    gate = tf.sigmoid(tf.add_n([last(first(x)) for first, last in zip(self.gate_in, self.gate_out, strict=True)]))
-    return gate * x + (1 - gate) * out
-
-
 class Model(keras.Model):
   """See the module docstring. The interface of a family is the methods from `objective` on."""
 
@@ -177,9 +134,10 @@ class Model(keras.Model):
     super().__init__(name="refinement")
     self.config = config
     self.net = encoder_decoder.EncoderDecoder(
-      config.net, decoder_layers=config.net.decoder_layers, length="offset", block=Block, layerwise=True)
+      config.net, decoder_layers=config.net.decoder_layers, length="offset", block=highway.Block, layerwise=True)
     if config.iterations > 1:
-      self.refiner = transformer.Stack(config.net, config.net.decoder_layers, cross=True, block=Block, name="refiner")
+      self.refiner = transformer.Stack(
+        config.net, config.net.decoder_layers, cross=True, block=highway.Block, name="refiner")
     self.built = True
 
   def first(
@@ -290,7 +248,8 @@ class Model(keras.Model):
       lambda: read(self.first(sources, earlier, lengths, positions)),
       lambda tokens, states: read(self.again(tokens, states, later)),
       search.passes, stop=search.stop, patience=search.patience, trace=trace)
-    found, order = rewrite.ranked(last, passes, search.candidates, rescore, collapse=search.collapse,
+    said = one_pass.predictions(self.net, last.states, lengths, search) if search.odd else None
+    found, order = rewrite.ranked(last, passes, search.candidates, rescore, said=said, collapse=search.collapse,
                                   free=self.net.repeatable, alpha=search.alpha)
     if not trace:
       return found, None
