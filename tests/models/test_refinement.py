@@ -99,7 +99,7 @@ def test_odd_keeps_the_lengths_that_collapsing_shortens(model):
     "collapsed": {}, "raw": {"collapse": False}, "odd": {"odd": True, "odd_everywhere": True}}.items()}
   lengths = {name: masking.lengths(tf.reshape(each.tokens, [-1, each.tokens.shape[-1]])).numpy().sum()
              for name, each in found.items()}
-  assert lengths["odd"] == lengths["raw"] > lengths["collapsed"]  # The fixture repeats tokens, and ends no sentence early.
+  assert lengths["odd"] == lengths["raw"] > lengths["collapsed"]  # The model repeats tokens.
   tokens = found["odd"].tokens.numpy()
   assert not ((tokens[..., 1:] == tokens[..., :-1]) & (tokens[..., 1:] != types.PAD)).any()
   assert (found["odd"].score.numpy() <= found["raw"].score.numpy() + 1e-5).all()
