@@ -14,7 +14,7 @@ ORDER = [
     {"models"},
     {"runs"},
     {"train", "evaluate", "export", "serve", "prepare"},
-    {"feasibility", "budget"},
+    {"feasibility", "budget", "warm_starts"},
     {"fit", "latency"},
     {"recipe"},
     {"em"},
