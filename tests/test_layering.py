@@ -6,8 +6,8 @@ import pathlib
 import pytest
 
 ORDER = [
-    {"types", "quiet", "pretrained", "display"},
-    {"family", "configfile", "overrides"},
+    {"types", "quiet", "pretrained", "display", "overrides"},
+    {"family", "configfile"},
     {"config", "ops", "settings"},
     {"losses", "data", "decode"},
     {"layers"},
