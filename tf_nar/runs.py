@@ -182,7 +182,7 @@ def stored(workdir: str, model: keras.Model) -> dict[str, np.ndarray]:
   except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as problem:
     raise ValueError(f"{os.path.join(workdir, WEIGHTS)} is broken ({problem}); restore it, or train again.") from None
   weights = {_todays_path(path): _unrounded(array) for path, array in weights.items()}
-  return shards.cut(weights, model.config.net.shards)
+  return shards.cut(weights, model)
 
 
 def _unrounded(array):

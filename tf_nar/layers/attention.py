@@ -63,7 +63,7 @@ class Attention(keras.layers.Layer):
     self.width, self.rate, self.cross = width, dropout, cross
     self.heads, self.inner = heads // shards, width // shards
     dense = lambda parts, name: dense_lib.Dense(
-      parts * self.inner, kernel_initializer=glorot(parts), name=name, dtype=self.dtype_policy)
+      parts * self.inner, projections=parts, kernel_initializer=glorot(parts), name=name, dtype=self.dtype_policy)
     if cross:
       self.query, self.key_value = dense(1, "query"), dense(2, "key_value")
     else:
