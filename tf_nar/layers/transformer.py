@@ -105,10 +105,8 @@ class Block(keras.layers.Layer):
 
   Each sub-layer is a list of `net.shards` layers whose outputs are summed. They do not depend on each other, so that
   several cores can compute them in parallel. For blocks with other sub-layers or another residual connection, extend
-  this class, override `branches`, `join` and `leave`, and pass it to `Stack`.
-
-  Attributes:
-    sharded: the attributes that are such lists; a single shard has the name of its attribute.
+  this class, override `branches`, `join` and `leave`, and pass it to `Stack`. `sharded` names the attributes that are
+  such lists; a single shard has the name of its attribute.
   """
 
   sharded = ("self_attend", "cross_attend", "ffn_in", "ffn_out")
@@ -139,10 +137,8 @@ class Block(keras.layers.Layer):
 
     The cache of the first, self-attention, is what `call` returns.
     """
-    attend = functools.partial(self._self_attend, context)
-    look = functools.partial(self._cross_attend, context)
-    think = functools.partial(self._feed_forward, context)
-    return [attend, look, think] if self.cross_attend else [attend, think]
+    methods = [self._self_attend, *[self._cross_attend] * bool(self.cross_attend), self._feed_forward]
+    return [functools.partial(method, context) for method in methods]
 
   def join(self, number: int, x: tf.Tensor, out: tf.Tensor) -> tf.Tensor:
     """Combines the input x of sub-layer `number` with its output after dropout; by default the residual sum."""
