@@ -18,7 +18,7 @@ demo: $(INSTALLED)  ## Learns a toy language pair by EM and translates it, in ru
 	$(RUN) $(DEMO)
 
 test: $(INSTALLED)  ## Every test but the slow ones.
-	$(RUN) -m pytest -q -n 2 --dist worksteal -m "not slow"
+	$(RUN) -m pytest -q -n 2 --dist worksteal -o timeout_method=thread -m "not slow"
 
 test-all: $(INSTALLED)  ## Every test.
 	$(RUN) -m pytest -q

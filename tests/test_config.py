@@ -1,5 +1,6 @@
 """Overriding, refusing and reading back experiments; every file in configs/ loads and says how to run it."""
 import ast
+import copy
 import dataclasses
 import json
 import pathlib
@@ -9,6 +10,7 @@ import typing
 import pytest
 
 from tf_nar import config
+from tf_nar import overrides
 from tf_nar import settings
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -131,7 +133,11 @@ def test_what_print_config_prints_is_a_file_of_settings(tmp_path):
   ("ar_iwslt14", "", "Only the first --config is a program or a name; .* There is no such file ar_iwslt14"),
   ("ar_iwslt14.py", GOOD, "Only the first --config is a program or a name"),
   ("mine.txt", "train.steps=1\n\ntrain.keep: 2\n", r"mine.txt:3: expected name=value, .*; got 'train.keep: 2'"),
-  ("mine.txt", "train.setps=1", "train.setps=1: no field 'setps'. Did you mean 'steps'"),
+  ("mine.txt", "\ntrain.setps=1", "^mine.txt:2: train.setps=1: no field 'setps'. Did you mean 'steps'"),
+  ("mine.txt", "train.steps=few", "^mine.txt:1: train.steps=few: expected int, such as"),
+  ("mine.txt", "model.net=huge", "^mine.txt:1: model.net=huge: expected tiny, small, base, big, or one of its fields"),
+  ("mine.txt", "train.keep.most=1", "^mine.txt:1: train.keep.most=1: 10 has no fields"),
+  ("mine.txt", "train=1", "^mine.txt:1: train=1: this is a group of fields"),
 ])
 def test_refuses_further_configs(tmp_path, monkeypatch, more, text, message):
   monkeypatch.chdir(tmp_path)
@@ -252,6 +258,13 @@ def test_override_reaches_into_a_phase():
                          ("phases.b.train.setps=1", "Phase b: .*Did you mean 'steps'")):
     with pytest.raises(ValueError, match=message):
       config.override(whole, wrong)
+
+
+def test_a_setting_of_a_phase_keeps_its_origin(tmp_path):
+  line = overrides.Assignment("phases.b.train.setps=1", "mine.txt:3")
+  with pytest.raises(ValueError, match="^Phase b: mine.txt:3: train.setps=1: no field 'setps'"):
+    config.override(phased(FIRST, SECOND), line)
+  assert copy.deepcopy(line).origin == "mine.txt:3"  # As in `dataclasses.asdict`.
 
 
 def test_phases_are_read_back():

@@ -6,15 +6,15 @@ import pathlib
 import pytest
 
 ORDER = [
-    {"types", "quiet", "pretrained", "display"},
-    {"family", "configfile", "overrides"},
+    {"types", "quiet", "pretrained", "display", "overrides"},
+    {"family", "configfile"},
     {"config", "ops", "settings"},
     {"losses", "data", "decode"},
     {"layers"},
     {"models"},
     {"runs"},
     {"train", "evaluate", "export", "serve", "prepare"},
-    {"feasibility", "budget"},
+    {"feasibility", "budget", "warm_starts"},
     {"fit", "latency"},
     {"recipe"},
     {"em"},

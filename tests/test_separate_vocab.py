@@ -14,6 +14,7 @@ from tf_nar import models
 from tf_nar import runs
 from tf_nar import translator
 from tf_nar import types
+from tf_nar import warm_starts
 from tf_nar.data import corpus
 from tf_nar.data import records
 from tf_nar.data import vocab as vocab_lib
@@ -195,21 +196,54 @@ def test_a_run_translates_scores_and_is_measured(workdirs):
   assert alignment.pharaoh(weights, EN[0], target, vocab) == "2-0"
 
 
-def test_a_warm_start_needs_both(folder, workdirs, tmp_path):
-  part = models.family("nat_em")
-  made = config.Experiment("nat_em", runs.read(workdirs["nat_em"]).model, part.Search())
-  run = runs.create(made, vocab_lib.load(str(folder / "bpe")), str(tmp_path / "student"))
-  runs.start_from(run, workdirs["ar"])
-  teacher = runs.load(workdirs["ar"]).model.embed.source_table
-  np.testing.assert_array_equal(run.model.net.embed.source_table, teacher)
-  other = vocab_lib.load(str(folder / "bpe"))
-  other.separate_source = vocab_lib.load(str(folder / "joint"))
-  with pytest.raises(ValueError, match="was trained with another vocabulary"):
-    runs.start_from(run._replace(vocab=other), workdirs["ar"])
-  net = dataclasses.replace(made.model.net, tie="none")
-  apart = run._replace(experiment=dataclasses.replace(made, model=dataclasses.replace(made.model, net=net)))
+@pytest.fixture(scope="module")
+def student(workdirs):
+  """The experiment of a student of the run `ar`."""
+  return config.Experiment("nat_em", runs.read(workdirs["nat_em"]).model, models.family("nat_em").Search())
+
+
+def reordered(vocab):
+  """A vocabulary of the same size whose tokens have other ids."""
+  return vocab_lib.WordList([*vocab.tokens[:FIRST], *vocab.tokens[:FIRST - 1:-1]], vocab.codes)
+
+
+def test_a_warm_start_takes_both_sides(folder, workdirs, student, tmp_path):
+  run = runs.plan(student, vocab_lib.load(str(folder / "bpe")), str(tmp_path))
+  warm_starts.start_from(run, workdirs["ar"])
+  teacher = runs.load(workdirs["ar"]).model.embed
+  np.testing.assert_array_equal(run.model.net.embed.source_table, teacher.source_table)
+  np.testing.assert_array_equal(run.model.net.embed.tokens.embeddings, teacher.tokens.embeddings)
+
+
+FRESH = {"source": {"embed/source_tokens"}, "target": {"embed/tokens/embeddings", "embed/output_bias"}}
+
+
+@pytest.mark.parametrize("family", ["ar", "nat_em"])
+@pytest.mark.parametrize("side", sorted(FRESH))
+def test_a_warm_start_takes_the_side_that_is_the_same(folder, workdirs, student, tmp_path, caplog, family, side):
+  vocab = vocab_lib.load(str(folder / "bpe"))
+  other = vocab if side == "source" else reordered(vocab)
+  other.separate_source = reordered(vocab.source) if side == "source" else vocab.source
+  experiment = runs.read(workdirs["ar"]) if family == "ar" else student
+  run = runs.plan(experiment, other, str(tmp_path))
+  before = {variable.path: variable.numpy() for variable in run.model.variables}
+  with caplog.at_level("INFO", "absl"):
+    warm_starts.start_from(run, workdirs["ar"])
+  kept = {variable.path for variable in run.model.variables if np.array_equal(variable, before[variable.path])}
+  theirs = {variable.path for variable in runs.load(workdirs["ar"]).model.variables}
+  assert kept & theirs == FRESH[side] and f"ar. Its {side} vocabulary is another, so embed/" in caplog.text
+
+
+def test_a_warm_start_needs_a_side_that_is_the_same(folder, workdirs, student, tmp_path):
+  run = runs.plan(student, vocab_lib.load(str(folder / "bpe")), str(tmp_path))
+  other = reordered(run.vocab)
+  other.separate_source = reordered(run.vocab.source)
+  for vocab in (other, vocab_lib.load(str(folder / "joint"))):
+    with pytest.raises(ValueError, match="was trained with other vocabularies; start from a run with one .* the same"):
+      warm_starts.start_from(run._replace(vocab=vocab), workdirs["ar"])
+  apart = run._replace(experiment=config.override(run.experiment, "model.net.tie=none"))
   with pytest.raises(ValueError, match="was trained with net.tie=target, but this model has net.tie=none; start from"):
-    runs.start_from(apart, workdirs["ar"])
+    warm_starts.start_from(apart, workdirs["ar"])
 
 
 def test_strings_are_encoded_in_a_graph_as_by_each(folder):

@@ -9,6 +9,8 @@ import re
 import runpy
 from typing import Any
 
+from tf_nar import overrides
+
 # Beside this package, both in a checkout and installed, as configs import each other as `configs`.
 CONFIGS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "configs")
 
@@ -72,10 +74,10 @@ def made(path: str, data_dir: str | None = None) -> Any:
   return names["get_config"](**{"data_dir": data_dir} if takes else {})
 
 
-def assignments(path: str) -> list[str]:
+def assignments(path: str) -> list[overrides.Assignment]:
   """Returns the assignments of a file of settings: one name=value a line, as --print_config prints them.
 
-  A comment begins with # at the start of a line or after a space.
+  The origin of each is its line. A comment begins with # at the start of a line or after a space.
 
   Raises:
     ValueError: if there is no such file, if it is a config, or for a line of another form.
@@ -88,7 +90,7 @@ def assignments(path: str) -> list[str]:
     for number, line in enumerate(lines, 1):
       setting = re.sub(r"(^|\s)#.*", "", line).strip()
       if "=" in setting:
-        result.append(setting)
+        result.append(overrides.Assignment(setting, f"{path}:{number}"))
       elif setting:
         raise ValueError(f"{path}:{number}: expected name=value, such as train.steps=500; got {setting!r}.")
   return result

@@ -19,6 +19,7 @@ from tf_nar import feasibility
 from tf_nar import models
 from tf_nar import runs
 from tf_nar import types
+from tf_nar import warm_starts
 from tf_nar.data import atomic
 from tf_nar.data import corpus as data_corpus
 from tf_nar.data import lock
@@ -47,9 +48,9 @@ def fit(experiment: config.Experiment, data_dir: str, workdir: str, *, warm_star
     experiment: a `config.Experiment`.
     data_dir: a data folder.
     workdir: a run folder, made if missing.
-    warm_start: a finished run whose weights to start from, see `runs.start_from`; None: random weights.
-    frozen: a finished run whose weights become the part of the model that is not trained, see `runs.freeze`; None for
-      families without such a part.
+    warm_start: a finished run whose weights to start from, see `warm_starts.start_from`; None: random weights.
+    frozen: a finished run whose weights become the part of the model that is not trained, see `warm_starts.freeze`;
+      None for families without such a part.
     profile_steps: see `loop.run`.
 
   Raises:
@@ -101,9 +102,9 @@ def _planned(experiment, data_dir, workdir):
 def _ready(run, data_dir, warm_start, frozen):
   """Assigns the weights that a run starts from, checks it against the data and returns its `Validation`."""
   if warm_start:
-    runs.start_from(run, warm_start)
+    warm_starts.start_from(run, warm_start)
   if frozen:
-    runs.freeze(run, frozen)
+    warm_starts.freeze(run, frozen)
   elif run.model.traits.frozen:
     raise ValueError(f"{run.experiment.family} trains with a frozen part, {run.model.traits.frozen!r}, whose weights "
                      "are those of a finished run; give that run as frozen.")

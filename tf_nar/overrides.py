@@ -11,6 +11,17 @@ RENAMED = {"Search": dict.fromkeys(("lengths", "samples", "nbest"), "candidates"
   "draft_places": "draft_positions"}}
 
 
+class Assignment(str):
+  """An assignment of another origin than --set, which messages begin with, such as mine.txt:3."""
+
+  origin: str
+
+  def __new__(cls, text: str, origin: str = ""):
+    made = super().__new__(cls, text)
+    made.origin = origin
+    return made
+
+
 def override(node: Any, *assignments: str) -> Any:
   """Returns `node`, a tree of frozen dataclasses, with assignments such as "train.steps=500" applied.
 
@@ -50,6 +61,10 @@ def _replace(node, changes):
   return dataclasses.replace(node, **{name: _replace(getattr(node, name), inner) for name, inner in below.items()})
 
 
+def _shown(assignment):
+  return f"{assignment.origin}: {assignment}" if isinstance(assignment, Assignment) else f"--set {assignment}"
+
+
 def _spelt_out(node, changes):
   """Yields changes, with one change for each field in place of a value by name; see `override`."""
   named = getattr(node, "NAMED", {})
@@ -59,7 +74,7 @@ def _spelt_out(node, changes):
     elif text in named:
       yield from (([name], str(value), assignment) for name, value in named[text].items())
     else:
-      raise ValueError(f"--set {assignment}: expected {', '.join(named)}, or one of its fields, as "
+      raise ValueError(f"{_shown(assignment)}: expected {', '.join(named)}, or one of its fields, as "
                        f"{assignment.partition('=')[0]}.{dataclasses.fields(node)[0].name}=...; got {text!r}.")
 
 
@@ -68,16 +83,21 @@ def _replace_phases(phases, changes):
   names, fields = [phase.name for phase in phases], [field.name for field in dataclasses.fields(phases[0])]
   for path, _, assignment in changes:
     if len(path) < 2 or path[0] not in names:
-      raise ValueError(f"--set {assignment}: expected a phase and its setting, as phases.{names[0]}.train.steps=500; "
+      raise ValueError(f"{_shown(assignment)}: expected a phase and its setting, as phases.{names[0]}.train.steps=500; "
                        f"the phases are {', '.join(names)}.")
   result = []
   for phase in phases:
     mine = [(path[1:], text, assignment) for path, text, assignment in changes if path[0] == phase.name]
     own = [each for each in mine if each[0][0] in fields]
     phase = _replace(phase, own) if own else phase
-    more = [f"{'.'.join(path)}={text}" for path, text, _ in mine if path[0] not in fields]
+    more = [_same_origin(f"{'.'.join(path)}={text}", assignment) for path, text, assignment in mine
+            if path[0] not in fields]
     result.append(dataclasses.replace(phase, changes=(*phase.changes, *more)) if more else phase)
   return tuple(result)
+
+
+def _same_origin(text, assignment):
+  return Assignment(text, assignment.origin) if isinstance(assignment, Assignment) else text
 
 
 def _today(node, name):
@@ -90,17 +110,17 @@ def _today(node, name):
 
 def _check_field(node, name, assignment):
   if not dataclasses.is_dataclass(node):
-    raise ValueError(f"--set {assignment}: {node!r} has no fields, so {name!r} cannot be set.")
+    raise ValueError(f"{_shown(assignment)}: {node!r} has no fields, so {name!r} cannot be set.")
   names = [field.name for field in dataclasses.fields(node)]
   if name not in names:
     near = difflib.get_close_matches(name, names, 1)
     hint = f"Did you mean {near[0]!r}?" if near else f"The fields are: {', '.join(names)}."
-    raise ValueError(f"--set {assignment}: no field {name!r}. {hint}")
+    raise ValueError(f"{_shown(assignment)}: no field {name!r}. {hint}")
 
 
 def _parse(text, old, assignment):
   if dataclasses.is_dataclass(old):
-    raise ValueError(f"--set {assignment}: this is a group of fields; set one of them: {', '.join(vars(old))}.")
+    raise ValueError(f"{_shown(assignment)}: this is a group of fields; set one of them: {', '.join(vars(old))}.")
   try:
     new = text if isinstance(old, str) else ast.literal_eval(text)
   except (ValueError, SyntaxError):
@@ -110,7 +130,7 @@ def _parse(text, old, assignment):
   if type(old) is int and isinstance(new, float) and new.is_integer():
     new = int(new)  # So that 1e3 can be typed for a number of updates.
   if type(new) is not type(old):
-    raise ValueError(f"--set {assignment}: expected {type(old).__name__}, such as {old!r}; got {new!r}.")
+    raise ValueError(f"{_shown(assignment)}: expected {type(old).__name__}, such as {old!r}; got {new!r}.")
   return new
 
 

@@ -17,7 +17,6 @@ import keras
 import ml_dtypes
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from tf_nar import config
 from tf_nar import models
@@ -140,8 +139,8 @@ def save_weights(weights: dict[str, np.ndarray], workdir: str) -> None:
   Arrays of bfloat16, a type that the format lacks, are stored as uint16, which no variable has.
   """
   data = io.BytesIO()
-  stored = lambda array: array.view(np.uint16) if array.dtype == ml_dtypes.bfloat16 else array
-  np.savez(data, **{path: stored(array) for path, array in weights.items()})
+  packed = lambda array: array.view(np.uint16) if array.dtype == ml_dtypes.bfloat16 else array
+  np.savez(data, **{path: packed(array) for path, array in weights.items()})
   atomic.write(os.path.join(workdir, WEIGHTS), data.getvalue())
 
 
@@ -164,61 +163,15 @@ def load_weights(model: keras.Model, workdir: str) -> None:
   Raises:
     ValueError: if the run is not trained yet, or has no weight of the path and shape of a variable, which is named.
   """
-  _take(model.variables, _weights(workdir, model), workdir)
+  assign(model.variables, stored(workdir, model), workdir)
 
 
-def start_from(run: Run, workdir: str) -> None:
-  """Initialises the model of a `Run` with the weights of a finished run.
-
-  From a run of another family, such as a student's teacher, it takes the weights that have the same path and shape in
-  both: token embeddings, the encoder, and those blocks of the decoder that match; and those that `Traits.copies` names.
+def stored(workdir: str, model: keras.Model) -> dict[str, np.ndarray]:
+  """Returns {path: array} of the weights of a finished run, cut into as many shards as the model has.
 
   Raises:
-    ValueError: if that run is not trained yet, or has another vocabulary, `net.tie` or other sizes.
+    ValueError: if the run is not trained yet, or its file of weights is broken.
   """
-  workdir = pretrained.find(workdir)
-  weights = _weights(workdir, run.model)
-  family = read(workdir).family
-  _check_tables(run, workdir, "start from")
-  if family == run.experiment.family:
-    taken = run.model.variables
-  else:
-    for own, theirs in run.model.traits.copies.items():
-      weights |= {own + path.removeprefix(theirs): weights[path] for path in list(weights) if path.startswith(theirs)}
-    taken = [variable for variable in run.model.variables
-             if variable.path.startswith(run.model.traits.shared) or _fits(variable, weights)]
-  _take(taken, weights, workdir)
-  logging.info("%d of %d variables start from %s, of family %s.", len(taken), len(run.model.variables), workdir, family)
-
-
-def freeze(run: Run, workdir: str) -> None:
-  """Assigns the weights of a finished run, of the same sizes, to the part of a model that `Traits.frozen` names.
-
-  Raises:
-    ValueError: if the family has no such part, or if that run is not trained yet or has another vocabulary, `net.tie`
-      or sizes.
-  """
-  part = run.model.traits.frozen
-  if not part:
-    raise ValueError(f"{run.experiment.family} takes no frozen part from another run; leave out frozen={workdir}.")
-  workdir = pretrained.find(workdir)
-  _check_tables(run, workdir, "take")
-  weights = {f"{part}/{path}": value for path, value in _weights(workdir, run.model).items()}
-  _take([variable for variable in run.model.variables if variable.path.startswith(f"{part}/")], weights, workdir)
-
-
-def _check_tables(run, workdir, verb):
-  """Raises ValueError if the token tables of a finished run are not of the same tokens as those of a `Run`."""
-  if vocab_lib.load(workdir).sha256 != run.vocab.sha256:
-    raise ValueError(f"{workdir} was trained with another vocabulary; {verb} a run with the same vocabulary.")
-  theirs, ours = read(workdir).model.net.tied, run.experiment.model.net.tied
-  if theirs != ours:
-    raise ValueError(f"{workdir} was trained with net.tie={theirs}, but this model has net.tie={ours}; {verb} a run "
-                     "with the same.")
-
-
-def _weights(workdir, model):
-  """Returns {path: array} of a finished run, cut into as many shards as the model has."""
   if not is_finished(workdir):
     raise ValueError(
       f"{workdir} has no {WEIGHTS}: its training has not saved a model yet; wait, or start it again.")
@@ -229,7 +182,7 @@ def _weights(workdir, model):
   except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as problem:
     raise ValueError(f"{os.path.join(workdir, WEIGHTS)} is broken ({problem}); restore it, or train again.") from None
   weights = {_todays_path(path): _unrounded(array) for path, array in weights.items()}
-  return shards.cut(weights, model.config.net.shards)
+  return shards.cut(weights, model)
 
 
 def _unrounded(array):
@@ -244,13 +197,19 @@ def _todays_path(path):
   return path
 
 
-def _fits(variable, weights):
+def fits(variable: keras.Variable, weights: dict[str, np.ndarray]) -> bool:
+  """Whether `weights` has an array of the path and shape of a variable."""
   return variable.path in weights and weights[variable.path].shape == tuple(variable.shape)
 
 
-def _take(variables, weights, workdir):
+def assign(variables: Iterable[keras.Variable], weights: dict[str, np.ndarray], workdir: str) -> None:
+  """Assigns the weights of the run in `workdir` to variables.
+
+  Raises:
+    ValueError: if it has no weight of the path and shape of a variable, which is named.
+  """
   for variable in variables:
-    if not _fits(variable, weights):
+    if not fits(variable, weights):
       raise ValueError(
         f"{workdir} has no weight {variable.path} of shape {tuple(variable.shape)}; "
         "its model is of another family or of other sizes; give a run whose model matches.")

@@ -13,6 +13,7 @@ from tf_nar import pretrained
 from tf_nar import runs
 from tf_nar import translator
 from tf_nar import types
+from tf_nar import warm_starts
 from tf_nar.data import records
 
 
@@ -58,7 +59,7 @@ def test_a_name_works_as_a_run(root, finished, load):
   assert len(model.translate(["w1 w2", ""])) == 2
   student = families.build("nat_em", seed=3)
   run = runs.Run(model.run.experiment, student, families.VOCAB, "new")
-  runs.start_from(run, "one")
+  warm_starts.start_from(run, "one")
   np.testing.assert_array_equal(student.variables[0].numpy(), model.run.model.variables[0].numpy())
 
 

@@ -25,7 +25,7 @@ def test_rows_are_shares_of_source_tokens(name):
 
 def test_shards_see_what_the_whole_sees():
   whole, apart = families.build("nat_em"), families.build("nat_em", shards=2)
-  weights = shards.cut({variable.path: variable.numpy() for variable in whole.variables}, 2)
+  weights = shards.cut({variable.path: variable.numpy() for variable in whole.variables}, apart)
   for variable in apart.variables:
     variable.assign(weights[variable.path])
   np.testing.assert_allclose(apart.align(*BATCH[:2]), whole.align(*BATCH[:2]), rtol=1e-4, atol=1e-5)

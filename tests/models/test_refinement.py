@@ -10,6 +10,7 @@ from tf_nar import config
 from tf_nar import models
 from tf_nar import runs
 from tf_nar import types
+from tf_nar import warm_starts
 from tf_nar.layers import highway
 from tf_nar.losses import cross_entropy
 from tf_nar.models import refinement
@@ -138,7 +139,7 @@ def test_both_decoders_start_from_a_teachers(tmp_path):
   runs.create(theirs, families.VOCAB, str(tmp_path))
   runs.save_weights({v.path: v.numpy() for v in teacher.variables}, str(tmp_path))
   run = runs.plan(ours, families.VOCAB, str(tmp_path / "new"))
-  runs.start_from(run, str(tmp_path))
+  warm_starts.start_from(run, str(tmp_path))
   block, *others = teacher.decoder.blocks[0], run.model.net.decoder.blocks[0], run.model.refiner.blocks[0]
   for other in others:
     np.testing.assert_array_equal(other.cross_attend[0].query.kernel, block.cross_attend[0].query.kernel)

@@ -9,6 +9,7 @@ from tests.conformance import families
 from tf_nar import config
 from tf_nar import models
 from tf_nar.layers import owners
+from tf_nar.train import ema
 from tf_nar.train import optimizer
 
 RECIPE = config.Optimizer(learning_rate=0.02, warmup=3)
@@ -120,3 +121,20 @@ def test_only_norms_and_the_two_outer_biases_are_spared(name):
   part = f"{model.traits.frozen}/" if model.traits.frozen else ""
   assert {f"{part}encoder/norm/gamma", f"{part}embed/output_bias"} <= spared
   assert f"{part}encoder/block_0/ffn_in/bias" in every - spared
+
+
+def test_a_checkpoint_knows_moments_and_averages_by_path(tmp_path):
+  first, second = (keras.Variable([value], name=name) for name, value in (("first", 1.0), ("second", 2.0)))
+
+  def state(*variables):
+    adam, averages = optimizer.Adam(config.Optimizer(), variables), ema.Ema(0.5, variables)
+    return adam, averages, tf.train.Checkpoint(adam=adam, ema=averages)
+
+  adam, _, saved = state(first, second)
+  adam.m["first"].assign([3.0])
+  path = saved.write(str(tmp_path / "checkpoint"))
+  adam, averages, restored = state(second, first)
+  averages.means["first"].assign([9.0])
+  restored.read(path).assert_consumed()
+  assert [float(of["first"][0]) for of in (adam.m, averages.means)] == [3.0, 1.0]
+  assert [float(of["second"][0]) for of in (adam.m, averages.means)] == [0.0, 2.0]

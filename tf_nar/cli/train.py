@@ -31,7 +31,8 @@ DATA_DIR = flags.DEFINE_string("data_dir", None, "A data folder of data_prep/pre
 WORKDIR = flags.DEFINE_string("workdir", None, "The run folder; a run that is there is resumed.", required=True)
 WARM_START = flags.DEFINE_string(
     "warm_start", None, "A finished run whose weights to start from; from another family, such as the AR teacher, the "
-    "weights that both have: token embeddings, encoder, decoder blocks.")
+    "weights that both have: token embeddings, encoder, decoder blocks. Embeddings of a language whose vocabulary is "
+    "another start at random.")
 ORIGINAL_DIR = flags.DEFINE_string(
     "original_dir", None, "The data folder of phases that train on the original text, if DATA_DIR is a distilled one.")
 TPU = flags.DEFINE_string("tpu", "", program.TPU)

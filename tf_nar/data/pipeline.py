@@ -197,7 +197,7 @@ def _batching(lengths, tokens_per_batch, aligned):
     return types.Aligned(*batch, filled(records.parse_fertility(serialized))) if aligned else batch
 
   def batched(serialized):
-    # Records stay serialized and are parsed twice, many at a time: one by one takes three times as long.
+    # Records stay serialized and are parsed twice, many at a time, which is faster than one by one.
     placed = serialized.batch(_PARSED_TOGETHER).map(assign, tf.data.AUTOTUNE).unbatch()
     return placed.filter(lambda _, bucket: bucket < len(lengths)).group_by_window(
         key_func=lambda _, bucket: bucket,

@@ -63,7 +63,7 @@ class Attention(keras.layers.Layer):
     self.width, self.rate, self.cross = width, dropout, cross
     self.heads, self.inner = heads // shards, width // shards
     dense = lambda parts, name: dense_lib.Dense(
-      parts * self.inner, kernel_initializer=glorot(parts), name=name, dtype=self.dtype_policy)
+      parts * self.inner, projections=parts, kernel_initializer=glorot(parts), name=name, dtype=self.dtype_policy)
     if cross:
       self.query, self.key_value = dense(1, "query"), dense(2, "key_value")
     else:
@@ -117,7 +117,7 @@ class Attention(keras.layers.Layer):
       cache = new
     scores = tf.matmul(query * (self.inner // self.heads) ** -0.5, key, transpose_b=True)  # [B, H, T, S]
     # The penalty is subtracted, not added: TensorFlow fuses a matrix product and an addition into one kernel, which
-    # took four fifths of a forward pass on a CPU in bfloat16.
+    # is slow on a CPU in bfloat16.
     weights = dropout.drop(tf.nn.softmax(scores - penalty), self.rate)
     if seen is not None:
       seen.weights.append(weights)

@@ -33,9 +33,10 @@ class Embedding(keras.layers.Layer):
 
   no_decay = ("output_bias",)
 
-  def __init__(self, config: transformer.Config, **kw: Any):
+  def __init__(self, config: transformer.Config, *, of_text: bool = True, **kw: Any):
+    """Args: of_text: whether its tokens are those of the vocabularies; False for others, such as latent codes."""
     super().__init__(dtype=config.dtype, **kw)
-    self.config = config
+    self.config, self.of_text = config, of_text
     init = lambda: keras.initializers.RandomNormal(stddev=config.width**-0.5)
     self.tokens = keras.layers.ReversibleEmbedding(
       config.vocab, config.width, embeddings_initializer=init(), name="tokens", dtype=config.dtype)
@@ -53,6 +54,17 @@ class Embedding(keras.layers.Layer):
 
   def build(self, _: tuple | None) -> None:
     self.tokens.build()
+
+  def tables(self) -> dict[str, list]:
+    """Returns the variables with a value or row for each token of the "source" and of the "target" vocabulary.
+
+    With a joint table both are the same; without `of_text` there are none.
+    """
+    if not self.of_text:
+      return {"source": [], "target": []}
+    source = self.tokens.embeddings if self.source_table is None else self.source_table
+    output = [] if self.output_table is None else [self.output_table]
+    return {"source": [source], "target": [self.tokens.embeddings, *output, self.bias]}
 
   @property
   def table(self) -> tf.Tensor:

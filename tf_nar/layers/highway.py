@@ -18,6 +18,8 @@ class Block(transformer.Block):
   # Differs: the gate is 1/2 at first, with which a block with post-norm is a residual one.
   """
 
+  sharded = (*transformer.Block.sharded, "position_attend", "gate_in", "gate_out")
+
   def __init__(self, config: transformer.Config, cross: bool, **kw: Any):
     super().__init__(config, cross, **kw)
     self.norms.insert(1, self.norms.pop())  # The others keep the names, and so the weights, of a plain block.
@@ -25,8 +27,9 @@ class Block(transformer.Block):
     self.position_attend = [positional.PositionalAttention(
       config.width, config.heads, config.attention_dropout, config.shards, name=name, dtype=config.dtype)
       for name in names("position_attend")]
-    self.gate_in = [dense.Dense(config.ffn // config.shards, name=name, dtype=config.dtype, activation="relu")
-                    for name in names("gate_in")]
+    self.gate_in = [dense.Dense(
+      config.ffn // config.shards, projections=1, name=name, dtype=config.dtype, activation="relu")
+      for name in names("gate_in")]
     self.gate_out = [dense.Dense(config.width, name=name, dtype=config.dtype, kernel_initializer="zeros")
                      for name in names("gate_out")]
 

@@ -21,10 +21,10 @@ class PositionalAttention(keras.layers.Layer):
   def __init__(self, width: int, heads: int, dropout: float = 0.0, shards: int = 1, **kw: Any):
     super().__init__(**kw)
     self.width, self.rate, self.heads, self.inner = width, dropout, heads // shards, width // shards
-    dense = lambda units, parts, name: dense_lib.Dense(
-      units, kernel_initializer=attention.glorot(parts), name=name, dtype=self.dtype_policy)
-    self.query_key = dense(2 * self.inner, 2, "query_key")
-    self.value, self.out = dense(self.inner, 1, "value"), dense(width, 1, "out")
+    dense = lambda units, parts, name, projections: dense_lib.Dense(
+      units, projections=projections, kernel_initializer=attention.glorot(parts), name=name, dtype=self.dtype_policy)
+    self.query_key = dense(2 * self.inner, 2, "query_key", 2)
+    self.value, self.out = dense(self.inner, 1, "value", 1), dense(width, 1, "out", 0)
 
   def build(self, _: tuple | None) -> None:
     for part in (self.query_key, self.value):

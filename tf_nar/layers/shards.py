@@ -9,13 +9,10 @@ rows for TensorFlow to parallelise each of them well.
 Input projections are split by columns and output projections by rows; the first shard has the output bias, and that
 of the others is 0.
 """
-import re
-
+import keras
 import numpy as np
 
-# The input projections, each with the number of projections stored side by side in it; all others are output ones.
-_INTO = {"query_key_value": 3, "key_value": 2, "query": 1, "query_key": 2, "value": 1, "ffn_in": 1, "gate_in": 1}
-_CUT = re.compile(r"(.*/)((?:self|cross|position)_attend|(?:ffn|gate)_(?:in|out))((?:/\w+)?)/(kernel|bias)")
+from tf_nar.layers import dense as dense_lib
 
 
 def names(name: str, count: int) -> list[str]:
@@ -23,26 +20,31 @@ def names(name: str, count: int) -> list[str]:
   return [name] if count == 1 else [f"{name}_{shard}" for shard in range(count)]
 
 
-def cut(weights: dict[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
-  """Converts the weights {path: array} of a model with one shard to those of a model with `count` shards."""
-  if count == 1:
-    return weights
-  found = {}
-  for path, weight in weights.items():
-    match = _CUT.fullmatch(path)
-    if not match:
-      found[path] = weight
-      continue
-    scope, name, inner, kind = match.groups()
-    parts = _parts(weight, (inner or name).lstrip("/"), kind, count)
-    found |= {f"{scope}{shard}{inner}/{kind}": part for shard, part in zip(names(name, count), parts, strict=True)}
-  return found
+def cut(weights: dict[str, np.ndarray], model: keras.Model) -> dict[str, np.ndarray]:
+  """Converts the weights {path: array} of a model with one shard to those of `model`, which may have several.
+
+  A layer names the attributes that are lists of shards in `sharded`, as `transformer.Block`; how a weight is cut is
+  declared by `dense.Dense.projections`.
+  """
+  found, whole = {}, set()
+  for layer in model._flatten_layers():
+    for name in getattr(type(layer), "sharded", ()):
+      parts = getattr(layer, name)
+      for shard, part in enumerate(parts):
+        for dense in (each for each in part._flatten_layers() if isinstance(each, dense_lib.Dense)):
+          for variable in dense.variables:
+            path = f"{layer.path}/{name}{variable.path.removeprefix(part.path)}"
+            if path in weights:  # `runs.assign` names one that is missing.
+              whole.add(path)
+              found[variable.path] = _part(weights[path], variable.name, dense.projections, shard, len(parts))
+  return {path: weight for path, weight in weights.items() if path not in whole} | found
 
 
-def _parts(weight, name, kind, count):
-  if name in _INTO:
-    side_by_side = weight.reshape(*weight.shape[:-1], _INTO[name], -1)
-    return [part.reshape(*weight.shape[:-1], -1) for part in np.split(side_by_side, count, -1)]
+def _part(weight, kind, projections, shard, count):
+  """Returns one of the `count` parts of the "kernel" or "bias" of a dense layer."""
+  if projections:
+    side_by_side = weight.reshape(*weight.shape[:-1], projections, -1)
+    return np.split(side_by_side, count, -1)[shard].reshape(*weight.shape[:-1], -1)
   if kind == "kernel":
-    return np.split(weight, count)
-  return [weight] + [np.zeros_like(weight)] * (count - 1)
+    return np.split(weight, count)[shard]
+  return weight if shard == 0 else np.zeros_like(weight)

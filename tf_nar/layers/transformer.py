@@ -105,8 +105,11 @@ class Block(keras.layers.Layer):
 
   Each sub-layer is a list of `net.shards` layers whose outputs are summed. They do not depend on each other, so that
   several cores can compute them in parallel. For blocks with other sub-layers or another residual connection, extend
-  this class, override `branches`, `join` and `leave`, and pass it to `Stack`.
+  this class, override `branches`, `join` and `leave`, and pass it to `Stack`. `sharded` names the attributes that are
+  such lists; a single shard has the name of its attribute.
   """
+
+  sharded = ("self_attend", "cross_attend", "ffn_in", "ffn_out")
 
   def __init__(self, config: Config, cross: bool, **kw: Any):
     super().__init__(dtype=config.dtype, **kw)
@@ -118,7 +121,7 @@ class Block(keras.layers.Layer):
     self.cross_attend = attend("cross_attend", True) if cross else []
     dense = lambda units, name, **kw: [
       dense_lib.Dense(units, name=each, dtype=config.dtype, **kw) for each in shards.names(name, config.shards)]
-    self.ffn_in = dense(config.ffn // config.shards, "ffn_in", activation="relu")
+    self.ffn_in = dense(config.ffn // config.shards, "ffn_in", activation="relu", projections=1)
     self.ffn_out = dense(config.width, "ffn_out")
     self.norms = [norm(config, f"norm_{i}") for i in range(len(self.branches(None)))]
 
@@ -134,10 +137,8 @@ class Block(keras.layers.Layer):
 
     The cache of the first, self-attention, is what `call` returns.
     """
-    attend = functools.partial(self._self_attend, context)
-    look = functools.partial(self._cross_attend, context)
-    think = functools.partial(self._feed_forward, context)
-    return [attend, look, think] if self.cross_attend else [attend, think]
+    methods = [self._self_attend, *[self._cross_attend] * bool(self.cross_attend), self._feed_forward]
+    return [functools.partial(method, context) for method in methods]
 
   def join(self, number: int, x: tf.Tensor, out: tf.Tensor) -> tf.Tensor:
     """Combines the input x of sub-layer `number` with its output after dropout; by default the residual sum."""

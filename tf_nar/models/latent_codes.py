@@ -128,7 +128,7 @@ class Model(keras.Model):
     self.upsampler = compression.Upsampler(net, config.compress, name="upsampler")
     # Positions as in `net`, of which a sentence has more than it has codes.
     own = dataclasses.replace(net, vocab=config.bottleneck.codes, source_vocab=0, tie="all")
-    self.codes = embedding.Embedding(own, name="codes")
+    self.codes = embedding.Embedding(own, of_text=False, name="codes")
     self.prior = transformer.Stack(net, config.prior_layers, cross=True, name="prior")
     if config.settled:
       self.compressor.trainable = self.bottleneck.trainable = False

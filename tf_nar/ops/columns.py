@@ -1,4 +1,4 @@
-"""Column sums as a matrix product, since TensorFlow's reduction takes three times as long on a CPU."""
+"""Column sums as a matrix product, as TensorFlow's reduction is slower on a CPU."""
 import tensorflow as tf
 
 

@@ -61,7 +61,7 @@ def likeliest(logits: tf.Tensor) -> tf.Tensor:
 
 
 def largest(logits: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
-  """tf.math.top_k for large V, several times as fast: the best k tokens are in the k runs with the greatest maxima."""
+  """tf.math.top_k, faster for large V: the best k tokens are in the k runs with the greatest maxima."""
   positions, vocab = logits.shape.rank - 1, logits.shape[-1]
   runs = vocab // _RUN
   if runs <= count:

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from typing import Any, Sequence
 
-# OpenMP threads that spin while they wait for each other made it fifty times slower on a busy machine. The caller's
+# OpenMP threads that spin while they wait for each other slow it down on a busy machine. The caller's
 # environment takes precedence.
 WAIT = {"OMP_WAIT_POLICY": "PASSIVE"}
 

@@ -17,21 +17,23 @@ class Ema(tf.Module):
     """Args: decay: in (0, 1); variables: Keras variables."""
     super().__init__()
     self._decay, self._variables = decay, list(variables)
-    self.means = [tf.Variable(v.numpy(), trainable=False) for v in self._variables]
+    # By path, so that a checkpoint can be restored in whatever order a model makes its variables.
+    self.means = {v.path: tf.Variable(v.numpy(), trainable=False) for v in self._variables}
 
   def update(self, updates: tf.Tensor) -> None:
     """Updates the averages with the weights after `updates` (int64 []) updates."""
     n = tf.cast(updates, tf.float32)
     decay = tf.minimum(self._decay, (1 + n) / (10 + n))
-    for mean, v in zip(self.means, self._variables, strict=True):
+    for v in self._variables:
+      mean = self.means[v.path]
       mean.assign(decay * mean + (1 - decay) * v.value)
 
   @contextlib.contextmanager
   def swapped_in(self) -> Iterator[None]:
     """Context manager in which the averages are swapped in as the model's weights."""
     own = [v.numpy() for v in self._variables]
-    for v, mean in zip(self._variables, self.means, strict=True):
-      v.assign(mean.numpy())
+    for v in self._variables:
+      v.assign(self.means[v.path].numpy())
     try:
       yield
     finally:

@@ -84,8 +84,8 @@ class Adam(tf.Module):
       m, v = self.m[w.path], self.v[w.path]
       if c.weight_decay and w.path not in self._spared:
         w.value.assign(w.value * (1 - rate * c.weight_decay))
-      # A single pass over four arrays; a dozen operators would take a third of an update. The kernel takes the root of
-      # the uncorrected v, so its epsilon is scaled to give the same m' / (sqrt(v') + eps).
+      # A single pass over four arrays, in place of one for each operator. The kernel takes the root of the uncorrected
+      # v, so its epsilon is scaled to give the same m' / (sqrt(v') + eps).
       tf.raw_ops.ResourceApplyAdam(
         var=w.value.handle, m=m.handle, v=v.handle, beta1_power=1 - first, beta2_power=1 - second, lr=rate,
         beta1=c.beta_1, beta2=c.beta_2, epsilon=c.epsilon * tf.sqrt(second), grad=g * shrink)

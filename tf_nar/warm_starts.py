@@ -1,0 +1,77 @@
+"""Initialises the model of a run with the weights of another run, all of them or those of one part.
+
+Weights are found by their paths. A table with a row for each token of a vocabulary is taken only if both runs have the
+same vocabulary of that language.
+"""
+from absl import logging
+
+from tf_nar import pretrained
+from tf_nar import runs
+from tf_nar.data import vocab as vocab_lib
+from tf_nar.layers import owners
+
+
+def start_from(run: runs.Run, workdir: str) -> None:
+  """Initialises the model of a `runs.Run` with the weights of a finished run.
+
+  From a run of another family, such as a student's teacher, it takes the weights that have the same path and shape in
+  both: token embeddings, the encoder, and those blocks of the decoder that match; and those that `Traits.copies` names.
+  If only one of the source and target vocabularies is the same in both runs, the tables of the other language keep
+  their initial values.
+
+  Raises:
+    ValueError: if that run is not trained yet, or has other vocabularies, another `net.tie` or other sizes.
+  """
+  workdir = pretrained.find(workdir)
+  weights = runs.stored(workdir, run.model)
+  family = runs.read(workdir).family
+  other = _other_sides(run, workdir)
+  if len(other) == 2:
+    raise ValueError(f"{workdir} was trained with other vocabularies; start from a run with one that is the same, of "
+                     "both languages or of one.")
+  _check_tied(run, workdir, "start from")
+  apart = {path for side in other for path in owners.tables(run.model, side)}
+  taken = [variable for variable in run.model.variables if variable.path not in apart]
+  if family != run.experiment.family:
+    for own, theirs in run.model.traits.copies.items():
+      weights |= {own + path.removeprefix(theirs): weights[path] for path in list(weights) if path.startswith(theirs)}
+    taken = [variable for variable in taken
+             if variable.path.startswith(run.model.traits.shared) or runs.fits(variable, weights)]
+  runs.assign(taken, weights, workdir)
+  tables = ", ".join(sorted(apart))
+  fresh = "".join(f" Its {side} vocabulary is another, so {tables} start at random." for side in other)
+  logging.info("%d of %d variables start from %s, of family %s.%s", len(taken), len(run.model.variables), workdir,
+               family, fresh)
+
+
+def freeze(run: runs.Run, workdir: str) -> None:
+  """Assigns the weights of a finished run, of the same sizes, to the part of a model that `Traits.frozen` names.
+
+  Raises:
+    ValueError: if the family has no such part, or if that run is not trained yet or has another vocabulary, `net.tie`
+      or sizes.
+  """
+  part = run.model.traits.frozen
+  if not part:
+    raise ValueError(f"{run.experiment.family} takes no frozen part from another run; leave out frozen={workdir}.")
+  workdir = pretrained.find(workdir)
+  if _other_sides(run, workdir):
+    raise ValueError(f"{workdir} was trained with another vocabulary; take a run with the same vocabulary.")
+  _check_tied(run, workdir, "take")
+  weights = {f"{part}/{path}": value for path, value in runs.stored(workdir, run.model).items()}
+  runs.assign([each for each in run.model.variables if each.path.startswith(f"{part}/")], weights, workdir)
+
+
+def _other_sides(run, workdir):
+  """Returns the languages, "source" and "target", whose vocabulary is not the same in a finished run."""
+  ours, theirs = run.vocab, vocab_lib.load(workdir)
+  pairs = {"source": (ours.source, theirs.source), "target": (ours, theirs)}
+  return [side for side, (own, other) in pairs.items() if own.files() != other.files()]
+
+
+def _check_tied(run, workdir, verb):
+  """Raises ValueError if a finished run shares its token tables otherwise than a `runs.Run` does."""
+  theirs, ours = runs.read(workdir).model.net.tied, run.experiment.model.net.tied
+  if theirs != ours:
+    raise ValueError(f"{workdir} was trained with net.tie={theirs}, but this model has net.tie={ours}; {verb} a run "
+                     "with the same.")
