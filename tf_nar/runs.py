@@ -46,6 +46,7 @@ class Run(NamedTuple):
   model: keras.Model
   vocab: Any  # A vocabulary of data/vocab.py.
   workdir: str
+  drafted_by: str = ""  # The family that drafts for the model, see evaluate/drafting.py; "": none.
 
 
 def create(experiment: config.Experiment, vocab: Any, workdir: str) -> Run:

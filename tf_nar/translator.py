@@ -25,6 +25,7 @@ from tf_nar.evaluate import report
 from tf_nar.evaluate import rescoring
 from tf_nar.evaluate import testset
 from tf_nar.evaluate import total_correlation
+from tf_nar.evaluate import tracing
 from tf_nar.evaluate import unknown
 from tf_nar.train import strategy
 
@@ -161,6 +162,11 @@ class Translator:
   def ranker(self, search: Any) -> Callable | None:
     """Returns the function by which the teacher scores candidates, see `rescoring.by`; None without a teacher."""
     return rescoring.by(self.teacher, self.run, search) if self.teacher else None
+
+  def tracer(self) -> Callable[[Any], Any] | None:
+    """Returns the search with its passes as one graph, see `tracing.searcher`; None if the family has no passes."""
+    model, search = self.run.model, self.run.experiment.search
+    return tracing.searcher(model, search, self.ranker(search)) if "trace" in model.traits.offers else None
 
   def ids(self, texts: Iterable[str]) -> Iterator[list[int]]:
     """Yields the token ids of sentences with EOS, cut to the longest input of the model."""
