@@ -2,6 +2,7 @@
 
   model.xml, decoder.xml    the networks of `ov_graphs`, with their weights in .bin
   translate.py              `ov_program`: tokeniser and search
+  ov_search.py              the searches over paths
   metadata.json, README.md  the facts of the model, and its card
   vocab.*, bpe.codes        the vocabulary
 
@@ -27,9 +28,10 @@ from tf_nar.data import atomic
 from tf_nar.export import card
 from tf_nar.export import metadata
 from tf_nar.export import ov_graphs
+from tf_nar.export import ov_search
 from tf_nar.export import verify
 
-PROGRAM = "translate.py"
+PROGRAM, SEARCH = "translate.py", "ov_search.py"
 OPTIONS = {  # Of OpenVINO's CPU device.
   "float32": {"INFERENCE_PRECISION_HINT": "f32"},
   "bfloat16": {"INFERENCE_PRECISION_HINT": "bf16"},
@@ -96,7 +98,8 @@ def export(run: Any, search: Callable, out: str, weights: str, validation: Valid
       "repeatable": np.flatnonzero(run.vocab.repeatable()).tolist(), "vocabulary": len(run.vocab),
       "openvino_options": {"PERFORMANCE_HINT": "LATENCY", **OPTIONS[weights]}}
     run.vocab.save(folder)
-    atomic.write(os.path.join(folder, PROGRAM), inspect.getsource(_program()).encode())
+    for name, module in ((PROGRAM, _program()), (SEARCH, ov_search)):
+      atomic.write(os.path.join(folder, name), inspect.getsource(module).encode())
     atomic.write(os.path.join(folder, metadata.FILE), json.dumps(facts, indent=2).encode())
     save = lambda model, name: openvino.save_model(
       model, os.path.join(folder, f"{name}.xml"), compress_to_fp16=weights == "bfloat16")
