@@ -27,6 +27,7 @@ import numpy as np
 from tf_nar.data import atomic
 from tf_nar.export import card
 from tf_nar.export import metadata
+from tf_nar.export import optional
 from tf_nar.export import ov_graphs
 from tf_nar.export import ov_search
 from tf_nar.export import verify
@@ -84,7 +85,7 @@ def export(run: Any, search: Callable, out: str, weights: str, validation: Valid
     ImportError: if openvino or nncf is not installed.
     RuntimeError: if the folder translates differently; then nothing is left behind.
   """
-  openvino = _library("openvino")
+  openvino = optional.package("openvino")
   graphs = ov_graphs.build(run)
   if weights == "int8_calibrated" and validation is None:
     raise ValueError("int8_calibrated needs a text to be calibrated on; give --source and --reference.")
@@ -179,7 +180,7 @@ def ask(folder: str, questions: list[list[str]]) -> list:
 
 def _quantised(models, weights, folder, validation):
   """Returns the models in 8 bits; `folder` is their float32 export."""
-  nncf = _library("nncf")
+  nncf = optional.package("nncf")
   nncf.set_log_level(logging.ERROR)  # It prints tables.
   if weights == "int8":
     return {name: nncf.compress_weights(model) for name, model in models.items()}
@@ -207,13 +208,6 @@ class _Watched:
   def __call__(self, **given):
     self.seen.append({name: np.array(given[name]) for name in self._network.names})
     return self._network(**given)
-
-
-def _library(name):
-  try:
-    return __import__(name)
-  except ImportError as error:
-    raise ImportError(f"Expected {name}, which is not installed: pip install -c constraints-cpu.txt {name}.") from error
 
 
 def _program():
