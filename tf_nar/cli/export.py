@@ -36,6 +36,7 @@ LICENSE = flags.DEFINE_string("license", "", "The licence of the model, for its 
 RESCORE_WITH = flags.DEFINE_string("rescore_with", "", program.RESCORE_WITH)
 COPY_UNKNOWN = flags.DEFINE_bool("copy_unknown", False, program.COPY_UNKNOWN)
 DRAFT_WITH = flags.DEFINE_string("draft_with", "", program.DRAFT_WITH)
+SHORTLIST = flags.DEFINE_string("shortlist", "", program.SHORTLIST)
 
 USE = """\
 import tensorflow as tf, tensorflow_text
@@ -54,7 +55,7 @@ def export() -> None:
   tf.config.set_visible_devices([], "GPU")  # The check compares with numbers that were computed on the CPU.
   net = [f"model.net.dtype={WEIGHTS.value}", f"model.net.shards={SHARDS.value}"]
   settings = [*SET.value, *net, *[translator.UNKNOWN] * COPY_UNKNOWN.value]
-  run = translator.opened(WORKDIR.value, settings, draft_with=DRAFT_WITH.value)
+  run = translator.opened(WORKDIR.value, settings, draft_with=DRAFT_WITH.value, shortlist=SHORTLIST.value)
   teacher = translator.opened(RESCORE_WITH.value, net) if RESCORE_WITH.value else None
   model = translator.Translator(run, teacher, copy_unknown=COPY_UNKNOWN.value)
   saved_model.export(run, model.searcher(), OUT.value, teacher, model.tracer(), model.copier, license=LICENSE.value,
