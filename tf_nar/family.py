@@ -44,6 +44,7 @@ class Traits(NamedTuple):
   side_by_side: bool = False  # Whether candidates are decoded in parallel, so that they share the encoder's memory.
   best_by: str = "bleu"  # Metric of model selection, early stopping and averaging; "-token": lower is better.
   smoothed: bool = False  # Whether `Config.smoothing` smooths the labels of term "token".
+  shortlist: bool = False  # Whether its searches read the tokens of `net.top_tokens` alone, an `EncoderDecoder`'s.
   readings: tuple = ()  # (name, changes of `Search`): decodings that EM's report compares, as argmax and ODD.
   shared: tuple = ("embed/tokens/", "encoder/")  # Paths of weights that a warm start from another family must fill.
   copies: dict = {}  # {prefix of paths: that of another family's weights, with which a warm start fills them too}.

@@ -46,6 +46,10 @@ DRAFT_WITH = (
   "A NAR run that drafts translations, which the autoregressive run of --workdir checks: the result is its greedy "
   "translation, sooner. search.draft_block and search.draft_positions set how.")
 
+SHORTLIST = (
+  "A file of data_prep/shortlist.py: the run, or the drafter if there is one, computes only the words that each "
+  "sentence may need; families nat_em, glat, ctc, dag, nat_fertility and cmlm.")
+
 
 class Flags:
   """The flags of one program: absl's `DEFINE_...`, in a separate set, so that programs can use the same names.

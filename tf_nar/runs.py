@@ -45,6 +45,8 @@ class Run(NamedTuple):
   model: keras.Model
   vocab: Any  # A vocabulary of data/vocab.py.
   workdir: str
+  drafted_by: str = ""  # The family that drafts for the model, see evaluate/drafting.py; "": none.
+  shortlist: str = ""  # The file of its model's shortlist, see evaluate/shortlisting.py; "": none.
 
 
 def create(experiment: config.Experiment, vocab: Any, workdir: str) -> Run:

@@ -23,8 +23,10 @@ from tf_nar.evaluate import of_tokens
 from tf_nar.evaluate import quality
 from tf_nar.evaluate import report
 from tf_nar.evaluate import rescoring
+from tf_nar.evaluate import shortlisting
 from tf_nar.evaluate import testset
 from tf_nar.evaluate import total_correlation
+from tf_nar.evaluate import tracing
 from tf_nar.evaluate import unknown
 from tf_nar.train import strategy
 
@@ -162,6 +164,11 @@ class Translator:
     """Returns the function by which the teacher scores candidates, see `rescoring.by`; None without a teacher."""
     return rescoring.by(self.teacher, self.run, search) if self.teacher else None
 
+  def tracer(self) -> Callable[[Any], Any] | None:
+    """Returns the search with its passes as one graph, see `tracing.searcher`; None if the family has no passes."""
+    model, search = self.run.model, self.run.experiment.search
+    return tracing.searcher(model, search, self.ranker(search)) if "trace" in model.traits.offers else None
+
   def ids(self, texts: Iterable[str]) -> Iterator[list[int]]:
     """Yields the token ids of sentences with EOS, cut to the longest input of the model."""
     return lines.encode(texts, self.run.vocab, self._longest)
@@ -225,25 +232,26 @@ class Translator:
     return [Candidate(self.run.vocab.decode(tokens), score) for tokens, score in found]
 
 
-def opened(names: str, overrides: Sequence[str] = (), *, translates: bool = False, draft_with: str = "") -> runs.Run:
+def opened(names: str, overrides: Sequence[str] = (), *, translates: bool = False, draft_with: str = "",
+           shortlist: str = "") -> runs.Run:
   """Opens a finished run; or several, with commas between, as one, see `ensemble.joined`.
 
   Args:
     names: run folders.
     overrides: see `runs.load`; they apply to each run.
-    translates: see `ensemble.joined`.
-    draft_with: the run that drafts its translations, see `drafting.by`; "": none.
+    translates, draft_with: see `ensemble.joined` and `drafting.by`.
+    shortlist: a file for it or, if there is one, for the drafter, see `shortlisting.by`; "": none.
 
-  Raises:
-    ValueError: as `runs.load`, `ensemble.joined` and `drafting.by`.
+  Raises: as `runs.load`, `ensemble.joined`, `drafting.by` and `shortlisting.by`.
   """
   run = ensemble.joined([runs.load(name, overrides) for name in names.split(",")], translates=translates)
+  short = lambda run: shortlisting.by(run, shortlist) if shortlist else run
   if not draft_with:
-    return run
-  return drafting.by(run, runs.load(draft_with, [each for each in overrides if each.startswith("model.")]))
+    return short(run)
+  return drafting.by(run, short(runs.load(draft_with, [each for each in overrides if each.startswith("model.")])))
 
 
-def load(workdir: str, *settings: str, rescore_with: str | None = None, draft_with: str = "",
+def load(workdir: str, *settings: str, rescore_with: str | None = None, draft_with: str = "", shortlist: str = "",
          tokens_per_batch: int = TOKENS, copy_unknown: bool = False) -> Translator:
   """Opens a finished run.
 
@@ -255,15 +263,14 @@ def load(workdir: str, *settings: str, rescore_with: str | None = None, draft_wi
       between, which rank by the mean of their log p.
     draft_with: the folder of a NAR run that drafts the translations, which the autoregressive run of `workdir` checks:
       the result is its greedy translation, sooner.
+    shortlist: a file of data_prep/shortlist.py: the NAR run chooses among the words that a sentence may need.
     tokens_per_batch: padded source tokens per batch.
     copy_unknown: whether translations may have unknown words, each of which is copied from the source.
 
-  Raises:
-    ValueError: if there is no finished run, a setting does not fit, the teacher cannot rank the candidates, or for
-      `copy_unknown` if the family has no alignment.
+  Raises: as `opened`; ValueError if the teacher cannot rank the candidates, or for `copy_unknown` as `Translator`.
   """
   settings += (UNKNOWN,) * copy_unknown
-  run = opened(workdir, settings, translates=True, draft_with=draft_with)
+  run = opened(workdir, settings, translates=True, draft_with=draft_with, shortlist=shortlist)
   model = Translator(run, opened(rescore_with) if rescore_with else None, tokens_per_batch, copy_unknown)
   model.searcher()  # Raises now what the first translation would raise.
   return model
@@ -283,8 +290,7 @@ def train(config: str | Sequence[str] | config_lib.Experiment, data_dir: str, wo
     original_dir: the data folder of phases that train on the original text, if `data_dir` holds a distilled one.
     tpu: see `strategy.build`.
 
-  Raises:
-    As `config.load` and `recipe.run`; `preemption.Preempted` if told to stop, after saving a checkpoint.
+  Raises: as `config.load` and `recipe.run`; `preemption.Preempted` if told to stop, after saving a checkpoint.
   """
   is_made = isinstance(config, config_lib.Experiment)
   experiment = config_lib.override(config, *settings) if is_made else config_lib.load(

@@ -44,6 +44,8 @@ def test_two_systems_in_turns(tmp_path):
   ([], "Expected --text with sentences to translate"),
   (["--nar=runs/a", "--ar=configs/ar_wmt14.py"], "Random weights have a made-up vocabulary: give configs only"),
   (["--nar=runs/a", "--text=no/file"], "no/file"),
+  (["--ar=configs/ar_wmt14.py", "--draft_with=configs/nat_em_wmt14.py"],
+   "Translations of random weights agree with no draft; leave out --draft_with, or give runs."),
   (["--text=README.md", "--batches=8,x"], "--batches expects whole numbers, as 8,32,128; got 8,x"),
   (["--text=README.md"], "Nothing to compare: give --nar and --ar, or --system=NAME=FOLDER"),
 ])

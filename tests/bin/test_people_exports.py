@@ -17,6 +17,7 @@ from tf_nar.data import paths
 from tf_nar.export import card
 from tf_nar.export import ct2
 from tf_nar.export import metadata
+from tf_nar.export import optional
 from tf_nar.export import ov
 from tf_nar.export import ov_graphs
 from tf_nar.export import saved_model
@@ -28,7 +29,8 @@ EXPORTS = {
   "export": ["README.md", "assets.extra/metadata.json", "assets.extra/tf_serving_warmup_requests", "fingerprint.pb",
              "saved_model.pb", "variables/variables.data-00000-of-00001", "variables/variables.index"],
   "export_ct2": ["metadata.json", "model.bin", "target.json", "translate.py", "vocab.txt"],
-  "export_openvino": ["README.md", "metadata.json", "model.xml", "target.json", "translate.py", "vocab.txt"],
+  "export_openvino": ["README.md", "metadata.json", "model.xml", "ov_search.py", "target.json", "translate.py",
+                      "vocab.txt"],
 }
 
 
@@ -69,13 +71,12 @@ def exporter(monkeypatch, load):
   monkeypatch.setattr(verify, "check", lambda *_: None)
   monkeypatch.setattr(card, "write", lambda folder, *_, **__: open(f"{folder}/README.md", "w").close())
   monkeypatch.setattr(metadata, "describe", lambda *_: {"warm": ["a b"]})
-  monkeypatch.setattr(ct2, "_library", lambda: SimpleNamespace(__version__="0"))
   for name, fake in (("silence", lambda *_: None), ("spec", lambda run: Spec), ("check", lambda *_: None)):
     monkeypatch.setattr(ct2, name, fake)
   openvino = SimpleNamespace(__version__="0", save_model=lambda model, path, **_: open(path, "w").close())
   for module, name, fake in (
-      (ov, "_library", lambda name: openvino), (ov, "converted", lambda graph: graph), (ov, "check", lambda *_: []),
-      (ov, "_program", lambda: paths), (ov_graphs, "build", lambda run: {"model": None})):
+      (optional, "package", lambda name: openvino), (ov, "converted", lambda graph: graph),
+      (ov, "check", lambda *_: []), (ov, "_program", lambda: paths), (ov_graphs, "build", lambda run: {"model": None})):
     monkeypatch.setattr(module, name, fake)
   return lambda name, *arguments: load(name)[1]("--workdir=runs/x", *arguments)
 

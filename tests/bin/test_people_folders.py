@@ -84,6 +84,17 @@ def test_prepare_and_align_write_folders_of_any_name(prepare, load, tmp_path, ca
   assert not [path for path in people.listed(tmp_path) if ".tmp" in path and not path.startswith("mine.tmp")]
 
 
+def test_a_shortlist_is_one_file(prepare, load, tmp_path, capsys):
+  folder, out = prepare(b"a b\nc d\n" * 4), f"{tmp_path}/new [1]/short.npz"
+  make = load("shortlist")[1]
+  make(f"--data_dir={folder}", f"--out={out}", "--iterations=1")
+  assert f"{out}: 100.00 % of the target tokens are on the shortlists of their sentences." in capsys.readouterr().out
+  assert people.listed(tmp_path / "new [1]") == ["short.npz"]
+  assert people.refused(make, f"--data_dir={folder}", f"--out={folder}").startswith("shortlist: ")
+  assert re.match("shortlist: No manifest.json in .*: it is not a complete data folder", people.refused(
+    make, f"--data_dir={tmp_path}", f"--out={out}"))
+
+
 @pytest.mark.parametrize("place, message", [
   ("taken", "taken already exists and is not an empty folder; remove it, or choose another --out"),
   ("file", "file already exists and is not an empty folder"),

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from tests.export import tiny
 from tf_nar import runs
+from tf_nar import translator
 from tf_nar.evaluate import corpus
 from tf_nar.export import saved_model
 from tf_nar.export import verify
@@ -161,6 +162,42 @@ def test_refusals_are_one_line(exported, tmp_path):
       refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
       assert refused.returncode == 1 and refused.stderr.splitlines()[-1].startswith(message), refused.stderr
       assert "Traceback" not in refused.stderr
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+  """Run folders of a teacher and a student."""
+  folder, vocab = tmp_path_factory.mktemp("pair"), tiny.VOCABULARIES["words"]()
+  return [tiny.make(folder / name, name, vocab) for name in ("ar", "nat_em")]
+
+
+def test_a_run_is_served_as_its_export_would_be(load, pair):
+  teacher, student = pair
+  serve = load("serve")[0]
+  serve.flags.parse(["serve", f"--workdir={teacher}", f"--draft_with={student}"])
+  model = serve.opened()
+  assert model.offers == ("translate", "candidates", "score") and model.facts["drafted_by"] == "nat_em"
+  said = [answer.content["translation"] for answer in model.answer("translate", TEXTS)]
+  assert said == translator.load(teacher, "search.draft_block=1", draft_with=student).translate(TEXTS)
+  assert [answer.content[0]["translation"] for answer in model.answer("candidates", TEXTS)] == said
+  assert model.answer("score", [("tower", said[-1])])[0].content < 0
+  assert len(next(model.warm_ups(1, 100))[1]) == 1
+
+
+def test_runs_that_cannot_be_served_are_refused(load, pair, tmp_path):
+  teacher, student = pair
+  other = tiny.make(tmp_path / "other", "nat_em", tiny.VOCABULARIES["bpe"]())
+  for arguments, message in (
+      ([f"--workdir={student}", f"--draft_with={teacher}"], f"{student} cannot check drafts: only an autoregressive"),
+      ([f"--workdir={teacher}", f"--draft_with={other}"], f"{other} cannot draft for {teacher}: it has another vocab"),
+      ([f"--workdir={teacher}", "--model=x"], "--workdir is a run that is served without an export; give it or --mo"),
+      (["--model=x", "--draft_with=y"], "x is exported with its search; leave out --draft_with, or give the run"),
+      ([], "Missing --model; see --help."),
+  ):
+    with pytest.raises((SystemExit, ValueError)) as refused:
+      load("serve")[1](*arguments)
+    line = str(refused.value)
+    assert line.removeprefix("serve: ").startswith(message) and "\n" not in line
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from tf_nar.export import card
 from tf_nar.models import ar
 
 FACTS = {"family": "ar", "dtype": "float32", "max_length": 64, "tokenization": "words", "vocabulary_sha256": "v1",
-         "rescored_by": None, "valid_bleu": 38.512}
+         "rescored_by": None, "drafted_by": None, "shortlist": None, "valid_bleu": 38.512}
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import pathlib
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed; it comes with the extra openvino.")
 
@@ -11,11 +12,14 @@ from tests.export import tiny
 from tf_nar import runs
 from tf_nar import types
 from tf_nar.data import vocab as vocab_lib
+from tf_nar.decode import ctc
 from tf_nar.evaluate import bleu
 from tf_nar.evaluate import corpus
 from tf_nar.export import ov
 from tf_nar.export import ov_program
+from tf_nar.export import ov_search
 from tf_nar.ops import odd
+from tf_nar.ops import tokens as tokens_lib
 
 
 def separate():
@@ -33,6 +37,9 @@ CASES = [
   ("ctc", "bpe", {}),
   ("ctc", "separate", {}),
   ("cmlm", "words", dict(passes=3, candidates=2, stop=True)),
+  ("ctc", "words", dict(beam=5, candidates=3, bonus=0.5)),
+  ("dag", "words", dict(method="joint", candidates=3, penalty=0.5)),
+  slow("dag", "words", dict(method="viterbi", collapse=False)),
   slow("nat_em", "bpe", dict(odd=False, unknown=True)),
   slow("glat", "sentencepiece", dict(odd_everywhere=True)),
   slow("dag", "words", dict(method="greedy")),
@@ -143,8 +150,8 @@ def test_other_types_are_smaller(tmp_path, monkeypatch, weights):
 
 
 @pytest.mark.parametrize("family, search, message", [
-  ("ctc", dict(beam=4), "An OpenVINO export of ctc needs search.beam=1"),
-  ("dag", dict(method="joint"), "An OpenVINO export of dag needs search.method=lookahead"),
+  ("ctc", dict(beam=4, candidates=2, rank="consensus"), "An OpenVINO export of ctc needs search.rank=beam"),
+  ("dag", dict(method="joint", candidates=2, rank="paths"), "An OpenVINO export of dag needs search.rank=path"),
   ("nat_fertility", dict(candidates=2), "An OpenVINO export of nat_fertility needs search.candidates=1"),
   ("ar", {}, "Expected a run of a family among nat_em, glat, ctc, dag, nat_fertility, cmlm; got .* of the family ar"),
 ])
@@ -163,10 +170,26 @@ def test_calibration_needs_a_text(tmp_path):
     export(tmp_path, "ctc", "words", "int8_calibrated")
 
 
+@pytest.mark.parametrize("bonus, longest", [(0.0, 9), (0.7, 4)])
+def test_a_beam_of_prefixes_is_that_of_the_run(bonus, longest):
+  draw, positions, beam = np.random.default_rng(1), np.array([14, 3, 9]), 6
+  logits = draw.normal(size=[3, 14, 12]).astype(np.float32) * 2
+  token, best = tokens_lib.best(tf.constant(logits), ctc.reach(beam), (0, 1, 2, 3, types.MASK))
+  every = tf.nn.log_softmax(logits)
+  at = lambda t, tokens: tf.gather(every[:, t], tokens, batch_dims=1)
+  options = dict(beam=beam, nbest=4, longest=longest, bonus=bonus)
+  wanted = ctc.prefix_beam(token[..., :7], best[..., :7], at, tf.constant(positions, tf.int32), **options)
+  found = ov_search.prefix_beam(
+    token[..., :7].numpy(), best[..., :7].numpy(), every.numpy(), positions, **options)
+  for ours, tokens, score in zip(found, wanted.tokens.numpy(), wanted.score.numpy(), strict=True):
+    assert [[*row, types.EOS] for _, row in ours] == [row[row != types.PAD].tolist() for row in tokens]
+    np.testing.assert_allclose([each for each, _ in ours], score, rtol=1e-5)
+
+
 def test_paths_without_repeats_are_those_of_odd():
   draw = np.random.default_rng(0)
   token = np.stack([draw.permuted(np.arange(4))[:3] for _ in range(40)]).astype(np.int32)
   log_prob, free = np.sort(draw.normal(size=[40, 3]))[:, ::-1].astype(np.float32), token == 2
   wanted, _ = odd.among(token[None], log_prob[None], [40], free=free[None])
-  choice = ov_program._without_repeats(token.tolist(), log_prob.tolist(), free.tolist())
+  choice = ov_search.without_repeats(token.tolist(), log_prob.tolist(), free.tolist())
   assert token[range(40), choice].tolist() == wanted[0].numpy().tolist()

@@ -12,6 +12,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from tests.export import tiny
 from tf_nar import runs
+from tf_nar import translator
 from tf_nar import types
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import rescoring
@@ -299,6 +300,19 @@ def test_a_teacher_is_inside(tmp_path, unchecked):
   alone = corpus.searcher(run.model, run.experiment.search)(ids)
   assert abs(found["score"] - alone.score[:, 0]).numpy().min() > 1e-2
   assert json.loads((tmp_path / "out/assets.extra/metadata.json").read_text())["rescored_by"] == "ar"
+
+
+def test_a_drafter_is_inside(tmp_path, unchecked):
+  vocab = tiny.VOCABULARIES["words"]()
+  teacher, student = (tiny.make(tmp_path / name, name, vocab) for name in ("ar", "nat_em"))
+  drafted = translator.load(teacher, draft_with=student)
+  saved_model.export(drafted.run, drafted.searcher(), str(tmp_path / "out"))
+  model = tf.saved_model.load(str(tmp_path / "out"))
+  said = [text.decode() for text in model.translate(tf.constant(TEXTS))["translation"].numpy()]
+  assert said == translator.load(teacher, "search.draft_block=1", draft_with=student).translate(TEXTS)
+  assert len(model.weights) == len(drafted.run.model.variables)
+  assert json.loads((tmp_path / "out/assets.extra/metadata.json").read_text())["drafted_by"] == "nat_em"
+  assert "| Drafts | by a model of the family nat_em, which is inside too" in (tmp_path / "out/README.md").read_text()
 
 
 def test_metadata(exported, tmp_path):

@@ -26,6 +26,13 @@ def test_systems_of_runs(tmp_path):
     "NAR float32", "NAR bfloat16"]
 
 
+def test_a_drafter_adds_a_system_of_each_ar_run(tmp_path):
+  ar = tiny.run(tmp_path / "ar")
+  found = systems.standard("", [ar], "out", with_ct2=False, drafter="nar")
+  assert [system.name for system in found] == ["AR 1-1, beam 1", "AR 1-1, beam 5", "AR 1-1, drafted"]
+  assert found[-1].made_by == (f"--workdir={ar}", "--draft_with=nar") and found[-1].kind == "saved_model"
+
+
 def test_a_given_folder_tells_its_kind(tmp_path):
   for name, mark in (("a", "saved_model.pb"), ("b", "model.bin"), ("c", "model.bin"), ("c", "model.xml")):
     (tmp_path / name).mkdir(exist_ok=True)

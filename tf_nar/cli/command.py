@@ -6,6 +6,7 @@ import sys
 COMMANDS = {  # {name of the program and of its module here: description}.
   "prepare": "makes a data folder from parallel text: vocabulary, records, manifest",
   "align": "adds fertilities to a data folder, for nat_fertility",
+  "shortlist": "makes a shortlist of the vocabulary: the words that each sentence may need",
   "configs": "lists the configs that come with the package",
   "train": "trains one model from a config; resumes if it was stopped",
   "em": "trains teacher and student in turns; resumes if it was stopped",

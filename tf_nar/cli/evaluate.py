@@ -50,6 +50,7 @@ OUTPUT = flags.DEFINE_string(
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
 RESCORE_WITH = flags.DEFINE_string("rescore_with", "", program.RESCORE_WITH)
 DRAFT_WITH = flags.DEFINE_string("draft_with", "", program.DRAFT_WITH)
+SHORTLIST = flags.DEFINE_string("shortlist", "", program.SHORTLIST)
 COPY_UNKNOWN = flags.DEFINE_bool("copy_unknown", False, program.COPY_UNKNOWN)
 SPEED_BESIDE = flags.DEFINE_string(
   "speed_beside", "", "A run, such as the AR teacher, to compare the speed with; empty: speed is not measured.")
@@ -97,7 +98,8 @@ def check_flags() -> None:
   """Checks that the flags fit each other."""
   if BESIDE_SET.value and not SPEED_BESIDE.value:
     raise ValueError("--beside_set changes the search of the run of --speed_beside; give that run too.")
-  idle = [flag.name for flag in (SET, RESCORE_WITH, DRAFT_WITH, SPEED_BESIDE, TEACHER, COPY_UNKNOWN) if flag.value]
+  searching = SET, RESCORE_WITH, DRAFT_WITH, SHORTLIST, SPEED_BESIDE, TEACHER, COPY_UNKNOWN
+  idle = [flag.name for flag in searching if flag.value]
   for given, why in ((HYPOTHESIS, "is translated already"), (OPENVINO, "is a model with its search")):
     if given.value and idle:
       raise ValueError(f"--{given.name} {why}; leave out --{' and --'.join(idle)}.")
@@ -147,7 +149,7 @@ def of_run(texts: dict[str, Any], columns: dict[str, list[str]], references: lis
   from tf_nar.evaluate import report
   sources, references = columns["source"], [columns[use] for use in references]
   model = translator.load(WORKDIR.value, *SET.value, rescore_with=RESCORE_WITH.value, draft_with=DRAFT_WITH.value,
-                          tokens_per_batch=TOKENS.value, copy_unknown=COPY_UNKNOWN.value)
+                          shortlist=SHORTLIST.value, tokens_per_batch=TOKENS.value, copy_unknown=COPY_UNKNOWN.value)
   run = model.run
   beside = baseline(run, sources) if SPEED_BESIDE.value else None
   lost = []
@@ -161,8 +163,8 @@ def of_run(texts: dict[str, Any], columns: dict[str, list[str]], references: lis
     rows += speed(model, beside, sources)
   rows += training(run.workdir)
   known = report.facts(run.experiment, WORKDIR.value, texts)
-  known |= {"rescored_with": RESCORE_WITH.value, "draft_with": DRAFT_WITH.value, "speed_beside": SPEED_BESIDE.value,
-            "teacher": TEACHER.value, "copy_unknown": COPY_UNKNOWN.value}
+  known |= {"rescored_with": RESCORE_WITH.value, "draft_with": DRAFT_WITH.value, "shortlist": SHORTLIST.value,
+            "speed_beside": SPEED_BESIDE.value, "teacher": TEACHER.value, "copy_unknown": COPY_UNKNOWN.value}
   return hypotheses, rows, known, quality.References(*references, vocab=run.vocab, **scoring())
 
 

@@ -36,6 +36,7 @@ LICENSE = flags.DEFINE_string("license", "", "The licence of the model, for its 
 RESCORE_WITH = flags.DEFINE_string("rescore_with", "", program.RESCORE_WITH)
 COPY_UNKNOWN = flags.DEFINE_bool("copy_unknown", False, program.COPY_UNKNOWN)
 DRAFT_WITH = flags.DEFINE_string("draft_with", "", program.DRAFT_WITH)
+SHORTLIST = flags.DEFINE_string("shortlist", "", program.SHORTLIST)
 
 USE = """\
 import tensorflow as tf, tensorflow_text
@@ -48,22 +49,16 @@ def export() -> None:
   import tensorflow as tf
 
   from tf_nar import translator
-  from tf_nar.evaluate import corpus
   from tf_nar.evaluate import report
-  from tf_nar.evaluate import rescoring
-  from tf_nar.evaluate import tracing
-  from tf_nar.evaluate import unknown
   from tf_nar.export import saved_model
   logging.set_verbosity(logging.WARNING)  # TensorFlow logs many lines while it saves.
   tf.config.set_visible_devices([], "GPU")  # The check compares with numbers that were computed on the CPU.
   net = [f"model.net.dtype={WEIGHTS.value}", f"model.net.shards={SHARDS.value}"]
   settings = [*SET.value, *net, *[translator.UNKNOWN] * COPY_UNKNOWN.value]
-  run = translator.opened(WORKDIR.value, settings, draft_with=DRAFT_WITH.value)
+  run = translator.opened(WORKDIR.value, settings, draft_with=DRAFT_WITH.value, shortlist=SHORTLIST.value)
   teacher = translator.opened(RESCORE_WITH.value, net) if RESCORE_WITH.value else None
-  parts = run.model, run.experiment.search, teacher and rescoring.by(teacher, run, run.experiment.search)
-  trace = tracing.searcher(*parts) if "trace" in run.model.traits.offers else None
-  copier = unknown.Copier(run, translator.TOKENS) if COPY_UNKNOWN.value else None
-  saved_model.export(run, corpus.searcher(*parts), OUT.value, teacher, trace, copier, license=LICENSE.value,
+  model = translator.Translator(run, teacher, copy_unknown=COPY_UNKNOWN.value)
+  saved_model.export(run, model.searcher(), OUT.value, teacher, model.tracer(), model.copier, license=LICENSE.value,
                      commit=report.commit())
   print(USE.format(out=OUT.value))
 

@@ -5,10 +5,11 @@
       --source=data/valid.src --reference=data/valid.tgt
 
 OpenVINO (https://docs.openvino.ai) is a fast inference engine for CPUs. The families are nat_em, glat, ctc, dag,
-nat_fertility and cmlm, with the searches that need no beam. The folder contains the networks, the vocabulary,
-metadata.json, README.md, which is the model's card, and translate.py, which shows how to use them: it translates
-standard input to standard output. A new process must get the same translations as the run in float32, else nothing is
-written. With a validation text its BLEU may differ by at most 0.2 from the run's, in every type, and is in the card.
+nat_fertility and cmlm, with all their searches but those that a teacher or a consensus ranks. The folder contains the
+networks, the vocabulary, metadata.json, README.md, which is the model's card, and translate.py, which shows how to use
+them: it translates standard input to standard output. A new process must get the same translations as the run in
+float32, else nothing is written. With a validation text its BLEU may differ by at most 0.2 from the run's, in every
+type, and is in the card.
 
 With --weights=int8 the weights have 8 bits, and the activations are quantised as they come. With int8_calibrated both
 are quantised in advance, by the ranges of the activations on the validation text. Needs the extra `openvino`:

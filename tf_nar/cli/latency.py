@@ -7,7 +7,8 @@
 Runs are exported into the work directory in every variant that is compared: the NAR model in float32 and bfloat16, with
 one length and with 9 length candidates that the first AR model ranks, and, if openvino is installed, as an OpenVINO
 folder in float32, bfloat16 and int8; each AR model with beams 1 and 5, as a SavedModel and, if ctranslate2 is
-installed, in CTranslate2 in float32 and int8. Folders that are already exported are added with
+installed, in CTranslate2 in float32 and int8, and with --draft_with=RUN also with greedy search by checking that run's
+drafts, which finds the same translations in fewer passes. Folders that are already exported are added with
 --system=NAME=FOLDER[,beam=N]; variants of --nar and --ar that exist in the work directory are not exported again.
 
 A config in place of a run means random weights of that shape, with the predicted lengths set so that every translation
@@ -38,6 +39,9 @@ flags = program.Flags()
 WORKDIR = flags.DEFINE_string("workdir", None, "The folder for exported systems and results.", required=True)
 NAR = flags.DEFINE_string("nar", "", "A run with a length head, or a config for random weights.")
 AR = flags.DEFINE_multi_string("ar", [], "An AR run, or a config for random weights; may be repeated.")
+DRAFT_WITH = flags.DEFINE_string(
+    "draft_with", "", "A NAR run that drafts the greedy translations of each --ar, a system of its own; not for random "
+    "weights, as no draft agrees with them.")
 SYSTEM = flags.DEFINE_multi_string("system", [], "An exported system, NAME=FOLDER[,beam=N]; may be repeated.")
 BASELINE = flags.DEFINE_string(
     "baseline", "", "The system that ratios refer to; empty: the first AR SavedModel with beam 5.")
@@ -77,7 +81,7 @@ def texts_and_runs() -> tuple:
   from tf_nar import runs
   from tf_nar.latency import texts as texts_lib
   from tf_nar.latency import untrained
-  wanted = [path for path in (NAR.value, *AR.value) if path]
+  wanted = [path for path in (NAR.value, *AR.value, DRAFT_WITH.value) if path]
   configs = [path for path in wanted if path.endswith(".py") or (path in config.named() and not os.path.isdir(path))]
   size = {"count": max(SENTENCES.value * ROUNDS.value, *numbers(BATCHES)), "lengths": numbers(LENGTHS),
           "each": EACH.value}
@@ -85,6 +89,8 @@ def texts_and_runs() -> tuple:
     if not TEXT.value:
       raise ValueError("Expected --text with sentences to translate; only configs have made-up ones.")
     return texts_lib.of_file(TEXT.value, **size), NAR.value, AR.value, "of the runs"
+  if DRAFT_WITH.value:
+    raise ValueError("Translations of random weights agree with no draft; leave out --draft_with, or give runs.")
   if len(configs) < len(wanted) or TEXT.value or SYSTEM.value:
     raise ValueError("Random weights have a made-up vocabulary: give configs only, or runs and exported systems with "
                      "--text.")
@@ -120,8 +126,11 @@ def machine() -> dict[str, Any]:
 def compared(nar: str, ars: Sequence[str]) -> tuple[list, str]:
   """Returns the systems, exported, and the name of the baseline."""
   from tf_nar import runs
+  from tf_nar import translator
   from tf_nar.export import ov_graphs
   from tf_nar.latency import systems as systems_lib
+  for run in ars if DRAFT_WITH.value else ():
+    translator.opened(run, draft_with=DRAFT_WITH.value)  # Refuses what cannot be, before anything is exported.
   has = {name: importlib.util.find_spec(name.lower()) is not None for name in ("CTranslate2", "OpenVINO")}
   for name in (name for name, there in has.items() if not there):
     print(f"{name} is not installed (extra {EXTRAS[name]}), so it is left out.")
@@ -129,7 +138,7 @@ def compared(nar: str, ars: Sequence[str]) -> tuple[list, str]:
   if lacks:
     print(f"OpenVINO is left out: {lacks}")
   systems = systems_lib.standard(nar, ars, os.path.join(WORKDIR.value, "systems"), with_ct2=has["CTranslate2"],
-                                 with_openvino=has["OpenVINO"] and not lacks)
+                                 with_openvino=has["OpenVINO"] and not lacks, drafter=DRAFT_WITH.value)
   systems += map(systems_lib.given, SYSTEM.value)
   names = [system.name for system in systems]
   twice = sorted({name for name in names if names.count(name) > 1})

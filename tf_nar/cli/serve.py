@@ -2,6 +2,7 @@
 
   python bin/serve.py --model=runs/nat/saved_model
   python bin/serve.py --model=served/nat_int8
+  python bin/serve.py --workdir=runs/ar --draft_with=runs/nat
   python bin/serve.py --model=runs/nat/saved_model --host=0.0.0.0 --port=80 --max_batch=64 --max_wait_ms=5
   curl http://127.0.0.1:8000/translate -H 'Content-Type: application/json' -d '{"text": "a low house"}'
 
@@ -12,6 +13,7 @@ it accepts no new requests, answers those it has, and exits with 0. See docs/ser
 import os
 import signal
 import socket
+from typing import Any
 
 from tf_nar import program
 
@@ -19,6 +21,11 @@ flags = program.Flags()
 
 MODEL = flags.DEFINE_string(
     "model", None, "A SavedModel, the --out of bin/export.py; or that of bin/export_openvino.py.", required=True)
+WORKDIR = flags.DEFINE_string(
+    "workdir", "", "A run folder to serve without an export; it needs the whole project.", spares=("model",))
+SET = flags.DEFINE_multi_string("set", [], "Overrides of that run, as search.beam=1; may be repeated.")
+RESCORE_WITH = flags.DEFINE_string("rescore_with", "", program.RESCORE_WITH)
+DRAFT_WITH = flags.DEFINE_string("draft_with", "", program.DRAFT_WITH)
 LANGUAGES = flags.DEFINE_string(
     "languages", "", "Source and target language, as en,de, which the page names; empty: those of the metadata.")
 HOST = flags.DEFINE_string("host", "127.0.0.1", "The address to listen at; 0.0.0.0: all addresses of this machine.")
@@ -36,13 +43,41 @@ MAX_CHARACTERS = flags.DEFINE_integer("max_characters", 2000, "Most characters o
 MAX_BODY = flags.DEFINE_integer("max_body", 1 << 20, "Most bytes of a request (413).", lower_bound=1)
 
 
-def serve() -> None:
-  """Serves until SIGTERM or Ctrl-C."""
+def opened() -> Any:
+  """Returns the `loaded.Model` of --model or --workdir."""
+  from tf_nar.serve import loaded
+  from tf_nar.serve import loaded_openvino
+  if WORKDIR.value:
+    from tf_nar import translator
+    from tf_nar.export import metadata
+    from tf_nar.export import saved_model
+    model = translator.load(WORKDIR.value, *SET.value, rescore_with=RESCORE_WITH.value, draft_with=DRAFT_WITH.value)
+    module, signatures = saved_model.build(model.run, model.searcher(), model.teacher, model.tracer())
+    return loaded.Live(module, signatures, metadata.describe(model.run, signatures, model.teacher))
+  if loaded_openvino.is_in(MODEL.value):
+    return loaded_openvino.Model(MODEL.value)
+  loaded.share_threads(MODEL.value)
+  return loaded.Model(MODEL.value)
+
+
+def check_flags() -> None:
+  """Checks that the flags fit each other."""
+  idle = [flag.name for flag in (SET, RESCORE_WITH, DRAFT_WITH) if flag.value]
+  if MODEL.value and WORKDIR.value:
+    raise ValueError("--workdir is a run that is served without an export; give it or --model, not both.")
+  if MODEL.value and idle:
+    raise ValueError(f"{MODEL.value} is exported with its search; leave out --{' and --'.join(idle)}, or give "
+                     "the run itself as --workdir.")
   if LANGUAGES.value and len(LANGUAGES.value.split(",")) != 2:
     raise ValueError(f"--languages expects a source and a target language, as en,de; got {LANGUAGES.value!r}.")
   if MAX_LINES.value > MAX_QUEUE.value:
     raise ValueError(f"--max_lines={MAX_LINES.value} is more than --max_queue={MAX_QUEUE.value} can hold; raise "
                      "--max_queue.")
+
+
+def serve() -> None:
+  """Serves until SIGTERM or Ctrl-C."""
+  check_flags()
   # Set before TensorFlow is imported: lets oneDNN reorder weights only once, as nothing here changes them.
   os.environ.setdefault("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1")
   try:
@@ -51,18 +86,12 @@ def serve() -> None:
     from tf_nar.serve import app as app_lib
     from tf_nar.serve import asking
     from tf_nar.serve import batching
-    from tf_nar.serve import loaded
-    from tf_nar.serve import loaded_openvino
     from tf_nar.serve import metrics as metrics_lib
   except ModuleNotFoundError as missing:
     if missing.name not in ("uvicorn", "starlette", "prometheus_client"):
       raise
     raise ImportError(f"{missing.name} is missing; pip install -c constraints-cpu.txt -e '.[serve]'.") from None
-  if loaded_openvino.is_in(MODEL.value):
-    model = loaded_openvino.Model(MODEL.value)
-  else:
-    loaded.share_threads(MODEL.value)
-    model = loaded.Model(MODEL.value)
+  model = opened()
   if LANGUAGES.value:
     model.facts["languages"] = LANGUAGES.value.split(",")
   listening = _listen(HOST.value, PORT.value)
@@ -89,7 +118,8 @@ def serve() -> None:
   print(f"http://{host}:{port} offers {', '.join(model.offers)}; Ctrl-C stops it.", flush=True)
   server.run(sockets=[listening])
   if failures:
-    raise ValueError(f"{MODEL.value} cannot be warmed up ({type(failures[0]).__name__}, see above); export it again.")
+    raise ValueError(f"{MODEL.value or WORKDIR.value} cannot be warmed up ({type(failures[0]).__name__}, see above); "
+                     "export it again.")
 
 
 def _listen(host, port):

@@ -40,6 +40,7 @@ OUTPUT = flags.DEFINE_string("output", "", "The file for the translations; empty
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as search.beam=1; may be repeated.")
 RESCORE_WITH = flags.DEFINE_string("rescore_with", "", program.RESCORE_WITH)
 DRAFT_WITH = flags.DEFINE_string("draft_with", "", program.DRAFT_WITH)
+SHORTLIST = flags.DEFINE_string("shortlist", "", program.SHORTLIST)
 COPY_UNKNOWN = flags.DEFINE_bool("copy_unknown", False, program.COPY_UNKNOWN)
 NBEST = flags.DEFINE_integer(
   "nbest", 0, "Prints up to this many different candidates per line, widening the search if needed; 0: off.",
@@ -76,7 +77,8 @@ def translate() -> None:
   if LATENT_REFERENCE.value and not LATENT_PLOT.value:
     raise ValueError("--latent_reference is drawn by --latent_plot; give that file too.")
   settings = [*SET.value, *[translator.UNKNOWN] * COPY_UNKNOWN.value]
-  run = translator.opened(WORKDIR.value, settings, translates=True, draft_with=DRAFT_WITH.value)
+  run = translator.opened(WORKDIR.value, settings, translates=True, draft_with=DRAFT_WITH.value,
+                          shortlist=SHORTLIST.value)
   model = translator.Translator(run, translator.opened(RESCORE_WITH.value) if RESCORE_WITH.value else None,
                                 tokens_per_batch=TOKENS.value, copy_unknown=COPY_UNKNOWN.value)
   asks = INPUT.value in {"", "-"} and text.is_terminal(sys.stdin)

@@ -43,4 +43,5 @@ def by(run: Any, drafter: Any) -> Any:
     raise ValueError(f"{run.workdir} cannot check drafts: only an autoregressive run can; it is of family "
                      f"{run.experiment.family}. Give the teacher as --workdir and the student as --draft_with.")
   rescoring.check_fits(drafter, run, "draft for")
-  return run._replace(model=Drafted(run.model, drafter.model, drafter.experiment.search))
+  model = Drafted(run.model, drafter.model, drafter.experiment.search)
+  return run._replace(model=model, drafted_by=drafter.experiment.family)

@@ -57,6 +57,10 @@ def write(folder: str, run: Any, facts: dict[str, Any], *, license: str = "", co
     "Training text": f"SHA-256 {_digest(run.workdir)}",
     "Search": ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(run.experiment.search).items()),
     **({"Candidates ranked by": facts["rescored_by"]} if facts["rescored_by"] else {}),
+    **({"Drafts": f"by a model of the family {facts['drafted_by']}, which is inside too; translations are greedy"}
+       if facts["drafted_by"] else {}),
+    **({"Shortlist": f"{facts['shortlist']}: for each sentence only the words that it may need"}
+       if facts["shortlist"] else {}),
     **({"BLEU in validation": f"{facts['valid_bleu']:.2f}, by the search of training"} if facts["valid_bleu"] else {}),
     **_scores(run.workdir),
     **(more or {}),

@@ -28,6 +28,7 @@ from tf_nar import runs
 from tf_nar import types
 from tf_nar.data import atomic
 from tf_nar.export import metadata
+from tf_nar.export import optional
 from tf_nar.ops import tokens as tokens_lib
 
 NEVER = -1e4  # Bias that excludes a token; representable in float16 too.
@@ -51,7 +52,7 @@ def export(workdir: str, out: str, *, overrides: Iterable[str] = (), quantizatio
     ImportError: if ctranslate2 is not installed.
     RuntimeError: if the exported model's scores differ from the run's; then nothing is left behind.
   """
-  ctranslate2 = _library()
+  ctranslate2 = optional.package("ctranslate2")
   run = runs.load(workdir, [*overrides, "model.net.dtype=float32"])
   if run.experiment.family != "ar":
     raise ValueError(f"Expected a run of the family ar, got {workdir} of the family {run.experiment.family}; "
@@ -135,7 +136,8 @@ def check(folder: str, run: runs.Run) -> None:
   found = tf.function(run.model.translate)(ids, greedy)
   predictions, ours = found.tokens[:, 0].numpy(), found.score[:, 0].numpy()
   spell = lambda rows, names: [[names[word] for word in row if word not in (types.PAD, types.EOS)] for row in rows]
-  scored = _library().Translator(folder).score_batch(spell(sources, of_source), spell(predictions, names))
+  translator = optional.package("ctranslate2").Translator(folder)
+  scored = translator.score_batch(spell(sources, of_source), spell(predictions, names))
   theirs = [sum(each.log_probs) for each in scored]
   if not np.allclose(ours, theirs, rtol=0, atol=TOLERANCE):
     raise RuntimeError(f"CTranslate2 scores translations {theirs}, the run {ours.tolist()}: nothing was exported. "
@@ -163,15 +165,6 @@ def _linear(theirs, ours):
 
 def _norm(theirs, ours):
   theirs.gamma, theirs.beta = ours.gamma.numpy(), ours.beta.numpy()
-
-
-def _library():
-  try:
-    import ctranslate2
-  except ImportError as error:
-    raise ImportError(
-      "Expected CTranslate2, which is not installed: pip install -c constraints-cpu.txt ctranslate2.") from error
-  return ctranslate2
 
 
 def _program():

@@ -30,6 +30,8 @@ def describe(run: Any, signatures: Iterable[str], teacher: Any = None) -> dict[s
       "dtype": run.experiment.model.net.dtype,
       "shards": run.experiment.model.net.shards,
       "rescored_by": teacher and teacher.experiment.family,
+      "drafted_by": run.drafted_by or None,  # Then the translation is the greedy one, whatever the beam in `search`.
+      "shortlist": os.path.basename(run.shortlist) or None,
       "tokenization": run.vocab.tokenization,
       "vocabulary_sha256": run.vocab.sha256,
       "valid_bleu": _valid_bleu(run.workdir),

@@ -2,6 +2,7 @@
 
   model.xml, decoder.xml    the networks of `ov_graphs`, with their weights in .bin
   translate.py              `ov_program`: tokeniser and search
+  ov_search.py              the searches over paths
   metadata.json, README.md  the facts of the model, and its card
   vocab.*, bpe.codes        the vocabulary
 
@@ -26,10 +27,12 @@ import numpy as np
 from tf_nar.data import atomic
 from tf_nar.export import card
 from tf_nar.export import metadata
+from tf_nar.export import optional
 from tf_nar.export import ov_graphs
+from tf_nar.export import ov_search
 from tf_nar.export import verify
 
-PROGRAM = "translate.py"
+PROGRAM, SEARCH = "translate.py", "ov_search.py"
 OPTIONS = {  # Of OpenVINO's CPU device.
   "float32": {"INFERENCE_PRECISION_HINT": "f32"},
   "bfloat16": {"INFERENCE_PRECISION_HINT": "bf16"},
@@ -82,7 +85,7 @@ def export(run: Any, search: Callable, out: str, weights: str, validation: Valid
     ImportError: if openvino or nncf is not installed.
     RuntimeError: if the folder translates differently; then nothing is left behind.
   """
-  openvino = _library("openvino")
+  openvino = optional.package("openvino")
   graphs = ov_graphs.build(run)
   if weights == "int8_calibrated" and validation is None:
     raise ValueError("int8_calibrated needs a text to be calibrated on; give --source and --reference.")
@@ -96,7 +99,8 @@ def export(run: Any, search: Callable, out: str, weights: str, validation: Valid
       "repeatable": np.flatnonzero(run.vocab.repeatable()).tolist(), "vocabulary": len(run.vocab),
       "openvino_options": {"PERFORMANCE_HINT": "LATENCY", **OPTIONS[weights]}}
     run.vocab.save(folder)
-    atomic.write(os.path.join(folder, PROGRAM), inspect.getsource(_program()).encode())
+    for name, module in ((PROGRAM, _program()), (SEARCH, ov_search)):
+      atomic.write(os.path.join(folder, name), inspect.getsource(module).encode())
     atomic.write(os.path.join(folder, metadata.FILE), json.dumps(facts, indent=2).encode())
     save = lambda model, name: openvino.save_model(
       model, os.path.join(folder, f"{name}.xml"), compress_to_fp16=weights == "bfloat16")
@@ -176,7 +180,7 @@ def ask(folder: str, questions: list[list[str]]) -> list:
 
 def _quantised(models, weights, folder, validation):
   """Returns the models in 8 bits; `folder` is their float32 export."""
-  nncf = _library("nncf")
+  nncf = optional.package("nncf")
   nncf.set_log_level(logging.ERROR)  # It prints tables.
   if weights == "int8":
     return {name: nncf.compress_weights(model) for name, model in models.items()}
@@ -204,13 +208,6 @@ class _Watched:
   def __call__(self, **given):
     self.seen.append({name: np.array(given[name]) for name in self._network.names})
     return self._network(**given)
-
-
-def _library(name):
-  try:
-    return __import__(name)
-  except ImportError as error:
-    raise ImportError(f"Expected {name}, which is not installed: pip install -c constraints-cpu.txt {name}.") from error
 
 
 def _program():

@@ -5,7 +5,9 @@ family two, so that the program chooses lengths between them and, for cmlm, repe
 
   graph     family               takes                              returns
   model     ctc                  ids                                token, log_prob [B, k·S]
-            dag                  ids                                the same [B, L], and links [B, L, L]
+            ctc with a beam      ids                                the best K there, [B, k·S, K], and log p of
+                                                                  every token, [B, k·S, V]
+            dag                  ids                                token, log_prob [B, L], and links [B, L, L]
             nat_em, glat, cmlm   ids                                length [B, max_length + 1], states
             nat_fertility        ids                                length, or fertility [B, 1, S] and prior [B, 1]
                                                                   of it; states
@@ -23,6 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_nar import types
+from tf_nar.decode import ctc
 from tf_nar.layers import attention
 from tf_nar.layers import encoder_decoder
 from tf_nar.ops import fertility as fertility_lib
@@ -63,10 +66,10 @@ def lacks(run: Any) -> str:
     return (f"Expected a run of a family among {', '.join(FAMILIES)}; got {run.workdir} of the family {family}; use "
             "bin/export.py.")
   needed = ""
-  if family == "ctc" and search.beam > 1:
-    needed = "search.beam=1 search.candidates=1 search.bonus=0"
-  if family == "dag" and search.method not in ("greedy", "lookahead"):
-    needed = "search.method=lookahead search.candidates=1 search.penalty=1"
+  if family == "ctc" and search.rank != "beam":
+    needed = "search.rank=beam"
+  if family == "dag" and search.rank != "path":
+    needed = "search.rank=path"
   if family == "nat_fertility" and run.model.aligned and search.candidates > 1:
     needed = "search.candidates=1"
   return needed and f"An OpenVINO export of {family} needs {needed}; got {search}; set these, or use bin/export.py."
@@ -74,7 +77,11 @@ def lacks(run: Any) -> str:
 
 def best(net: Any, states: tf.Tensor, count: int, forbid: Sequence[int]) -> tuple[tf.Tensor, tf.Tensor]:
   """float [B, T, D] -> the best tokens at each position and their log p, int32 and float32 [B, T, count]."""
-  logits = net.logits(states)
+  return best_of(net.logits(states), count, forbid)
+
+
+def best_of(logits: tf.Tensor, count: int, forbid: Sequence[int]) -> tuple[tf.Tensor, tf.Tensor]:
+  """Does what `best` does, for logits float32 [B, T, V]."""
   never = np.where(np.isin(np.arange(logits.shape[-1]), forbid), -attention.HIDDEN, 0).astype(np.float32)
   top, token = tokens_lib.largest(logits + never, min(count, logits.shape[-1]))
   return token, top - tf.reduce_logsumexp(logits, -1, keepdims=True)
@@ -87,8 +94,14 @@ def _ctc(model, search):
   def whole(ids):
     memory = model.net.encode(ids, STILL)
     states = model.net.decode(model.canvas(memory), model.positions(ids), memory, STILL)
-    token, log_prob = best(model.net, states, 1, forbid)
-    return {"token": token[..., 0], "log_prob": log_prob[..., 0]}
+    if search.beam == 1:
+      token, log_prob = best(model.net, states, 1, forbid)
+      return {"token": token[..., 0], "log_prob": log_prob[..., 0]}
+    never = (*forbid, types.MASK)  # The blank grows no prefix.
+    count = min(ctc.reach(search.beam), model.net.config.vocab - len(never))
+    logits = model.net.logits(states)
+    token, log_prob = best_of(logits, count, never)
+    return {"token": token, "log_prob": log_prob, "every": logits - tf.reduce_logsumexp(logits, -1, keepdims=True)}
 
   return {"model": whole}
 

@@ -3,19 +3,21 @@
   python translate.py < text
 
 Needs the packages openvino and numpy and, depending on the vocabulary, subword-nmt or sentencepiece; nothing else.
-model.xml, and decoder.xml of a model that predicts lengths, are the network; the search is here, with the options of
-metadata.json. Shapes: B sentences of S tokens, N candidates of each, R = B N rows of T positions.
+model.xml, and decoder.xml of a model that predicts lengths, are the network; the search is here and in ov_search.py,
+with the options of metadata.json. Shapes: B sentences of S tokens, N candidates of each, R = B N rows of T positions.
 """
 import json
 import os
+import runpy
 import sys
 
 import numpy as np
 import openvino
 
 PAD, EOS, UNK, BOS, MASK = range(5)
-NEVER = -float("inf")
+NEVER, WALKS = -float("inf"), ("greedy", "lookahead")
 VOCABULARIES = "vocab.model", "vocab.txt"  # A separate one of the source has "source." before its name.
+SEARCHES = runpy.run_path(os.path.join(os.path.dirname(os.path.abspath(__file__)), "ov_search.py"))
 POSITIONS = 512  # Padded source tokens of all candidates of a batch, which bound the logits in memory.
 
 
@@ -35,8 +37,10 @@ class Translator:
     self.networks = {name: Network(path(name), options)
                      for name in ("model", "decoder") if os.path.exists(path(name))}
     self.alone = {width: Network(path("model"), options, [1, width]) for width in self.about["fixed_lengths"]}
-    search = {"ctc": self._collapsed, "dag": self._walk, "cmlm": self._refined}
-    self._search, self._options = search.get(self.about["family"], self._one_pass), self.about["search"]
+    self._options = self.about["search"]
+    search = {"ctc": self._beam if self._options.get("beam", 1) > 1 else self._collapsed, "cmlm": self._refined,
+              "dag": self._walk if self._options.get("method") in WALKS else self._paths}
+    self._search = search.get(self.about["family"], self._one_pass)
 
   def __call__(self, lines):
     """Returns the translation of each line, blank for a blank line."""
@@ -80,13 +84,38 @@ class Translator:
     return [[(score, row[keep][:self.about["max_length"]])]
             for score, row, keep in zip(scores, token, kept, strict=True)]
 
+  def _beam(self, ids):
+    """CTC: the best sentences, by a beam of prefixes."""
+    found, options = self._encode(ids), self._options
+    positions = found["token"].shape[1] // ids.shape[1] * (ids != PAD).sum(1)
+    return SEARCHES["prefix_beam"](
+      found["token"], found["log_prob"], found["every"], positions, beam=options["beam"], nbest=options["candidates"],
+      longest=self.about["max_length"], bonus=options["bonus"])
+
+  def _graph(self, ids):
+    """Returns links, and the best tokens with their log p and the last vertices, at which EOS is certain."""
+    found, rows = self._encode(ids), np.arange(len(ids))
+    token, log_prob = found["token"].copy(), found["log_prob"].copy()
+    end = token.shape[1] // ids.shape[1] * (ids != PAD).sum(1) - 1
+    token[rows, end], log_prob[rows, end] = EOS, 0
+    return found["links"], token, log_prob, end
+
+  def _paths(self, ids):
+    """DA-Transformer: the best paths, with log p of their tokens if "joint"."""
+    (links, token, log_prob, end), options = self._graph(ids), self._options
+    found = SEARCHES["viterbi"](
+      links, log_prob * (options["method"] == "joint"), end, penalty=options["penalty"],
+      candidates=options["candidates"], steps=min(self.about["max_length"], token.shape[1] - 1))
+    said = [[(score, words[path]) for score, path in paths] for words, paths in zip(token, found, strict=True)]
+    return [[(score, self._unrepeated(tokens)) for score, tokens in each] for each in said]
+
+  def _unrepeated(self, tokens):
+    return tokens[(tokens != _before(tokens[None])[0]) | (not self._options["collapse"])]
+
   def _walk(self, ids):
     """DA-Transformer: the best transition from each vertex, with log p of the next token if "lookahead"."""
-    found, options = self._encode(ids), self._options
-    token, log_prob, links = found["token"].copy(), found["log_prob"].copy(), found["links"]
-    count = token.shape[1]
-    end, rows = count // ids.shape[1] * (ids != PAD).sum(1) - 1, np.arange(len(ids))
-    token[rows, end], log_prob[rows, end] = EOS, 0
+    (links, token, log_prob, end), options = self._graph(ids), self._options
+    count, rows = token.shape[1], np.arange(len(ids))
     following = (links + log_prob[:, None] * (options["method"] == "lookahead")).argmax(-1)
     vertex, score, path = np.zeros_like(end), np.zeros(len(ids), np.float32), []
     for _ in range(min(self.about["max_length"], count - 1)):
@@ -96,9 +125,7 @@ class Translator:
       path.append(token[rows, vertex])
       if (vertex == end).all():
         break
-    said = np.stack(path, 1)
-    kept = (said != _before(said)) | (not options["collapse"])
-    return [[(each, row[keep])] for each, row, keep in zip(score, said, kept, strict=True)]
+    return [[(each, self._unrepeated(said))] for each, said in zip(score, np.stack(path, 1), strict=True)]
 
   def _one_pass(self, ids):
     """One decoder pass for all length candidates, ranked by log p / ((5 + T) / 6)^alpha."""
@@ -129,7 +156,7 @@ class Translator:
     same = best[1:] == best[:-1]
     if not self._options["odd"] or not (same & ~self._free(best[1:])).any():
       return best, log_prob[:, 0].sum()
-    choice = _without_repeats(token.tolist(), log_prob.tolist(), self._free(token).tolist())
+    choice = SEARCHES["without_repeats"](token.tolist(), log_prob.tolist(), self._free(token).tolist())
     at = np.arange(length)
     return token[at, choice], log_prob[at, choice].sum()
 
@@ -202,26 +229,6 @@ def _ranked(score, said):
   count = score.shape[1]
   return [[(row[n], said[number * count + n]) for n in np.argsort(-row, kind="stable")]
           for number, row in enumerate(score)]
-
-
-def _without_repeats(token, log_prob, free):
-  """Returns which of the K tokens of each position has the best path without repeated tokens, that are not free.
-
-  This is the Viterbi algorithm; the arguments are lists [T][K].
-  """
-  score, back = log_prob[0], []
-  for before, here, gain, may in zip(token, token[1:], log_prob[1:], free[1:], strict=False):
-    new, choice = [], []
-    for word, more, freely in zip(here, gain, may, strict=True):
-      ways = [old - 1e9 * (last == word and not freely) for old, last in zip(score, before, strict=True)]
-      choice.append(ways.index(max(ways)))
-      new.append(max(ways) + more)
-    score = new
-    back.append(choice)
-  path = [score.index(max(score))]
-  for choice in reversed(back):
-    path.append(choice[path[-1]])
-  return path[::-1]
 
 
 class Words:

@@ -91,16 +91,16 @@ def _searches(sources, search, spell, longest):
     return {"ids": found.tokens[:, 0], "score": found.score[:, 0], "truncated": _too_long(ids, longest)}
 
   @tf.function(input_signature=[_named(TEXT, "text")])
-  def translate(source):
-    ids = _ids(sources, source)
+  def translate(text):
+    ids = _ids(sources, text)
     found = translate_ids(ids)
-    return {"translation": spell(source, _fitted(ids, longest), found.pop("ids")[:, None])[:, 0], **found}
+    return {"translation": spell(text, _fitted(ids, longest), found.pop("ids")[:, None])[:, 0], **found}
 
   @tf.function(input_signature=[_named(TEXT, "text")])
-  def candidates(source):
-    ids = _ids(sources, source)
+  def candidates(text):
+    ids = _ids(sources, text)
     found = _answer(search(_fitted(ids, longest)), ids)
-    predictions = spell(source, _fitted(ids, longest), found.tokens)
+    predictions = spell(text, _fitted(ids, longest), found.tokens)
     return {"translation": predictions, "score": found.score, "truncated": _too_long(ids, longest)}
 
   return {"translate": translate, "translate_ids": translate_ids, "candidates": candidates}
@@ -122,11 +122,11 @@ def _tracer(sources, words, trace, spell, longest):
   """Returns the function of the signature `trace`."""
 
   @tf.function(input_signature=[_named(TEXT, "text")])
-  def trace_text(source):
-    ids = _ids(sources, source)
+  def trace_text(text):
+    ids = _ids(sources, text)
     found, steps = trace(_fitted(ids, longest))
     found, rows = _answer(found, ids), tf.shape(ids)[0]
-    best = spell(source, _fitted(ids, longest), found.tokens[:, :1])
+    best = spell(text, _fitted(ids, longest), found.tokens[:, :1])
     predictions = {"translation": best[:, 0], "score": found.score[:, 0],
                    "truncated": _too_long(ids, longest)}
     for name, tokens in (("saw", steps.inputs), ("said", steps.predictions)):

@@ -46,7 +46,8 @@ def given(text: str) -> System:
   return System(name, kinds[0], folder, int(beam or 0))
 
 
-def standard(nar: str, ars: Sequence[str], folder: str, *, with_ct2: bool, with_openvino: bool = False) -> list[System]:
+def standard(nar: str, ars: Sequence[str], folder: str, *, with_ct2: bool, with_openvino: bool = False,
+             drafter: str = "") -> list[System]:
   """Returns the systems to compare: several exports of each run.
 
   Args:
@@ -55,6 +56,7 @@ def standard(nar: str, ars: Sequence[str], folder: str, *, with_ct2: bool, with_
     folder: in which the exported folders are made.
     with_ct2: whether CTranslate2 is installed.
     with_openvino: whether OpenVINO is installed and can run the NAR run's family.
+    drafter: a run that drafts the greedy translations of each AR run, or "".
   """
   found = []
   add = lambda name, kind, run, file, *flags, beam=0, most=0: found.append(
@@ -72,6 +74,8 @@ def standard(nar: str, ars: Sequence[str], folder: str, *, with_ct2: bool, with_
     shape = f"{net.encoder_layers}-{net.decoder_layers}"
     for beam in BEAMS:
       add(f"AR {shape}, beam {beam}", "saved_model", run, f"ar_{shape}_{beam}", f"--set=search.beam={beam}")
+    if drafter:
+      add(f"AR {shape}, drafted", "saved_model", run, f"ar_{shape}_drafted", f"--draft_with={drafter}")
     for dtype in ("float32", "int8") if with_ct2 else ():
       for beam in BEAMS:
         add(f"CT2 {shape} {dtype}, beam {beam}", "ct2", run, f"ct2_{shape}_{dtype}", f"--quantization={dtype}",

@@ -4,6 +4,7 @@ The decoder's input is called a canvas: one vector per target position, which ma
 a source state, or the embedding of a revealed target token. How the decoder states are used is up to each family.
 """
 import contextlib
+from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -57,6 +58,7 @@ class EncoderDecoder(keras.layers.Layer):
     self.config = config
     # bool [V]: True for tokens of which two in a row are parts of one word (between spaces); None: not known.
     self.repeatable = None
+    self.among = None  # int32 [B, C], what `top_tokens` chooses from within `only`; None: all tokens.
     self.embed = embedding.Embedding(config, name="embed")
     self.source_bias = self.add_weight(name="source_bias", shape=(config.width,), initializer="zeros")
     self.length = self.offsets = None
@@ -176,7 +178,18 @@ class EncoderDecoder(keras.layers.Layer):
 
     Logits are computed in chunks, never for all positions at once.
     """
+    if self.among is not None:
+      return emissions.top_among(states, self.embed.table, self.embed.bias, self.among, count, forbid)
     return emissions.top_tokens(states, self.embed.table, self.embed.bias, count, forbid, self.config.shards)
+
+  @contextlib.contextmanager
+  def only(self, tokens: tf.Tensor) -> Iterator[None]:
+    """Within it `top_tokens` chooses among tokens int32 [B, C] of each sentence; see `emissions.top_among`."""
+    self.among = tokens
+    try:
+      yield
+    finally:
+      self.among = None
 
   def best_tokens(self, states: tf.Tensor, forbid: Sequence[int] = ()) -> tuple[tf.Tensor, tf.Tensor]:
     """float [B, T, D] -> the best token at each position and its log p, int32 and float32 [B, T]."""

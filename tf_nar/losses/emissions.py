@@ -143,6 +143,29 @@ def top_tokens(
   return tuple(_shaped(x, states, count) for x in found)
 
 
+def top_among(
+    states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, among: tf.Tensor, count: int,
+    forbid: Sequence[int] = ()) -> tuple[tf.Tensor, tf.Tensor]:
+  """Does what `top_tokens` does, where only some tokens of each sentence have a probability.
+
+  Args:
+    states: float [R, T, D], of as many adjacent rows for each of B sentences.
+    table, bias, count, forbid: as for `top_tokens`.
+    among: int32 [B, C], tokens in increasing order; one that is repeated counts once.
+  """
+  count = min(count, table.shape[0])
+  among = tf.concat([among, tf.repeat(among[:, -1:], count, 1)], 1)  # At least `count`.
+  rows = tf.reshape(states, [tf.shape(among)[0], -1, states.shape[-1]])
+  weights = tf.cast(tf.gather(table, among), states.dtype)
+  logits = tf.cast(tf.einsum("brd,bcd->brc", rows, weights), tf.float32) + tf.gather(bias, among)[:, None]
+  again = tf.pad(among[:, 1:] == among[:, :-1], [[0, 0], [1, 0]])[:, None]
+  log_prob = tf.nn.log_softmax(tf.where(again, -float("inf"), logits))
+  never = tf.reduce_any(among[..., None] == tf.constant(forbid, tf.int32, [len(forbid)]), -1)[:, None]
+  top, at = tf.math.top_k(tf.where(never, -float("inf"), log_prob), count)
+  shape = tf.concat([tf.shape(states)[:-1], [count]], 0)
+  return tf.reshape(tf.gather(among, at, batch_dims=1), shape), tf.reshape(top, shape)
+
+
 def label_log_probs(states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
   """Returns log p of the one label of each position, float32 [...]; not differentiable.
 

@@ -72,7 +72,7 @@ class Search:
 TRAITS = family.Traits(
   lambda config, source, target: one_pass.operations(config.net, config.net.decoder_layers, source, target),
   offers=frozenset({"trace", "score_tokens", "align"}), needs_mask=True, side_by_side=True, smoothed=True,
-  proxy=lambda config: "inputs, fixed")
+  shortlist=True, proxy=lambda config: "inputs, fixed")
 
 
 class Model(keras.Model):

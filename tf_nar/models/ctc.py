@@ -99,7 +99,7 @@ def _check(config, search):
   embedding.check_read(config.net, config.glance and not config.ngrams)
 
 
-TRAITS = family.Traits(_operations, offers=frozenset({"upsampling", "align"}), needs_mask=True,
+TRAITS = family.Traits(_operations, offers=frozenset({"upsampling", "align"}), needs_mask=True, shortlist=True,
                        likelihood=lambda config: "structured", check=_check,
                        proxy=lambda config: "targets, adaptive" + f"; {glancing.PROXY}" * bool(config.glance))
 

@@ -105,7 +105,7 @@ def _operations(config, source, target):
   return one._replace(glanced=decoded + operations.output(net, target), glanced_positions=vertices + target)
 
 
-TRAITS = family.Traits(_operations, offers=frozenset({"upsampling", "align"}), needs_mask=True,
+TRAITS = family.Traits(_operations, offers=frozenset({"upsampling", "align"}), needs_mask=True, shortlist=True,
                        likelihood=lambda config: "structured",
                        proxy=lambda config: "targets, adaptive" + f"; {glancing.PROXY}" * bool(config.glance))
 

@@ -52,7 +52,7 @@ def _operations(config, source, target):
 
 TRAITS = family.Traits(
   _operations, offers=frozenset({"score_tokens", "align"}), one_pass=True, side_by_side=True, smoothed=True,
-  readings=one_pass.READINGS, proxy=lambda config: glancing.PROXY if config.glance else "none")
+  shortlist=True, readings=one_pass.READINGS, proxy=lambda config: glancing.PROXY if config.glance else "none")
 
 
 class Model(keras.Model):

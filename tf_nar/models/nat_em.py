@@ -33,7 +33,7 @@ class Config:
 
 TRAITS = family.Traits(
   lambda config, source, target: one_pass.operations(config.net, config.net.decoder_layers + 1, source, target),
-  offers=frozenset({"score_tokens", "align"}), one_pass=True, side_by_side=True, smoothed=True,
+  offers=frozenset({"score_tokens", "align"}), one_pass=True, side_by_side=True, smoothed=True, shortlist=True,
   readings=one_pass.READINGS)
 
 

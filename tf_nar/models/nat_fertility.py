@@ -83,7 +83,7 @@ class Search:
 TRAITS = family.Traits(
   lambda config, source, target: family.Operations(
     operations.whole(config.net, config.net.decoder_layers, source, target), target),
-  offers=frozenset({"score_tokens", "align"}),
+  offers=frozenset({"score_tokens", "align"}), shortlist=True,
   batch=lambda config: types.Aligned if config.aligned else types.Batch, side_by_side=True, smoothed=True,
   readings=one_pass.READINGS, likelihood=lambda config: "bound" if config.aligned else "factorised",
   check=lambda config, search: embedding.check_read(config.net, False),

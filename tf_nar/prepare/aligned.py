@@ -39,20 +39,24 @@ def align(data_dir: str, out: str, iterations: int = 5, learn_pairs: int = 500_0
     FileNotFoundError: if `data_dir` is not a data folder.
     ValueError: for options out of range, or if no pair has a token on both sides.
   """
-  if iterations < 1 or learn_pairs < 0:
-    raise ValueError(f"--iterations must be at least 1 and --learn_pairs at least 0 (all pairs); got {iterations} and "
-                     f"{learn_pairs}.")
   atomic.check_free(out)
-  manifest = corpus.read(data_dir)
-  total = manifest.splits["train"].pairs
-  step = -(-total // learn_pairs) if learn_pairs else 1
-  bare = [(pair.src[:-1], pair.tgt[:-1]) for pair in itertools.islice(_pairs(data_dir), 0, None, step)]
-  with _bar(len(bare) * (iterations + 1), "learn") as bar:
-    lexicon, likelihoods = fast_align.learn(bare, manifest.vocabulary_size, iterations, progress=bar.update)
-  counts = {}
+  lexicon, likelihoods, bare = learn(data_dir, iterations, learn_pairs)
+  total, counts = corpus.read(data_dir).splits["train"].pairs, {}
   with _bar(total, "align") as bar:
     corpus.derive(data_dir, out, _aligned(data_dir, lexicon, counts, bar), len(corpus.shards(data_dir)))
   return Report(total, len(bare), likelihoods, dict(sorted(counts.items())))
+
+
+def learn(data_dir: str, iterations: int, learn_pairs: int) -> tuple[fast_align.Lexicon, list[float], list]:
+  """Returns the results of `fast_align.learn` for a data folder, and the pairs without EOS; see `align`."""
+  if iterations < 1 or learn_pairs < 0:
+    raise ValueError(f"--iterations must be at least 1 and --learn_pairs at least 0 (all pairs); got {iterations} and "
+                     f"{learn_pairs}.")
+  manifest = corpus.read(data_dir)
+  step = -(-manifest.splits["train"].pairs // learn_pairs) if learn_pairs else 1
+  bare = [(pair.src[:-1], pair.tgt[:-1]) for pair in itertools.islice(_pairs(data_dir), 0, None, step)]
+  with _bar(len(bare) * (iterations + 1), "learn") as bar:
+    return *fast_align.learn(bare, manifest.vocabulary_size, iterations, progress=bar.update), bare
 
 
 def _pairs(folder):

@@ -93,6 +93,16 @@ class Model:
           yield offer, [(text, text) if offer == "score" else text] * size
 
 
+class Live(Model):
+  """What `bin/export.py` would write, made in this process."""
+
+  def __init__(self, module, signatures, facts):
+    """Args: module, signatures: of `export.saved_model.build`; facts: of `export.metadata.describe`."""
+    self._loaded, self.facts = module, facts
+    self._signatures = {name: signatures[name] for name in OFFERS if name in signatures}
+    self.offers = tuple(self._signatures)
+
+
 def _contents(offer, found):
   """Returns the list of contents of the answers that are the tensors `found`."""
   scores = found["score"].numpy().tolist()

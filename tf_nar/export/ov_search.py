@@ -1,0 +1,113 @@
+"""Searches over paths, in numpy, for the translate.py beside it; the same as the model's own searches.
+
+Shapes: B sentences, P positions or L vertices, V tokens, K prefixes of a beam.
+"""
+import numpy as np
+
+PAD, BLANK = 0, 4
+NEVER, IMPOSSIBLE = -float("inf"), -1e9
+
+
+def prefix_beam(ids, best, log_prob, positions, *, beam, nbest, longest, bonus):
+  """CTC's prefix beam search; b and n are log p of the paths of a prefix that end in a blank or in its last token.
+
+  Args:
+    ids, best: the best tokens at each position, without the blank, and their log p, [B, P, kept].
+    log_prob: log p of all tokens, [B, P, V].
+    positions: how many positions each sentence has, [B].
+    beam: K.
+    nbest: the greatest number of candidates.
+    longest: the greatest number of tokens.
+    bonus: added to a score for each token.
+
+  Returns:
+    For each sentence a list of (score, tokens), best first.
+  """
+  batch, kept, width = len(ids), ids.shape[2], min(ids.shape[1], longest)
+  row, column = np.arange(batch)[:, None], np.arange(width)
+  tokens, count = np.full([batch, beam, width], PAD), np.zeros([batch, beam], int)
+  b = np.where(np.arange(beam) == 0, np.zeros([batch, 1], np.float32), np.float32(NEVER))
+  n = np.full([batch, beam], NEVER, np.float32)
+  for t in range(positions.max()):
+    end = column == count[..., None] - 1
+    last = np.where(count > 0, np.where(end, tokens, 0).sum(-1), BLANK)
+    again, blank, total = log_prob[row, t, last], log_prob[:, t, BLANK, None], np.logaddexp(b, n)
+    shorter = np.where(end, PAD, tokens)
+    longer = (tokens[:, :, None] == shorter[:, None]).all(-1) & (count > 0)[:, None]  # [B, K of, K is]: by one token.
+    gain = np.where(last[:, :, None] == last[:, None], b[..., None], total[..., None]) + again[:, None] + bonus
+    grown = np.logaddexp.reduce(np.where(longer, gain, NEVER), 1)
+    stays = total + blank, np.logaddexp(np.where(count > 0, n + again, NEVER), grown)
+    grows = np.where(last[..., None] == ids[:, None, t], b[..., None], total[..., None]) + best[:, None, t] + bonus
+    there = (longer[..., None] & (last[..., None] == ids[:, None, t])[:, None]).any(2)  # In the beam already.
+    grows = np.where(there | (count == width)[..., None], NEVER, grows)
+    score, which = _best(np.concatenate([np.logaddexp(*stays), grows.reshape(batch, -1)], 1), beam)
+    grew, added = which >= beam, (which - beam) % kept
+    parent = np.where(grew, (which - beam) // kept, which)
+    base, size = tokens[row, parent], count[row, parent]
+    token = np.where(grew, ids[row, t, np.where(grew, added, 0)], PAD)
+    new = (np.where(grew[..., None] & (column == size[..., None]), token[..., None], base), size + grew,
+           np.where(grew, NEVER, stays[0][row, parent]), np.where(grew, score, stays[1][row, parent]))
+    inside = t < positions
+    tokens, count, b, n = (np.where(inside.reshape([-1] + [1] * (x.ndim - 1)), x, old)
+                           for x, old in zip(new, (tokens, count, b, n), strict=True))
+  score, order = _best(np.logaddexp(b, n), nbest)
+  return [[(one, tokens[i, k, :count[i, k]]) for one, k in zip(score[i], order[i], strict=True) if one > NEVER]
+          for i in range(batch)]
+
+
+def viterbi(links, gain, end, *, steps, penalty, candidates):
+  """The best paths through a DA-Transformer's graph, of the lengths with the best score / length^penalty.
+
+  Args:
+    links: log E[from, to], [B, L, L].
+    gain: what a vertex adds to the score, [B, L].
+    end: the last vertex of each sentence, [B].
+    steps: the greatest length.
+    penalty: the exponent.
+    candidates: the greatest number of paths.
+
+  Returns:
+    For each sentence a list of (score, vertices without the first), best first.
+  """
+  arrive, row = links.transpose(0, 2, 1), np.arange(len(end))
+  scores = [np.where(np.arange(links.shape[1]) == 0, np.float32(0), np.float32(IMPOSSIBLE))[None].repeat(len(end), 0)]
+  for _ in range(steps):
+    scores.append((scores[-1][:, None] + arrive).max(-1) + gain)
+  whole = np.stack([score[row, end] for score in scores[1:]], 1)  # [B, steps]
+  divided = whole / np.arange(1, steps + 1, dtype=np.float32) ** np.float32(penalty)
+  ranked, order = _best(np.where(whole > IMPOSSIBLE / 2, divided, NEVER), candidates)
+
+  def traced(i, length):
+    path = [end[i]]
+    for score in scores[length - 1:0:-1]:
+      path.append((arrive[i, path[-1]] + score[i]).argmax())
+    return np.array(path[::-1])
+
+  return [[(score, traced(i, at + 1)) for score, at in zip(ranked[i], order[i], strict=True) if score > NEVER]
+          for i in row]
+
+
+def without_repeats(token, log_prob, free):
+  """Returns which of the K tokens of each position has the best path without repeated tokens, that are not free.
+
+  This is the Viterbi algorithm; the arguments are lists [T][K].
+  """
+  score, back = log_prob[0], []
+  for before, here, gain, may in zip(token, token[1:], log_prob[1:], free[1:], strict=False):
+    new, choice = [], []
+    for word, more, freely in zip(here, gain, may, strict=True):
+      ways = [old - 1e9 * (last == word and not freely) for old, last in zip(score, before, strict=True)]
+      choice.append(ways.index(max(ways)))
+      new.append(max(ways) + more)
+    score = new
+    back.append(choice)
+  path = [score.index(max(score))]
+  for choice in reversed(back):
+    path.append(choice[path[-1]])
+  return path[::-1]
+
+
+def _best(score, count):
+  """Returns the `count` greatest of each row and where they are, best first; ties go to the first."""
+  order = np.argsort(-score, axis=1, kind="stable")[:, :count]
+  return np.take_along_axis(score, order, 1), order
