@@ -7,7 +7,7 @@
 import dataclasses
 import io
 import os
-from typing import Callable, Iterator, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -69,9 +69,8 @@ class Stages:
                  limit=corpus.limit(run.model, options))
 
     def make(path, advance):
-      pairs = records.read(os.path.join(self._data_dir, os.path.basename(path)))
-      work = lambda some: proposed(search, some, progress=advance, **given)
-      records.write(path, corpus.stream(work, pairs, window=max(1, HELD // alternation.nbest)))
+      shard = os.path.join(self._data_dir, os.path.basename(path))
+      records.write(path, lists(search, shard, alternation.nbest, progress=advance, **given))
 
     tf.io.gfile.makedirs(out)
     total = data_corpus.read(self._data_dir).splits["train"].pairs
@@ -91,21 +90,15 @@ class Stages:
     judges = {"student": student} | ({"quality": first_teacher} if self._alternation.quality else {})
     judges = {name: runs.load(workdir) for name, workdir in judges.items()}
     scorers = {name: corpus.scorer(run.model) for name, run in judges.items()}
-    of = {_scores_path(out, shard): shard for shard in self._shards(candidates)}
+    of = {scores_path(out, shard): shard for shard in self._shards(candidates)}
 
     def make(path, advance):
-      _save(path, {name: self._scored(scorers[name], run, of[path], advance) for name, run in judges.items()})
+      save(path, {name: of_lists(scorers[name], of[path], run.experiment.model.net.max_length, progress=advance,
+                                 tokens_per_batch=self._alternation.tokens_per_batch) for name, run in judges.items()})
 
     tf.io.gfile.makedirs(out)
     with progress.Progress("scores", unit="candidates") as bar:
       self._jobs.each(list(of), make, bar.advance)
-
-  def _scored(self, score, run, shard, advance):
-    """Returns log p of all candidates of a shard, reading them in windows, as they may not fit in memory."""
-    longest, positions = run.experiment.model.net.max_length, self._alternation.tokens_per_batch
-    pairs = ((each.src, tokens) for each in records.read_candidates(shard) for tokens in each.tokens)
-    judge = lambda some: scored(score, some, longest, tokens_per_batch=positions, progress=advance)
-    return np.fromiter(corpus.stream(judge, pairs), np.float32)
 
   def choose(self, candidates: str, scores: str, out: str) -> None:
     """Writes the data folder that the next teacher is trained on."""
@@ -118,7 +111,7 @@ class Stages:
 
   def _chosen(self, candidates, scores):
     for shard in self._shards(candidates):
-      of_all, start = load(_scores_path(scores, shard)), 0
+      of_all, start = load(scores_path(scores, shard)), 0
       for each in records.read_candidates(shard):
         here = {name: values[start:start + len(each.tokens)] for name, values in of_all.items()}
         start += len(each.tokens)
@@ -138,6 +131,25 @@ def _with_weights(experiment, run, out):
   model = dataclasses.replace(experiment.model, net=run.experiment.model.net)
   experiment = dataclasses.replace(run.experiment, model=model, search=experiment.search)
   runs.save(run._replace(experiment=experiment, workdir=out))
+
+
+def lists(search: Callable, shard: str, nbest: int, **given: Any) -> Iterator[records.Candidates]:
+  """Yields the `records.Candidates` of a shard of a data folder, read in windows, as they may not fit in memory.
+
+  Args:
+    search: from `corpus.searcher`.
+    shard: the path of the shard.
+    nbest: number of candidates of the search.
+    **given: of `proposed`.
+  """
+  work = lambda some: proposed(search, some, **given)
+  return corpus.stream(work, records.read(shard), window=max(1, HELD // nbest))
+
+
+def of_lists(score: Callable, shard: str, longest: int, **given: Any) -> np.ndarray:
+  """Returns log p of all candidates of a shard, float32 [n], reading them in windows; `given` is of `scored`."""
+  pairs = ((each.src, tokens) for each in records.read_candidates(shard) for tokens in each.tokens)
+  return np.fromiter(corpus.stream(lambda some: scored(score, some, longest, **given), pairs), np.float32)
 
 
 def proposed(search: Callable, pairs: Sequence[records.Pair], *, tokens_per_batch: int, longest: int,
@@ -202,11 +214,13 @@ def load(path: str) -> dict[str, np.ndarray]:
     return dict(np.load(io.BytesIO(file.read())))
 
 
-def _save(path, scores):
+def save(path: str, scores: dict[str, np.ndarray]) -> None:
+  """Writes the scores of a shard."""
   data = io.BytesIO()
   np.savez(data, **scores)
   atomic.write(path, data.getvalue())
 
 
-def _scores_path(folder, shard):
+def scores_path(folder: str, shard: str) -> str:
+  """Returns the path of the scores of a shard, in the folder of the scores."""
   return os.path.join(folder, f"{os.path.basename(shard)}.npz")
