@@ -11,6 +11,7 @@ from tf_nar import types
 from tf_nar.data import corpus
 from tf_nar.data import records
 from tf_nar.data import vocab as vocab_lib
+from tf_nar.prepare import bitext
 from tf_nar.prepare import encode
 from tf_nar.prepare import folder as folder_lib
 from tf_nar.prepare import options as options_lib
@@ -104,6 +105,34 @@ def test_three_processes_give_the_bytes_of_one(options, tmp_path, monkeypatch):
   prepared(options)
   prepared(options, out=str(tmp_path / "three"), processes=3)
   assert content(options.out) == content(tmp_path / "three")
+
+
+@pytest.mark.parametrize("tokenizer, more", [
+  ("bpe", ["--direct_running_mode=in_memory"]),
+  pytest.param("sentencepiece", ["--direct_num_workers=2", "--direct_running_mode=multi_processing"],
+               marks=pytest.mark.slow),
+])
+def test_an_engine_gives_the_bytes_of_one_process(options, tmp_path, monkeypatch, tokenizer, more):
+  pytest.importorskip("apache_beam", reason="apache-beam (the extra `beam`) is not installed")
+  monkeypatch.setattr(bitext, "RANGE", 7)  # 9 ranges.
+  prepared(options, tokenizer=tokenizer, vocab_size=30)
+  prepared(options, tokenizer=tokenizer, vocab_size=30, out=str(tmp_path / "engine"), runner="DirectRunner",
+           runner_options=tuple(more))
+  assert content(options.out) == content(tmp_path / "engine")
+
+
+def test_an_engine_that_is_not_installed(options, monkeypatch):
+  monkeypatch.setitem(sys.modules, "apache_beam", None)
+  with pytest.raises(ImportError, match="^--runner=DirectRunner needs apache-beam, .*: pip install -c constr"):
+    prepared(options, runner="DirectRunner")
+
+
+def test_an_engine_that_does_not_see_the_text(options):
+  pytest.importorskip("apache_beam", reason="apache-beam (the extra `beam`) is not installed")
+  with pytest.raises(ValueError, match="machines of --runner=DataflowRunner do not see .*train.en; copy it to gs://"):
+    prepared(options, runner="DataflowRunner")
+  with pytest.raises(ValueError, match="Unexpected pipeline runner: Direkt"):
+    prepared(options, runner="Direkt")
 
 
 def test_several_files_are_one_text(options, tmp_path):

@@ -18,7 +18,14 @@ With a vocabulary of its own for each language: --separate_vocab. To prepare fur
 
 Several files are separated by commas (a.en,b.en); they may be compressed (.gz) and remote (gs://). The result does not
 depend on the number of --processes.
+
+With Apache Beam (extra `beam`) a cluster encodes the text, and what follows -- goes to its runner. The folder is the
+same; docs/scale.md describes what Dataflow needs.
+
+  python data_prep/prepare.py --runner=DirectRunner --source=train.en ... -- --direct_num_workers=4 ...
 """
+import functools
+
 from tf_nar import program
 from tf_nar.data import language
 from tf_nar.prepare import options as options_lib
@@ -70,15 +77,17 @@ GIVEN = [
     flags.DEFINE_integer("shards", _DEFAULT.shards,
                          "Number of record files; for a large corpus, so many that each has about 100 MB."),
     flags.DEFINE_integer("processes", _DEFAULT.processes, "Number of processes that encode the text."),
+    RUNNER := flags.DEFINE_string("runner", _DEFAULT.runner, program.RUNNER),
 ]
 
 
-def make_folder() -> None:
+def make_folder(runner_options: tuple[str, ...] = ()) -> None:
   """Prepares the text given by the flags."""
   from tf_nar.prepare import folder
-  options = options_lib.Options(**{flag.name: flag.value for flag in GIVEN})
+  options = options_lib.Options(**{flag.name: flag.value for flag in GIVEN}, runner_options=runner_options)
   print(program.typed(folder.summary(folder.prepare(options), options.out)))
 
 
 def main(argv: list[str]) -> None:
-  program.run("prepare", make_folder, argv)
+  argv, options = program.for_runner(argv, RUNNER)
+  program.run("prepare", functools.partial(make_folder, options), argv)

@@ -5,12 +5,32 @@ from typing import Iterable, Iterator, NamedTuple, Sequence
 
 from tf_nar.data import text
 
+RANGE = 20_000  # Lines of a `Range`.
+
+
+class Range(NamedTuple):
+  """A range of lines of a parallel text, which is read without the lines before it."""
+
+  source: str  # The files.
+  target: str
+  starts: tuple[int, int]  # Where it begins in each, in bytes of the uncompressed text.
+  first: int  # Number of its first line in the whole text.
+  lines: int
+
 
 class Survey(NamedTuple):
   """The result of reading a parallel text once."""
 
   pairs: int
   inputs: list  # (file name, SHA-256 of its uncompressed text), sources then targets.
+  ranges: list  # `Range`s of at most `RANGE` lines, in order, which together are the text.
+
+
+def read(some: Range) -> Iterator[tuple[str, str]]:
+  """Yields (source line, target line) of a range of a text that `survey` has checked."""
+  both = (text.read(path, warn=False, start=start)
+          for path, start in zip((some.source, some.target), some.starts, strict=True))
+  return itertools.islice(zip(*both, strict=True), some.lines)
 
 
 def pairs(sources: Iterable[str], targets: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -35,19 +55,26 @@ def survey(sources: Sequence[str], targets: Sequence[str]) -> Survey:
   """
   if len(sources) != len(targets) or not sources:
     raise ValueError(f"Each source file needs one target file; got {len(sources)} and {len(targets)}.")
-  counted = [_count_pair(source, target) for source, target in zip(sources, targets, strict=True)]
-  counts, source_inputs, target_inputs = zip(*counted, strict=True)
-  return Survey(sum(counts), [*source_inputs, *target_inputs])
+  ranges, inputs = [], []
+  for pair in zip(sources, targets, strict=True):
+    inputs.append(_survey_pair(*pair, ranges))
+  source_inputs, target_inputs = zip(*inputs, strict=True)
+  return Survey(sum(some.lines for some in ranges), [*source_inputs, *target_inputs], ranges)
 
 
-def _count_pair(source, target):
+def _survey_pair(source, target, ranges):
+  """Returns the names and hashes of two files, and adds their ranges to those of the files before."""
   both = text.read(source), text.read(target)
-  for _ in itertools.zip_longest(*both):
-    pass
+  first, starts = sum(ranges[-1][-2:]) if ranges else 0, [(0, 0)]
+  for number, _ in enumerate(itertools.zip_longest(*both), 1):
+    if number % RANGE == 0:
+      starts.append(tuple(lines.bytes for lines in both))
   for lines in both:
     if not lines.count:
       raise ValueError(f"{lines.name} is empty; expected one sentence per line.")
   if both[0].count != both[1].count:
     raise ValueError(f"{both[0].name} has {both[0].count} lines but {both[1].name} has {both[1].count}; "
                      "line n of one must translate line n of the other.")
-  return both[0].count, *((os.path.basename(lines.name), lines.sha256) for lines in both)
+  ranges += [Range(source, target, start, first + before, min(RANGE, both[0].count - before))
+             for before, start in zip(range(0, both[0].count, RANGE), starts, strict=False)]
+  return [(os.path.basename(lines.name), lines.sha256) for lines in both]

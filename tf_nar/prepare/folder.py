@@ -9,6 +9,7 @@ from absl import logging
 from tf_nar import display
 from tf_nar import pretrained
 from tf_nar.data import corpus
+from tf_nar.data import engine as engine_lib
 from tf_nar.data import language
 from tf_nar.data import text
 from tf_nar.data import vocab
@@ -48,6 +49,8 @@ def prepare(options: options_lib.Options) -> Made:
   if options.bleu_tokenize != options_lib.AUTO:
     language.check(options.bleu_tokenize)
   given = *options.source, *options.target, options.valid_source, options.valid_target
+  if options.runner:
+    engine_lib.check(_engine(options), *options.source, *options.target, options.out)
   with corpus.building(options.out) as folder, text.kept(*given) as paths:
     count = len(options.source)
     options = dataclasses.replace(options, source=tuple(paths[:count]), target=tuple(paths[count:-2]),
@@ -124,12 +127,10 @@ def _measured(options, words):
 
 def _train(options, found, folder):
   """Writes the training pairs; returns their `Split`, and the tokens that the targets often repeat at once."""
-  pairs = bitext.pairs(options.source, options.target)
-  limits = encode.Limits(options.max_length, options.max_ratio)
   dropped, tokens, repeats = collections.Counter(), collections.Counter(), collections.Counter()
   unknown = changed = 0
   with corpus.Writer(folder, options.shards) as writer, _bar(found.pairs, "encode") as bar:
-    for part in encode.encode(pairs, folder, limits, options.processes):
+    for part in _encoded(options, found, folder):
       for pair in part.pairs:
         writer.add(*pair)
       dropped += part.dropped
@@ -140,6 +141,19 @@ def _train(options, found, folder):
       bar.update(part.lines)
   often = [each for each, count in repeats.items() if count >= max(LEAST_REPEATS, SHARE_OF_REPEATS * tokens[each])]
   return writer.split(dict(sorted(dropped.items())), found.inputs, unknown=unknown, changed=changed), sorted(often)
+
+
+def _encoded(options, found, folder):
+  """Yields the `encode.Encoded` of the training pairs, a range of lines at a time."""
+  limits = encode.Limits(options.max_length, options.max_ratio)
+  if not options.runner:
+    return encode.encode(bitext.pairs(options.source, options.target), folder, limits, options.processes)
+  from tf_nar.prepare import engine  # It imports Apache Beam.
+  return engine.encode(found.ranges, folder, limits, _engine(options))
+
+
+def _engine(options):
+  return engine_lib.Engine(options.runner, options.runner_options)
 
 
 def _check_known(manifest, options):
