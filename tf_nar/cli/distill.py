@@ -1,15 +1,17 @@
 """Translates or scores a whole training text by exported models: n-best lists of a teacher, scores of a student.
 
-  python bin/export.py --workdir=runs/em/round_1/teacher --out=runs/teacher --set=search.beam=20 \\
-      --set=search.candidates=20 --set=search.alpha=0.6
   python bin/distill.py --saved_model=runs/teacher --data_dir=data/mine --out=runs/em/round_1/candidates
   python bin/distill.py --saved_model=runs/student --data_dir=data/mine --candidates=runs/em/round_1/candidates \\
       --out=runs/em/round_1/scores
 
-The folders are those of bin/em.py, byte for byte if the search is the same, so bin/em.py goes on with them: stop it
-when round_1/teacher is done, and start it again after this. n is the number of candidates of the exported search. The
-same command resumes at the first shard that is missing. This process uses one device; several divide the shards by
---jobs and --job, and need no network.
+n is the number of candidates of the exported search, and the search should be that of EM (nbest, nbest_alpha):
+
+  python bin/export.py --workdir=runs/em/round_1/teacher --out=runs/teacher --set=search.beam=20 \\
+      --set=search.candidates=20 --set=search.alpha=0.6
+
+The folders are those of bin/em.py then, byte for byte, so bin/em.py goes on with them: stop it when round_1/teacher is
+done, and start it again after this. The same command resumes at the first shard that is missing. This process uses one
+device; several divide the shards by --jobs and --job, and need no network.
 
 With Apache Beam (extra `beam`) a cluster does the work, and what follows -- goes to its runner; docs/scale.md describes
 what Dataflow needs:

@@ -29,6 +29,7 @@ def check(engine: Engine, *names: str) -> None:
     ValueError: for an unknown runner, or a local path where the machines of the runner are others.
   """
   try:
+    import apache_beam  # noqa: F401  Alone, as Python may know its parts already.
     from apache_beam.runners import runner
   except ImportError:
     raise ImportError(f"--runner={engine.runner} needs apache-beam, which is not installed: pip install -c "
