@@ -104,6 +104,16 @@ def test_hard_rule_keeps_one():
   assert kept == [records.Pair([5, EOS], [8, 9, EOS], 1.0, 3)]
 
 
+def test_weights_of_the_text_are_kept():
+  [found] = propose(says([7, 8, EOS]), [PAIR._replace(weight=0.5)])
+  assert found.weight == 0.5
+  scores = {"student": np.array([-4.0, -3.0])}
+  for rule in ("hard", "soft"):
+    ones, halves = ([pair.weight for pair in stages.chosen(each, scores, alternation(rule=rule))]
+                    for each in (LIST, LIST._replace(weight=0.5)))
+    assert halves == [0.5 * weight for weight in ones]
+
+
 def test_soft_rule_takes_the_length_penalty_out_of_the_proposal():
   rule = alternation(rule="soft", nbest_alpha=0.6)
   kept = list(stages.chosen(LIST, {"student": np.array([-4.0, -3.0])}, rule))

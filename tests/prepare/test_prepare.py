@@ -135,6 +135,35 @@ def test_an_engine_that_does_not_see_the_text(options):
     prepared(options, runner="Direkt")
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_doubles_are_dropped_and_told(options, tmp_path, monkeypatch, processes):
+  monkeypatch.setattr(encode, "_LINES", 7)
+  source, target = lines(options.source[0]), lines(options.target[0])
+  source[20], target[20], source[50], target[50] = source[12], target[12], source[20], target[50]
+  source[30], target[30], source[40], target[40] = source[12], target[12], source[3], target[3]  # Without a source.
+  for path, text in ((options.source[0], source), (options.target[0], target)):
+    pathlib.Path(path).write_text("".join(f"{line}\n" for line in text))
+  manifest = prepared(options, deduplicate=True, dropped=str(tmp_path / "dropped.tsv"), processes=processes)
+  assert manifest.splits["train"].dropped == {"duplicate": 2, "empty source": 2, "empty target": 1, "too long": 1}
+  assert lines(tmp_path / "dropped.tsv") == [
+    "4\tempty source", "8\tempty target", "10\ttoo long", "21\tduplicate", "31\tduplicate", "41\tempty source"]
+  kept = [pair.index for path in corpus.shards(options.out) for pair in records.read(path)]
+  assert sorted(kept) == [number for number in range(60) if number not in (3, 7, 9, 20, 30, 40)]
+  both = prepared(options, out=str(tmp_path / "both"))
+  assert both.splits["train"].pairs == len(kept) + 2
+
+
+def test_files_are_mixed(options, tmp_path):
+  files = dict(source=[options.source[0], options.valid_source], target=[options.target[0], options.valid_target])
+  made = folder_lib.prepare(dataclasses.replace(options, **files, temperature=2.0))
+  assert "Weights: 0.8478 for train.en, 3.283 for valid.en." in folder_lib.summary(made, options.out)
+  pairs = [pair for path in corpus.shards(options.out) for pair in records.read(path)]
+  few, many = ({pair.weight for pair in pairs if (pair.index >= 60) == last} for last in (True, False))
+  assert len(few) == len(many) == 1 and few.pop() == pytest.approx(many.pop() * (60 / 4)**0.5)
+  with pytest.raises(ValueError, match="--weights must be numbers, as 2,1; got 2,b"):
+    folder_lib.prepare(dataclasses.replace(options, out=str(tmp_path / "b"), weights=("2", "b")))
+
+
 def test_several_files_are_one_text(options, tmp_path):
   prepared(options)
   split = {}

@@ -74,6 +74,17 @@ GIVEN = [
     flags.DEFINE_float("max_ratio", _DEFAULT.max_ratio,
                        "Pairs whose longer side has more than this many times the tokens of the shorter are dropped; "
                        "0: none are. The papers on WMT14 and IWSLT14 have 1.5."),
+    flags.DEFINE_list("weights", _DEFAULT.weights,
+                      "A number for each file of --source, by which its share of the loss is multiplied."),
+    flags.DEFINE_float("temperature", _DEFAULT.temperature,
+                       "T, which mixes files of different sizes: the share of the loss that a file has grows with the "
+                       "T-th root of its size. 1: with its size."),
+    flags.DEFINE_bool("deduplicate", _DEFAULT.deduplicate,
+                      "Drops pairs that are as one before them, on both sides; the vocabulary is learned from all. "
+                      "Needs 30 bytes of memory for a pair."),
+    flags.DEFINE_string("dropped", _DEFAULT.dropped,
+                        "A file for the number of each line that is dropped, from 1 over all files, a tab, and the "
+                        "reason; empty: the numbers of lines by reason are printed alone."),
     flags.DEFINE_integer("shards", _DEFAULT.shards,
                          "Number of record files; for a large corpus, so many that each has about 100 MB."),
     flags.DEFINE_integer("processes", _DEFAULT.processes, "Number of processes that encode the text."),

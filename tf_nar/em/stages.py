@@ -79,7 +79,7 @@ class Stages:
 
   def distil(self, candidates: str, out: str) -> None:
     """Writes the data folder with the first candidate of each list as the target."""
-    self._derive(out, (records.Pair(each.src, each.tokens[0], 1.0, each.index)
+    self._derive(out, (records.Pair(each.src, each.tokens[0], each.weight, each.index)
                        for path in self._shards(candidates) for each in records.read_candidates(path)))
 
   def score(self, student: str, first_teacher: str, candidates: str, out: str) -> None:
@@ -171,7 +171,7 @@ def proposed(search: Callable, pairs: Sequence[records.Pair], *, tokens_per_batc
     said = next(found) if len(pair.src) <= longest else []
     said = [candidate for candidate in said if len(candidate.tokens) > 1]
     said = said or [corpus.Candidate(pair.tgt, 0.0)]  # The score does not matter in a list of one.
-    result.append(records.Candidates(pair.index, pair.src, *map(list, zip(*said, strict=True))))
+    result.append(records.Candidates(pair.index, pair.src, *map(list, zip(*said, strict=True)), pair.weight))
   return result
 
 
@@ -198,14 +198,15 @@ def chosen(candidates: records.Candidates, scores: dict[str, np.ndarray],
   merits = select.merit(scores["student"], lengths, normalize=alternation.normalize,
                         quality=scores.get("quality"), weight=alternation.quality)
   if alternation.rule == "hard":
-    yield records.Pair(candidates.src, candidates.tokens[select.best(merits)], 1.0, candidates.index)
+    yield records.Pair(candidates.src, candidates.tokens[select.best(merits)], candidates.weight,
+                       candidates.index)
     return
   # The beam's scores are log p / penalty.
   kind = alternation.teacher.search.penalty
   proposal = candidates.scores * np.asarray(beam.length_penalty(lengths, alternation.nbest_alpha, kind))
   for tokens, weight in zip(candidates.tokens, select.weights(merits, proposal), strict=True):
     if weight > 0:
-      yield records.Pair(candidates.src, tokens, float(weight), candidates.index)
+      yield records.Pair(candidates.src, tokens, float(weight) * candidates.weight, candidates.index)
 
 
 def load(path: str) -> dict[str, np.ndarray]:

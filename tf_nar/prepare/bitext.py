@@ -1,7 +1,11 @@
 """Reads parallel text: pairs of files in which line n of the target translates line n of the source."""
+import array
+import hashlib
 import itertools
 import os
 from typing import Iterable, Iterator, NamedTuple, Sequence
+
+import numpy as np
 
 from tf_nar.data import text
 
@@ -23,7 +27,9 @@ class Survey(NamedTuple):
 
   pairs: int
   inputs: list  # (file name, SHA-256 of its uncompressed text), sources then targets.
+  files: list  # Number of pairs of each source file.
   ranges: list  # `Range`s of at most `RANGE` lines, in order, which together are the text.
+  doubles: np.ndarray  # int [n], in order: the numbers of the lines that are as a line before them, on both sides.
 
 
 def read(some: Range) -> Iterator[tuple[str, str]]:
@@ -39,12 +45,13 @@ def pairs(sources: Iterable[str], targets: Iterable[str]) -> Iterator[tuple[str,
     yield from zip(text.read(source, warn=False), text.read(target, warn=False), strict=True)
 
 
-def survey(sources: Sequence[str], targets: Sequence[str]) -> Survey:
+def survey(sources: Sequence[str], targets: Sequence[str], doubles: bool = False) -> Survey:
   """Reads a parallel text once, to check it and to count its lines.
 
   Args:
     sources: paths of the source files.
     targets: paths of their translations, in the same order.
+    doubles: whether to look for pairs that occur again, by a hash of 64 bits; it needs 30 bytes of memory for a pair.
 
   Returns:
     A `Survey`.
@@ -55,18 +62,33 @@ def survey(sources: Sequence[str], targets: Sequence[str]) -> Survey:
   """
   if len(sources) != len(targets) or not sources:
     raise ValueError(f"Each source file needs one target file; got {len(sources)} and {len(targets)}.")
-  ranges, inputs = [], []
+  files, ranges, inputs, hashes = [], [], [], array.array("Q")
   for pair in zip(sources, targets, strict=True):
-    inputs.append(_survey_pair(*pair, ranges))
+    known = len(ranges)
+    inputs.append(_survey_pair(*pair, ranges, hashes if doubles else None))
+    files.append(sum(some.lines for some in ranges[known:]))
   source_inputs, target_inputs = zip(*inputs, strict=True)
-  return Survey(sum(some.lines for some in ranges), [*source_inputs, *target_inputs], ranges)
+  doubles = _again(np.asarray(hashes))
+  return Survey(sum(files), [*source_inputs, *target_inputs], files, ranges, doubles)
 
 
-def _survey_pair(source, target, ranges):
-  """Returns the names and hashes of two files, and adds their ranges to those of the files before."""
+def _again(hashes):
+  """Returns the indices, in order, of the numbers that occur before."""
+  is_first = np.zeros(len(hashes), bool)
+  is_first[np.unique(hashes, return_index=True)[1]] = True
+  return np.flatnonzero(~is_first)
+
+
+def _survey_pair(source, target, ranges, hashes):
+  """Returns the names and hashes of two files, and adds their ranges to those of the files before.
+
+  If `hashes` is not None, the hashes of the pairs are added to it.
+  """
   both = text.read(source), text.read(target)
   first, starts = sum(ranges[-1][-2:]) if ranges else 0, [(0, 0)]
-  for number, _ in enumerate(itertools.zip_longest(*both), 1):
+  for number, pair in enumerate(itertools.zip_longest(*both), 1):
+    if hashes is not None:
+      hashes.frombytes(hashlib.blake2b("\n".join(map(str, pair)).encode(), digest_size=8).digest())
     if number % RANGE == 0:
       starts.append(tuple(lines.bytes for lines in both))
   for lines in both:

@@ -37,16 +37,17 @@ def encode(ranges: Sequence[bitext.Range], folder: str, limits: encode_lib.Limit
   tf.io.gfile.makedirs(parts)
   paths = [os.path.join(parts, f"{number:06}") for number in range(len(ranges))]
   with engine_lib.pipeline(engine) as pipeline:
-    _ = (pipeline | "ranges" >> beam.Create(list(zip(paths, ranges, strict=True)))
+    _ = (pipeline | "ranges" >> beam.Create([
+           (path, some, limits.within(some.first, some.lines)) for path, some in zip(paths, ranges, strict=True)])
          | "to all workers" >> beam.Reshuffle()
-         | "encode" >> beam.MapTuple(functools.partial(_encode, folder, limits)))
+         | "encode" >> beam.MapTuple(functools.partial(_encode, folder)))
   for path in paths:
     with atomic.open_read(path) as file:
       yield pickle.loads(file.read())
   tf.io.gfile.rmtree(parts)
 
 
-def _encode(folder, limits, path, some):
+def _encode(folder, path, some, limits):
   found = encode_lib.encode_lines(some.first, list(bitext.read(some)), _vocabulary(folder), limits)
   atomic.write(path, pickle.dumps(found))
 

@@ -31,6 +31,10 @@ class Options:
   bleu_tokenize: str = AUTO
   max_length: int = 256
   max_ratio: float = 3.0
+  weights: tuple = ()
+  temperature: float = 1.0
+  deduplicate: bool = False
+  dropped: str = ""
   shards: int = 4
   processes: int = 1
   runner: str = ""
