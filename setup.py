@@ -71,6 +71,8 @@ setuptools.setup(
         "ct2": ["ctranslate2>=4.8,<5"],
         # For bin/export_openvino.py, whose folders need openvino alone; nncf quantises the weights.
         "openvino": ["nncf>=3.4,<4", "openvino>=2026.4,<2027"],
+        # For --runner of data_prep/prepare.py and bin/distill.py; constraints-beam.txt says how it is installed.
+        "beam": ["apache-beam==2.77.*"],
         "docs": ["mkdocs<2", "mkdocs-material"],  # The pages of docs/ as a site: mkdocs serve.
         "serve": ["prometheus-client", "starlette", "uvicorn"],
         # starlette's TestClient is of httpx2; selenium drives Chromium, which the system must have; TensorFlow

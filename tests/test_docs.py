@@ -69,6 +69,7 @@ def flags(text):
 def complaints(command, root=ROOT):
   """Returns the errors in a command, a list of words that begins with the program's path."""
   program, *words = command
+  words = words[:words.index("--")] + words[-1:] * words[-1].endswith("...") if "--" in words else words  # Of a runner.
   if not (root / program).is_file():
     return [f"there is no {program}"]
   own = root / module(program)

@@ -92,3 +92,15 @@ def test_a_needed_list_has_no_empty_name(given):
   flags.DEFINE_list("text", None, "Texts.", required=True)
   with pytest.raises(ValueError, match="^Empty --text; see --help.$"):
     flags.parse(["x", given])
+
+
+@pytest.mark.parametrize("arguments, left, options", [
+  (["--runner=X", "--", "--direct_num_workers=2", "--a=b"], [], ("--direct_num_workers=2", "--a=b")),
+  (["--runner=X"], [], ()),
+  (["--", "--direct_num_workers=2"], ["--direct_num_workers=2"], ()),
+  (["--runner=X", "--", "--labels", "a=b"], ["--labels", "a=b"], ()),
+])
+def test_what_follows_is_for_the_runner(arguments, left, options):
+  flags = program.Flags()
+  runner = flags.DEFINE_string("runner", "", "Which.")
+  assert program.for_runner(flags.parse(["x", *arguments]), runner) == (["x", *left], options)

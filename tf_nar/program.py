@@ -42,6 +42,9 @@ RESCORE_WITH = (
 COPY_UNKNOWN = (
   "Translations may have unknown words, each of which is replaced by the source token that is aligned with it, if any.")
 TPU = '"local" on a TPU VM, else its name; empty: GPUs or the CPU.'
+RUNNER = (
+  "A runner of Apache Beam that does the work, as DirectRunner or DataflowRunner; its options follow --. Empty: this "
+  "process does it.")
 DRAFT_WITH = (
   "A NAR run that drafts translations, which the autoregressive run of --workdir checks: the result is its greedy "
   "translation, sooner. search.draft_block and search.draft_positions set how.")
@@ -178,6 +181,21 @@ def typed(text: str) -> str:
   of the installed package shows `tf-nar train ...`.
   """
   return _CONFIG.sub(r"=\1", _BINARY.sub(rf"{_started_as} \1", text)) if _started_as else text
+
+
+def for_runner(argv: list[str], runner: absl_flags.FlagHolder) -> tuple[list[str], tuple[str, ...]]:
+  """Takes the options of a runner out of the arguments of a program.
+
+  Args:
+    argv: the program and the arguments that are not its flags, as those after --.
+    runner: the flag that names the runner.
+
+  Returns:
+    The rest of the arguments, and the options; none if there is no runner, or if an argument is no option.
+  """
+  options = argv[1:]
+  is_meant = runner.value and all(option.startswith("--") for option in options)
+  return (argv[:1], tuple(options)) if is_meant else (argv, ())
 
 
 def run(name: str, work: Callable[[], int | None], argv: list[str], also: tuple[type[Exception], ...] = ()) -> None:

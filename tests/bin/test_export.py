@@ -29,7 +29,7 @@ def test_export_and_use(tmp_path, capsys):
   assert capsys.readouterr().out == said + "\n" and said
   facts = json.loads((tmp_path / "out/assets.extra/metadata.json").read_text())
   assert facts["search"]["candidates"] == 3 and facts["dtype"] == "float32" and facts["rescored_by"] == "ar"
-  assert facts["signatures"] == ["candidates", "score", "translate", "translate_ids"]
+  assert facts["signatures"] == ["candidates", "candidates_ids", "score", "score_ids", "translate", "translate_ids"]
 
 
 def test_weights_in_bfloat16_and_shards_with_passes_to_show(tmp_path):

@@ -104,6 +104,16 @@ def test_hard_rule_keeps_one():
   assert kept == [records.Pair([5, EOS], [8, 9, EOS], 1.0, 3)]
 
 
+def test_weights_of_the_text_are_kept():
+  [found] = propose(says([7, 8, EOS]), [PAIR._replace(weight=0.5)])
+  assert found.weight == 0.5
+  scores = {"student": np.array([-4.0, -3.0])}
+  for rule in ("hard", "soft"):
+    ones, halves = ([pair.weight for pair in stages.chosen(each, scores, alternation(rule=rule))]
+                    for each in (LIST, LIST._replace(weight=0.5)))
+    assert halves == [0.5 * weight for weight in ones]
+
+
 def test_soft_rule_takes_the_length_penalty_out_of_the_proposal():
   rule = alternation(rule="soft", nbest_alpha=0.6)
   kept = list(stages.chosen(LIST, {"student": np.array([-4.0, -3.0])}, rule))
@@ -139,7 +149,7 @@ def test_from_candidates_to_the_next_text(data, tmp_path):
   tf.io.gfile.makedirs(scores)
   for path in corpus.shards(data):  # The student scores the second higher where the index is odd.
     values = [value for pair in records.read(path) for value in (-5.0, -4.0 if pair.index % 2 else -6.0)]
-    stages._save(stages._scores_path(scores, path), {"student": np.array(values, np.float32)})
+    stages.save(stages.scores_path(scores, path), {"student": np.array(values, np.float32)})
   for _ in range(2):  # A call that is interrupted before DONE leaves the folder; the next call starts again.
     work.distil(candidates, distilled)
     work.choose(candidates, scores, selected)

@@ -130,8 +130,9 @@ def test_signatures(exported):
   score = {"score": (tf.float32, 1), "truncated": (tf.bool, 1)}
   text = {"translation": (tf.string, 1)} | score
   passes = {"trace": text | {"saw": (tf.string, 2), "said": (tf.string, 2)}} if exported.trace else {}
-  assert kinds == {"translate": text, "serving_default": text, "score": score,
+  assert kinds == {"translate": text, "serving_default": text, "score": score, "score_ids": score,
                    "translate_ids": {"ids": (tf.int32, 2)} | score,
+                   "candidates_ids": {"ids": (tf.int32, 3)} | score | {"score": (tf.float32, 2)},
                    "candidates": {"translation": (tf.string, 2)} | score | {"score": (tf.float32, 2)}} | passes
 
 

@@ -1,7 +1,9 @@
+import gzip
 import hashlib
 
 import pytest
 
+from tf_nar.data import atomic
 from tf_nar.prepare import bitext
 
 
@@ -25,3 +27,22 @@ def test_refusals(write, tmp_path):
     bitext.survey([two, two], [two])
   with pytest.raises(FileNotFoundError, match="No file .*absent"):
     bitext.survey([two], [str(tmp_path / "absent")])
+
+
+@pytest.mark.parametrize("kind", ["plain", "packed", "remote"])
+def test_ranges_are_read_alone(write, monkeypatch, kind):
+  monkeypatch.setattr(bitext, "RANGE", 2)
+  texts = {"a.en": b"\xef\xbb\xbf1\n2\r\n3 \xc3\xa4\n4\n5", "a.de": b"1\n\n\n4\n5\n", "b.en": b"6\n7\n",
+           "b.de": b"6\n7\n"}
+  pack = lambda name, text: write(f"{name}.gz", gzip.compress(text))
+  place = {"plain": write, "packed": pack, "remote": remote}[kind]
+  sources, targets = ([place(name, texts[name]) for name in names] for names in (("a.en", "b.en"), ("a.de", "b.de")))
+  found = bitext.survey(sources, targets)
+  assert [(some.first, some.lines) for some in found.ranges] == [(0, 2), (2, 2), (4, 1), (5, 2)] and found.pairs == 7
+  alone = [pair for some in reversed(found.ranges) for pair in reversed(list(bitext.read(some)))]
+  assert alone[::-1] == list(bitext.pairs(sources, targets))
+
+
+def remote(name, text):
+  atomic.write(f"ram://bitext/{name}", text)
+  return f"ram://bitext/{name}"

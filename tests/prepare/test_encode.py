@@ -29,7 +29,7 @@ def test_any_ratio():
 
 def test_records_keep_their_line_numbers():
   part = encode.encode_lines(10, [("a b", "b"), (" ", "a"), ("a", "a x")], VOCAB, LIMITS)
-  assert part.dropped == {"empty source": 1} and part.lines == 3
+  assert part.dropped == [(11, "empty source")] and part.lines == 3
   pairs = [records.Pair([5, 6, 1], [6, 1], index=10), records.Pair([5, 1], [5, 2, 1], index=12)]
   assert part.pairs == [(records.serialize(pair), len(pair.src), len(pair.tgt)) for pair in pairs]
 

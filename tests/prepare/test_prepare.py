@@ -11,6 +11,7 @@ from tf_nar import types
 from tf_nar.data import corpus
 from tf_nar.data import records
 from tf_nar.data import vocab as vocab_lib
+from tf_nar.prepare import bitext
 from tf_nar.prepare import encode
 from tf_nar.prepare import folder as folder_lib
 from tf_nar.prepare import options as options_lib
@@ -104,6 +105,63 @@ def test_three_processes_give_the_bytes_of_one(options, tmp_path, monkeypatch):
   prepared(options)
   prepared(options, out=str(tmp_path / "three"), processes=3)
   assert content(options.out) == content(tmp_path / "three")
+
+
+@pytest.mark.parametrize("tokenizer, more", [
+  ("bpe", ["--direct_running_mode=in_memory"]),
+  pytest.param("sentencepiece", ["--direct_num_workers=2", "--direct_running_mode=multi_processing"],
+               marks=pytest.mark.slow),
+])
+def test_an_engine_gives_the_bytes_of_one_process(options, tmp_path, monkeypatch, tokenizer, more):
+  pytest.importorskip("apache_beam", reason="apache-beam (the extra `beam`) is not installed")
+  monkeypatch.setattr(bitext, "RANGE", 7)  # 9 ranges.
+  prepared(options, tokenizer=tokenizer, vocab_size=30)
+  prepared(options, tokenizer=tokenizer, vocab_size=30, out=str(tmp_path / "engine"), runner="DirectRunner",
+           runner_options=tuple(more))
+  assert content(options.out) == content(tmp_path / "engine")
+
+
+def test_an_engine_that_is_not_installed(options, monkeypatch):
+  monkeypatch.setitem(sys.modules, "apache_beam", None)
+  with pytest.raises(ImportError, match="^--runner=DirectRunner needs apache-beam, .*: pip install -c constr"):
+    prepared(options, runner="DirectRunner")
+
+
+def test_an_engine_that_does_not_see_the_text(options):
+  pytest.importorskip("apache_beam", reason="apache-beam (the extra `beam`) is not installed")
+  with pytest.raises(ValueError, match="machines of --runner=DataflowRunner do not see .*train.en; copy it to gs://"):
+    prepared(options, runner="DataflowRunner")
+  with pytest.raises(ValueError, match="Unexpected pipeline runner: Direkt"):
+    prepared(options, runner="Direkt")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_doubles_are_dropped_and_told(options, tmp_path, monkeypatch, processes):
+  monkeypatch.setattr(encode, "_LINES", 7)
+  source, target = lines(options.source[0]), lines(options.target[0])
+  source[20], target[20], source[50], target[50] = source[12], target[12], source[20], target[50]
+  source[30], target[30], source[40], target[40] = source[12], target[12], source[3], target[3]  # Without a source.
+  for path, text in ((options.source[0], source), (options.target[0], target)):
+    pathlib.Path(path).write_text("".join(f"{line}\n" for line in text))
+  manifest = prepared(options, deduplicate=True, dropped=str(tmp_path / "dropped.tsv"), processes=processes)
+  assert manifest.splits["train"].dropped == {"duplicate": 2, "empty source": 2, "empty target": 1, "too long": 1}
+  assert lines(tmp_path / "dropped.tsv") == [
+    "4\tempty source", "8\tempty target", "10\ttoo long", "21\tduplicate", "31\tduplicate", "41\tempty source"]
+  kept = [pair.index for path in corpus.shards(options.out) for pair in records.read(path)]
+  assert sorted(kept) == [number for number in range(60) if number not in (3, 7, 9, 20, 30, 40)]
+  both = prepared(options, out=str(tmp_path / "both"))
+  assert both.splits["train"].pairs == len(kept) + 2
+
+
+def test_files_are_mixed(options, tmp_path):
+  files = dict(source=[options.source[0], options.valid_source], target=[options.target[0], options.valid_target])
+  made = folder_lib.prepare(dataclasses.replace(options, **files, temperature=2.0))
+  assert "Weights: 0.8478 for train.en, 3.283 for valid.en." in folder_lib.summary(made, options.out)
+  pairs = [pair for path in corpus.shards(options.out) for pair in records.read(path)]
+  few, many = ({pair.weight for pair in pairs if (pair.index >= 60) == last} for last in (True, False))
+  assert len(few) == len(many) == 1 and few.pop() == pytest.approx(many.pop() * (60 / 4)**0.5)
+  with pytest.raises(ValueError, match="--weights must be numbers, as 2,1; got 2,b"):
+    folder_lib.prepare(dataclasses.replace(options, out=str(tmp_path / "b"), weights=("2", "b")))
 
 
 def test_several_files_are_one_text(options, tmp_path):

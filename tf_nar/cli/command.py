@@ -10,6 +10,7 @@ COMMANDS = {  # {name of the program and of its module here: description}.
   "configs": "lists the configs that come with the package",
   "train": "trains one model from a config; resumes if it was stopped",
   "em": "trains teacher and student in turns; resumes if it was stopped",
+  "distill": "translates or scores a whole training text by exported models, for em",
   "translate": "translates files, a pipe or a prompt; n-best, scores, rescoring by a teacher, traces",
   "score": "prints log p of given translations, one number per line",
   "evaluate": "measures BLEU, chrF, TER, repeats, length ratio; paired bootstrap; writes report.json",

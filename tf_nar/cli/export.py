@@ -5,8 +5,9 @@
   python bin/export.py --workdir=runs/ar --out=served/3 --draft_with=runs/nat
   python bin/export.py --workdir=runs/nat --out=served/2 --weights=bfloat16
 
-Signatures: `translate` (strings), `candidates` (the n best of a search that keeps several), `translate_ids` (token
-ids), `score` (log p of given translations) and, for a search of several decoder passes, `trace`. A new process loads
+Signatures: `translate` (strings), `candidates` (the n best of a search that keeps several), `score` (log p of given
+translations), the same of token ids (`translate_ids`, `candidates_ids`, `score_ids`; bin/distill.py applies them to
+a whole corpus) and, for a search of several decoder passes, `trace`. A new process loads
 the export and must get the same translations and scores as the run, else nothing is written. If the vocabulary is of
 tokenised text, the strings must be tokenised too. README.md is the model's card, with the scores of WORKDIR/report.json
 if bin/evaluate.py has written it. assets.extra/metadata.json describes the model to programs; the requests next to it

@@ -18,7 +18,14 @@ With a vocabulary of its own for each language: --separate_vocab. To prepare fur
 
 Several files are separated by commas (a.en,b.en); they may be compressed (.gz) and remote (gs://). The result does not
 depend on the number of --processes.
+
+With Apache Beam (extra `beam`) a cluster encodes the text, and what follows -- goes to its runner. The folder is the
+same; docs/scale.md describes what Dataflow needs.
+
+  python data_prep/prepare.py --runner=DirectRunner --source=train.en ... -- --direct_num_workers=4 ...
 """
+import functools
+
 from tf_nar import program
 from tf_nar.data import language
 from tf_nar.prepare import options as options_lib
@@ -67,18 +74,31 @@ GIVEN = [
     flags.DEFINE_float("max_ratio", _DEFAULT.max_ratio,
                        "Pairs whose longer side has more than this many times the tokens of the shorter are dropped; "
                        "0: none are. The papers on WMT14 and IWSLT14 have 1.5."),
+    flags.DEFINE_list("weights", _DEFAULT.weights,
+                      "A number for each file of --source, by which its share of the loss is multiplied."),
+    flags.DEFINE_float("temperature", _DEFAULT.temperature,
+                       "T, which mixes files of different sizes: the share of the loss that a file has grows with the "
+                       "T-th root of its size. 1: with its size."),
+    flags.DEFINE_bool("deduplicate", _DEFAULT.deduplicate,
+                      "Drops pairs that are as one before them, on both sides; the vocabulary is learned from all. "
+                      "Needs 30 bytes of memory for a pair."),
+    flags.DEFINE_string("dropped", _DEFAULT.dropped,
+                        "A file for the number of each line that is dropped, from 1 over all files, a tab, and the "
+                        "reason; empty: the numbers of lines by reason are printed alone."),
     flags.DEFINE_integer("shards", _DEFAULT.shards,
                          "Number of record files; for a large corpus, so many that each has about 100 MB."),
     flags.DEFINE_integer("processes", _DEFAULT.processes, "Number of processes that encode the text."),
+    RUNNER := flags.DEFINE_string("runner", _DEFAULT.runner, program.RUNNER),
 ]
 
 
-def make_folder() -> None:
+def make_folder(runner_options: tuple[str, ...] = ()) -> None:
   """Prepares the text given by the flags."""
   from tf_nar.prepare import folder
-  options = options_lib.Options(**{flag.name: flag.value for flag in GIVEN})
+  options = options_lib.Options(**{flag.name: flag.value for flag in GIVEN}, runner_options=runner_options)
   print(program.typed(folder.summary(folder.prepare(options), options.out)))
 
 
 def main(argv: list[str]) -> None:
-  program.run("prepare", make_folder, argv)
+  argv, options = program.for_runner(argv, RUNNER)
+  program.run("prepare", functools.partial(make_folder, options), argv)

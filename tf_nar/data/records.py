@@ -24,6 +24,7 @@ class Candidates(NamedTuple):
   src: list  # Ends in EOS.
   tokens: list  # N lists of ids, each ends in EOS.
   scores: list  # N floats, by which they are ranked.
+  weight: float = 1.0  # That of the pair that the source is of.
 
 
 def serialize(item: Pair | Candidates) -> bytes:
@@ -38,7 +39,7 @@ def serialize(item: Pair | Candidates) -> bytes:
         "tokens": _ints([token for tokens in item.tokens for token in tokens]),
         "lengths": _ints([len(tokens) for tokens in item.tokens]),
         "scores": _floats(item.scores),
-    }
+    } | ({"weight": _floats([item.weight])} if item.weight != 1 else {})
   example = tf.train.Example(features=tf.train.Features(feature=features))
   return example.SerializeToString(deterministic=True)
 
@@ -72,7 +73,8 @@ def read_candidates(path: str) -> Iterator[Candidates]:
     flat, lengths = list(features["tokens"].int64_list.value), features["lengths"].int64_list.value
     tokens = [flat[end - length:end] for length, end in zip(lengths, itertools.accumulate(lengths), strict=True)]
     yield Candidates(features["index"].int64_list.value[0], list(features["src"].int64_list.value), tokens,
-                     list(features["scores"].float_list.value))
+                     list(features["scores"].float_list.value),
+                     features["weight"].float_list.value[0] if "weight" in features else 1.0)
 
 
 def parse_batch(serialized: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.Tensor, tf.Tensor]:

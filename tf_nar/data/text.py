@@ -34,24 +34,26 @@ class Lines:
     path: the file; "-" is standard input.
     name: its name in messages.
     count: number of lines read so far.
+    bytes: number of (uncompressed) bytes read so far.
     sha256: hash of the (uncompressed) bytes read so far.
     mended: number of lines so far with a carriage return inside.
   """
 
-  def __init__(self, path="", prompt="", warn=True):
+  def __init__(self, path="", prompt="", warn=True, start=0):
     """Args:
       path: a file; empty or "-" is standard input.
       prompt: printed on a terminal before each line is read.
       warn: whether to log at the end how many lines had a carriage return inside.
+      start: the (uncompressed) bytes to leave out, up to the beginning of a line; 0 for what cannot be read twice.
 
     Raises:
       FileNotFoundError: if the file does not exist or is a folder.
     """
-    self.path, self._prompt, self._warn = path or "-", prompt, warn
+    self.path, self._prompt, self._warn, self._start = path or "-", prompt, warn, start
     self.name = name(path)
     if self.path != "-":
       atomic.check_readable(path)
-    self.count = self.mended = 0
+    self.count = self.mended = self.bytes = 0
     self._digest = hashlib.sha256()
 
   @property
@@ -69,9 +71,12 @@ class Lines:
       ValueError: for a line that is not UTF-8 (with its number), a broken archive, or a closed standard input.
     """
     with _opened(self.path) as file:
+      if self._start:
+        file.seek(self._start)
       for raw in _whole(self._asked(file), self.name):
         self._digest.update(raw)
         self.count += 1
+        self.bytes += len(raw)
         yield self._decoded(raw)
     if self.mended and self._warn:
       logging.warning("%s: %d lines have a carriage return inside; it is read as a space.", self.name, self.mended)
@@ -89,7 +94,7 @@ class Lines:
       yield raw
 
   def _decoded(self, raw):
-    if self.count == 1:
+    if self.count == 1 and not self._start:
       self._check_encoding(raw)
       raw = raw.removeprefix(codecs.BOM_UTF8)
     raw = raw.removesuffix(b"\n").removesuffix(b"\r")
@@ -108,9 +113,9 @@ class Lines:
         raise ValueError(f"{self.name} must be UTF-8, but is {encoding}; convert it: iconv -f {encoding} -t UTF-8.")
 
 
-def read(path: str = "", prompt: str = "", warn: bool = True) -> Lines:
+def read(path: str = "", prompt: str = "", warn: bool = True, start: int = 0) -> Lines:
   """Returns the `Lines` of a file, or of standard input if `path` is empty or "-"."""
-  return Lines(path, prompt, warn)
+  return Lines(path, prompt, warn, start)
 
 
 def name(path: str) -> str:
@@ -129,7 +134,7 @@ def _whole(raws, called):
 
 @contextlib.contextmanager
 def _opened(path):
-  """Context manager of a binary stream of lines; it never seeks in the source, so that pipes can be read."""
+  """Context manager of a binary stream of lines; opening never seeks in the source, so that pipes can be read."""
   with contextlib.ExitStack() as stack:
     if path == "-":
       file = _standard_input()
@@ -158,6 +163,16 @@ class _Remote(io.RawIOBase):
 
   def readable(self):
     return True
+
+  def seekable(self):
+    return True
+
+  def seek(self, offset, whence=os.SEEK_SET):
+    self._file.seek(offset, whence)
+    return self.tell()
+
+  def tell(self):
+    return self._file.tell()
 
   def readinto(self, buffer):
     data = self._file.read(len(buffer))

@@ -7,7 +7,7 @@
 import dataclasses
 import io
 import os
-from typing import Callable, Iterator, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -69,9 +69,8 @@ class Stages:
                  limit=corpus.limit(run.model, options))
 
     def make(path, advance):
-      pairs = records.read(os.path.join(self._data_dir, os.path.basename(path)))
-      work = lambda some: proposed(search, some, progress=advance, **given)
-      records.write(path, corpus.stream(work, pairs, window=max(1, HELD // alternation.nbest)))
+      shard = os.path.join(self._data_dir, os.path.basename(path))
+      records.write(path, lists(search, shard, alternation.nbest, progress=advance, **given))
 
     tf.io.gfile.makedirs(out)
     total = data_corpus.read(self._data_dir).splits["train"].pairs
@@ -80,7 +79,7 @@ class Stages:
 
   def distil(self, candidates: str, out: str) -> None:
     """Writes the data folder with the first candidate of each list as the target."""
-    self._derive(out, (records.Pair(each.src, each.tokens[0], 1.0, each.index)
+    self._derive(out, (records.Pair(each.src, each.tokens[0], each.weight, each.index)
                        for path in self._shards(candidates) for each in records.read_candidates(path)))
 
   def score(self, student: str, first_teacher: str, candidates: str, out: str) -> None:
@@ -91,21 +90,15 @@ class Stages:
     judges = {"student": student} | ({"quality": first_teacher} if self._alternation.quality else {})
     judges = {name: runs.load(workdir) for name, workdir in judges.items()}
     scorers = {name: corpus.scorer(run.model) for name, run in judges.items()}
-    of = {_scores_path(out, shard): shard for shard in self._shards(candidates)}
+    of = {scores_path(out, shard): shard for shard in self._shards(candidates)}
 
     def make(path, advance):
-      _save(path, {name: self._scored(scorers[name], run, of[path], advance) for name, run in judges.items()})
+      save(path, {name: of_lists(scorers[name], of[path], run.experiment.model.net.max_length, progress=advance,
+                                 tokens_per_batch=self._alternation.tokens_per_batch) for name, run in judges.items()})
 
     tf.io.gfile.makedirs(out)
     with progress.Progress("scores", unit="candidates") as bar:
       self._jobs.each(list(of), make, bar.advance)
-
-  def _scored(self, score, run, shard, advance):
-    """Returns log p of all candidates of a shard, reading them in windows, as they may not fit in memory."""
-    longest, positions = run.experiment.model.net.max_length, self._alternation.tokens_per_batch
-    pairs = ((each.src, tokens) for each in records.read_candidates(shard) for tokens in each.tokens)
-    judge = lambda some: scored(score, some, longest, tokens_per_batch=positions, progress=advance)
-    return np.fromiter(corpus.stream(judge, pairs), np.float32)
 
   def choose(self, candidates: str, scores: str, out: str) -> None:
     """Writes the data folder that the next teacher is trained on."""
@@ -118,7 +111,7 @@ class Stages:
 
   def _chosen(self, candidates, scores):
     for shard in self._shards(candidates):
-      of_all, start = load(_scores_path(scores, shard)), 0
+      of_all, start = load(scores_path(scores, shard)), 0
       for each in records.read_candidates(shard):
         here = {name: values[start:start + len(each.tokens)] for name, values in of_all.items()}
         start += len(each.tokens)
@@ -140,6 +133,25 @@ def _with_weights(experiment, run, out):
   runs.save(run._replace(experiment=experiment, workdir=out))
 
 
+def lists(search: Callable, shard: str, nbest: int, **given: Any) -> Iterator[records.Candidates]:
+  """Yields the `records.Candidates` of a shard of a data folder, read in windows, as they may not fit in memory.
+
+  Args:
+    search: from `corpus.searcher`.
+    shard: the path of the shard.
+    nbest: number of candidates of the search.
+    **given: of `proposed`.
+  """
+  work = lambda some: proposed(search, some, **given)
+  return corpus.stream(work, records.read(shard), window=max(1, HELD // nbest))
+
+
+def of_lists(score: Callable, shard: str, longest: int, **given: Any) -> np.ndarray:
+  """Returns log p of all candidates of a shard, float32 [n], reading them in windows; `given` is of `scored`."""
+  pairs = ((each.src, tokens) for each in records.read_candidates(shard) for tokens in each.tokens)
+  return np.fromiter(corpus.stream(lambda some: scored(score, some, longest, **given), pairs), np.float32)
+
+
 def proposed(search: Callable, pairs: Sequence[records.Pair], *, tokens_per_batch: int, longest: int,
              progress: Callable[[int], None] | None = None, limit: Callable | None = None) -> list[records.Candidates]:
   """Returns the `records.Candidates` of some pairs, in their order.
@@ -159,7 +171,7 @@ def proposed(search: Callable, pairs: Sequence[records.Pair], *, tokens_per_batc
     said = next(found) if len(pair.src) <= longest else []
     said = [candidate for candidate in said if len(candidate.tokens) > 1]
     said = said or [corpus.Candidate(pair.tgt, 0.0)]  # The score does not matter in a list of one.
-    result.append(records.Candidates(pair.index, pair.src, *map(list, zip(*said, strict=True))))
+    result.append(records.Candidates(pair.index, pair.src, *map(list, zip(*said, strict=True)), pair.weight))
   return result
 
 
@@ -186,14 +198,15 @@ def chosen(candidates: records.Candidates, scores: dict[str, np.ndarray],
   merits = select.merit(scores["student"], lengths, normalize=alternation.normalize,
                         quality=scores.get("quality"), weight=alternation.quality)
   if alternation.rule == "hard":
-    yield records.Pair(candidates.src, candidates.tokens[select.best(merits)], 1.0, candidates.index)
+    yield records.Pair(candidates.src, candidates.tokens[select.best(merits)], candidates.weight,
+                       candidates.index)
     return
   # The beam's scores are log p / penalty.
   kind = alternation.teacher.search.penalty
   proposal = candidates.scores * np.asarray(beam.length_penalty(lengths, alternation.nbest_alpha, kind))
   for tokens, weight in zip(candidates.tokens, select.weights(merits, proposal), strict=True):
     if weight > 0:
-      yield records.Pair(candidates.src, tokens, float(weight), candidates.index)
+      yield records.Pair(candidates.src, tokens, float(weight) * candidates.weight, candidates.index)
 
 
 def load(path: str) -> dict[str, np.ndarray]:
@@ -202,11 +215,13 @@ def load(path: str) -> dict[str, np.ndarray]:
     return dict(np.load(io.BytesIO(file.read())))
 
 
-def _save(path, scores):
+def save(path: str, scores: dict[str, np.ndarray]) -> None:
+  """Writes the scores of a shard."""
   data = io.BytesIO()
   np.savez(data, **scores)
   atomic.write(path, data.getvalue())
 
 
-def _scores_path(folder, shard):
+def scores_path(folder: str, shard: str) -> str:
+  """Returns the path of the scores of a shard, in the folder of the scores."""
   return os.path.join(folder, f"{os.path.basename(shard)}.npz")

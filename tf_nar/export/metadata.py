@@ -26,6 +26,7 @@ def describe(run: Any, signatures: Iterable[str], teacher: Any = None) -> dict[s
   return {
       "family": run.experiment.family,
       "search": dataclasses.asdict(run.experiment.search),
+      "candidates": run.experiment.search.candidates,
       "max_length": run.experiment.model.net.max_length,
       "dtype": run.experiment.model.net.dtype,
       "shards": run.experiment.model.net.shards,

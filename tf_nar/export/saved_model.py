@@ -4,7 +4,10 @@
   translate (serving_default)   text: string [B]                  translation: string [B], score: float32 [B]
   candidates                    text: string [B]                  translation: string [B, N], score: float32 [B, N]
   translate_ids                 ids: int32 [B, S]                 ids: int32 [B, T], score: float32 [B]
+  candidates_ids                ids: int32 [B, S]                 ids: int32 [B, N, T], score: float32 [B, N]
   score                         source, target: string [B]        score: float32 [B], log p(target | source) in nats
+  score_ids                     source: int32 [B, S], target:     the same
+                                int32 [B, T]
   trace, of several passes      text: string [B]                  translation, score, and for each of the R passes
                                                                   saw and said, its inputs and predictions:
                                                                   string [B, R], tokens joined by spaces
@@ -32,6 +35,7 @@ from tf_nar.export import warmup
 
 TEXT = tf.TensorSpec([None], tf.string)
 IDS = tf.TensorSpec([None, None], tf.int32)
+FOR_CORPORA = "candidates_ids", "score_ids"  # For bin/distill.py; a server need not warm them up.
 
 
 def export(run: Any, search: Callable, out: str, teacher: Any = None, trace: Callable | None = None, copier: Any = None,
@@ -59,7 +63,8 @@ def export(run: Any, search: Callable, out: str, teacher: Any = None, trace: Cal
     metadata.write(facts, folder)
     card.write(folder, run, facts, **about)
     asked = {name: [(spec.name, spec.dtype) for spec in one.input_signature] for name, one in signatures.items()}
-    warmup.write(os.path.join(folder, metadata.FOLDER), asked, facts["warm"])
+    served = {name: arguments for name, arguments in asked.items() if name not in FOR_CORPORA}
+    warmup.write(os.path.join(folder, metadata.FOLDER), served, facts["warm"])
     verify.check(folder, run, search, trace, copier)
 
 
@@ -74,7 +79,7 @@ def build(run: Any, search: Callable, teacher: Any = None, trace: Callable | Non
   longest = run.experiment.model.net.max_length
   spell = unknown.speller(sources, words, run.model.align if copies else None, longest)
   functions = _searches(sources, search, spell, longest)
-  functions["score"] = _scorer(sources, words, run.model, longest)
+  functions |= _scorers(sources, words, run.model, longest)
   if trace is not None:
     functions["trace"] = _tracer(sources, words, trace, spell, longest)
   for name, function in functions.items():
@@ -86,9 +91,20 @@ def _searches(sources, search, spell, longest):
   """Returns the functions of the signatures that translate, given those of `text.build` and `unknown.speller`."""
 
   @tf.function(input_signature=[_named(IDS, "ids")])
-  def translate_ids(ids):
+  def candidates_ids(ids):
     found = _answer(search(_fitted(ids, longest)), ids)
-    return {"ids": found.tokens[:, 0], "score": found.score[:, 0], "truncated": _too_long(ids, longest)}
+    return {"ids": found.tokens, "score": found.score, "truncated": _too_long(ids, longest)}
+
+  @tf.function(input_signature=[_named(IDS, "ids")])
+  def translate_ids(ids):
+    found = candidates_ids(ids)
+    return found | {name: found[name][:, 0] for name in ("ids", "score")}
+
+  @tf.function(input_signature=[_named(TEXT, "text")])
+  def candidates(text):
+    ids = _ids(sources, text)
+    found = candidates_ids(ids)
+    return {"translation": spell(text, _fitted(ids, longest), found.pop("ids")), **found}
 
   @tf.function(input_signature=[_named(TEXT, "text")])
   def translate(text):
@@ -96,26 +112,24 @@ def _searches(sources, search, spell, longest):
     found = translate_ids(ids)
     return {"translation": spell(text, _fitted(ids, longest), found.pop("ids")[:, None])[:, 0], **found}
 
-  @tf.function(input_signature=[_named(TEXT, "text")])
-  def candidates(text):
-    ids = _ids(sources, text)
-    found = _answer(search(_fitted(ids, longest)), ids)
-    predictions = spell(text, _fitted(ids, longest), found.tokens)
-    return {"translation": predictions, "score": found.score, "truncated": _too_long(ids, longest)}
-
-  return {"translate": translate, "translate_ids": translate_ids, "candidates": candidates}
+  return {"translate": translate, "translate_ids": translate_ids, "candidates": candidates,
+          "candidates_ids": candidates_ids}
 
 
-def _scorer(sources, words, model, longest):
-  """Returns the function of the signature `score`."""
+def _scorers(sources, words, model, longest):
+  """Returns the functions of the signatures that score."""
+
+  @tf.function(input_signature=[_named(IDS, "source"), _named(IDS, "target")])
+  def score_ids(source, target):
+    found = model.score(_fitted(source, longest), _fitted(target, longest))[:tf.shape(target)[0]]
+    found = tf.where(_too_long(target, longest), -float("inf"), found)
+    return {"score": found, "truncated": _too_long(source, longest)}
 
   @tf.function(input_signature=[_named(TEXT, "source"), _named(TEXT, "target")])
   def score(source, target):
-    src, tgt = _ids(sources, source), _ids(words, target)
-    found = model.score(_fitted(src, longest), _fitted(tgt, longest))[:tf.shape(tgt)[0]]
-    return {"score": tf.where(_too_long(tgt, longest), -float("inf"), found), "truncated": _too_long(src, longest)}
+    return score_ids(_ids(sources, source), _ids(words, target))
 
-  return score
+  return {"score": score, "score_ids": score_ids}
 
 
 def _tracer(sources, words, trace, spell, longest):

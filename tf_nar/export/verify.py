@@ -57,10 +57,13 @@ def check(folder: str, run: Any, search: Callable, trace: Callable | None = None
   wanted = live(run, search, ids, copy)
   # A graph of unknown shape, like the exported one: other graphs use other kernels, which round bfloat16 differently.
   graph = tf.function(run.model.score, input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2)
-  scores = zip(targets, graph(ids, of_targets).numpy().tolist(), strict=True)
-  wanted["score"] = [[("", score if len(run.vocab.encode(text)) < longest else -np.inf)] for text, score in scores]
+  scores = graph(ids, of_targets).numpy().tolist()
+  wanted["score_ids"] = [[("", score)] for score in scores]
+  wanted["score"] = [[("", score if len(run.vocab.encode(text)) < longest else -np.inf)]
+                     for text, score in zip(targets, scores, strict=True)]
   asked = {"translate": {"text": texts}, "translate_ids": {"ids": ids.tolist()}, "candidates": {"text": texts},
-           "score": {"source": texts, "target": targets}}
+           "candidates_ids": {"ids": ids.tolist()}, "score": {"source": texts, "target": targets},
+           "score_ids": {"source": ids.tolist(), "target": of_targets.tolist()}}
   if trace is not None:
     asked["trace"], wanted["trace"] = {"text": texts}, traced(run, trace, ids, copy)
   found = ask(folder, asked)
@@ -74,7 +77,8 @@ def check(folder: str, run: Any, search: Callable, trace: Callable | None = None
 
 def answers(found: dict[str, list], vocab: Any) -> list[list[tuple[str, float]]]:
   """Returns the outputs of a signature as [(text, score), ...] for each sentence, as `live` does."""
-  texts = found.get("translation") or [vocab.decode(row) for row in found.get("ids", [])] or [""] * len(found["score"])
+  said = lambda ids: [said(row) for row in ids] if ids and isinstance(ids[0], list) else vocab.decode(ids)
+  texts = found.get("translation") or said(found.get("ids", [[]] * len(found["score"])))
   rows = [list(zip(*pair, strict=True)) if isinstance(pair[0], list) else [pair]
           for pair in zip(texts, found["score"], strict=True)]
   passes = zip(found.get("saw", [[]] * len(rows)), found.get("said", [[]] * len(rows)), strict=True)
@@ -126,8 +130,9 @@ def live(run: Any, search: Callable, ids: np.ndarray,
     [(run.vocab.decode(row), score) for row, score in zip(*pair, strict=True)] if has_words else nothing
     for *pair, has_words in zip(tokens, found.score.numpy().tolist(), nonempty, strict=True)]
   copied = said(copy(tokens))
+  plain = said(tokens)
   return {"candidates": copied, "translate": [row[:1] for row in copied],
-          "translate_ids": [row[:1] for row in said(tokens)]}
+          "candidates_ids": plain, "translate_ids": [row[:1] for row in plain]}
 
 
 def traced(run: Any, trace: Callable, ids: np.ndarray, copy: Callable[[list], list] = lambda tokens: tokens) -> list:

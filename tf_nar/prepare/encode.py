@@ -6,26 +6,36 @@ import itertools
 import multiprocessing
 from typing import Iterable, Iterator, NamedTuple, Sequence
 
+import numpy as np
+
 from tf_nar import types
 from tf_nar.data import records
 from tf_nar.data import vocab as vocab_lib
+from tf_nar.prepare import mixing
 
 _LINES = 2_000  # Lines of a task: enough to be worth sending, few enough to hold several tasks for each process.
 _TASKS = 4  # Tasks that wait for each process.
 
 
 class Limits(NamedTuple):
-  """The limits on the pairs that are kept."""
+  """What decides which pairs are kept, and their weights."""
 
   max_length: int  # Largest number of tokens with EOS, on either side.
   max_ratio: float  # Largest ratio of the tokens of the longer side to those of the shorter, without EOS; 0: any.
+  doubles: np.ndarray = np.zeros(0, np.int64)  # int [n], in order: numbers of the lines that occur before.
+  weights: mixing.Weights = mixing.Weights((), ())
+
+  def within(self, first: int, lines: int) -> "Limits":
+    """Returns those of a range of lines alone."""
+    start, end = np.searchsorted(self.doubles, (first, first + lines))
+    return self._replace(doubles=self.doubles[start:end])
 
 
 class Encoded(NamedTuple):
   """An encoded range of lines."""
 
   pairs: list  # (serialized record, source length, target length) of each kept pair, lengths with EOS.
-  dropped: collections.Counter  # Reason -> number of dropped lines.
+  dropped: list  # (number, reason) of each dropped line.
   lines: int  # Number of lines in the range.
   unknown: int = 0  # Number of UNK tokens in the kept pairs.
   changed: int = 0  # Number of lines of the kept pairs that normalization changes, apart from white space.
@@ -57,19 +67,20 @@ def encode_lines(first: int, pairs: Sequence[tuple[str, str]], vocab: vocab_lib.
   Returns:
     `Encoded`.
   """
-  kept, dropped, tokens, repeats = [], collections.Counter(), collections.Counter(), collections.Counter()
+  kept, dropped, tokens, repeats = [], [], collections.Counter(), collections.Counter()
   unknown = changed = 0
+  doubles = set(limits.within(first, len(pairs)).doubles.tolist())
   for index, (source, target) in enumerate(pairs, first):
     src, tgt = vocab.source.encode(source), vocab.encode(target)
-    why = reason(src, tgt, limits)
+    why = reason(src, tgt, limits) or "duplicate" * (index in doubles)
     if why:
-      dropped[why] += 1
+      dropped.append((index, why))
       continue
     unknown += src.count(types.UNK) + tgt.count(types.UNK)
     changed += vocab.source.changes(source) + vocab.changes(target)
     tokens.update(tgt)
     repeats.update(token for token, following in itertools.pairwise(tgt) if token == following)
-    pair = records.Pair(src + [types.EOS], tgt + [types.EOS], index=index)
+    pair = records.Pair(src + [types.EOS], tgt + [types.EOS], limits.weights.of(index), index)
     kept.append((records.serialize(pair), len(pair.src), len(pair.tgt)))
   return Encoded(kept, dropped, len(pairs), unknown, changed, tokens, repeats)
 

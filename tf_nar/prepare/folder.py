@@ -1,5 +1,6 @@
 """Makes a data folder: checks the text, learns or loads the vocabulary, encodes the text and summarises the result."""
 import collections
+import contextlib
 import dataclasses
 import os
 from typing import NamedTuple
@@ -9,12 +10,14 @@ from absl import logging
 from tf_nar import display
 from tf_nar import pretrained
 from tf_nar.data import corpus
+from tf_nar.data import engine as engine_lib
 from tf_nar.data import language
 from tf_nar.data import text
 from tf_nar.data import vocab
 from tf_nar.prepare import bitext
 from tf_nar.prepare import encode
 from tf_nar.prepare import learn
+from tf_nar.prepare import mixing
 from tf_nar.prepare import options as options_lib
 
 MOST_UNKNOWN = 0.9  # Share of UNK tokens above which the vocabulary is assumed to be of another text.
@@ -28,6 +31,7 @@ class Made(NamedTuple):
   manifest: corpus.Manifest
   vocab: object
   guessed: bool  # Whether the BLEU tokeniser of the target language was guessed by its script.
+  weights: tuple  # The weight of a pair of each source file.
 
 
 def prepare(options: options_lib.Options) -> Made:
@@ -48,16 +52,20 @@ def prepare(options: options_lib.Options) -> Made:
   if options.bleu_tokenize != options_lib.AUTO:
     language.check(options.bleu_tokenize)
   given = *options.source, *options.target, options.valid_source, options.valid_target
+  if options.runner:
+    engine_lib.check(_engine(options), *options.source, *options.target, options.out)
   with corpus.building(options.out) as folder, text.kept(*given) as paths:
     count = len(options.source)
     options = dataclasses.replace(options, source=tuple(paths[:count]), target=tuple(paths[count:-2]),
                                   valid_source=paths[-2], valid_target=paths[-1])
-    found = bitext.survey(options.source, options.target)
+    found = bitext.survey(options.source, options.target, options.deduplicate)
     valid = bitext.survey([options.valid_source], [options.valid_target])
+    weights = mixing.weights(found.files, _numbers(options.weights), options.temperature)
     words = _vocabulary(options, found.pairs)
     guessed = _measured(options, words)
     words.save(folder)
-    train, repeats = _train(options, found, folder)
+    with text.writing(options.dropped) if options.dropped else contextlib.nullcontext() as tell:
+      train, repeats = _train(options, found, weights, folder, tell)
     if not options.reuse_vocab:
       words.repeats = repeats
       words.save(folder)
@@ -65,7 +73,14 @@ def prepare(options: options_lib.Options) -> Made:
     manifest = corpus.Manifest(words.tokenization, words.tokenized, len(words), words.sha256, splits)
     _check_known(manifest, options)
     corpus.write(folder, manifest)
-  return Made(manifest, words, guessed)
+  return Made(manifest, words, guessed, weights.values)
+
+
+def _numbers(weights):
+  try:
+    return [float(weight) for weight in weights]
+  except ValueError:
+    raise ValueError(f"--weights must be numbers, as 2,1; got {','.join(weights)}.") from None
 
 
 def _check_separate(options):
@@ -122,17 +137,20 @@ def _measured(options, words):
   return guessed
 
 
-def _train(options, found, folder):
-  """Writes the training pairs; returns their `Split`, and the tokens that the targets often repeat at once."""
-  pairs = bitext.pairs(options.source, options.target)
-  limits = encode.Limits(options.max_length, options.max_ratio)
+def _train(options, found, weights, folder, tell):
+  """Writes the training pairs; returns their `Split`, and the tokens that the targets often repeat at once.
+
+  `tell` writes a line for each pair that is left out, if it is not None.
+  """
   dropped, tokens, repeats = collections.Counter(), collections.Counter(), collections.Counter()
   unknown = changed = 0
   with corpus.Writer(folder, options.shards) as writer, _bar(found.pairs, "encode") as bar:
-    for part in encode.encode(pairs, folder, limits, options.processes):
+    for part in _encoded(options, found, weights, folder):
       for pair in part.pairs:
         writer.add(*pair)
-      dropped += part.dropped
+      dropped.update(why for _, why in part.dropped)
+      for number, why in part.dropped if tell else ():
+        tell(f"{number + 1}\t{why}")
       unknown += part.unknown
       changed += part.changed
       tokens.update(part.tokens)
@@ -140,6 +158,19 @@ def _train(options, found, folder):
       bar.update(part.lines)
   often = [each for each, count in repeats.items() if count >= max(LEAST_REPEATS, SHARE_OF_REPEATS * tokens[each])]
   return writer.split(dict(sorted(dropped.items())), found.inputs, unknown=unknown, changed=changed), sorted(often)
+
+
+def _encoded(options, found, weights, folder):
+  """Yields the `encode.Encoded` of the training pairs, a range of lines at a time."""
+  limits = encode.Limits(options.max_length, options.max_ratio, found.doubles, weights)
+  if not options.runner:
+    return encode.encode(bitext.pairs(options.source, options.target), folder, limits, options.processes)
+  from tf_nar.prepare import engine  # It imports Apache Beam.
+  return engine.encode(found.ranges, folder, limits, _engine(options))
+
+
+def _engine(options):
+  return engine_lib.Engine(options.runner, options.runner_options)
 
 
 def _check_known(manifest, options):
@@ -189,6 +220,10 @@ def summary(made: Made, out: str) -> str:
       f"Unknown: {100 * train.unknown / max(words, 1):.2f} % of the tokens of the training pairs.",
       f"Dropped: {dropped}.",
   ]
+  if len(set(made.weights)) > 1:
+    sources = train.inputs[:len(made.weights)]
+    told = [f"{weight:.4g} for {name}" for (name, _), weight in zip(sources, made.weights, strict=True)]
+    lines.append(f"Weights: {', '.join(told)}.")
   if not manifest.tokenized:
     lines.append(f"Normalization changes {100 * train.changed / (2 * train.pairs):.1f} % of the lines "
                  "(--normalization=identity changes none).")

@@ -8,7 +8,7 @@ AUTO = "auto"
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """The options of `prepare.py`; they are described by its flags in tf_nar/cli/prepare.py."""
+  """The options of `prepare.py`; they are described by its flags and its help in tf_nar/cli/prepare.py."""
 
   source: tuple
   target: tuple
@@ -31,5 +31,11 @@ class Options:
   bleu_tokenize: str = AUTO
   max_length: int = 256
   max_ratio: float = 3.0
+  weights: tuple = ()
+  temperature: float = 1.0
+  deduplicate: bool = False
+  dropped: str = ""
   shards: int = 4
   processes: int = 1
+  runner: str = ""
+  runner_options: tuple = ()
