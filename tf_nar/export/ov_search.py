@@ -8,7 +8,9 @@ PAD, BLANK = 0, 4
 NEVER, IMPOSSIBLE = -float("inf"), -1e9
 
 
-def prefix_beam(ids, best, log_prob, positions, *, beam, nbest, longest, bonus):
+def prefix_beam(
+    ids: np.ndarray, best: np.ndarray, log_prob: np.ndarray, positions: np.ndarray, *, beam: int, nbest: int,
+    longest: int, bonus: float) -> list[list[tuple[float, np.ndarray]]]:
   """CTC's prefix beam search; b and n are log p of the paths of a prefix that end in a blank or in its last token.
 
   Args:
@@ -55,7 +57,9 @@ def prefix_beam(ids, best, log_prob, positions, *, beam, nbest, longest, bonus):
           for i in range(batch)]
 
 
-def viterbi(links, gain, end, *, steps, penalty, candidates):
+def viterbi(
+    links: np.ndarray, gain: np.ndarray, end: np.ndarray, *, steps: int, penalty: float,
+    candidates: int) -> list[list[tuple[float, np.ndarray]]]:
   """The best paths through a DA-Transformer's graph, of the lengths with the best score / length^penalty.
 
   Args:
@@ -87,7 +91,7 @@ def viterbi(links, gain, end, *, steps, penalty, candidates):
           for i in row]
 
 
-def without_repeats(token, log_prob, free):
+def without_repeats(token: list[list[int]], log_prob: list[list[float]], free: list[list[bool]]) -> list[int]:
   """Returns which of the K tokens of each position has the best path without repeated tokens, that are not free.
 
   This is the Viterbi algorithm; the arguments are lists [T][K].

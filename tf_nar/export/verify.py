@@ -78,7 +78,7 @@ def check(folder: str, run: Any, search: Callable, trace: Callable | None = None
 def answers(found: dict[str, list], vocab: Any) -> list[list[tuple[str, float]]]:
   """Returns the outputs of a signature as [(text, score), ...] for each sentence, as `live` does."""
   said = lambda ids: [said(row) for row in ids] if ids and isinstance(ids[0], list) else vocab.decode(ids)
-  texts = found.get("translation") or said(found.get("ids", [[]] * len(found["score"])))
+  texts = found.get("translation") or (said(found["ids"]) if "ids" in found else [""] * len(found["score"]))
   rows = [list(zip(*pair, strict=True)) if isinstance(pair[0], list) else [pair]
           for pair in zip(texts, found["score"], strict=True)]
   passes = zip(found.get("saw", [[]] * len(rows)), found.get("said", [[]] * len(rows)), strict=True)
