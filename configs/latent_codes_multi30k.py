@@ -5,7 +5,8 @@
 
 First everything is trained together, until validation BLEU has not improved for ten validations; then the codes are
 settled, and the predictor of codes, encoder and decoder train on with the budget of the other families' configs. The
-search is chosen on validation text. To start from a teacher's weights add --warm_start.
+search is chosen on validation text. To start from a teacher's weights add --warm_start. Measured so on distilled text,
+960 and 1,440 updates: test BLEU 34.1, ranked by the teacher 37.1 (docs/results.md).
 
   hard EM, a codebook of 512 vectors     as it is
   soft EM                                --set=model.bottleneck.samples=10
