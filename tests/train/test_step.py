@@ -9,6 +9,7 @@ from tests.train import bigram
 from tf_nar import config
 from tf_nar import models
 from tf_nar import types
+from tf_nar.ops import glancing
 from tf_nar.train import optimizer
 from tf_nar.train import step as step_lib
 
@@ -86,3 +87,18 @@ def test_xla_makes_the_same_step(name):
   for term, value in expected.items():
     np.testing.assert_allclose(said[term], value, rtol=1e-4, err_msg=term)
   assert_same_weights(compiled, plain, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("family, glances", [("ctc", False), ("dag", False), ("glat", True)])
+def test_counting_takes_a_pass_only_where_counts_depend_on_one(family, glances):
+  model = families.build(family)
+  model.config = dataclasses.replace(model.config, glance=glancing.Glance(updates=100))
+  step = updates(model, accumulate=2)
+  spec = types.Batch(*(tf.TensorSpec([None, None], tf.int32),) * 2, tf.TensorSpec([None], tf.float32))
+  graph, arguments = step.graphs(spec)["count"]
+  todo, seen = [tensor.op for tensor in graph.get_concrete_function(*arguments).outputs], set()
+  while todo:  # What the counts do not need is not run.
+    if (op := todo.pop()).name not in seen:
+      seen.add(op.name)
+      todo += [*(tensor.op for tensor in op.inputs), *op.control_inputs]
+  assert any("MatMul" in name for name in seen) == glances
