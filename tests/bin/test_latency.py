@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
+from tests.export import tiny as exported
 from tests.latency import tiny
+from tf_nar.latency import systems
 
 ROOT = pathlib.Path(__file__).parents[2]
 SHORT = "--rounds=1", "--sentences=2", "--batches=2,4", "--lengths=3,90", "--sentences_a_length=2", "--threads=1"
@@ -54,3 +56,23 @@ def test_refusals_are_one_line(tmp_path, arguments, message):
   refused = call(f"--workdir={tmp_path}/out", *arguments)
   last = refused.stderr.splitlines()[-1]
   assert refused.returncode == 1 and last.startswith("latency: ") and message in last
+
+
+def test_a_drafter_is_checked_before_anything_is_exported(load, tmp_path, monkeypatch):
+  made, latency = [], load("latency")[0]
+  monkeypatch.setattr(systems, "prepare", made.append)
+  teacher, student = (tiny.run(tmp_path / name, name) for name in ("ar", "nat_em"))
+  other = exported.make(tmp_path / "other", "nat_em", exported.VOCABULARIES["bpe"]())
+
+  def compared(drafter):
+    latency.flags.values.unparse_flags()
+    latency.flags.parse(["latency", f"--workdir={tmp_path}/out", f"--draft_with={drafter}"])
+    return latency.compared("", [teacher])
+
+  with pytest.raises(ValueError, match="other cannot draft for .*ar: it has another vocabulary"):
+    compared(other)
+  assert not made
+  found, baseline = compared(student)
+  assert found == made and baseline == "AR 1-1, beam 5"
+  assert [each.made_by for each in made if each.name == "AR 1-1, drafted"] == [
+    (f"--workdir={teacher}", f"--draft_with={student}")]

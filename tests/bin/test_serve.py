@@ -174,6 +174,7 @@ def pair(tmp_path_factory):
 def test_a_run_is_served_as_its_export_would_be(load, pair):
   teacher, student = pair
   serve = load("serve")[0]
+  serve.flags.values.unparse_flags()
   serve.flags.parse(["serve", f"--workdir={teacher}", f"--draft_with={student}"])
   model = serve.opened()
   assert model.offers == ("translate", "candidates", "score") and model.facts["drafted_by"] == "nat_em"
