@@ -9,6 +9,8 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from tf_nar.ops import graphs  # noqa: E402
+
 # Devices are fixed when TensorFlow first uses one. Tests run on the first unless they request more.
 tf.config.set_logical_device_configuration(
   tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -19,6 +21,13 @@ def pytest_collection_modifyitems(items):
   for item in items:
     if item.get_closest_marker("slow"):
       item.add_marker(pytest.mark.timeout(3600))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def freed():
+  """Frees the graphs of a test file after its last test."""
+  with graphs.freed():
+    yield
 
 
 def _folder(variable, what):

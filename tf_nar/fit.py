@@ -29,6 +29,7 @@ from tf_nar.evaluate import corpus
 from tf_nar.evaluate import lines
 from tf_nar.evaluate import multimodality
 from tf_nar.evaluate import testset
+from tf_nar.ops import graphs
 from tf_nar.train import checkpoint
 from tf_nar.train import loop
 from tf_nar.train import strategy
@@ -136,9 +137,10 @@ def _train(run, data_dir, validate, profile_steps):
     sum(v.shape.num_elements() for v in run.model.variables) / 1e6, run.vocab.size_text,
     100 * pipeline.padding_waste(data_dir, train))
   logging.info("Validation: %s", " ".join(display.LEGENDS.values()))
-  weights = loop.run(
-    run.model, run.experiment, _stream(run, data_dir), run.workdir, validate=validate, vocab=run.vocab,
-    profile_steps=profile_steps)
+  with graphs.freed():
+    weights = loop.run(
+      run.model, run.experiment, _stream(run, data_dir), run.workdir, validate=validate, vocab=run.vocab,
+      profile_steps=profile_steps)
   if strategy.is_chief():
     runs.save_weights(weights, run.workdir)
   strategy.any_replica(False)  # A barrier: all machines wait until the first has written.

@@ -19,14 +19,22 @@ from tf_nar.evaluate import corpus
 from tf_nar.evaluate import tracing
 from tf_nar.export import saved_model
 from tf_nar.layers import shards
+from tf_nar.ops import graphs
 from tf_nar.train import optimizer
 from tf_nar.train import step as step_lib
-
-pytestmark = pytest.mark.parametrize("name", sorted(models.FAMILIES))
 
 BATCH = families.batch()
 CLOSE = dict(rtol=1e-5, atol=1e-5)
 MEMO = functools.lru_cache(maxsize=None)
+
+
+@pytest.fixture(scope="module", params=sorted(models.FAMILIES))
+def name(request):
+  """The name of a family. Its tests run one after the other; then the models and graphs that they share are freed."""
+  with graphs.freed():
+    yield request.param
+    tiny.cache_clear()
+    compiled.cache_clear()
 
 
 @MEMO

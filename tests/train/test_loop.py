@@ -359,6 +359,11 @@ def test_averages_are_validated_and_shipped(data, tmp_path):
     train(data, tmp_path / "4", dataclasses.replace(settings, steps=5))
 
 
+def test_no_checkpoint_has_no_mean(tmp_path):
+  with pytest.raises(ValueError, match="There is no checkpoint to average; train until one is saved"):
+    checkpoint.Checkpoints(bigram.Bigram(), tf.Module(), str(tmp_path)).mean([])
+
+
 def test_draws_as_many_micro_batches_as_an_update_has(data, tmp_path):
   settings = dataclasses.replace(TRAIN, steps=2, optimizer=dataclasses.replace(RECIPE, accumulate=3))
   train(data, tmp_path / "enough", settings, dies=("batch", 7))

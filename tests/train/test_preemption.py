@@ -17,13 +17,24 @@ def wait_for(condition):
   return condition()
 
 
-def test_sigterm_is_heard_and_the_old_handler_comes_back():
-  before = signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_heard_and_the_old_handler_comes_back(number):
+  before = signal.getsignal(number)
   with preemption.Notice() as notice:
     assert not notice.given
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), number)
     assert wait_for(lambda: notice.given)
-  assert signal.getsignal(signal.SIGTERM) is before
+  assert signal.getsignal(number) is before
+
+
+def test_a_second_ctrl_c_interrupts_at_once():
+  signal.signal(signal.SIGINT, signal.default_int_handler)
+  with preemption.Notice() as notice:
+    os.kill(os.getpid(), signal.SIGINT)
+    assert wait_for(lambda: notice.given)
+    with pytest.raises(KeyboardInterrupt):
+      os.kill(os.getpid(), signal.SIGINT)
+      time.sleep(1)
 
 
 @pytest.fixture

@@ -92,6 +92,7 @@ def start_baseline(experiment: config_lib.Experiment, model: Any) -> Any:
   """Returns the started baseline, or None."""
   import tensorflow as tf
 
+  from tf_nar.layers import encoder_decoder
   from tf_nar.train import baseline as baseline_lib
   from tf_nar.train import speed
   if not BASELINE.value:
@@ -106,7 +107,7 @@ def start_baseline(experiment: config_lib.Experiment, model: Any) -> Any:
   if net.tied != "all":
     raise ValueError("The baseline has one table of embeddings; give a data folder with one vocabulary, net.tie=all.")
   traits = model.traits
-  decoder = getattr(model, "net", model).decoder
+  decoder = (encoder_decoder.of(model) or model).decoder
   settings = dataclasses.asdict(net) | {
     "decoder_layers": len(decoder.blocks), "threads": speed.cores(),
     "smoothing": experiment.model.smoothing if traits.smoothed else 0.0, "accumulate": adam.accumulate,

@@ -22,6 +22,7 @@ import tensorflow as tf
 
 from tf_nar.data import atomic
 from tf_nar.data import json_file
+from tf_nar.ops import graphs
 
 DONE = "DONE"
 ROUND = ("teacher", "candidates", "distilled", "student", "scores", "selected", "measures")
@@ -54,7 +55,9 @@ def run(stages: Any, data_dir: str, workdir: str, *, rounds: int, raw_student: b
   if rounds < 1:
     raise ValueError(f"rounds must be at least 1, which is plain distillation; got {rounds}.")
   def do(folder, work, *inputs):
-    if (do_once or once)(folder, work, *inputs):
+    with graphs.freed():
+      is_new = (do_once or once)(folder, work, *inputs)
+    if is_new:
       after()
 
   if raw_student:

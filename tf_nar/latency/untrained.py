@@ -12,8 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from tf_nar import config
+from tf_nar import models
 from tf_nar import runs
 from tf_nar import types
+from tf_nar.layers import encoder_decoder
 
 NEVER = -100.0  # Bias of EOS in the output layer.
 RIDGE = 1e-4  # Ridge penalty, relative to the mean square of a feature.
@@ -32,19 +34,19 @@ def make(path: str, vocab: Any, lines: Iterable[str], workdir: str) -> None:
     ValueError: for a config of another family, or if lengths cannot be planted.
   """
   experiment = config.load(path, config.Experiment)
-  net = dataclasses.replace(experiment.model.net, vocab=0, dtype="mixed_bfloat16")
-  experiment = dataclasses.replace(experiment, model=dataclasses.replace(experiment.model, net=net))
-  if hasattr(experiment.search, "extra_length"):
+  sizes = dataclasses.replace(experiment.model.net, vocab=0, dtype="mixed_bfloat16")
+  experiment = dataclasses.replace(experiment, model=dataclasses.replace(experiment.model, net=sizes))
+  if "limit" in models.traits(experiment.family).offers:
     experiment = config.override(experiment, "search.extra_length=0")
   run = runs.create(experiment, vocab, workdir)
-  part = getattr(run.model, "net", run.model)  # `ar`, which predicts no length, has no `net`.
-  if part is not run.model and part.length is None:
+  net = encoder_decoder.of(run.model)
+  if net and net.length is None:
     raise ValueError(f"{path} is of the family {experiment.family}, which has no length head; give a config of ar "
                      "or of a family that has one, such as nat_em.")
   weights = {variable.path: variable.numpy() for variable in run.model.variables}
-  weights[part.embed.bias.path][types.EOS] = NEVER
-  if part is not run.model:
-    weights[part.length.path] = _lengths(part, [[*vocab.source.encode(line), types.EOS] for line in lines])
+  weights[(net or run.model).embed.bias.path][types.EOS] = NEVER
+  if net:
+    weights[net.length.path] = _lengths(net, [[*vocab.source.encode(line), types.EOS] for line in lines])
   runs.save_weights(weights, workdir)
 
 

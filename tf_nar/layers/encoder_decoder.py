@@ -202,3 +202,8 @@ class EncoderDecoder(keras.layers.Layer):
   def likeliest(self, states: tf.Tensor) -> tf.Tensor:
     """float [B, T, D] -> int32 [B, T], the best token at each position."""
     return emissions.likeliest(states, self.embed.table, self.embed.bias)
+
+
+def of(model: keras.Model) -> EncoderDecoder | None:
+  """Returns the encoder-decoder of a model; None if it has none, as `ar`, which holds the same parts itself."""
+  return next((layer for layer in model._flatten_layers() if isinstance(layer, EncoderDecoder)), None)
