@@ -23,15 +23,12 @@ class Block(transformer.Block):
   def __init__(self, config: transformer.Config, cross: bool, **kw: Any):
     super().__init__(config, cross, **kw)
     self.norms.insert(1, self.norms.pop())  # The others keep the names, and so the weights, of a plain block.
-    names = lambda name: shards.names(name, config.shards)
-    self.position_attend = [positional.PositionalAttention(
-      config.width, config.heads, config.attention_dropout, config.shards, name=name, dtype=config.dtype)
-      for name in names("position_attend")]
-    self.gate_in = [dense.Dense(
-      config.ffn // config.shards, projections=1, name=name, dtype=config.dtype, activation="relu")
-      for name in names("gate_in")]
-    self.gate_out = [dense.Dense(config.width, name=name, dtype=config.dtype, kernel_initializer="zeros")
-                     for name in names("gate_out")]
+    named = lambda name: [dict(name=each, dtype=config.dtype) for each in shards.names(name, config.shards)]
+    sizes = config.width, config.heads, config.attention_dropout, config.shards
+    self.position_attend = [positional.PositionalAttention(*sizes, **each) for each in named("position_attend")]
+    self.gate_in = [dense.Dense(config.ffn // config.shards, projections=1, activation="relu", **each)
+                    for each in named("gate_in")]
+    self.gate_out = [dense.Dense(config.width, kernel_initializer="zeros", **each) for each in named("gate_out")]
 
   def build(self, shape: tuple) -> None:
     for part in (*self.position_attend, *self.gate_in):
