@@ -9,6 +9,7 @@ ALIGNED = [PAIRS[0]._replace(fertility=(0, 1, 1)), PAIRS[1]._replace(fertility=(
 CANDIDATES = [
     records.Candidates(2**40, [5, 1], [[6, 7, 1], [1], [8, 1]], [-0.5, -1.5, -2.0]),
     records.Candidates(0, [1], [], []),
+    records.Candidates(3, [5, 1], [[7, 1]], [-1.0], 0.5),
 ]
 
 

@@ -1,6 +1,7 @@
 """The candidates and scores of exported models are those of the runs, byte for byte, here and on an engine."""
 import dataclasses
 import importlib
+import importlib.util
 import pathlib
 import shutil
 
@@ -18,6 +19,9 @@ from tf_nar.em import stages
 from tf_nar.evaluate import corpus
 from tf_nar.export import saved_model
 from tf_nar.export import verify
+
+needs_beam = pytest.mark.skipif(not importlib.util.find_spec("apache_beam"),
+                                reason="apache-beam (the extra `beam`) is not installed")
 
 
 def export(workdir, search, out):
@@ -126,12 +130,12 @@ def test_another_model_or_text_is_refused(place, call, tmp_path):
     call(tmp_path / "out", *score(place)[:1], model="student_model")
 
 
+@needs_beam
 @pytest.mark.parametrize("options", [
   ["--direct_running_mode=in_memory"],
   pytest.param(["--direct_num_workers=2", "--direct_running_mode=multi_processing"], marks=pytest.mark.slow),
 ])
 def test_an_engine_is_as_this_process(place, call, tmp_path, options):
-  pytest.importorskip("apache_beam", reason="apache-beam (the extra `beam`) is not installed")
   call(tmp_path / "candidates", "--runner=DirectRunner", "--", *options)
   call(tmp_path / "scores", "--runner=DirectRunner", *score(place), "--", *options, model="student_model")
   for name in ("candidates", "scores"):

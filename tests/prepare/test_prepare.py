@@ -1,5 +1,6 @@
 import dataclasses
 import gzip
+import importlib.util
 import pathlib
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from tf_nar.prepare import folder as folder_lib
 from tf_nar.prepare import options as options_lib
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
+needs_beam = pytest.mark.skipif(not importlib.util.find_spec("apache_beam"),
+                                reason="apache-beam (the extra `beam`) is not installed")
 WORDS = "the a low new house tower river lower newest is was over under red green".split()
 
 
@@ -107,13 +110,13 @@ def test_three_processes_give_the_bytes_of_one(options, tmp_path, monkeypatch):
   assert content(options.out) == content(tmp_path / "three")
 
 
+@needs_beam
 @pytest.mark.parametrize("tokenizer, more", [
   ("bpe", ["--direct_running_mode=in_memory"]),
   pytest.param("sentencepiece", ["--direct_num_workers=2", "--direct_running_mode=multi_processing"],
                marks=pytest.mark.slow),
 ])
 def test_an_engine_gives_the_bytes_of_one_process(options, tmp_path, monkeypatch, tokenizer, more):
-  pytest.importorskip("apache_beam", reason="apache-beam (the extra `beam`) is not installed")
   monkeypatch.setattr(bitext, "RANGE", 7)  # 9 ranges.
   prepared(options, tokenizer=tokenizer, vocab_size=30)
   prepared(options, tokenizer=tokenizer, vocab_size=30, out=str(tmp_path / "engine"), runner="DirectRunner",
@@ -127,8 +130,8 @@ def test_an_engine_that_is_not_installed(options, monkeypatch):
     prepared(options, runner="DirectRunner")
 
 
+@needs_beam
 def test_an_engine_that_does_not_see_the_text(options):
-  pytest.importorskip("apache_beam", reason="apache-beam (the extra `beam`) is not installed")
   with pytest.raises(ValueError, match="machines of --runner=DataflowRunner do not see .*train.en; copy it to gs://"):
     prepared(options, runner="DataflowRunner")
   with pytest.raises(ValueError, match="Unexpected pipeline runner: Direkt"):

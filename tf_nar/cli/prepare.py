@@ -81,7 +81,7 @@ GIVEN = [
                        "T-th root of its size. 1: with its size."),
     flags.DEFINE_bool("deduplicate", _DEFAULT.deduplicate,
                       "Drops pairs that are as one before them, on both sides; the vocabulary is learned from all. "
-                      "Needs 30 bytes of memory for a pair."),
+                      "Needs 50 bytes of memory for a pair."),
     flags.DEFINE_string("dropped", _DEFAULT.dropped,
                         "A file for the number of each line that is dropped, from 1 over all files, a tab, and the "
                         "reason; empty: the numbers of lines by reason are printed alone."),

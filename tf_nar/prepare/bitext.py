@@ -51,7 +51,7 @@ def survey(sources: Sequence[str], targets: Sequence[str], doubles: bool = False
   Args:
     sources: paths of the source files.
     targets: paths of their translations, in the same order.
-    doubles: whether to look for pairs that occur again, by a hash of 64 bits; it needs 30 bytes of memory for a pair.
+    doubles: whether to look for pairs that occur again, by a hash of 64 bits; it needs 50 bytes of memory for a pair.
 
   Returns:
     A `Survey`.
