@@ -25,6 +25,7 @@ class Teacher(backwards.Backwards):
 @pytest.fixture
 def call(monkeypatch, load):
   def load_run(workdir, overrides=()):
+    assert list(overrides) == (["search.beam=2"] if workdir == "runs/old" else [])
     experiment = config.Experiment("ar", ar.Config(ar.transformer.Config(max_length=6)), ar.Search(beam=4))
     model = Teacher() if "teacher" in workdir else backwards.Backwards()
     return SimpleNamespace(experiment=experiment, model=model, vocab=backwards.VOCAB, workdir=workdir)
@@ -45,6 +46,15 @@ def test_measures_a_teachers_translations(call, capsys):
   call(translate_with="runs/teacher")
   # "b a" and "a c a": 7 tokens with EOS.
   assert float(capsys.readouterr().out.split()[1]) == pytest.approx(0.25 + 100 / 7, abs=0.01)
+
+
+def test_translations_may_be_of_another_search(call, tmp_path):
+  path = str(tmp_path / "report.json")
+  report.write(path, [report.Row("sentences", 2, "")], {"data": {"source": {"sha256": "x"}}})
+  call(translate_with="runs/old", translate_set="search.beam=2", report=path)
+  assert json.loads((tmp_path / "report.json").read_text())["facts"]["total_correlation"]["translate_set"]
+  with pytest.raises(SystemExit, match="^measure: --translate_set changes the search of the run of --translate_with; "):
+    call(translate_set="search.beam=2")
 
 
 def test_adds_the_rows_to_a_report(call, tmp_path):

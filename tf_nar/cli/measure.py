@@ -6,9 +6,9 @@
 
 It is the student's negative log likelihood less the teacher's, in nats per target token, on the validation text of the
 data folder. Both runs must be trained on text of the kind that is measured, with like sizes and updates. For students
-of distilled text --translate_with gives the run whose translations they were trained on: it translates the validation
-sources too, and the teacher is another AR run, trained on the distilled text. tf_nar/evaluate/total_correlation.py
-lists what else to bear in mind.
+of distilled text --translate_with gives the run whose translations they were trained on, and --translate_set its
+search: it translates the validation sources too, and the teacher is another AR run, trained on the distilled text.
+tf_nar/evaluate/total_correlation.py lists what else to bear in mind.
 
 A student of CTC, a graph or latents is not factorised; the row is then excess_nll, or excess_nll_bound if its score is
 a bound. --report adds the rows to a report of bin/evaluate.py, so that bin/report.py shows them.
@@ -22,6 +22,8 @@ TEACHER = flags.DEFINE_string("teacher", None, "An autoregressive run.", require
 STUDENT = flags.DEFINE_string("student", None, "A non-autoregressive run.", required=True)
 TRANSLATE_WITH = flags.DEFINE_string(
   "translate_with", "", "A run whose translations of the sources are the targets; empty: those of the data folder.")
+TRANSLATE_SET = flags.DEFINE_multi_string(
+  "translate_set", [], "Overrides of that run, as search.beam=5, by which the text was translated; may be repeated.")
 REPORT = flags.DEFINE_string("report", "", "The report of bin/evaluate.py to add the rows to; empty: only print them.")
 TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded tokens per batch, of each side.", lower_bound=1)
 
@@ -32,20 +34,24 @@ def measure() -> None:
   from tf_nar import translator
   from tf_nar.data import corpus
   from tf_nar.evaluate import report
+  if TRANSLATE_SET.value and not TRANSLATE_WITH.value:
+    raise ValueError("--translate_set changes the search of the run of --translate_with; give that run too.")
   rows, facts = report.read(REPORT.value) if REPORT.value else ([], {})
-  opened = lambda workdir: translator.Translator(runs.load(workdir), tokens_per_batch=TOKENS.value)
+  opened = lambda workdir, changes=(): translator.Translator(
+    runs.load(workdir, changes), tokens_per_batch=TOKENS.value)
   student, teacher = opened(STUDENT.value), opened(TEACHER.value)
   sources, targets = corpus.validation(DATA.value)
   if TRANSLATE_WITH.value:
     # Token ids, as text that is joined from subwords could not be encoded again by every vocabulary.
-    found = opened(TRANSLATE_WITH.value).stream(sources)
+    found = opened(TRANSLATE_WITH.value, TRANSLATE_SET.value).stream(sources)
     pairs = [(source, said[0].tokens) for source, said in zip(sources, found, strict=True) if said]
     sources, targets = zip(*pairs, strict=True)
   found = student.total_correlation(teacher, sources, targets)
   if REPORT.value:
     names = {row.name for row in found}
     known = {name: flag.value for name, flag in (
-      ("data_dir", DATA), ("teacher", TEACHER), ("student", STUDENT), ("translate_with", TRANSLATE_WITH))}
+      ("data_dir", DATA), ("teacher", TEACHER), ("student", STUDENT), ("translate_with", TRANSLATE_WITH),
+      ("translate_set", TRANSLATE_SET))}
     report.write(REPORT.value, [row for row in rows if row.name not in names] + found,
                  facts | {"total_correlation": known})
   print(report.table(found))
