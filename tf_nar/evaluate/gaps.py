@@ -90,6 +90,7 @@ def plot(points: Sequence[Point], name: str, path: str) -> None:
     for point in points:
       axes.annotate(point.name, (point.nats, point.gap), fontsize=8, xytext=(4, 4), textcoords="offset points")
     axes.set_xlabel("nats per target token")
-    axes.set_ylabel(f"BLEU gap to {name}; of rounds of EM, to their teacher")
+    rounds = "\n(of rounds of EM, to their teacher)" if any(point.series for point in points) else ""
+    axes.set_ylabel(f"BLEU gap to {name}{rounds}")
     axes.grid(alpha=0.3)
     axes.legend()
