@@ -178,10 +178,10 @@ def test_a_run_is_served_as_its_export_would_be(load, pair):
   serve.flags.parse(["serve", f"--workdir={teacher}", f"--draft_with={student}"])
   model = serve.opened()
   assert model.offers == ("translate", "candidates", "score") and model.facts["drafted_by"] == "nat_em"
-  said = [answer.content["translation"] for answer in model.answer("translate", TEXTS)]
-  assert said == translator.load(teacher, "search.draft_block=1", draft_with=student).translate(TEXTS)
-  assert [answer.content[0]["translation"] for answer in model.answer("candidates", TEXTS)] == said
-  assert model.answer("score", [("tower", said[-1])])[0].content < 0
+  translations = [answer.content["translation"] for answer in model.answer("translate", TEXTS)]
+  assert translations == translator.load(teacher, "search.draft_block=1", draft_with=student).translate(TEXTS)
+  assert [answer.content[0]["translation"] for answer in model.answer("candidates", TEXTS)] == translations
+  assert model.answer("score", [("tower", translations[-1])])[0].content < 0
   assert len(next(model.warm_ups(1, 100))[1]) == 1
 
 

@@ -68,7 +68,7 @@ def rewrite(
 
 def ranked(
     last: State, passes: tf.Tensor, count: int, rescore: types.Rescore | None = None, *,
-    said: tuple[tf.Tensor, tf.Tensor] | None = None, collapse: bool = True, free: np.ndarray | None = None,
+    predicted: tuple[tf.Tensor, tf.Tensor] | None = None, collapse: bool = True, free: np.ndarray | None = None,
     alpha: float) -> tuple[types.Translation, tf.Tensor]:
   """Ranks the candidates by the mean log p of their tokens in the last pass, or by a teacher.
 
@@ -77,7 +77,7 @@ def ranked(
     passes: int32 [].
     count: N.
     rescore: maps tokens int32 [B, N, T + 1] to log p float32 [B, N].
-    said: the tokens that take the place of those of the last pass, int32 [B·N, T], and their log p, float32 [B·N].
+    predicted: other tokens to use instead of those of the last pass, int32 [B·N, T], and their log p, float32 [B·N].
     collapse: whether to remove a token that equals the one before it.
     free: bool [V], True for tokens that may be repeated; None: no token may be.
     alpha: the exponent of the length penalty of `rescore`.
@@ -85,7 +85,9 @@ def ranked(
   Returns:
     A `Translation` of T + 1 positions, and the order of the candidates, int32 [B, N].
   """
-  tokens, total = said or (last.tokens, tf.reduce_sum(tf.where(masking.valid(last.tokens), last.log_prob, 0.0), -1))
+  if predicted is None:
+    predicted = last.tokens, tf.reduce_sum(tf.where(masking.valid(last.tokens), last.log_prob, 0.0), -1)
+  tokens, total = predicted
   if collapse:
     tokens = argmax.collapsed(tokens, None if free is None else tf.gather(tf.constant(free), tokens))
   tokens = argmax.finish(tokens)

@@ -248,9 +248,10 @@ class Model(keras.Model):
       lambda: read(self.first(sources, earlier, lengths, positions)),
       lambda tokens, states: read(self.again(tokens, states, later)),
       search.passes, stop=search.stop, patience=search.patience, trace=trace)
-    said = one_pass.predictions(self.net, last.states, lengths, search) if search.odd else None
-    found, order = rewrite.ranked(last, passes, search.candidates, rescore, said=said, collapse=search.collapse,
-                                  free=self.net.repeatable, alpha=search.alpha)
+    predicted = one_pass.predictions(self.net, last.states, lengths, search) if search.odd else None
+    found, order = rewrite.ranked(
+      last, passes, search.candidates, rescore, predicted=predicted, collapse=search.collapse,
+      free=self.net.repeatable, alpha=search.alpha)
     if not trace:
       return found, None
     which = copying.uniform(masking.lengths(sources), lengths, positions)
