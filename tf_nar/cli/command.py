@@ -25,6 +25,7 @@ COMMANDS = {  # {name of the program and of its module here: description}.
   "load": "load-tests a server of this machine: p50, p95, p99, sentences/s",
   "latency": "compares the latency of a NAR model with that of AR models",
   "import_nat_em": "imports a TensorFlow 1 checkpoint of the original program as a run",
+  "bench_prepare": "measures the speed of preparing text, step by step",
   "bench_train": "measures the speed of training, also relative to the machine's best",
   "check_tpu": "checks on a machine without a TPU whether an experiment will run on one",
   "doctor": "checks this installation and prints how to fix it",

@@ -104,16 +104,16 @@ def encode(pairs: Iterable[tuple[str, str]], folder: str, limits: Limits, proces
     raise ValueError(f"--processes must be at least 1; got {processes}.")
   if processes == 1:
     vocab = vocab_lib.load(folder)
-    for first, chunk in _ranges(pairs):
+    for first, chunk in tasks(pairs):
       yield encode_lines(first, chunk, vocab, limits)
     return
   # Not "fork", as TensorFlow may have started threads here, which a forked child would lack.
   context = multiprocessing.get_context("forkserver")
   context.set_forkserver_preload(["tensorflow"])
-  with contextlib.closing(_ranges(pairs)) as ranges, concurrent.futures.ProcessPoolExecutor(
+  with contextlib.closing(tasks(pairs)) as todo, concurrent.futures.ProcessPoolExecutor(
       processes, context, _start, (folder, limits)) as pool:
     waiting = collections.deque()
-    for task in ranges:
+    for task in todo:
       waiting.append(pool.submit(_work, *task))
       if len(waiting) == processes * _TASKS:
         yield waiting.popleft().result()
@@ -121,7 +121,8 @@ def encode(pairs: Iterable[tuple[str, str]], folder: str, limits: Limits, proces
       yield waiting.popleft().result()
 
 
-def _ranges(pairs):
+def tasks(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[int, list[tuple[str, str]]]]:
+  """Yields (number of the first line, pairs of lines), a task at a time."""
   numbered = iter(pairs)
   first = 0
   while chunk := list(itertools.islice(numbered, _LINES)):
