@@ -35,8 +35,8 @@ def measure() -> None:
   total = sum(seconds.values())
   rows = [(step, f"{1e6 * each / pairs:.1f}", f"{100 * each / total:.0f} %") for step, each in seconds.items()]
   print(display.table(("step", "µs a pair", "share"), rows))
-  print(f"{vocab.tokenization}: {pairs / total:,.0f} pairs per second of one core, {tokens / pairs:.0f} tokens a pair on "
-        f"both sides together ({pairs} pairs, median of {ROUNDS.value}).")
+  print(f"{vocab.tokenization}: {pairs / total:,.0f} pairs per second of one core, {tokens / pairs:.0f} tokens a pair "
+        f"on both sides together ({pairs} pairs, median of {ROUNDS.value}).")
 
 
 def main(argv: list[str]) -> None:
