@@ -30,9 +30,9 @@ def check(model: Any, data_dir: str, max_length: int) -> None:
   has = model.config.upsample
   share = sum(need > has for need in needed) / len(needed)
   advised = needed[min(int(COVERED * len(needed)), len(needed) - 1)]
-  said = (f"model.upsample={has} is too small for {100 * share:.1f} % of the training pairs; "
+  problem = (f"model.upsample={has} is too small for {100 * share:.1f} % of the training pairs; "
           f"--set=model.upsample={advised} is large enough for {100 * COVERED:g} %")
   if share > 1 - WORTH_A_WORD:
-    raise ValueError(f"{said}.")
+    raise ValueError(f"{problem}.")
   if share > WORTH_A_WORD:
-    logging.warning("%s. Pairs that do not fit are left out of the loss.", said)
+    logging.warning("%s. Pairs that do not fit are left out of the loss.", problem)

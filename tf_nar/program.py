@@ -107,12 +107,12 @@ class Flags:
 
   def help(self) -> str:
     """Returns the flags and their descriptions, as --help prints them."""
-    said = []
+    lines = []
     for flag in sorted(self.values, key=list(self.values).index):
       flag = self.values[flag]
-      said += [f"  --{_shown(flag)}{'  (needed)' * (flag.name in self._required)}"]
-      said += textwrap.wrap(flag.help.removesuffix(_AGAIN), 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
-    return "\n".join(said)
+      lines += [f"  --{_shown(flag)}{'  (needed)' * (flag.name in self._required)}"]
+      lines += textwrap.wrap(flag.help.removesuffix(_AGAIN), 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return "\n".join(lines)
 
 
 def _shown(flag):

@@ -51,9 +51,9 @@ def table(node: Any) -> str:
 
   Lines for values by name follow.
   """
-  said = [(f"{name}={value}", about) for name, value, about in settings(node)]
-  width = max((len(assignment) for assignment, _ in said if len(assignment) <= WIDEST), default=0)
-  lines = [f"{assignment:{width}}  # {about}" if about else assignment for assignment, about in said]
+  assigned = [(f"{name}={value}", about) for name, value, about in settings(node)]
+  width = max((len(assignment) for assignment, _ in assigned if len(assignment) <= WIDEST), default=0)
+  lines = [f"{assignment:{width}}  # {about}" if about else assignment for assignment, about in assigned]
   lines += [f"# {path}={', '.join(choices)}: sets {', '.join(next(iter(choices.values())))}."
             for path, choices in named(node)]
   return "\n".join(lines)
@@ -78,13 +78,13 @@ def _comments(kind):
   except (OSError, TypeError):
     return {}  # There is no source file, as for a class typed at a prompt.
   tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
-  said = {token.start[0]: token for token in tokens if token.type == tokenize.COMMENT}
-  alone = {row for row, token in said.items() if not token.line[:token.start[1]].strip()}
+  comments = {token.start[0]: token for token in tokens if token.type == tokenize.COMMENT}
+  alone = {row for row, token in comments.items() if not token.line[:token.start[1]].strip()}
   found = {}
   for node in ast.parse(source).body[0].body:
-    if isinstance(node, ast.AnnAssign) and node.end_lineno in said:
+    if isinstance(node, ast.AnnAssign) and node.end_lineno in comments:
       rows = [node.end_lineno]
       while rows[-1] + 1 in alone:
         rows.append(rows[-1] + 1)
-      found[node.target.id] = " ".join(said[row].string.lstrip("# ") for row in rows)
+      found[node.target.id] = " ".join(comments[row].string.lstrip("# ") for row in rows)
   return found

@@ -129,7 +129,7 @@ def test_signatures(exported):
            for name, one in signatures.items()}
   score = {"score": (tf.float32, 1), "truncated": (tf.bool, 1)}
   text = {"translation": (tf.string, 1)} | score
-  passes = {"trace": text | {"saw": (tf.string, 2), "said": (tf.string, 2)}} if exported.trace else {}
+  passes = {"trace": text | {"inputs": (tf.string, 2), "predictions": (tf.string, 2)}} if exported.trace else {}
   assert kinds == {"translate": text, "serving_default": text, "score": score, "score_ids": score,
                    "translate_ids": {"ids": (tf.int32, 2)} | score,
                    "candidates_ids": {"ids": (tf.int32, 3)} | score | {"score": (tf.float32, 2)},
@@ -184,10 +184,10 @@ def test_trace_shows_the_passes_of_the_best(exported):
     np.testing.assert_array_equal(found[name], best[name])
   passes = tracing.tracer(exported.run, exported.run.experiment.search)
   wanted = passes([*exported.run.vocab.encode(TEXTS[0]), types.EOS])
-  for name, which in (("saw", 0), ("said", 1)):
+  for name, which in (("inputs", 0), ("predictions", 1)):
     shown = [text.decode() for text in found[name].numpy()[0]]
     assert shown == [" ".join(step[which]) for step in wanted] and not any(found[name].numpy()[1])
-  assert set(found["saw"].numpy()[0, 0].decode().split()) == {"<mask>"}
+  assert set(found["inputs"].numpy()[0, 0].decode().split()) == {"<mask>"}
 
 
 def test_nothing_is_pinned_to_a_device(exported):
@@ -268,7 +268,7 @@ def test_a_difference_leaves_nothing(tmp_path, monkeypatch):
   ({"score": [-1.0]}, {"score": [-1.001]}),
   ({"translation": [["a", "b"]], "score": [[-1.0, -2.0]]}, {"translation": [["a", "c"]]}),
   ({"translation": [["a", ""]], "score": [[-1.0, -np.inf]]}, {"score": [[-1.0, -9.0]]}),
-  ({"translation": ["a"], "score": [-1.0], "saw": [["<mask>", "a"]], "said": [["a", "a"]]}, {"saw": [["a", "a"]]}),
+  ({"translation": ["a"], "score": [-1.0], "inputs": [["<mask>", "a"]], "predictions": [["a", "a"]]}, {"inputs": [["a", "a"]]}),
 ])
 def test_what_a_signature_says_is_compared_whole(said, other):
   ours, theirs = (verify.answers(found, None)[0] for found in (said, said | other))

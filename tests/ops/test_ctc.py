@@ -81,22 +81,22 @@ def test_padding_and_batch_mates_change_nothing():
 
 def gradient(paths, run=ctc.log_prob):
   with tf.GradientTape() as tape:
-    tape.watch(paths.said)
+    tape.watch(paths.emissions)
     total = run(paths)
-  return total, tape.gradient(total, paths.said)
+  return total, tape.gradient(total, paths.emissions)
 
 
 def test_gradient_is_the_slope():
   sentences = [(2, 5), (5, 5), (), (6, 2, 6)]
   paths = lattice(problem(seed=3), sentences, tf.constant([4, 3, 2, 4]))
   slope = gradient(paths)[1].numpy()
-  said, half = paths.said.numpy().astype(np.float64), 1e-2
+  said, half = paths.emissions.numpy().astype(np.float64), 1e-2
   for at in itertools.islice(np.ndindex(*said.shape), 0, None, 3):  # Every third number.
     sides = []
     for step in (half, -half):
       moved = said.copy()
       moved[at] += step
-      sides.append(ctc.log_prob(paths._replace(said=tf.constant(moved, tf.float32)))[at[0]])
+      sides.append(ctc.log_prob(paths._replace(emissions=tf.constant(moved, tf.float32)))[at[0]])
     np.testing.assert_allclose(slope[at], (sides[0] - sides[1]) / (2 * half), rtol=1e-2, atol=2e-3)
 
 

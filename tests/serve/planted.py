@@ -46,7 +46,7 @@ class Model:
   def _trace(self, text):
     passes = [("<mask> <mask> <mask>", "THE RED HOUSE"), ("THE <mask> <mask>", "THE OLD HOUSE"),
               ("THE OLD <mask>", "THE OLD TOWER")]
-    return {**self._translate(text), "passes": [{"saw": saw, "said": said} for saw, said in passes]}
+    return {**self._translate(text), "passes": [{"inputs": saw, "predictions": said} for saw, said in passes]}
 
   def _score(self, pair):
     return -float(len(pair[1]))

@@ -27,7 +27,7 @@ class Planted(tf.Module):
   @tf.function(input_signature=TEXT)
   def trace(self, text):
     saw = tf.stack([tf.fill([tf.size(text)], "<mask> b"), text], 1)
-    return {**self.translate(text), "saw": saw, "said": tf.strings.upper(saw)}
+    return {**self.translate(text), "inputs": saw, "predictions": tf.strings.upper(saw)}
 
   @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name) for name in ("source", "target")])
   def score(self, source, target):
@@ -72,8 +72,21 @@ def test_all_that_can_be_asked(model):
       [{"translation": "AB", "score": -2}, {"translation": "ab\u00fc", "score": -3}],
       [{"translation": "C", "score": -1}, {"translation": "c\u00fc", "score": -2}]]
   assert contents(model, "trace", ["ab"]) == [{"translation": "AB", "score": -2, "passes": [
-      {"saw": "<mask> b", "said": "<MASK> B"}, {"saw": "ab", "said": "AB"}]}]
+      {"inputs": "<mask> b", "predictions": "<MASK> B"}, {"inputs": "ab", "predictions": "AB"}]}]
   assert contents(model, "score", [("ab", "c"), ("ab", "never")]) == [-3, None]
+
+
+def test_traces_of_older_models(tmp_path):
+  class Older(Planted):
+    @tf.function(input_signature=TEXT)
+    def trace(self, text):
+      passes = tf.stack([text, text], 1)
+      return {**self.translate(text), "saw": passes, "said": tf.strings.upper(passes)}
+
+  older = Older()
+  tf.saved_model.save(older, str(tmp_path), {"trace": older.trace, "translate": older.translate})
+  (answer,) = contents(loaded.Model(str(tmp_path)), "trace", ["ab"])
+  assert answer["passes"] == [{"inputs": "ab", "predictions": "AB"}] * 2
 
 
 def test_truncation_is_what_the_model_says(tmp_path):

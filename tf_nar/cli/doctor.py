@@ -168,11 +168,11 @@ def check_locale(encoding: str) -> Finding:
 
 def run_probe(command: Sequence[str] = (sys.executable, __file__, "--probe")) -> dict[str, Any]:
   """Imports TensorFlow in another process; returns its facts, or {"error": one line}."""
-  said = subprocess.run(command, capture_output=True, text=True, errors="replace")
-  if said.returncode == 0:
-    return json.loads(said.stdout.splitlines()[-1])
-  last = (said.stderr.strip().splitlines() or [""])[-1]
-  return {"error": f"importing tensorflow ended with status {said.returncode}: {last[:200]}"}
+  result = subprocess.run(command, capture_output=True, text=True, errors="replace")
+  if result.returncode == 0:
+    return json.loads(result.stdout.splitlines()[-1])
+  last = (result.stderr.strip().splitlines() or [""])[-1]
+  return {"error": f"importing tensorflow ended with status {result.returncode}: {last[:200]}"}
 
 
 def print_probe() -> None:

@@ -44,7 +44,7 @@ def measure() -> None:
   if TRANSLATE_WITH.value:
     # Token ids, as text that is joined from subwords could not be encoded again by every vocabulary.
     found = opened(TRANSLATE_WITH.value, TRANSLATE_SET.value).stream(sources)
-    pairs = [(source, said[0].tokens) for source, said in zip(sources, found, strict=True) if said]
+    pairs = [(source, candidates[0].tokens) for source, candidates in zip(sources, found, strict=True) if candidates]
     sources, targets = zip(*pairs, strict=True)
   found = student.total_correlation(teacher, sources, targets)
   if REPORT.value:

@@ -140,16 +140,16 @@ def begin(job: Any, data_dir: str, out: str) -> None:
   Raises:
     ValueError: if it was begun with others; the message names them.
   """
-  said = {name: _digest(os.path.join(folder, "fingerprint.pb")) for name, folder in job.models.items()}
-  said |= {"text": data_corpus.digests(data_dir)[0], "tokens_per_batch": job.tokens_per_batch}
+  made_of = {name: _digest(os.path.join(folder, "fingerprint.pb")) for name, folder in job.models.items()}
+  made_of |= {"text": data_corpus.digests(data_dir)[0], "tokens_per_batch": job.tokens_per_batch}
   path = os.path.join(out, OF)
   if atomic.exists(path):
     before = json_file.read(path)
-    if changed := [name for name in sorted(said | before) if said.get(name) != before.get(name)]:
+    if changed := [name for name in sorted(made_of | before) if made_of.get(name) != before.get(name)]:
       raise ValueError(f"{out} was begun with another {' and '.join(changed)}; choose another --out, or give the same "
                        "to complete it.")
   tf.io.gfile.makedirs(out)
-  atomic.write(path, json.dumps(said, indent=1).encode())
+  atomic.write(path, json.dumps(made_of, indent=1).encode())
 
 
 def _digest(path):

@@ -168,10 +168,10 @@ def proposed(search: Callable, pairs: Sequence[records.Pair], *, tokens_per_batc
     search, readable, tokens_per_batch=tokens_per_batch, longest=longest, progress=progress, limit=limit))
   result = []
   for pair in pairs:
-    said = next(found) if len(pair.src) <= longest else []
-    said = [candidate for candidate in said if len(candidate.tokens) > 1]
-    said = said or [corpus.Candidate(pair.tgt, 0.0)]  # The score does not matter in a list of one.
-    result.append(records.Candidates(pair.index, pair.src, *map(list, zip(*said, strict=True)), pair.weight))
+    kept = next(found) if len(pair.src) <= longest else []
+    kept = [candidate for candidate in kept if len(candidate.tokens) > 1]
+    kept = kept or [corpus.Candidate(pair.tgt, 0.0)]  # The score does not matter in a list of one.
+    result.append(records.Candidates(pair.index, pair.src, *map(list, zip(*kept, strict=True)), pair.weight))
   return result
 
 

@@ -9,7 +9,7 @@
   score_ids                     source: int32 [B, S], target:     the same
                                 int32 [B, T]
   trace, of several passes      text: string [B]                  translation, score, and for each of the R passes
-                                                                  saw and said, its inputs and predictions:
+                                                                  its inputs and predictions:
                                                                   string [B, R], tokens joined by spaces
 
 Every signature also returns truncated: bool [B], whether a source was longer than the model's maximum and therefore
@@ -143,7 +143,7 @@ def _tracer(sources, words, trace, spell, longest):
     best = spell(text, _fitted(ids, longest), found.tokens[:, :1])
     predictions = {"translation": best[:, 0], "score": found.score[:, 0],
                    "truncated": _too_long(ids, longest)}
-    for name, tokens in (("saw", steps.inputs), ("said", steps.predictions)):
+    for name, tokens in steps._asdict().items():
       best = tf.where(_nonempty(ids)[..., None], tokens[:rows, 0], types.PAD)  # [B, R, T]
       shape = tf.shape(best)
       predictions[name] = tf.reshape(words.spell(tf.reshape(best, [-1, shape[2]])), shape[:2])

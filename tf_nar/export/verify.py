@@ -27,12 +27,12 @@ def plain(value):
   return [plain(part) for part in value] if isinstance(value, list) else (
       value.decode() if isinstance(value, bytes) else value)
 
-def said(signature, arguments):
+def answer(signature, arguments):
   kinds = {name: spec.dtype for name, spec in signature.structured_input_signature[1].items()}
   found = signature(**{name: tf.constant(value, kinds[name]) for name, value in arguments.items()})
   return {name: plain(value.numpy().tolist()) for name, value in found.items()}
 
-answers = {name: said(model.signatures[name], arguments) for name, arguments in asked.items()}
+answers = {name: answer(model.signatures[name], arguments) for name, arguments in asked.items()}
 if "tf_nar" in sys.modules:
   sys.exit("it imported tf_nar")
 print(json.dumps(answers))
@@ -77,11 +77,11 @@ def check(folder: str, run: Any, search: Callable, trace: Callable | None = None
 
 def answers(found: dict[str, list], vocab: Any) -> list[list[tuple[str, float]]]:
   """Returns the outputs of a signature as [(text, score), ...] for each sentence, as `live` does."""
-  said = lambda ids: [said(row) for row in ids] if ids and isinstance(ids[0], list) else vocab.decode(ids)
-  texts = found.get("translation") or (said(found["ids"]) if "ids" in found else [""] * len(found["score"]))
+  text = lambda ids: [text(row) for row in ids] if ids and isinstance(ids[0], list) else vocab.decode(ids)
+  texts = found.get("translation") or (text(found["ids"]) if "ids" in found else [""] * len(found["score"]))
   rows = [list(zip(*pair, strict=True)) if isinstance(pair[0], list) else [pair]
           for pair in zip(texts, found["score"], strict=True)]
-  passes = zip(found.get("saw", [[]] * len(rows)), found.get("said", [[]] * len(rows)), strict=True)
+  passes = zip(found.get("inputs", [[]] * len(rows)), found.get("predictions", [[]] * len(rows)), strict=True)
   return [row + [(text, 0.0) for text in (*inputs, *predictions)]
           for row, (inputs, predictions) in zip(rows, passes, strict=True)]
 
@@ -126,11 +126,11 @@ def live(run: Any, search: Callable, ids: np.ndarray,
   found, nonempty = search(ids), (ids > types.EOS).any(1)
   nothing = [("", 0.0)] + [("", -np.inf)] * (found.score.shape[1] - 1)
   tokens = [[row[row != types.PAD].tolist() for row in each] for each in found.tokens.numpy()]
-  said = lambda tokens: [
+  texts = lambda tokens: [
     [(run.vocab.decode(row), score) for row, score in zip(*pair, strict=True)] if has_words else nothing
     for *pair, has_words in zip(tokens, found.score.numpy().tolist(), nonempty, strict=True)]
-  copied = said(copy(tokens))
-  plain = said(tokens)
+  copied = texts(copy(tokens))
+  plain = texts(tokens)
   return {"candidates": copied, "translate": [row[:1] for row in copied],
           "candidates_ids": plain, "translate_ids": [row[:1] for row in plain]}
 
@@ -143,8 +143,8 @@ def traced(run: Any, trace: Callable, ids: np.ndarray, copy: Callable[[list], li
   steps = trace(ids)[1]
   best = live(run, lambda ids: trace(ids)[0], ids, copy)["translate"]
   spell = lambda row: " ".join(run.vocab.spell(row[row != types.PAD]))
-  shown = [[(spell(row) * bool((source > types.EOS).any()), 0.0) for row in (*saw[0], *predictions[0])]
-           for source, saw, predictions in zip(ids, steps.inputs.numpy(), steps.predictions.numpy(), strict=True)]
+  shown = [[(spell(row) * bool((source > types.EOS).any()), 0.0) for row in (*inputs[0], *predictions[0])]
+           for source, inputs, predictions in zip(ids, steps.inputs.numpy(), steps.predictions.numpy(), strict=True)]
   return [[*one, *passes] for one, passes in zip(best, shown, strict=True)]
 
 

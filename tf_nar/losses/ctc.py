@@ -61,6 +61,6 @@ def log_prob(
   """Returns log p(y | x), float32 [B], -inf where y has probability 0; arguments as for `tied_ctc`; not differentiable.
   """
   labels = tf.pad(tokens, [[0, 0], [0, 1]], constant_values=ctc.BLANK)
-  said = emissions.exact_log_probs(states, table, bias, labels)  # [B, P, T + 1]
-  found = ctc.log_prob(ctc.lattice(said[..., :-1], said[..., -1], tokens, count, positions))
+  log_probs = emissions.exact_log_probs(states, table, bias, labels)  # [B, P, T + 1]
+  found = ctc.log_prob(ctc.lattice(log_probs[..., :-1], log_probs[..., -1], tokens, count, positions))
   return tf.where(ctc.possible(tokens, count, positions), found, -float("inf"))

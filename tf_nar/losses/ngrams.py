@@ -28,14 +28,14 @@ def check(order: int, score: str) -> None:
 
 
 def terms(
-    tgt: tf.Tensor, counts: tf.Tensor, said: tf.Tensor, nonempty: tf.Tensor, weight: tf.Tensor, order: int,
+    tgt: tf.Tensor, counts: tf.Tensor, expected: tf.Tensor, nonempty: tf.Tensor, weight: tf.Tensor, order: int,
     score: str) -> dict[str, types.Term]:
   """Returns the term of a batch: `ngram`, 1 - score, a mean over the sentences that have n-grams.
 
   Args:
     tgt: int32 [B, T].
     counts: float32 [B, T], the expected count of the n-gram that begins at each target token.
-    said: float32 [B], the expected number of all n-grams.
+    expected: float32 [B], the expected number of all n-grams.
     nonempty: float32 [B], the expected number of tokens.
     weight: float32 [B].
     order: n.
@@ -44,9 +44,9 @@ def terms(
   tokens = tf.maximum(masking.lengths(tgt) - 1, 0)
   matches, grams = ngrams.matches(tgt, counts, tokens, order)
   if score == "f1":
-    agreement = tf.math.divide_no_nan(2.0 * matches, grams + said)
+    agreement = tf.math.divide_no_nan(2.0 * matches, grams + expected)
   else:
     brevity = tf.exp(tf.minimum(0.0, 1.0 - tf.cast(tokens, tf.float32) / tf.maximum(nonempty, LEAST)))
-    agreement = brevity * matches / tf.maximum(said, LEAST)
+    agreement = brevity * matches / tf.maximum(expected, LEAST)
   there = weight * tf.cast(grams > 0, tf.float32)
   return {"ngram": types.Term(tf.reduce_sum(there * (1.0 - agreement)), tf.reduce_sum(there))}

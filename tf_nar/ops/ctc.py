@@ -28,7 +28,7 @@ class Lattice(NamedTuple):
   """Emissions of every state at every position, and the allowed transitions. T counts tokens without EOS."""
 
   # float32 [B, P, 2T + 1]: log p of each state's symbol. Adding c to all states of a position adds c to log p(y | x).
-  said: tf.Tensor
+  emissions: tf.Tensor
   jump: tf.Tensor  # float32 [B, 2T + 1]: 0 where state s may follow state s - 2, -1e9 elsewhere.
   ends: tf.Tensor  # bool [B, 2T + 1]: True for the states in which a path may end.
   inside: tf.Tensor  # bool [B, P]: True at positions that are not padding.
@@ -46,12 +46,12 @@ def lattice(
     positions: int32 [B], the number of positions of each canvas, at most P.
   """
   blank = tf.broadcast_to(of_blank[..., None], tf.shape(of_words))
-  said = tf.concat([_interleaved(blank, of_words), of_blank[..., None]], -1)
-  states = tf.range(tf.shape(said)[2])
+  emissions = tf.concat([_interleaved(blank, of_words), of_blank[..., None]], -1)
+  states = tf.range(tf.shape(emissions)[2])
   new = tf.cast(tokens != tf.pad(tokens, [[0, 0], [1, 0]], constant_values=BLANK)[:, :-1], tf.float32)  # [B, T]
   jump = tf.pad(_interleaved(tf.zeros_like(new), new), [[0, 0], [0, 1]])
   ends = (states == 2 * count[:, None]) | (states == 2 * count[:, None] - 1)
-  return Lattice(said, (1 - jump) * _NEVER, ends, tf.sequence_mask(positions, tf.shape(said)[1]))
+  return Lattice(emissions, (1 - jump) * _NEVER, ends, tf.sequence_mask(positions, tf.shape(emissions)[1]))
 
 
 def _interleaved(first, second):
@@ -70,14 +70,14 @@ def possible(tokens: tf.Tensor, count: tf.Tensor, positions: tf.Tensor) -> tf.Te
 def log_prob(lattice: Lattice) -> tf.Tensor:
   """Returns log p(y | x), float32 [B]; about -1e9 where y has probability 0.
 
-  It is differentiable with respect to `said` alone, and once: the gradient is the posterior
+  It is differentiable with respect to `emissions` alone, and once: the gradient is the posterior
   p(state at position | x, y), or 0 where y has probability 0. The gradient takes one backward recursion over the
   positions, and α is the only tensor of shape [P, B, 2T + 1] that is kept for it.
   """
 
   @tf.custom_gradient
-  def total(said):
-    of = lattice._replace(said=said)
+  def total(emissions):
+    of = lattice._replace(emissions=emissions)
     ahead = _ahead(of)  # [P, B, 2T + 1]
     whole = tf.reduce_logsumexp(tf.where(of.ends, ahead[-1], _NEVER), -1)  # [B]
 
@@ -88,7 +88,7 @@ def log_prob(lattice: Lattice) -> tf.Tensor:
 
     return whole, gradient
 
-  return total(lattice.said)
+  return total(lattice.emissions)
 
 
 def best_path(lattice: Lattice, tokens: tf.Tensor) -> tf.Tensor:
@@ -103,16 +103,16 @@ def best_path(lattice: Lattice, tokens: tf.Tensor) -> tf.Tensor:
 
 def best_states(lattice: Lattice) -> tf.Tensor:
   """Returns the states of the `best_path`, int32 [B, P]; past the positions they are arbitrary."""
-  said, inside = _by_place(lattice)
+  emissions, inside = _by_place(lattice)
 
   def extend(before, at):
-    said, inside = at
+    emissions, inside = at
     arrivals = _arrivals(before[0], lattice.jump)
-    score = tf.where(inside, said + tf.reduce_max(arrivals, 0), before[0])
+    score = tf.where(inside, emissions + tf.reduce_max(arrivals, 0), before[0])
     return score, tf.where(inside, tf.argmax(arrivals, 0, tf.int32), 0)  # [B, 2T + 1] each
 
   start = _start(lattice)
-  scores, moves = tf.scan(extend, (said, inside), (start, tf.zeros_like(start, tf.int32)))
+  scores, moves = tf.scan(extend, (emissions, inside), (start, tf.zeros_like(start, tf.int32)))
   last = tf.argmax(tf.where(lattice.ends, scores[-1], 2 * _NEVER), -1, tf.int32)  # [B]
   back = lambda state, move: state - tf.gather(move, state, batch_dims=1)
   before = tf.scan(back, moves, last, reverse=True)  # [P, B]; at t the state of position t - 1
@@ -163,25 +163,25 @@ def expected(
   shifted = lambda x, n: tf.pad(x, [[0, 0]] * (x.shape.rank - 1) + [[0, n]])[..., n:]
   inside = tf.sequence_mask(positions, tf.shape(of_words)[1])
   prob = lambda x, at: tf.where(at, tf.exp(x), 0.0)
-  said = tf.transpose(prob(of_words, inside[..., None]), [1, 0, 2])  # [P, B, T]
+  emissions = tf.transpose(prob(of_words, inside[..., None]), [1, 0, 2])  # [P, B, T]
   blank = tf.transpose(prob(of_blank, inside))[..., None]  # [P, B, 1]
   # 1.0 where a token differs from the one before it.
   apart = [tf.cast(shifted(tokens, n) != shifted(tokens, n - 1), tf.float32) for n in range(1, order)]
 
   def position(carry, at):
-    (runs, gaps, found), (said, blank, before) = carry, at
-    begin = said * (1.0 - before)
+    (runs, gaps, found), (emissions, blank, before) = carry, at
+    begin = emissions * (1.0 - before)
     new_runs, new_gaps, new_found = [], [], [found[0] + begin]
     for n in range(order - 1):
-      new_runs.append(begin + runs[n] * shifted(said, n))
+      new_runs.append(begin + runs[n] * shifted(emissions, n))
       new_gaps.append((runs[n] + gaps[n]) * blank)
-      begin = shifted(said, n + 1) * (gaps[n] + runs[n] * apart[n])
+      begin = shifted(emissions, n + 1) * (gaps[n] + runs[n] * apart[n])
       new_found.append(found[n + 1] + begin)
     return tf.stack(new_runs), tf.stack(new_gaps), tf.stack(new_found)
 
   none = lambda count: tf.zeros(tf.concat([[count], tf.shape(tokens)], 0))
-  before = tf.pad(said, [[1, 0], [0, 0], [0, 0]])[:-1]
-  *_, found = tf.foldl(position, (said, blank, before), (none(order - 1), none(order - 1), none(order)))
+  before = tf.pad(emissions, [[1, 0], [0, 0], [0, 0]])[:-1]
+  *_, found = tf.foldl(position, (emissions, blank, before), (none(order - 1), none(order - 1), none(order)))
   return found
 
 
@@ -204,13 +204,13 @@ def expected_length(of_words: tf.Tensor, of_blank: tf.Tensor, tokens: tf.Tensor,
 
 
 def _by_place(lattice):
-  """Returns `said` [P, B, 2T + 1] and `inside` [P, B, 1], to scan over positions."""
-  return tf.transpose(lattice.said, [1, 0, 2]), tf.transpose(lattice.inside)[..., None]
+  """Returns `emissions` [P, B, 2T + 1] and `inside` [P, B, 1], to scan over positions."""
+  return tf.transpose(lattice.emissions, [1, 0, 2]), tf.transpose(lattice.inside)[..., None]
 
 
 def _start(lattice):
   """Returns the scores before the first position, as after a blank: float32 [B, 2T + 1]."""
-  states = tf.range(tf.shape(lattice.said)[2])
+  states = tf.range(tf.shape(lattice.emissions)[2])
   return tf.where(states == 0, 0.0, tf.fill(tf.shape(lattice.jump), _NEVER))
 
 
@@ -223,8 +223,8 @@ def _arrivals(before, jump):
 def _ahead(lattice):
   """Returns α, float32 [P, B, 2T + 1]: the sum over all paths to a state at a position; constant in padding."""
   def step(before, at):
-    said, inside = at
-    return tf.where(inside, said + tf.reduce_logsumexp(_arrivals(before, lattice.jump), 0), before)
+    emissions, inside = at
+    return tf.where(inside, emissions + tf.reduce_logsumexp(_arrivals(before, lattice.jump), 0), before)
 
   return tf.scan(step, _by_place(lattice), _start(lattice))
 
@@ -234,8 +234,8 @@ def _behind(lattice):
   from_above = lambda after, by: tf.pad(after, [[0, 0], [0, by]], constant_values=_NEVER)[:, by:]
 
   def step(after, at):
-    said, inside = at
-    onward = said + after
+    emissions, inside = at
+    onward = emissions + after
     ways = tf.stack([onward, from_above(onward, 1), from_above(onward + lattice.jump, 2)])
     return tf.where(inside, tf.reduce_logsumexp(ways, 0), after)
 

@@ -128,13 +128,13 @@ def expected(links: tf.Tensor, emissions: tf.Tensor, vertices: tf.Tensor, order:
   passed = tf.linalg.triangular_solve(tf.eye(count) - prob, start[..., None], lower=False, adjoint=True)[..., 0]
   at = tf.range(count)
   speaks = tf.cast((at > 0) & (at < vertices[:, None] - 1), tf.float32)[:, None]  # All but the first and the last, EOS.
-  said = tf.transpose(tf.exp(emissions), [0, 2, 1]) * speaks  # [B, T, L]
+  emitted = tf.transpose(tf.exp(emissions), [0, 2, 1]) * speaks  # [B, T, L]
   anything = passed[:, None] * speaks  # [B, 1, L]
-  reach = passed[:, None] * said
+  reach = passed[:, None] * emitted
   counts, totals = [reach], [anything]
   for n in range(1, order):  # Extends the n-grams by the next token.
     anything = tf.matmul(anything, prob) * speaks
-    reach = tf.matmul(reach, prob) * tf.pad(said, [[0, 0], [0, n], [0, 0]])[:, n:]
+    reach = tf.matmul(reach, prob) * tf.pad(emitted, [[0, 0], [0, n], [0, 0]])[:, n:]
     counts, totals = [*counts, reach], [*totals, anything]
   return tf.reduce_sum(tf.stack(counts), -1), tf.reduce_sum(tf.stack(totals), [-2, -1])
 

@@ -44,9 +44,9 @@ def among(
   cost = tf.where(repeat, float(penalty), 0.0)
   cost = tf.pad(cost, [[1, 0], [0, 0], [0, 0], [0, 0]])  # The first position has no cost.
   choice = _path(log_prob, cost, inside)[..., None]  # [T, B, 1]
-  said = tf.gather(token, choice, batch_dims=2)[..., 0]  # [T, B]
+  chosen = tf.gather(token, choice, batch_dims=2)[..., 0]  # [T, B]
   paid = tf.gather(log_prob, choice, batch_dims=2)[..., 0]
-  return tf.transpose(tf.where(inside, said, types.PAD)), tf.reduce_sum(tf.where(inside, paid, 0.0), 0)
+  return tf.transpose(tf.where(inside, chosen, types.PAD)), tf.reduce_sum(tf.where(inside, paid, 0.0), 0)
 
 
 def _path(log_prob, cost, inside):

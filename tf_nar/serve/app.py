@@ -63,8 +63,8 @@ def build(model: Any, batcher: batching.Batcher, limits: asking.Limits, timeout:
     metrics.sentences.labels(f"/{offer}").inc(len(answers))
     cut = [place for place, each in enumerate(answers) if each.truncated]
     metrics.truncated.labels(f"/{offer}").inc(len(cut))
-    said = {ANSWERS[offer]: [each.content for each in answers]}
-    return responses.JSONResponse(said | ({"truncated": cut} if cut else {}))
+    body = {ANSWERS[offer]: [each.content for each in answers]}
+    return responses.JSONResponse(body | ({"truncated": cut} if cut else {}))
 
   async def health(request):
     ready = batcher.ready.is_set()

@@ -88,10 +88,10 @@ def _ask(connection, body, wanted):
   try:
     connection.request("POST", "/translate", body, {"Content-Type": "application/json"})
     answer = connection.getresponse()
-    said = answer.read()
+    body = answer.read()
     if answer.status != 200:
-      return f"{answer.status}: {said[:200].decode(errors='replace')}"
-    got = len(json.loads(said)["translations"])
+      return f"{answer.status}: {body[:200].decode(errors='replace')}"
+    got = len(json.loads(body)["translations"])
     return "" if got == wanted else f"{got} translations, expected {wanted}"
   except (OSError, http.client.HTTPException, ValueError, KeyError) as problem:
     return f"{type(problem).__name__}: {problem}"

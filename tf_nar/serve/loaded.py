@@ -5,10 +5,10 @@ The possible offers, of which a model has those that it has a signature for; one
   offer        input                 answer
   translate    sentence              {"translation", "score"}
   candidates   sentence              [{"translation", "score"}], best first
-  trace        sentence              {"translation", "score", "passes": [{"saw", "said"}]}
+  trace        sentence              {"translation", "score", "passes": [{"inputs", "predictions"}]}
   score        (source, target)      log p(target | source) in nats
 
-A score that is not finite is None, as JSON has no infinity. saw and said are the inputs and predictions of a pass.
+A score that is not finite is None, as JSON has no infinity.
 """
 import math
 import os
@@ -111,8 +111,11 @@ def _contents(offer, found):
             for texts, row in zip(_strings(found["translation"]), scores, strict=True)]
   answers = [scored(*one) for one in zip(_strings(found["translation"]), scores, strict=True)]
   if offer == "trace":
-    for answer, saw, said in zip(answers, _strings(found["saw"]), _strings(found["said"]), strict=True):
-      answer["passes"] = [{"saw": before, "said": after} for before, after in zip(saw, said, strict=True)]
+    # A model that was exported by version 0.1 calls them saw and said.
+    given, made = (_strings(found[name if name in found else old])
+                   for name, old in (("inputs", "saw"), ("predictions", "said")))
+    for answer, *each in zip(answers, given, made, strict=True):
+      answer["passes"] = [{"inputs": before, "predictions": after} for before, after in zip(*each, strict=True)]
   return answers
 
 

@@ -68,6 +68,6 @@ class Process:
       self._process.kill()
       self._process.communicate()
       self._errors.seek(0)
-      said = self._errors.read().strip().splitlines() or ["it printed nothing"]
+      errors = self._errors.read().strip().splitlines() or ["it printed nothing"]
       self.close()
-      raise ValueError(f"{self._what} stopped: {said[-1]}") from error
+      raise ValueError(f"{self._what} stopped: {errors[-1]}") from error

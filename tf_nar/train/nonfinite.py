@@ -25,18 +25,18 @@ class Watch:
     self._skips, self._saved, self._vocab, self._writes = mode == "skip", saved, vocab, writes
     self._path, self._in_a_row = os.path.join(workdir, FILE), 0
 
-  def check(self, start: int, said: Sequence[dict], batches: Sequence[list]) -> np.ndarray:
+  def check(self, start: int, results: Sequence[dict], batches: Sequence[list]) -> np.ndarray:
     """Returns which updates were finite, bool [n].
 
     Args:
       start: the number of updates made before.
-      said: the results of n calls of `step.Update`.
+      results: the results of n calls of `step.Update`.
       batches: the list of micro-batches of each.
 
     Raises:
       FloatingPointError: if one was not, unless it was skipped; the message names the first.
     """
-    values = np.array([[float(each[name]) for name in VALUES] for each in said]).reshape(-1, len(VALUES))
+    values = np.array([[float(each[name]) for name in VALUES] for each in results]).reshape(-1, len(VALUES))
     finite = np.isfinite(values)
     good = finite.all(1)
     last = np.flatnonzero(good)

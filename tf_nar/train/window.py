@@ -15,7 +15,7 @@ class Window:
 
   def _restart(self, step):
     self._start, self._began, self._waited = step, time.perf_counter(), 0.0
-    self._said, self._tokens, self._batches = [], [], []
+    self._results, self._tokens, self._batches = [], [], []
 
   def wait_for(self, stream: Iterator) -> Any:
     """Draws a batch and adds the time that it took."""
@@ -24,9 +24,9 @@ class Window:
     self._waited += time.perf_counter() - began
     return drawn
 
-  def add(self, said: dict, batches: list) -> None:
+  def add(self, result: dict, batches: list) -> None:
     """Adds an update: its results, and its micro-batches."""
-    self._said.append(said)
+    self._results.append(result)
     self._batches.append(batches)
     self._tokens.extend(tf.math.count_nonzero(batch.tgt) for batch in batches)
 
@@ -36,9 +36,9 @@ class Window:
     Raises:
       FloatingPointError: as `watch.check`, of a `nonfinite.Watch`, does.
     """
-    good = watch.check(self._start, self._said, self._batches)
-    said = [each for each, is_good in zip(self._said, good, strict=True) if is_good]
-    row = {name: float(np.mean([float(each[name]) for each in said])) for name in said[0]} if said else {}
+    good = watch.check(self._start, self._results, self._batches)
+    results = [each for each, is_good in zip(self._results, good, strict=True) if is_good]
+    row = {name: float(np.mean([float(each[name]) for each in results])) for name in results[0]} if results else {}
     skipped = {} if good.all() else {"skipped": int(np.sum(~good))}
     took, tokens = time.perf_counter() - self._began, int(sum(self._tokens))
     waited, places = self._waited, sum(math.prod(batch.tgt.shape) for batches in self._batches for batch in batches)
