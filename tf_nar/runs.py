@@ -33,7 +33,7 @@ FREE = "search.", "model.net.dtype=", "model.net.shards=", "model.scores="
 
 
 # {pattern of a variable's path in run folders of earlier versions: its replacement}.
-RENAMED_PATHS = {r"\bwords/embeddings$": "tokens/embeddings", r"\bembed/places$": "embed/positions",
+RENAMED_PATHS = {r"\bwords/embeddings$": "tokens/embeddings", r"/places$": "/positions",
                  r"/widen/": "/ffn_in/", r"/narrow/": "/ffn_out/", r"/attend_self/": "/self_attend/",
                  r"/attend_memory/": "/cross_attend/"}
 

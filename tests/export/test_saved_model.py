@@ -268,7 +268,8 @@ def test_a_difference_leaves_nothing(tmp_path, monkeypatch):
   ({"score": [-1.0]}, {"score": [-1.001]}),
   ({"translation": [["a", "b"]], "score": [[-1.0, -2.0]]}, {"translation": [["a", "c"]]}),
   ({"translation": [["a", ""]], "score": [[-1.0, -np.inf]]}, {"score": [[-1.0, -9.0]]}),
-  ({"translation": ["a"], "score": [-1.0], "inputs": [["<mask>", "a"]], "predictions": [["a", "a"]]}, {"inputs": [["a", "a"]]}),
+  ({"translation": ["a"], "score": [-1.0], "inputs": [["<mask>", "a"]], "predictions": [["a", "a"]]},
+   {"inputs": [["a", "a"]]}),
 ])
 def test_what_a_signature_says_is_compared_whole(said, other):
   ours, theirs = (verify.answers(found, None)[0] for found in (said, said | other))

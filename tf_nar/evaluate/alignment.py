@@ -22,10 +22,10 @@ def pharaoh(weights: np.ndarray | None, source: str, ids: Sequence[int | str], v
   if weights is None:
     return ""
   of_source = words.numbers(vocab.source.split(source), vocab.source.tokenized)
-  spoken = [at for at, token in enumerate(ids) if token not in (types.EOS, types.PAD, types.BOS)]
-  of_target = words.numbers(vocab.spell([ids[at] for at in spoken]), vocab.tokenized)
+  nonempty = [at for at, token in enumerate(ids) if token not in (types.EOS, types.PAD, types.BOS)]
+  of_target = words.numbers(vocab.spell([ids[at] for at in nonempty]), vocab.tokenized)
   links = set()
-  for at, word in zip(spoken, of_target, strict=True):
+  for at, word in zip(nonempty, of_target, strict=True):
     best = int(np.argmax(weights[at]))
     if weights[at][best] > 0 and best < min(len(of_source), len(weights[at]) - 1):  # Not to the source's EOS.
       links.add((of_source[best], word))

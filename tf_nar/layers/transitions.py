@@ -22,7 +22,7 @@ class Transitions(keras.layers.Layer):
     super().__init__(dtype="float32", **kw)  # Keras casts the inputs, too.
     self.config = config
     self.positions = self.add_weight(
-      name="places", shape=(vertices, config.width),
+      name="positions", shape=(vertices, config.width),
       initializer=keras.initializers.RandomNormal(stddev=config.width**-0.5))
     dense = lambda units, name: keras.layers.Dense(units, name=name, dtype="float32")
     self.query, self.key = dense(config.width, "query"), dense(config.width, "key")

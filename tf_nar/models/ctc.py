@@ -192,9 +192,9 @@ class Model(keras.Model):
     paths = loss_lib.lattice(self._states(src), embed.table, embed.bias, **_labels(tgt), positions=positions)
     states = ctc.best_states(paths)
     inside = tf.sequence_mask(positions, tf.shape(states)[1])
-    spoken = 2 * tf.range(tf.shape(tgt)[1])[:, None] + 1  # The state of each token.
-    places = tf.cast((states[:, None] == spoken) & inside[:, None], tf.float32)  # [B, T, P]
-    return alignment.upsampled(places, tgt, self.config.upsample, tf.shape(src)[1])
+    state = 2 * tf.range(tf.shape(tgt)[1])[:, None] + 1  # The state of each token.
+    emitted = tf.cast((states[:, None] == state) & inside[:, None], tf.float32)  # [B, T, P]
+    return alignment.upsampled(emitted, tgt, self.config.upsample, tf.shape(src)[1])
 
   def translate(self, src: tf.Tensor, search: Search, rescore: types.Rescore | None = None) -> types.Translation:
     """Translates in one pass; `rescore` maps tokens int32 [B, N, T] to log p float32 [B, N] and ranks the N best."""

@@ -1,4 +1,4 @@
-"""The two places of the latents of `lanmt`: at the positions of the target, or at those of the source.
+"""The two axes of the latents of `lanmt`: at the positions of the target, or at those of the source.
 
 Each is a layer with prior, posterior and the projection of z to the decoder's width. R rows of a translation are N
 candidates of each of B sentences, those of a sentence adjacent; A, the number of latents, is T or S.

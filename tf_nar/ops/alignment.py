@@ -19,17 +19,17 @@ def attended(weights: list[tf.Tensor], src: tf.Tensor, tgt: tf.Tensor, first: in
   return _shares(tf.where(_words(src)[:, None] & _words(tgt)[..., None], mean, 0.0))
 
 
-def upsampled(places: tf.Tensor, tgt: tf.Tensor, factor: int, sources: int | tf.Tensor) -> tf.Tensor:
+def upsampled(emitted: tf.Tensor, tgt: tf.Tensor, factor: int, sources: int | tf.Tensor) -> tf.Tensor:
   """Returns the source tokens of upsampled positions: position p is of source token p // factor.
 
   Args:
-    places: float32 [B, T, P], 1 at the positions of the canvas that each target token takes, 0 elsewhere.
+    emitted: float32 [B, T, P], 1 at the positions of the canvas that emit each target token, 0 elsewhere.
     tgt: int32 [B, T].
     factor: positions of the canvas per source token.
     sources: S; P is `factor` times it.
   """
-  shape = tf.shape(places)
-  by_source = tf.reduce_sum(tf.reshape(places, [shape[0], shape[1], sources, factor]), -1)
+  shape = tf.shape(emitted)
+  by_source = tf.reduce_sum(tf.reshape(emitted, [shape[0], shape[1], sources, factor]), -1)
   return _shares(tf.where(_words(tgt)[..., None], by_source, 0.0))
 
 

@@ -21,7 +21,7 @@ from tf_nar.prepare import mixing
 from tf_nar.prepare import options as options_lib
 
 MOST_UNKNOWN = 0.9  # Share of UNK tokens above which the vocabulary is assumed to be of another text.
-# ODD lets a part of a word stand twice in a row if the targets have it so this often, and in this share of its places.
+# ODD lets a part of a word stand twice in a row if it does so this often, and in this share of its occurrences.
 LEAST_REPEATS, SHARE_OF_REPEATS = 5, 0.05
 
 

@@ -9,7 +9,7 @@
   GET  /            the page
   GET  /docs        this interface, as a page; /openapi.json has it for programs
 
-An answer to sentences of which some are longer than the model takes also has "truncated": their places from 0.
+An answer to sentences of which some are longer than the model takes also has "truncated": their indices from 0.
 
 A request that cannot be answered gets {"error": one line} and an HTTP status: 4xx if the request is wrong, else 5xx.
 """
@@ -61,7 +61,7 @@ def build(model: Any, batcher: batching.Batcher, limits: asking.Limits, timeout:
       raise asking.Refused(503, "The model is still warming up; try again when /health answers with 200.", SOON)
     answers = await _in_time(functools.partial(_answers, request, offer, batcher, limits), timeout)
     metrics.sentences.labels(f"/{offer}").inc(len(answers))
-    cut = [place for place, each in enumerate(answers) if each.truncated]
+    cut = [index for index, each in enumerate(answers) if each.truncated]
     metrics.truncated.labels(f"/{offer}").inc(len(cut))
     body = {ANSWERS[offer]: [each.content for each in answers]}
     return responses.JSONResponse(body | ({"truncated": cut} if cut else {}))

@@ -93,8 +93,8 @@ def _sentences(value, name, limits):
   if not 1 <= len(texts) <= limits.lines:
     raise Refused(413 if texts else 400, f"Expected 1 to {limits.lines} sentences in {name}, got {len(texts)}; "
                                          f"{'send them in several requests' if texts else 'send one'}.")
-  for place, text in enumerate(texts):
-    _check(text, f"{name}[{place}]" if isinstance(value, list) else name, limits.characters)
+  for index, text in enumerate(texts):
+    _check(text, f"{name}[{index}]" if isinstance(value, list) else name, limits.characters)
   return texts
 
 
@@ -104,10 +104,10 @@ def _check(text, where, longest):
     raise Refused(400, f"Expected {where} to be a string, got {_kind(text)}; send a sentence.")
   if len(text) > longest:
     raise Refused(413, f"Expected at most {longest} characters in {where}, got {len(text)}; split it into sentences.")
-  for place, character in enumerate(text):
+  for index, character in enumerate(text):
     kind = "line break" if character in "\n\r" else NO_TEXT.get(unicodedata.category(character))
     if kind:
-      raise Refused(400, f"Expected a sentence in {where}, got a {kind} (U+{ord(character):04X}) at character {place}; "
+      raise Refused(400, f"Expected a sentence in {where}, got a {kind} (U+{ord(character):04X}) at character {index}; "
                          f"{'send each line as a sentence' if kind == 'line break' else 'remove it'}.")
 
 

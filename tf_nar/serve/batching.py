@@ -139,10 +139,10 @@ class Batcher:
   def _fitting(self, jobs):
     """Returns as many of the first jobs as fit into a batch, at least one."""
     longest = 0
-    for place, job in enumerate(jobs[:self._max_batch]):
+    for index, job in enumerate(jobs[:self._max_batch]):
       longest = max(longest, job.length)
-      if place and (place + 1) * longest > self._max_characters:
-        return jobs[:place]
+      if index and (index + 1) * longest > self._max_characters:
+        return jobs[:index]
     return jobs[:self._max_batch]
 
   def _waiting(self):

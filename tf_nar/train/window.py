@@ -41,7 +41,8 @@ class Window:
     row = {name: float(np.mean([float(each[name]) for each in results])) for name in results[0]} if results else {}
     skipped = {} if good.all() else {"skipped": int(np.sum(~good))}
     took, tokens = time.perf_counter() - self._began, int(sum(self._tokens))
-    waited, places = self._waited, sum(math.prod(batch.tgt.shape) for batches in self._batches for batch in batches)
+    waited = self._waited
+    positions = sum(math.prod(batch.tgt.shape) for batches in self._batches for batch in batches)
     self._restart(self._start + len(good))
     return row | skipped | {
-      "tokens_per_second": tokens / took, "padding": 1 - tokens / places, "input_share": waited / took}
+      "tokens_per_second": tokens / took, "padding": 1 - tokens / positions, "input_share": waited / took}
