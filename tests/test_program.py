@@ -76,6 +76,16 @@ def test_flags_of_programs_are_apart():
   assert (first.value, second.value, switch.value) == (["a", "b"], [], True)
 
 
+def test_a_list_given_again_goes_on():
+  def parsed(*arguments):
+    flags = program.Flags()
+    found = flags.DEFINE_list("source", ["x"], "Text.")
+    flags.parse(["prepare", *arguments])
+    return found.value
+
+  assert parsed() == ["x"] and parsed("--source=a,b", "--source=c") == ["a", "b", "c"]
+
+
 def test_a_flag_may_spare_others():
   flags = program.Flags()
   flags.DEFINE_string("workdir", None, "Where.", required=True)

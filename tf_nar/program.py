@@ -54,10 +54,20 @@ SHORTLIST = (
   "sentence may need; families nat_em, glat, ctc, dag, nat_fertility and cmlm.")
 
 
+class _List(absl_flags.Flag):
+  """A flag of values with commas between; those of --source=a,b --source=c are a, b and c."""
+
+  def parse(self, argument):
+    before = self.value if self.present else []
+    super().parse(argument)
+    self.value = before + self.value
+
+
 class Flags:
   """The flags of one program: absl's `DEFINE_...`, in a separate set, so that programs can use the same names.
 
-  A flag that takes one value may be given only once, as absl would silently ignore the first of two values.
+  A flag that takes one value may be given only once, as absl would silently ignore the first of two values. A list
+  that is given again goes on.
 
   Attributes:
     values: the `absl.flags.FlagValues`.
@@ -77,6 +87,10 @@ class Flags:
     if required:
       self._required.append(name)
     self._spares[name] = spares
+    if kind == "DEFINE_list":
+      default, about = args
+      flag = _List(absl_flags.ListParser(), absl_flags.CsvListSerializer(","), name, default, about, **options)
+      return absl_flags.DEFINE_flag(flag, self.values)
     if kind not in _SEVERAL:
       options["allow_overwrite"] = False
     return getattr(absl_flags, kind)(name, *args, flag_values=self.values, **options)

@@ -16,8 +16,8 @@ From text that is already tokenised and split by BPE, with its list of `token co
 With a vocabulary of its own for each language: --separate_vocab. To prepare further text with an existing vocabulary:
 --reuse_vocab=data/en_de.
 
-Several files are separated by commas (a.en,b.en); they may be compressed (.gz) and remote (gs://). The result does not
-depend on the number of --processes.
+Several files are separated by commas (a.en,b.en) or come with a flag each; they may be compressed (.gz) and remote
+(gs://). The result does not depend on the number of --processes.
 
 With Apache Beam (extra `beam`) a cluster encodes the text, and what follows -- goes to its runner. The folder is the
 same; docs/scale.md describes what Dataflow needs.
