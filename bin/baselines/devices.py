@@ -3,8 +3,8 @@
   python bin/baselines/devices.py --workdir=multi30k_en_de/teacher --source=valid.en --devices=4
 
 Both translate the same text, then score the translations, in turns: one round to warm up, then those that are counted.
-Prints the sentences per second of each, and the ratios. The devices share the cores, so a ratio of 1 means that dividing
-the work costs nothing. tests/evaluate/test_replicas.py checks that the results are equal to the bit.
+Prints the sentences per second of each, and the ratios. The devices share the cores, so a ratio of 1 means that
+dividing the work costs nothing. tests/evaluate/test_replicas.py checks that the results are equal to the bit.
 """
 import os
 import statistics
