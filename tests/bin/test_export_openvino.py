@@ -27,7 +27,7 @@ def test_export_use_and_evaluate(tmp_path):
   assert done.returncode == 0, done.stderr
   assert sorted(os.listdir(out)) == [
     "README.md", "bpe.codes", "decoder.bin", "decoder.xml", "metadata.json", "model.bin", "model.xml", "ov_search.py",
-    "target.json", "translate.py", "vocab.txt"]
+    "ov_words.py", "target.json", "translate.py", "vocab.txt"]
   bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
   lines = "\n".join(done.stdout.splitlines()[-3:]).replace("...", "a low house")
   elsewhere = {"cwd": tmp_path, "env": bare}

@@ -48,6 +48,9 @@ def test_two_systems_in_turns(tmp_path):
   (["--nar=runs/a", "--text=no/file"], "no/file"),
   (["--ar=configs/ar_wmt14.py", "--draft_with=configs/nat_em_wmt14.py"],
    "Translations of random weights agree with no draft; leave out --draft_with, or give runs."),
+  (["--nar=configs/nat_em_wmt14.py", "--shortlist=x"],
+   "--shortlist expects a number of tokens for random weights, as 1000; got x."),
+  (["--text=README.md", "--shortlist=x"], "--shortlist is of the NAR run; give --nar too."),
   (["--text=README.md", "--batches=8,x"], "--batches expects whole numbers, as 8,32,128; got 8,x"),
   (["--text=README.md"], "Nothing to compare: give --nar and --ar, or --system=NAME=FOLDER"),
 ])
@@ -71,6 +74,11 @@ def test_a_drafter_is_checked_before_anything_is_exported(load, tmp_path, monkey
 
   with pytest.raises(ValueError, match="other cannot draft for .*ar: it has another vocabulary"):
     compared(other)
+  assert not made
+  with pytest.raises(ValueError, match="ar cannot use a shortlist"):
+    latency.flags.values.unparse_flags()
+    latency.flags.parse(["latency", f"--workdir={tmp_path}/out"])
+    latency.compared(teacher, [], "short.npz")
   assert not made
   found, baseline = compared(student)
   assert found == made and baseline == "AR 1-1, beam 5"

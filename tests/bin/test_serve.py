@@ -13,12 +13,14 @@ import time
 import urllib.error
 import urllib.request
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.export import tiny
 from tf_nar import runs
 from tf_nar import translator
+from tf_nar.data import shortlist
 from tf_nar.evaluate import corpus
 from tf_nar.export import saved_model
 from tf_nar.export import verify
@@ -183,6 +185,20 @@ def test_a_run_is_served_as_its_export_would_be(load, pair):
   assert [answer.content[0]["translation"] for answer in model.answer("candidates", TEXTS)] == translations
   assert model.answer("score", [("tower", translations[-1])])[0].content < 0
   assert len(next(model.warm_ups(1, 100))[1]) == 1
+
+
+def test_a_run_is_served_with_a_shortlist(load, pair, tmp_path):
+  student, vocab, path = pair[1], tiny.VOCABULARIES["words"](), f"{tmp_path}/short.npz"
+  few = np.full([len(vocab), 1], 7, np.int32), np.array([*range(5), 9], np.int32), np.array(vocab.sha256)
+  shortlist.write(path, shortlist.Shortlist(*few))
+  serve = load("serve")[0]
+  serve.flags.values.unparse_flags()
+  serve.flags.parse(["serve", f"--workdir={student}", f"--shortlist={path}"])
+  model = serve.opened()
+  translations = [answer.content["translation"] for answer in model.answer("translate", TEXTS)]
+  assert {word for text in translations for word in text.split()} <= {vocab.tokens[7], vocab.tokens[9]}
+  assert translations == translator.load(student, shortlist=path).translate(TEXTS)
+  assert model.facts["shortlist"] == "short.npz"
 
 
 def test_runs_that_cannot_be_served_are_refused(load, pair, tmp_path):

@@ -11,10 +11,12 @@ pytest.importorskip("openvino", reason="OpenVINO is not installed; it comes with
 from tests.export import tiny
 from tf_nar import runs
 from tf_nar import types
+from tf_nar.data import shortlist
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.decode import ctc
 from tf_nar.evaluate import bleu
 from tf_nar.evaluate import corpus
+from tf_nar.evaluate import shortlisting
 from tf_nar.export import ov
 from tf_nar.export import ov_program
 from tf_nar.export import ov_search
@@ -49,10 +51,16 @@ CASES = [
 ]
 
 
-def export(folder, family, kind, weights="float32", validation=None, fixed=(), **search):
-  """Exports a tiny run; returns the folder and the run."""
+def export(folder, family, kind, weights="float32", validation=None, fixed=(), short=False, **search):
+  """Exports a tiny run, `short`: with a shortlist; returns the folder and the run."""
   workdir = tiny.make(folder / "run", family, VOCABULARIES[kind](), **search)
   run = runs.load(workdir)
+  if short:
+    likely = [[types.EOS]] + [[5 + n % 3] for n in range((run.vocab.source_size or len(run.vocab)) - 1)]
+    found = shortlist.Shortlist(np.array(likely, np.int32), np.array([*range(5), 11], np.int32),
+                                np.array(run.vocab.sha256))
+    shortlist.write(f"{folder}/short.npz", found)
+    run = shortlisting.by(run, f"{folder}/short.npz")
   ov.export(run, corpus.searcher(run.model, run.experiment.search), f"{folder}/out", weights, validation,
             fixed_lengths=fixed)
   return f"{folder}/out", run
@@ -85,6 +93,23 @@ def test_it_says_what_the_run_says(tmp_path, monkeypatch, family, kind, search):
     assert {text for text, _ in theirs} == {text for text, _ in ours}
   assert translate(LINES) == [candidates[0][0] for candidates, _ in answers]
   assert [translate([line])[0] for line in LINES] == translate(LINES)
+
+
+@pytest.mark.parametrize("family, kind, search", [
+  ("nat_em", "separate", dict(candidates=3)),
+  ("ctc", "words", {}),
+  slow("dag", "words", dict(method="joint", candidates=3)),
+  slow("cmlm", "bpe", dict(passes=3, candidates=2)),
+  slow("nat_fertility", "words", dict(odd=True)),
+])
+def test_a_shortlist_is_that_of_the_run(tmp_path, monkeypatch, family, kind, search):
+  monkeypatch.setattr(ov, "ask", here)
+  folder, run = export(tmp_path, family, kind, short=True, fixed=[12] if family == "ctc" else (), **search)
+  answers, wanted = ov_program.Translator(folder, threads=1).answers(LINES), live(run, LINES)
+  for (theirs, _), ours in zip(answers, wanted, strict=True):
+    assert theirs[0][0] == ours[0][0] and np.isclose(theirs[0][1], ours[0][1], rtol=0, atol=1e-3)
+  assert [row[0][0] for row in live(runs.load(run.workdir), LINES)] != [row[0][0] for row in wanted]
+  assert json.loads(pathlib.Path(folder, "metadata.json").read_text())["shortlist"] == "short.npz"
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +177,7 @@ def test_other_types_are_smaller(tmp_path, monkeypatch, weights):
 @pytest.mark.parametrize("family, search, message", [
   ("ctc", dict(beam=4, candidates=2, rank="consensus"), "An OpenVINO export of ctc needs search.rank=beam"),
   ("dag", dict(method="joint", candidates=2, rank="paths"), "An OpenVINO export of dag needs search.rank=path"),
+  ("ctc", dict(beam=4, short=True), "An OpenVINO export of ctc needs search.beam=1 with a shortlist"),
   ("nat_fertility", dict(candidates=2), "An OpenVINO export of nat_fertility needs search.candidates=1"),
   ("ar", {}, "Expected a run of a family among nat_em, glat, ctc, dag, nat_fertility, cmlm; got .* of the family ar"),
 ])

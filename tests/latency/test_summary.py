@@ -43,3 +43,9 @@ def test_ratios_and_what_is_shown(tmp_path):
   assert summary.plot(found, f"{tmp_path}/latency.png")
   assert (tmp_path / "latency.png").read_bytes().startswith(b"\x89PNG")
   assert [path.name for path in tmp_path.iterdir()] == ["latency.png"]
+
+
+def test_the_gain_of_a_shortlist_is_a_line():
+  found = {name: summary.of_system(answers(factor), [8], [4]) for name, factor in (("NAR", 3), ("NAR, short", 2))}
+  assert summary.gains(found, ", short") == "NAR, short: 1.50x as fast as NAR at batch 1, 1.50x at 8"
+  assert not summary.gains(found, ", long")

@@ -33,6 +33,26 @@ def test_a_drafter_adds_a_system_of_each_ar_run(tmp_path):
   assert found[-1].made_by == (f"--workdir={ar}", "--draft_with=nar") and found[-1].kind == "saved_model"
 
 
+def test_a_shortlist_adds_a_system_of_each_export(tmp_path):
+  found = systems.standard("nar", [], "out", with_ct2=False, with_openvino=True, shortlist="short.npz")
+  plain = systems.standard("nar", [], "out", with_ct2=False, with_openvino=True)
+  assert found[:5] == plain and [each.name for each in found[5:]] == [f"{each.name}{systems.SHORT}" for each in plain]
+  for short, each in zip(found[5:], plain, strict=True):
+    assert short.made_by == (*each.made_by, "--shortlist=short.npz") and short.folder == f"{each.folder}_shortlist"
+
+
+def test_a_folder_of_other_flags_is_refused(tmp_path):
+  (tmp_path / "programs.py").write_text("import os, sys; os.mkdir(sys.argv[-1].partition('=')[2])")
+  command = sys.executable, tmp_path / "programs.py"
+  made_by = lambda drafter: systems.System(
+    "mine", "saved_model", f"{tmp_path}/all/out", made_by=("--workdir=x", f"--draft_with={drafter}"))
+  systems.prepare(made_by("one"), command)
+  systems.prepare(made_by("one"), ["no such program"])  # It is there.
+  with pytest.raises(ValueError, match="out was exported with --workdir=x --draft_with=one, not with --workdir=x "
+                                       "--draft_with=two; remove it, or give another --workdir."):
+    systems.prepare(made_by("two"), command)
+
+
 def test_a_given_folder_tells_its_kind(tmp_path):
   for name, mark in (("a", "saved_model.pb"), ("b", "model.bin"), ("c", "model.bin"), ("c", "model.xml")):
     (tmp_path / name).mkdir(exist_ok=True)

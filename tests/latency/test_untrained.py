@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tf_nar import runs
 from tf_nar import types
+from tf_nar.data import shortlist
 from tf_nar.evaluate import corpus
 from tf_nar.latency import texts
 from tf_nar.latency import untrained
@@ -57,3 +58,14 @@ def test_lengths_that_cannot_be_told_apart():
   with pytest.raises(ValueError, match="The length of 1 of 2 sentences cannot be planted in a net of width 4"):
     untrained._lengths(Blind(), [[5, 1], [5, 6, 1]])
   assert np.shape(untrained._lengths(Blind(), [[5, 1]])) == (10, 4)
+
+
+def test_a_shortlist_of_random_tokens_has_the_size(tmp_path):
+  path = f"{tmp_path}/short.npz"
+  untrained.shortlist(VOCAB, 26, 6, path)
+  found = shortlist.read(path)
+  assert len(found.frequent) == len(set(found.frequent)) == 13 and found.likely.shape == (40, 2)  # 13 + 2 (6 + 1) = 27.
+  assert {*range(5)} < {*found.frequent} and 5 <= found.likely.min() and found.likely.max() < 40
+  assert str(found.vocabulary) == VOCAB.sha256
+  with pytest.raises(ValueError, match="A shortlist of random tokens has 10 to 40 tokens; got 41."):
+    untrained.shortlist(VOCAB, 41, 6, path)

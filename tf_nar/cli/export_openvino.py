@@ -12,7 +12,8 @@ float32, else nothing is written. With a validation text its BLEU may differ by 
 type, and is in the card.
 
 With --weights=int8 the weights have 8 bits, and the activations are quantised as they come. With int8_calibrated both
-are quantised in advance, by the ranges of the activations on the validation text. Needs the extra `openvino`:
+are quantised in advance, by the ranges of the activations on the validation text. With --shortlist the output layer
+computes a few tokens for each sentence; then ctc needs search.beam=1. Needs the extra `openvino`:
 pip install -c constraints-cpu.txt -e '.[cpu,openvino]'.
 """
 from typing import Any
@@ -34,6 +35,7 @@ REFERENCE = flags.DEFINE_string("reference", "", "Their translations, as many li
 FIXED = flags.DEFINE_list(
   "fixed_lengths", [], "Source lengths in tokens, EOS included, as 8,12,16: single sentences are padded to the next "
   "one, for which there is a network of fixed shape; for ctc and dag. Each costs memory and time to load.")
+SHORTLIST = flags.DEFINE_string("shortlist", "", program.SHORTLIST)
 LICENSE = flags.DEFINE_string("license", "", "The licence of the model, for its card, as CC-BY-4.0; empty: not given.")
 
 USE = """\
@@ -53,7 +55,8 @@ def export() -> None:
     raise ValueError("--source and --reference are the two sides of one text; give both or neither.")
   logging.set_verbosity(logging.WARNING)
   tf.config.set_visible_devices([], "GPU")  # The check compares with numbers that were computed on the CPU.
-  model = translator.Translator(translator.opened(WORKDIR.value, [*SET.value, "model.net.dtype=float32"]))
+  model = translator.Translator(translator.opened(
+    WORKDIR.value, [*SET.value, "model.net.dtype=float32"], shortlist=SHORTLIST.value))
   fixed = fixed_lengths(model.run.experiment.model.net.max_length)
   ov.export(model.run, model.searcher(), OUT.value, WEIGHTS.value, validation(model) if SOURCE.value else None,
             fixed_lengths=fixed, license=LICENSE.value, commit=report.commit())

@@ -8,7 +8,8 @@ Runs are exported into the work directory in every variant that is compared: the
 one length and with 9 length candidates that the first AR model ranks, and, if openvino is installed, as an OpenVINO
 folder in float32, bfloat16 and int8; each AR model with beams 1 and 5, as a SavedModel and, if ctranslate2 is
 installed, in CTranslate2 in float32 and int8, and with --draft_with=RUN also with greedy search by checking that run's
-drafts, which finds the same translations in fewer passes. Folders that are already exported are added with
+drafts, which finds the same translations in fewer passes. With --shortlist each export of the NAR model with one length
+is measured without and with it, and the gain is printed. Folders that are already exported are added with
 --system=NAME=FOLDER[,beam=N]; variants of --nar and --ar that exist in the work directory are not exported again.
 
 A config in place of a run means random weights of that shape, with the predicted lengths set so that every translation
@@ -42,6 +43,9 @@ AR = flags.DEFINE_multi_string("ar", [], "An AR run, or a config for random weig
 DRAFT_WITH = flags.DEFINE_string(
     "draft_with", "", "A NAR run that drafts the greedy translations of each --ar, a system of its own; not for random "
     "weights, as no draft agrees with them.")
+SHORTLIST = flags.DEFINE_string(
+    "shortlist", "", "A file of data_prep/shortlist.py: each system of --nar is measured with it too. For configs: how "
+    "many tokens, drawn at random, the output layer computes for a sentence of --words words, as 1000.")
 SYSTEM = flags.DEFINE_multi_string("system", [], "An exported system, NAME=FOLDER[,beam=N]; may be repeated.")
 BASELINE = flags.DEFINE_string(
     "baseline", "", "The system that ratios refer to; empty: the first AR SavedModel with beam 5.")
@@ -75,7 +79,7 @@ def numbers(flag: Any) -> list[int]:
 
 
 def texts_and_runs() -> tuple:
-  """Returns (the sentences, the NAR run or "", the AR runs, a description of the weights)."""
+  """Returns (the sentences, the NAR run or "", the AR runs, the shortlist or "", a description of the weights)."""
   import tensorflow as tf
 
   from tf_nar import runs
@@ -85,16 +89,19 @@ def texts_and_runs() -> tuple:
   configs = [path for path in wanted if path.endswith(".py") or (path in config.named() and not os.path.isdir(path))]
   size = {"count": max(SENTENCES.value * ROUNDS.value, *numbers(BATCHES)), "lengths": numbers(LENGTHS),
           "each": EACH.value}
+  if SHORTLIST.value and not NAR.value:
+    raise ValueError("--shortlist is of the NAR run; give --nar too.")
   if not configs:
     if not TEXT.value:
       raise ValueError("Expected --text with sentences to translate; only configs have made-up ones.")
-    return texts_lib.of_file(TEXT.value, **size), NAR.value, AR.value, "of the runs"
+    return texts_lib.of_file(TEXT.value, **size), NAR.value, AR.value, SHORTLIST.value, "of the runs"
   if DRAFT_WITH.value:
     raise ValueError("Translations of random weights agree with no draft; leave out --draft_with, or give runs.")
   if len(configs) < len(wanted) or TEXT.value or SYSTEM.value:
     raise ValueError("Random weights have a made-up vocabulary: give configs only, or runs and exported systems with "
                      "--text.")
   vocab = texts_lib.vocabulary(VOCAB.value)
+  short = made_up_shortlist(vocab) if SHORTLIST.value else ""
   texts = texts_lib.made_up(vocab, words=WORDS.value, **size)
   lines = [*texts.lines, *(line for found in texts.by_length.values() for line in found)]
   made = []
@@ -103,7 +110,19 @@ def texts_and_runs() -> tuple:
     made.append(os.path.join(WORKDIR.value, "runs", name))
     if not tf.io.gfile.exists(os.path.join(made[-1], runs.WEIGHTS)):
       untrained.make(path, vocab, lines, made[-1])
-  return texts, made.pop(0) if NAR.value else "", made, "random, lengths planted: each as long as its source"
+  weights = "random, lengths planted: each as long as its source"
+  return texts, made.pop(0) if NAR.value else "", made, short, weights
+
+
+def made_up_shortlist(vocab: Any) -> str:
+  """Returns the file of a shortlist of random tokens, as many as --shortlist says."""
+  from tf_nar.latency import untrained
+  if not SHORTLIST.value.isdecimal():
+    raise ValueError("--shortlist expects a number of tokens for random weights, as 1000; got "
+                     f"{SHORTLIST.value}.")
+  path = os.path.join(WORKDIR.value, "runs", f"shortlist_{SHORTLIST.value}_{WORDS.value}.npz")
+  untrained.shortlist(vocab, int(SHORTLIST.value), WORDS.value, path)
+  return path
 
 
 def machine() -> dict[str, Any]:
@@ -123,7 +142,7 @@ def machine() -> dict[str, Any]:
           "environment": {name: value for name, value in environment if name.startswith(SEEN)}}
 
 
-def compared(nar: str, ars: Sequence[str]) -> tuple[list, str]:
+def compared(nar: str, ars: Sequence[str], shortlist: str = "") -> tuple[list, str]:
   """Returns the systems, exported, and the name of the baseline."""
   from tf_nar import runs
   from tf_nar import translator
@@ -131,6 +150,8 @@ def compared(nar: str, ars: Sequence[str]) -> tuple[list, str]:
   from tf_nar.latency import systems as systems_lib
   for run in ars if DRAFT_WITH.value else ():
     translator.opened(run, draft_with=DRAFT_WITH.value)  # Refuses what cannot be, before anything is exported.
+  if shortlist:
+    translator.opened(nar, shortlist=shortlist)
   has = {name: importlib.util.find_spec(name.lower()) is not None for name in ("CTranslate2", "OpenVINO")}
   for name in (name for name, there in has.items() if not there):
     print(f"{name} is not installed (extra {EXTRAS[name]}), so it is left out.")
@@ -138,7 +159,8 @@ def compared(nar: str, ars: Sequence[str]) -> tuple[list, str]:
   if lacks:
     print(f"OpenVINO is left out: {lacks}")
   systems = systems_lib.standard(nar, ars, os.path.join(WORKDIR.value, "systems"), with_ct2=has["CTranslate2"],
-                                 with_openvino=has["OpenVINO"] and not lacks, drafter=DRAFT_WITH.value)
+                                 with_openvino=has["OpenVINO"] and not lacks, drafter=DRAFT_WITH.value,
+                                 shortlist=shortlist)
   systems += map(systems_lib.given, SYSTEM.value)
   names = [system.name for system in systems]
   twice = sorted({name for name in names if names.count(name) > 1})
@@ -162,8 +184,8 @@ def measure() -> dict[str, Any]:
   from tf_nar.latency import floor
   from tf_nar.latency import summary
   told = {"when": datetime.datetime.now().isoformat(timespec="seconds"), "machine": machine()}
-  texts, nar, ars, weights = texts_and_runs()
-  systems, baseline = compared(nar, ars)
+  texts, nar, ars, shortlist, weights = texts_and_runs()
+  systems, baseline = compared(nar, ars, shortlist)
   known = [run for run in (nar, *ars) if run][:1]
   beside = floor.Machine(runs.load(known[0]).experiment.model.net).rates if known else dict
   workers = []
@@ -196,10 +218,13 @@ def measure() -> dict[str, Any]:
 def show(told: dict[str, Any]) -> None:
   """Prints the results."""
   from tf_nar.latency import summary
+  from tf_nar.latency import systems as systems_lib
   for name, value in told["machine"].items():
     print(f"{name:16}{value}")
   print(f"{'weights':16}{told['weights']}\n{'text':16}{told['text']}; tokenisation counts\n")
   print(summary.table(told["systems"], told["baseline"]))
+  if gains := summary.gains(told["systems"], systems_lib.SHORT):
+    print(f"\n{gains}")
   for dtype, of in told.get("floor", {}).items():
     took = told["systems"][f"NAR {dtype}"]["p50 ms"]
     print(f"\nlower bound of NAR {dtype} at batch 1: {of['floor, ms']:.1f} ms (computing {of['computing, ms']:.1f}, "

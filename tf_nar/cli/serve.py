@@ -26,6 +26,7 @@ WORKDIR = flags.DEFINE_string(
 SET = flags.DEFINE_multi_string("set", [], "Overrides of that run, as search.beam=1; may be repeated.")
 RESCORE_WITH = flags.DEFINE_string("rescore_with", "", program.RESCORE_WITH)
 DRAFT_WITH = flags.DEFINE_string("draft_with", "", program.DRAFT_WITH)
+SHORTLIST = flags.DEFINE_string("shortlist", "", program.SHORTLIST)
 LANGUAGES = flags.DEFINE_string(
     "languages", "", "Source and target language, as en,de, which the page names; empty: those of the metadata.")
 HOST = flags.DEFINE_string("host", "127.0.0.1", "The address to listen at; 0.0.0.0: all addresses of this machine.")
@@ -51,7 +52,8 @@ def opened() -> Any:
     from tf_nar import translator
     from tf_nar.export import metadata
     from tf_nar.export import saved_model
-    model = translator.load(WORKDIR.value, *SET.value, rescore_with=RESCORE_WITH.value, draft_with=DRAFT_WITH.value)
+    model = translator.load(WORKDIR.value, *SET.value, rescore_with=RESCORE_WITH.value, draft_with=DRAFT_WITH.value,
+                            shortlist=SHORTLIST.value)
     module, signatures = saved_model.build(model.run, model.searcher(), model.teacher, model.tracer())
     return loaded.Live(module, signatures, metadata.describe(model.run, signatures, model.teacher))
   if loaded_openvino.is_in(MODEL.value):
@@ -62,7 +64,7 @@ def opened() -> Any:
 
 def check_flags() -> None:
   """Checks that the flags fit each other."""
-  idle = [flag.name for flag in (SET, RESCORE_WITH, DRAFT_WITH) if flag.value]
+  idle = [flag.name for flag in (SET, RESCORE_WITH, DRAFT_WITH, SHORTLIST) if flag.value]
   if MODEL.value and WORKDIR.value:
     raise ValueError("--workdir is a run that is served without an export; give it or --model, not both.")
   if MODEL.value and idle:

@@ -2,9 +2,10 @@
 
   model.xml, decoder.xml    the networks of `ov_graphs`, with their weights in .bin
   translate.py              `ov_program`: tokeniser and search
-  ov_search.py              the searches over paths
+  ov_search.py, ov_words.py the searches over paths, and the vocabulary as `translate.py` reads it
   metadata.json, README.md  the facts of the model, and its card
   vocab.*, bpe.codes        the vocabulary
+  shortlist.npz             that of the run, if it has one
 
 The weights and what is computed with them:
 
@@ -25,14 +26,16 @@ from typing import Any, Callable, Iterable, NamedTuple
 import numpy as np
 
 from tf_nar.data import atomic
+from tf_nar.data import shortlist
 from tf_nar.export import card
 from tf_nar.export import metadata
 from tf_nar.export import optional
 from tf_nar.export import ov_graphs
 from tf_nar.export import ov_search
+from tf_nar.export import ov_words
 from tf_nar.export import verify
 
-PROGRAM, SEARCH = "translate.py", "ov_search.py"
+PROGRAM, SEARCH, WORDS, SHORTLIST = "translate.py", "ov_search.py", "ov_words.py", "shortlist.npz"
 OPTIONS = {  # Of OpenVINO's CPU device.
   "float32": {"INFERENCE_PRECISION_HINT": "f32"},
   "bfloat16": {"INFERENCE_PRECISION_HINT": "bf16"},
@@ -99,8 +102,10 @@ def export(run: Any, search: Callable, out: str, weights: str, validation: Valid
       "repeatable": np.flatnonzero(run.vocab.repeatable()).tolist(), "vocabulary": len(run.vocab),
       "openvino_options": {"PERFORMANCE_HINT": "LATENCY", **OPTIONS[weights]}}
     run.vocab.save(folder)
-    for name, module in ((PROGRAM, _program()), (SEARCH, ov_search)):
+    for name, module in ((PROGRAM, _program()), (SEARCH, ov_search), (WORDS, ov_words)):
       atomic.write(os.path.join(folder, name), inspect.getsource(module).encode())
+    if run.shortlist:
+      shortlist.write(os.path.join(folder, SHORTLIST), shortlist.read(run.shortlist))
     atomic.write(os.path.join(folder, metadata.FILE), json.dumps(facts, indent=2).encode())
     save = lambda model, name: openvino.save_model(
       model, os.path.join(folder, f"{name}.xml"), compress_to_fp16=weights == "bfloat16")
@@ -114,7 +119,7 @@ def export(run: Any, search: Callable, out: str, weights: str, validation: Valid
 
 
 def converted(graph: Any) -> Any:
-  """Returns a `tf.function` of one signature as an `openvino.Model`."""
+  """Returns a graph of `ov_graphs.build` as an `openvino.Model`."""
   import openvino
   from openvino import opset13 as ops
   from openvino.frontend.tensorflow import ConversionExtension
@@ -125,8 +130,10 @@ def converted(graph: Any) -> Any:
     return [ops.subtract(over, ops.log(ops.reduce_sum(ops.exp(over), last, True))).output(0)]
 
   # OpenVINO 2026.4 moves a transposition before a LogSoftmax without changing the axis, so that this is wrong there.
-  return openvino.convert_model(
-    graph.get_concrete_function(), extension=[ConversionExtension("LogSoftmax", log_softmax)])
+  model = openvino.convert_model(graph, extension=[ConversionExtension("LogSoftmax", log_softmax)])
+  for port in model.inputs:  # It leaves TensorFlow's ":0" where a function has arguments that are not given.
+    port.get_tensor().set_names({name.removesuffix(":0") for name in port.get_names()})
+  return model
 
 
 def check(folder: str, run: Any, search: Callable, weights: str,

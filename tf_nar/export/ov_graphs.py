@@ -15,7 +15,8 @@ family two, so that the program chooses lengths between them and, for cmlm, repe
             nat_fertility also   source, fertility [R, S]           the same
 
 ids are int32 [B, S], states float32 [B, S', D], canvas int32 [R, T], the input tokens, of which nat_fertility uses the
-shape alone; source has the ids of the sentence of each row. The R = B·N rows are adjacent for each sentence.
+shape alone; source has the ids of the sentence of each row. The R = B·N rows are adjacent for each sentence. The graph
+with the output layer of a run with a shortlist also takes among, int32 [B, C], the tokens that it computes.
 
 # Differs: logits are computed for all positions at once; the program keeps batches small.
 """
@@ -28,6 +29,7 @@ from tf_nar import types
 from tf_nar.decode import ctc
 from tf_nar.layers import attention
 from tf_nar.layers import encoder_decoder
+from tf_nar.losses import emissions
 from tf_nar.ops import fertility as fertility_lib
 from tf_nar.ops import masking
 from tf_nar.ops import odd
@@ -49,14 +51,15 @@ STILL = Still()
 
 
 def build(run: Any) -> dict[str, Any]:
-  """Returns {name: a `tf.function`} of a `runs.Run`: the graphs of the module docstring.
+  """Returns {name: a concrete function} of a `runs.Run`: the graphs of the module docstring.
 
   Raises:
     ValueError: as `lacks`.
   """
   if problem := lacks(run):
     raise ValueError(problem)
-  return FAMILIES[run.experiment.family](run.model, run.experiment.search)
+  among = {"among": IDS} if run.shortlist else {}
+  return FAMILIES[run.experiment.family](run.model, run.experiment.search, among)
 
 
 def lacks(run: Any) -> str:
@@ -68,6 +71,8 @@ def lacks(run: Any) -> str:
   needed = ""
   if family == "ctc" and search.rank != "beam":
     needed = "search.rank=beam"
+  if family == "ctc" and search.beam > 1 and run.shortlist:
+    needed = "search.beam=1 with a shortlist"
   if family == "dag" and search.rank != "path":
     needed = "search.rank=path"
   if family == "nat_fertility" and run.model.aligned and search.candidates > 1:
@@ -75,8 +80,14 @@ def lacks(run: Any) -> str:
   return needed and f"An OpenVINO export of {family} needs {needed}; got {search}; set these, or use bin/export.py."
 
 
-def best(net: Any, states: tf.Tensor, count: int, forbid: Sequence[int]) -> tuple[tf.Tensor, tf.Tensor]:
-  """float [B, T, D] -> the best tokens at each position and their log p, int32 and float32 [B, T, count]."""
+def best(net: Any, states: tf.Tensor, count: int, forbid: Sequence[int],
+         among: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+  """float [B, T, D] -> the best tokens at each position and their log p, int32 and float32 [B, T, count].
+
+  `among` is as for `emissions.top_among`; None: all tokens.
+  """
+  if among is not None:
+    return emissions.top_among(states, net.embed.table, tf.convert_to_tensor(net.embed.bias), among, count, forbid)
   return best_of(net.logits(states), count, forbid)
 
 
@@ -87,15 +98,18 @@ def best_of(logits: tf.Tensor, count: int, forbid: Sequence[int]) -> tuple[tf.Te
   return token, top - tf.reduce_logsumexp(logits, -1, keepdims=True)
 
 
-def _ctc(model, search):
+def _graph(function, **inputs):
+  return tf.function(function, autograph=False).get_concrete_function(**inputs)
+
+
+def _ctc(model, search, short):
   forbid = (*tokens_lib.forbidden(search.unknown), types.EOS)
 
-  @tf.function(input_signature=[IDS], autograph=False)
-  def whole(ids):
+  def whole(ids, among=None):
     memory = model.net.encode(ids, STILL)
     states = model.net.decode(model.canvas(memory), model.positions(ids), memory, STILL)
     if search.beam == 1:
-      token, log_prob = best(model.net, states, 1, forbid)
+      token, log_prob = best(model.net, states, 1, forbid, among)
       return {"token": token[..., 0], "log_prob": log_prob[..., 0]}
     never = (*forbid, types.MASK)  # The blank grows no prefix.
     count = min(ctc.reach(search.beam), model.net.config.vocab - len(never))
@@ -103,50 +117,46 @@ def _ctc(model, search):
     token, log_prob = best_of(logits, count, never)
     return {"token": token, "log_prob": log_prob, "every": logits - tf.reduce_logsumexp(logits, -1, keepdims=True)}
 
-  return {"model": whole}
+  return {"model": _graph(whole, ids=IDS, **short)}
 
 
-def _dag(model, search):
+def _dag(model, search, short):
   forbid = (*tokens_lib.forbidden(search.unknown), types.EOS, types.MASK)
 
-  @tf.function(input_signature=[IDS], autograph=False)
-  def whole(ids):
+  def whole(ids, among=None):
     canvas, vertices = model.canvas(ids)
     states, links = model.graph(canvas, vertices, model.net.encode(ids, STILL), STILL)
-    token, log_prob = best(model.net, states, 1, forbid)
+    token, log_prob = best(model.net, states, 1, forbid, among)
     return {"token": token[..., 0], "log_prob": log_prob[..., 0], "links": links}
 
-  return {"model": whole}
+  return {"model": _graph(whole, ids=IDS, **short)}
 
 
-def _one_pass(model, search):
-  return _with_lengths(model, odd.KEPT if search.odd else 1, tokens_lib.forbidden(search.unknown))
+def _one_pass(model, search, short):
+  return _with_lengths(model, odd.KEPT if search.odd else 1, tokens_lib.forbidden(search.unknown), short)
 
 
-def _cmlm(model, search):
-  return _with_lengths(model, 1, (*tokens_lib.forbidden(search.unknown), types.MASK))
+def _cmlm(model, search, short):
+  return _with_lengths(model, 1, (*tokens_lib.forbidden(search.unknown), types.MASK), short)
 
 
-def _with_lengths(model, kept, forbid):
+def _with_lengths(model, kept, forbid, short):
   """The graphs of nat_em, glat and cmlm; `decoder` returns the `kept` best tokens but those of `forbid`."""
 
-  @tf.function(input_signature=[IDS], autograph=False)
   def encode(ids):
     memory = model.net.encode(ids, STILL)
     return {"length": model.net.length_logits(memory), "states": memory.states}
 
-  @tf.function(input_signature=_signature(model), autograph=False)
-  def decode(ids, states, lengths, canvas):
+  def decode(ids, states, lengths, canvas, among=None):
     states = model.net.decode(model.net.canvas(canvas), lengths, _memory(ids, states), STILL)
-    return dict(zip(("token", "log_prob"), best(model.net, states, kept, forbid), strict=True))
+    return dict(zip(("token", "log_prob"), best(model.net, states, kept, forbid, among), strict=True))
 
-  return {"model": encode, "decoder": decode}
+  return {"model": _graph(encode, ids=IDS), "decoder": _graph(decode, **_inputs(model), **short)}
 
 
-def _fertility(model, search):
+def _fertility(model, search, short):
   forbid, kept = tokens_lib.forbidden(search.unknown), odd.KEPT if search.odd else 1
 
-  @tf.function(input_signature=[IDS], autograph=False)
   def encode(ids):
     memory = model.net.encode(ids, STILL)
     if not model.aligned:
@@ -156,22 +166,23 @@ def _fertility(model, search):
     found = fertility_lib.bounded(found, ids, model.config.net.max_length)
     return {"fertility": found, "prior": fertility_lib.of(log_prob, found), "states": memory.states}
 
-  @tf.function(input_signature=[*_signature(model), IDS, *[IDS] * model.aligned], autograph=False)
-  def decode(ids, states, lengths, canvas, source, fertility=None):
+  def decode(ids, states, lengths, canvas, source, fertility=None, among=None):
     given = model.canvas(source, lengths, tf.shape(canvas)[1], fertility)
     states = model.net.decode(given, lengths, _memory(ids, states), STILL)
-    return dict(zip(("token", "log_prob"), best(model.net, states, kept, forbid), strict=True))
+    return dict(zip(("token", "log_prob"), best(model.net, states, kept, forbid, among), strict=True))
 
-  return {"model": encode, "decoder": decode}
+  more = short | ({"fertility": IDS} if model.aligned else {})
+  return {"model": _graph(encode, ids=IDS), "decoder": _graph(decode, **_inputs(model), source=IDS, **more)}
 
 
 FAMILIES = {"nat_em": _one_pass, "glat": _one_pass, "ctc": _ctc, "dag": _dag, "nat_fertility": _fertility,
             "cmlm": _cmlm}
 
 
-def _signature(model):
-  """Returns the types of ids, states, lengths and canvas."""
-  return [IDS, tf.TensorSpec([None, None, model.config.net.width]), tf.TensorSpec([None], tf.int32), IDS]
+def _inputs(model):
+  """Returns the types of ids, states, lengths and canvas, by name."""
+  return {"ids": IDS, "states": tf.TensorSpec([None, None, model.config.net.width]),
+          "lengths": tf.TensorSpec([None], tf.int32), "canvas": IDS}
 
 
 def _memory(ids, states):

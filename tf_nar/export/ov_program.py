@@ -4,7 +4,9 @@
 
 Needs the packages openvino and numpy and, depending on the vocabulary, subword-nmt or sentencepiece; nothing else.
 model.xml, and decoder.xml of a model that predicts lengths, are the network; the search is here and in ov_search.py,
-with the options of metadata.json. Shapes: B sentences of S tokens, N candidates of each, R = B N rows of T positions.
+with the options of metadata.json; ov_words.py has the vocabulary. shortlist.npz, if there is one, has the tokens that a
+sentence may need: F frequent ones, and k for each of its tokens.
+Shapes: B sentences of S tokens, N candidates of each, R = B N rows of T positions.
 """
 import json
 import os
@@ -14,10 +16,11 @@ import sys
 import numpy as np
 import openvino
 
-PAD, EOS, UNK, BOS, MASK = range(5)
+PAD, EOS, MASK = 0, 1, 4
 NEVER, WALKS = -float("inf"), ("greedy", "lookahead")
 VOCABULARIES = "vocab.model", "vocab.txt"  # A separate one of the source has "source." before its name.
-SEARCHES = runpy.run_path(os.path.join(os.path.dirname(os.path.abspath(__file__)), "ov_search.py"))
+SEARCHES, VOCABULARY = (runpy.run_path(os.path.join(os.path.dirname(os.path.abspath(__file__)), file))
+                        for file in ("ov_search.py", "ov_words.py"))
 POSITIONS = 512  # Padded source tokens of all candidates of a batch, which bound the logits in memory.
 
 
@@ -28,7 +31,8 @@ class Translator:
     """Args: folder: that of model.xml; threads: of one translation; 0: as many as OpenVINO chooses."""
     with open(os.path.join(folder, "metadata.json"), encoding="utf-8") as file:
       self.about = json.load(file)
-    kind, path = Pieces if self.about["tokenization"] == "sentencepiece" else Words, os.path.join(folder, "source.")
+    kind = VOCABULARY["Pieces" if self.about["tokenization"] == "sentencepiece" else "Words"]
+    path = os.path.join(folder, "source.")
     self._vocab = kind(os.path.join(folder, ""))
     self._source = kind(path) if any(os.path.exists(path + name) for name in VOCABULARIES) else self._vocab
     self._repeatable = np.isin(np.arange(self.about["vocabulary"]), self.about["repeatable"])
@@ -36,7 +40,10 @@ class Translator:
     path = lambda name: os.path.join(folder, f"{name}.xml")
     self.networks = {name: Network(path(name), options)
                      for name in ("model", "decoder") if os.path.exists(path(name))}
-    self.alone = {width: Network(path("model"), options, [1, width]) for width in self.about["fixed_lengths"]}
+    short = os.path.join(folder, "shortlist.npz")
+    self._short = dict(np.load(short)) if os.path.exists(short) else None
+    self.alone = {width: Network(path("model"), options, self._inputs(np.zeros([1, width], np.int32)))
+                  for width in self.about["fixed_lengths"]}
     self._options = self.about["search"]
     search = {"ctc": self._beam if self._options.get("beam", 1) > 1 else self._collapsed, "cmlm": self._refined,
               "dag": self._walk if self._options.get("method") in WALKS else self._paths}
@@ -69,7 +76,15 @@ class Translator:
   def _encode(self, ids):
     """Returns the outputs of the first network, by name."""
     network = self.alone.get(ids.shape[1]) if len(ids) == 1 else None
-    return (network or self.networks["model"])(ids=ids)
+    return (network or self.networks["model"])(**self._inputs(ids))
+
+  def _inputs(self, ids):
+    """Returns ids and, with a shortlist, the tokens that each sentence may need, [B, F + k S], increasing."""
+    if self._short is None:
+      return {"ids": ids}
+    likely = self._short["likely"][ids].reshape(len(ids), -1)
+    each = [np.tile(self._short["frequent"], [len(ids), 1]), likely]
+    return {"ids": ids, "among": np.sort(np.concatenate(each, 1))}
 
   # A search returns for each row of ids int32 [B, S] a list of (score, tokens), best first.
 
@@ -191,19 +206,20 @@ class Translator:
     """Returns the best tokens of each position and their log p, [R, T, K], of canvas int32 [R, T]."""
     source = np.repeat(ids, len(lengths) // len(ids), 0)
     found = self.networks["decoder"](
-      ids=ids, states=states, canvas=canvas, lengths=lengths.astype(np.int32), source=source, fertility=fertility)
+      **self._inputs(ids), states=states, canvas=canvas, lengths=lengths.astype(np.int32), source=source,
+      fertility=fertility)
     return found["token"], found["log_prob"]
 
 
 class Network:
   """A function from inputs by name to outputs by name, which the next call overwrites."""
 
-  def __init__(self, path, options, shape=None):
-    """Args: path: of the .xml; options: of the CPU device; shape: of its one input, if that is fixed."""
+  def __init__(self, path, options, like=None):
+    """Args: path: of the .xml; options: of the CPU device; like: inputs by name, if their shapes are fixed."""
     core = openvino.Core()
     model = core.read_model(path)
-    if shape:
-      model.reshape(shape)
+    if like:
+      model.reshape({name: list(value.shape) for name, value in like.items()})
     compiled = core.compile_model(model, "CPU", options)
     self.names = {name for port in compiled.inputs for name in port.names}
     self._request = compiled.create_infer_request()
@@ -229,57 +245,6 @@ def _ranked(score, said):
   count = score.shape[1]
   return [[(row[n], said[number * count + n]) for n in np.argsort(-row, kind="stable")]
           for number, row in enumerate(score)]
-
-
-class Words:
-  """A vocabulary that is a list of tokens, with or without byte-pair merges."""
-
-  def __init__(self, prefix):
-    """Args: prefix: what the paths of its files begin with."""
-    path = lambda name: prefix + name
-    with open(path("vocab.txt"), encoding="utf-8", newline="\n") as file:
-      tokens = file.read().removesuffix("\n").split("\n")
-    reserved = 5 if tokens[4:5] == ["<mask>"] else 4
-    self._ids = {token: number for number, token in enumerate(tokens) if number >= reserved}
-    part = [token.endswith("@@") and token != "@@" for token in tokens]
-    self._surfaces = [token.removesuffix("@@") if inside else f"{token} "
-                      for token, inside in zip(tokens, part, strict=True)]
-    for silent in {PAD, BOS} | ({MASK} if reserved == 5 else set()):
-      self._surfaces[silent] = ""
-    self._merges = None
-    if os.path.exists(path("bpe.codes")):
-      from subword_nmt import apply_bpe
-      with open(path("bpe.codes"), encoding="utf-8") as file:
-        self._merges = apply_bpe.BPE(file, vocab=set(self._ids))
-
-  def encode(self, line: str) -> list[int]:
-    words = [word for word in line.split(" ") if word]
-    return [self._ids.get(word, UNK) for word in (self._merges.segment_tokens(words) if self._merges else words)]
-
-  def decode(self, ids: list[int]) -> str:
-    return "".join(self._surfaces[i] for i in _until_end(ids)).removesuffix(" ")
-
-
-class Pieces:
-  """A vocabulary that is a SentencePiece model."""
-
-  def __init__(self, prefix):
-    import sentencepiece
-    self._pieces = sentencepiece.SentencePieceProcessor(model_file=f"{prefix}vocab.model")
-    tokens = [self._pieces.id_to_piece(number) for number in range(len(self._pieces))]
-    self._silent = {PAD, BOS} | ({MASK} if tokens[MASK] == "<mask>" else set())
-
-  def encode(self, line: str) -> list[int]:
-    return self._pieces.encode(line)
-
-  def decode(self, ids: list[int]) -> str:
-    return self._pieces.decode([i for i in _until_end(ids) if i not in self._silent])
-
-
-def _until_end(ids):
-  """Returns the list of ids before the first EOS."""
-  ids = [int(i) for i in ids]
-  return ids[:ids.index(EOS)] if EOS in ids else ids
 
 
 def main() -> None:

@@ -68,6 +68,20 @@ def table(systems: dict[str, dict], baseline: str) -> str:
   return "\n".join([*rows, f"(x): times as fast as {baseline}"])
 
 
+def gains(systems: dict[str, dict], ending: str) -> str:
+  """Returns a line for each system whose name ends with `ending`: by which factors it is faster than the one without.
+
+  `systems` is {name: result of `of_system`}.
+  """
+  lines = []
+  for name, own in systems.items():
+    if (other := name.removesuffix(ending)) != name and other in systems:
+      times = with_ratios({name: own, other: systems[other]}, other)[name]["times"]
+      more = "".join(f", {rate:.2f}x at {size}" for size, rate in times["sentences/s"].items())
+      lines.append(f"{name}: {times['p50']:.2f}x as fast as {other} at batch 1{more}")
+  return "\n".join(lines)
+
+
 def plot(systems: dict[str, dict], path: str) -> bool:
   """Draws latency against length and throughput against batch size. Returns False if matplotlib is not installed."""
   try:

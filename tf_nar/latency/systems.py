@@ -1,16 +1,19 @@
 """The systems that are compared: exported folders, each with the command that makes it."""
 import os
+import pathlib
 import subprocess
 import sys
 from typing import NamedTuple, Sequence
 
 from tf_nar import runs
+from tf_nar.data import atomic
 
 PROGRAMS = {"saved_model": "export", "ct2": "export_ct2", "openvino": "export_openvino"}
 COMMAND = sys.executable, "-m", "tf_nar"
 # The file by which the kind of a folder is recognised; an OpenVINO folder has a model.bin too.
 MARKS = {"saved_model": "saved_model.pb", "openvino": "model.xml", "ct2": "model.bin"}
 SHARDS = "--shards=2"  # For NAR models: a product of few rows is too small to be split among threads otherwise.
+SHORT = ", shortlist"  # What the name of a system with a shortlist ends with.
 BEAMS = 1, 5
 LENGTHS = 9  # Candidate lengths that the teacher ranks.
 MOST = 32  # Sentences per batch with so many candidates each: with 128, logits of base size alone would take 4.4 GB.
@@ -47,7 +50,7 @@ def given(text: str) -> System:
 
 
 def standard(nar: str, ars: Sequence[str], folder: str, *, with_ct2: bool, with_openvino: bool = False,
-             drafter: str = "") -> list[System]:
+             drafter: str = "", shortlist: str = "") -> list[System]:
   """Returns the systems to compare: several exports of each run.
 
   Args:
@@ -57,18 +60,20 @@ def standard(nar: str, ars: Sequence[str], folder: str, *, with_ct2: bool, with_
     with_ct2: whether CTranslate2 is installed.
     with_openvino: whether OpenVINO is installed and can run the NAR run's family.
     drafter: a run that drafts the greedy translations of each AR run, or "".
+    shortlist: a file with which the NAR run is a second time among them, or "".
   """
   found = []
   add = lambda name, kind, run, file, *flags, beam=0, most=0: found.append(
     System(name, kind, os.path.join(folder, file), beam, (f"--workdir={run}", *flags), run, most))
-  if nar:
+  ways = [("", "", ())] + [(SHORT, "_shortlist", (f"--shortlist={shortlist}",))] * bool(shortlist)
+  for name, file, flags in ways if nar else ():
     for dtype in ("float32", "bfloat16"):
-      add(f"NAR {dtype}", "saved_model", nar, f"nar_{dtype}", f"--weights={dtype}", SHARDS)
+      add(f"NAR {dtype}{name}", "saved_model", nar, f"nar_{dtype}{file}", f"--weights={dtype}", SHARDS, *flags)
     for dtype in ("float32", "bfloat16", "int8") if with_openvino else ():
-      add(f"NAR OpenVINO {dtype}", "openvino", nar, f"nar_openvino_{dtype}", f"--weights={dtype}")
-    if ars:
-      add(f"NAR bfloat16, {LENGTHS} lengths", "saved_model", nar, f"nar_{LENGTHS}",
-          f"--set=search.candidates={LENGTHS}", f"--rescore_with={ars[0]}", "--weights=bfloat16", SHARDS, most=MOST)
+      add(f"NAR OpenVINO {dtype}{name}", "openvino", nar, f"nar_openvino_{dtype}{file}", f"--weights={dtype}", *flags)
+  if nar and ars:
+    add(f"NAR bfloat16, {LENGTHS} lengths", "saved_model", nar, f"nar_{LENGTHS}",
+        f"--set=search.candidates={LENGTHS}", f"--rescore_with={ars[0]}", "--weights=bfloat16", SHARDS, most=MOST)
   for run in ars:
     net = runs.load(run).experiment.model.net
     shape = f"{net.encoder_layers}-{net.decoder_layers}"
@@ -84,17 +89,23 @@ def standard(nar: str, ars: Sequence[str], folder: str, *, with_ct2: bool, with_
 
 
 def prepare(system: System, command: Sequence[str] = COMMAND) -> None:
-  """Exports a system, unless its folder exists.
+  """Exports a system, unless its folder exists; the flags are kept beside it, in FOLDER.flags.
 
   Args:
     system: a `System`.
     command: the command to which the program's name and its flags are appended.
 
   Raises:
-    ValueError: if the export fails, with the last line of its errors.
+    ValueError: if the export fails, with the last line of its errors; or if the folder was exported with other flags.
   """
+  flags, kept = " ".join(system.made_by), f"{system.folder}.flags"
   if os.path.exists(system.folder):
+    if system.made_by and os.path.exists(kept) and (before := pathlib.Path(kept).read_text()) != flags:
+      raise ValueError(f"{system.folder} was exported with {before}, not with {flags}; remove it, or give another "
+                       "--workdir.")
     return
+  os.makedirs(os.path.dirname(kept), exist_ok=True)
+  atomic.write(kept, flags.encode())
   # The same tf_nar as here, wherever this process was started.
   places = [os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), os.environ.get("PYTHONPATH")]
   environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, places))}

@@ -15,6 +15,7 @@ from tf_nar import config
 from tf_nar import models
 from tf_nar import runs
 from tf_nar import types
+from tf_nar.data import shortlist as shortlist_lib
 from tf_nar.layers import encoder_decoder
 
 NEVER = -100.0  # Bias of EOS in the output layer.
@@ -48,6 +49,23 @@ def make(path: str, vocab: Any, lines: Iterable[str], workdir: str) -> None:
   if net:
     weights[net.length.path] = _lengths(net, [[*vocab.source.encode(line), types.EOS] for line in lines])
   runs.save_weights(weights, workdir)
+
+
+def shortlist(vocab: Any, tokens: int, words: int, path: str) -> None:
+  """Writes a shortlist of random tokens: `tokens` for a sentence of `words` words, half of them the same for all.
+
+  Raises:
+    ValueError: for a number of tokens that is out of range.
+  """
+  least = 2 * len(types.SPECIALS)
+  if not least <= tokens <= len(vocab):
+    raise ValueError(f"A shortlist of random tokens has {least} to {len(vocab)} tokens; got {tokens}.")
+  draw, size, frequent = np.random.default_rng(0), len(vocab), tokens // 2
+  drawn = len(types.SPECIALS) + draw.permutation(size - len(types.SPECIALS))
+  common = [*range(len(types.SPECIALS)), *drawn[:frequent - len(types.SPECIALS)]]
+  likely = draw.integers(len(types.SPECIALS), size, [size, -(-(tokens - frequent) // (words + 1))])  # 1: EOS.
+  shortlist_lib.write(path, shortlist_lib.Shortlist(
+    likely.astype(np.int32), np.array(common, np.int32), np.array(vocab.sha256)))
 
 
 def _lengths(net, sources):
