@@ -5,12 +5,9 @@
   weights.npz         every weight under its variable's path; `load` reads it
 """
 import dataclasses
-import io
 import json
 import os
 import re
-import zipfile
-import zlib
 from typing import Any, Callable, Iterable, NamedTuple
 
 import keras
@@ -22,6 +19,7 @@ from tf_nar import config
 from tf_nar import models
 from tf_nar import pretrained
 from tf_nar import types
+from tf_nar.data import arrays
 from tf_nar.data import atomic
 from tf_nar.data import json_file
 from tf_nar.data import vocab as vocab_lib
@@ -140,10 +138,8 @@ def save_weights(weights: dict[str, np.ndarray], workdir: str) -> None:
 
   Arrays of bfloat16, a type that the format lacks, are stored as uint16, which no variable has.
   """
-  data = io.BytesIO()
   packed = lambda array: array.view(np.uint16) if array.dtype == ml_dtypes.bfloat16 else array
-  np.savez(data, **{path: packed(array) for path, array in weights.items()})
-  atomic.write(os.path.join(workdir, WEIGHTS), data.getvalue())
+  arrays.write(os.path.join(workdir, WEIGHTS), {path: packed(array) for path, array in weights.items()})
 
 
 def save(run: Run, convert: Callable[[np.ndarray], np.ndarray] = lambda array: array) -> None:
@@ -177,12 +173,7 @@ def stored(workdir: str, model: keras.Model) -> dict[str, np.ndarray]:
   if not is_finished(workdir):
     raise ValueError(
       f"{workdir} has no {WEIGHTS}: its training has not saved a model yet; wait, or start it again.")
-  with tf.io.gfile.GFile(os.path.join(workdir, WEIGHTS), "rb") as file:
-    data = file.read()
-  try:
-    weights = dict(np.load(io.BytesIO(data)))
-  except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as problem:
-    raise ValueError(f"{os.path.join(workdir, WEIGHTS)} is broken ({problem}); restore it, or train again.") from None
+  weights = arrays.read(os.path.join(workdir, WEIGHTS))
   weights = {_todays_path(path): _unrounded(array) for path, array in weights.items()}
   return shards.cut(weights, model)
 

@@ -64,7 +64,7 @@ def exporter(monkeypatch, load):
   """Returns a function that calls an exporting program with fake models."""
   def load_run(workdir, overrides=()):
     experiment = config.Experiment("ar", ar.Config(ar.transformer.Config(max_length=6)), ar.Search())
-    return SimpleNamespace(experiment=experiment, model=backwards.Backwards(), vocab=people.VOCAB, workdir=workdir)
+    return runs.Run(experiment, backwards.Backwards(), people.VOCAB, workdir)
 
   monkeypatch.setattr(runs, "load", load_run)
   monkeypatch.setattr(saved_model, "build", built)
@@ -139,7 +139,7 @@ def run(tmp_path_factory):
   ("export_ct2", "vocab.txt", b"a\nb\n", "{}: vocab.txt must begin with <pad>"),
   ("export", "target.json", b"\0", "{}/target.json is no JSON"),
   ("export", "weights.npz", None, "{} has no weights.npz: its training has not saved a model yet"),
-  ("export", "weights.npz", b"", "{}/weights.npz is broken .*; restore it, or train again."),
+  ("export", "weights.npz", b"", "{}/weights.npz is broken .*; restore it, or make it again."),
   ("export_ct2", "weights.npz", b"PK\x03\x04 cut", "{}/weights.npz is broken"),
   ("translate", "weights.npz", b"\n", "{}/weights.npz is broken"),
 ])

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tf_nar import types
 from tf_nar.config import Experiment
+from tf_nar.data import arrays
 from tf_nar.data import corpus
 from tf_nar.data import records
 from tf_nar.data import toy
@@ -149,7 +150,7 @@ def test_from_candidates_to_the_next_text(data, tmp_path):
   tf.io.gfile.makedirs(scores)
   for path in corpus.shards(data):  # The student scores the second higher where the index is odd.
     values = [value for pair in records.read(path) for value in (-5.0, -4.0 if pair.index % 2 else -6.0)]
-    stages.save(stages.scores_path(scores, path), {"student": np.array(values, np.float32)})
+    arrays.write(stages.scores_path(scores, path), {"student": np.array(values, np.float32)})
   for _ in range(2):  # A call that is interrupted before DONE leaves the folder; the next call starts again.
     work.distil(candidates, distilled)
     work.choose(candidates, scores, selected)

@@ -2,13 +2,11 @@
 
   tokens of a sentence = the most frequent ones, and for each of its source tokens the likeliest translations
 """
-import io
-import zipfile
 from typing import NamedTuple
 
 import numpy as np
 
-from tf_nar.data import atomic
+from tf_nar.data import arrays
 
 
 class Shortlist(NamedTuple):
@@ -21,9 +19,7 @@ class Shortlist(NamedTuple):
 
 def write(path: str, found: Shortlist) -> None:
   """Writes a shortlist as a file of numpy, .npz."""
-  data = io.BytesIO()
-  np.savez_compressed(data, **found._asdict())
-  atomic.write(path, data.getvalue())
+  arrays.write(path, found._asdict(), compressed=True)
 
 
 def read(path: str) -> Shortlist:
@@ -32,9 +28,7 @@ def read(path: str) -> Shortlist:
   Raises:
     ValueError: for a file that is none.
   """
-  with atomic.open_read(path) as file:
-    data = file.read()
   try:
-    return Shortlist(**np.load(io.BytesIO(data)))
-  except (ValueError, TypeError, EOFError, zipfile.BadZipFile):
+    return Shortlist(**arrays.read(path))
+  except (ValueError, TypeError):
     raise ValueError(f"{path} is no shortlist; make one with data_prep/shortlist.py.") from None

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_nar import types
+from tf_nar.data import arrays
 from tf_nar.data import atomic
 from tf_nar.data import corpus as data_corpus
 from tf_nar.data import json_file
@@ -74,7 +75,7 @@ class Scores:
 
   def write(self, path: str, content: dict[str, np.ndarray]) -> None:
     """Writes a file."""
-    stages.save(path, content)
+    arrays.write(path, content)
 
   @staticmethod
   def nothing(source: np.ndarray, target: np.ndarray) -> np.ndarray:

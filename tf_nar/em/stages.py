@@ -5,7 +5,6 @@
   distil, choose   write data folders, in seconds; an interrupted stage starts again
 """
 import dataclasses
-import io
 import os
 from typing import Any, Callable, Iterator, Sequence
 
@@ -15,7 +14,7 @@ from absl import logging
 
 from tf_nar import recipe
 from tf_nar import runs
-from tf_nar.data import atomic
+from tf_nar.data import arrays
 from tf_nar.data import corpus as data_corpus
 from tf_nar.data import records
 from tf_nar.decode import beam
@@ -93,8 +92,9 @@ class Stages:
     of = {scores_path(out, shard): shard for shard in self._shards(candidates)}
 
     def make(path, advance):
-      save(path, {name: of_lists(scorers[name], of[path], run.experiment.model.net.max_length, progress=advance,
-                                 tokens_per_batch=self._alternation.tokens_per_batch) for name, run in judges.items()})
+      arrays.write(path, {
+        name: of_lists(scorers[name], of[path], run.experiment.model.net.max_length, progress=advance,
+                       tokens_per_batch=self._alternation.tokens_per_batch) for name, run in judges.items()})
 
     tf.io.gfile.makedirs(out)
     with progress.Progress("scores", unit="candidates") as bar:
@@ -111,7 +111,7 @@ class Stages:
 
   def _chosen(self, candidates, scores):
     for shard in self._shards(candidates):
-      of_all, start = load(scores_path(scores, shard)), 0
+      of_all, start = arrays.read(scores_path(scores, shard)), 0
       for each in records.read_candidates(shard):
         here = {name: values[start:start + len(each.tokens)] for name, values in of_all.items()}
         start += len(each.tokens)
@@ -207,19 +207,6 @@ def chosen(candidates: records.Candidates, scores: dict[str, np.ndarray],
   for tokens, weight in zip(candidates.tokens, select.weights(merits, proposal), strict=True):
     if weight > 0:
       yield records.Pair(candidates.src, tokens, float(weight) * candidates.weight, candidates.index)
-
-
-def load(path: str) -> dict[str, np.ndarray]:
-  """Returns the scores of a shard, a dict of float32 [n]."""
-  with tf.io.gfile.GFile(path, "rb") as file:
-    return dict(np.load(io.BytesIO(file.read())))
-
-
-def save(path: str, scores: dict[str, np.ndarray]) -> None:
-  """Writes the scores of a shard."""
-  data = io.BytesIO()
-  np.savez(data, **scores)
-  atomic.write(path, data.getvalue())
 
 
 def scores_path(folder: str, shard: str) -> str:

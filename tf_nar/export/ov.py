@@ -149,7 +149,7 @@ def check(folder: str, run: Any, search: Callable, weights: str,
     RuntimeError: if in float32 the translations of `verify.samples` differ; or if BLEU differs by more than `LOSS`.
   """
   texts = verify.samples(run.vocab.source)
-  found, said = ask(folder, [texts, validation.sources if validation else []])
+  found, translations = ask(folder, [texts, validation.sources if validation else []])
   if weights == "float32":
     ids = verify.encode(texts, run.vocab.source, run.experiment.model.net.max_length)
     wanted = verify.live(run, search, ids)["translate"]
@@ -159,14 +159,14 @@ def check(folder: str, run: Any, search: Callable, weights: str,
                            "Install the versions in constraints-cpu.txt; if they are installed, report this line.")
   if validation is None:
     return {"BLEU in this type": "not measured"}
-  said = [candidates[0][0] for candidates, _ in said]
-  theirs, ours = validation.bleu(said), validation.bleu(validation.wanted)
-  same = sum(a == b for a, b in zip(said, validation.wanted, strict=True))
+  translations = [candidates[0][0] for candidates, _ in translations]
+  theirs, ours = validation.bleu(translations), validation.bleu(validation.wanted)
+  same = sum(a == b for a, b in zip(translations, validation.wanted, strict=True))
   if abs(theirs.value - ours.value) > LOSS:
     raise RuntimeError(f"BLEU on the validation text is {theirs.value:.2f} in {weights} and {ours.value:.2f} of the "
                        f"run, more than {LOSS} apart: nothing was exported. Choose another type with --weights.")
-  return {"BLEU in this type": f"{theirs.value:.2f} on {len(said)} sentences of validation text, where the run has "
-                               f"{ours.value:.2f} in float32 ({ours.signature}); {same} translations are equal"}
+  return {"BLEU in this type": f"{theirs.value:.2f} on {len(translations)} sentences of validation text, where the run "
+                               f"has {ours.value:.2f} in float32 ({ours.signature}); {same} translations are equal"}
 
 
 def ask(folder: str, questions: list[list[str]]) -> list:

@@ -121,8 +121,8 @@ class Translator:
     found = SEARCHES["viterbi"](
       links, log_prob * (options["method"] == "joint"), end, penalty=options["penalty"],
       candidates=options["candidates"], steps=min(self.about["max_length"], token.shape[1] - 1))
-    said = [[(score, words[path]) for score, path in paths] for words, paths in zip(token, found, strict=True)]
-    return [[(score, self._unrepeated(tokens)) for score, tokens in each] for each in said]
+    candidates = [[(score, words[path]) for score, path in paths] for words, paths in zip(token, found, strict=True)]
+    return [[(score, self._unrepeated(tokens)) for score, tokens in each] for each in candidates]
 
   def _unrepeated(self, tokens):
     return tokens[(tokens != _before(tokens[None])[0]) | (not self._options["collapse"])]
@@ -140,7 +140,7 @@ class Translator:
       path.append(token[rows, vertex])
       if (vertex == end).all():
         break
-    return [[(each, self._unrepeated(said))] for each, said in zip(score, np.stack(path, 1), strict=True)]
+    return [[(each, self._unrepeated(tokens))] for each, tokens in zip(score, np.stack(path, 1), strict=True)]
 
   def _one_pass(self, ids):
     """One decoder pass for all length candidates, ranked by log p / ((5 + T) / 6)^alpha."""
@@ -154,9 +154,9 @@ class Translator:
       prior = np.take_along_axis(_log_softmax(found["length"]), lengths, 1) if fertile else 0
     flat = lengths.ravel()
     tokens, log_prob = self._decode(ids, found["states"], np.zeros([len(flat), flat.max()], np.int32), flat, fertility)
-    said, score = zip(*(self._read(*row) for row in zip(tokens, log_prob, flat, strict=True)), strict=True)
+    translations, score = zip(*(self._read(*row) for row in zip(tokens, log_prob, flat, strict=True)), strict=True)
     score = (np.reshape(score, lengths.shape) + prior) / ((5 + lengths) / 6) ** options["alpha"]
-    return _ranked(score, said)
+    return _ranked(score, translations)
 
   def _around(self, logits):
     """Returns the lengths int32 [B, N] around the most probable one; logits float32 [B, max_length + 1]."""
@@ -187,20 +187,21 @@ class Translator:
     lengths = (order[:, :options["candidates"]] + least).astype(np.int32)
     flat = lengths.ravel()
     inside = np.arange(flat.max()) < flat[:, None]
-    said, sure = np.where(inside, MASK, PAD).astype(np.int32), np.zeros(inside.shape, np.float32)
+    predicted, sure = np.where(inside, MASK, PAD).astype(np.int32), np.zeros(inside.shape, np.float32)
     over = np.zeros(len(flat), bool)
     for number in range(options["passes"]):
       masked = np.floor((1 - number / options["passes"]) * flat).clip(options["min_masked"])
       rank = np.argsort(np.argsort(np.where(inside, sure, np.inf), axis=1, kind="stable"), axis=1)
       hidden = inside & (rank < masked[:, None])
-      token, log_prob = self._decode(ids, found["states"], np.where(hidden, MASK, said).astype(np.int32), flat)
+      token, log_prob = self._decode(ids, found["states"], np.where(hidden, MASK, predicted).astype(np.int32), flat)
       written = (inside if options["repredict_all"] else hidden) & ~over[:, None]
-      before, said = said, np.where(written, token[..., 0], said)
+      before, predicted = predicted, np.where(written, token[..., 0], predicted)
       sure = np.where(written, log_prob[..., 0], sure)
-      over |= (before == said).all(1) & options["stop"]
+      over |= (before == predicted).all(1) & options["stop"]
       if over.all():
         break
-    return _ranked((sure.sum(1) / flat).reshape(lengths.shape), [row[:n] for row, n in zip(said, flat, strict=True)])
+    translations = [row[:n] for row, n in zip(predicted, flat, strict=True)]
+    return _ranked((sure.sum(1) / flat).reshape(lengths.shape), translations)
 
   def _decode(self, ids, states, canvas, lengths, fertility=None):
     """Returns the best tokens of each position and their log p, [R, T, K], of canvas int32 [R, T]."""
@@ -240,10 +241,10 @@ def _log_softmax(logits):
   return over - np.log(np.exp(over).sum(-1, keepdims=True))
 
 
-def _ranked(score, said):
-  """Returns for each sentence the list of (score, tokens), best first; score [B, N], said has R rows."""
+def _ranked(score, translations):
+  """Returns for each sentence the list of (score, tokens), best first; score [B, N], translations has R rows."""
   count = score.shape[1]
-  return [[(row[n], said[number * count + n]) for n in np.argsort(-row, kind="stable")]
+  return [[(row[n], translations[number * count + n]) for n in np.argsort(-row, kind="stable")]
           for number, row in enumerate(score)]
 
 

@@ -87,9 +87,9 @@ def timed(translate: Callable[[list[str]], list[str]], batches: Iterable[list[st
   seconds, words, cpu = [], 0, time.process_time()
   for batch in batches:
     began = time.perf_counter()
-    said = translate(batch)
+    translations = translate(batch)
     seconds.append(time.perf_counter() - began)
-    words += sum(len(line.split()) for line in said)
+    words += sum(len(line.split()) for line in translations)
   return {"seconds": seconds, "cpu": time.process_time() - cpu, "words": words, "peak": peak()}
 
 
