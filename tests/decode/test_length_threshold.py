@@ -30,6 +30,7 @@ def test_lengths_below_the_share_of_the_likeliest_are_left_out():
 def test_only_a_graph_of_one_shape_decodes_all():
   lengths, src = tf.constant([[3, 0], [0, 4]]), tf.ones([2, 3], tf.int32)
   assert length_parallel.decoded(lengths, src, 0.5).numpy().tolist() == [0, 3]
+  assert length_parallel.decoded(0 * lengths, 0 * src, 0.5).numpy().tolist() == [0]  # A decoder takes no empty batch.
   assert length_parallel.decoded(lengths, src, 0.0) is None
   shown = []
   tf.function(lambda src: shown.append(length_parallel.decoded(lengths, src, 0.5)))(src)
@@ -70,11 +71,11 @@ def test_what_is_decoded_is_translated_as_before(name, ranked, short, teacher):
   model = shortlisting.Shortlisted(model, FEW) if short else model
   search = families.TINY[name].search
 
-  def translate(threshold, spec):
+  def translate(threshold, spec, src=SRC):
     def work(src):
       return model.translate(src, dataclasses.replace(search, length_threshold=threshold),
                              functools.partial(teacher, src) if ranked else None)
-    return tf.function(work, input_signature=[tf.TensorSpec(spec, tf.int32)])(SRC)
+    return tf.function(work, input_signature=[tf.TensorSpec(spec, tf.int32)])(src)
 
   dynamic = [None, None]
   whole, every = translate(0.0, dynamic), translate(ALL, dynamic)
@@ -86,6 +87,7 @@ def test_what_is_decoded_is_translated_as_before(name, ranked, short, teacher):
   width = few.tokens.shape[2]
   np.testing.assert_array_equal(few.tokens, static.tokens[..., :width])
   np.testing.assert_allclose(few.score, static.score, rtol=1e-5)
+  assert not translate(0.9, dynamic, tf.zeros_like(SRC)).tokens.numpy().any()
   for row, own in enumerate(whole.tokens.numpy()):  # Each is among the candidates without a threshold.
     assert {tuple(each) for each in few.tokens.numpy()[row, kept[row]]} <= {tuple(each[:width]) for each in own}
 

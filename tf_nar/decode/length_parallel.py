@@ -75,11 +75,14 @@ def probable(lengths: tf.Tensor, length_logits: tf.Tensor, threshold: float) -> 
 def decoded(lengths: tf.Tensor, src: tf.Tensor, threshold: float) -> tf.Tensor | None:
   """Returns int32 [R], which of the flat lengths, int32 [B, N], are decoded: those above 0; None for all of them.
 
-  A graph for sources of one fixed shape decodes all: see `positions`.
+  Of a batch of nothing but padding rows it is the first. A graph for sources of one fixed shape decodes all: see
+  `positions`.
   """
   if not threshold or (src.shape.is_fully_defined() and not tf.executing_eagerly()):
     return None
-  return tf.cast(tf.where(tf.reshape(lengths, [-1]) > 0)[:, 0], tf.int32)
+  flat = tf.reshape(lengths, [-1])
+  first = (tf.range(tf.size(flat)) == 0) & tf.reduce_all(flat == 0)
+  return tf.cast(tf.where((flat > 0) | first)[:, 0], tf.int32)
 
 
 def spread(x: tf.Tensor, rows: tf.Tensor | None, count: tf.Tensor) -> tf.Tensor:
