@@ -24,11 +24,11 @@ from tf_nar.ops import masking
 
 
 class State(NamedTuple):
-  """The state between passes, one row per candidate."""
+  """The state between passes, one row per candidate: R = B·N, or those of `rows`."""
 
-  predictions: tf.Tensor  # int32 [B·N, T]
-  log_prob: tf.Tensor  # float32 [B·N, T], the log p of each token in the pass that predicted it.
-  inputs: tf.Tensor  # int32 [B·N, T], the input of the pass.
+  predictions: tf.Tensor  # int32 [R, T]
+  log_prob: tf.Tensor  # float32 [R, T], the log p of each token in the pass that predicted it.
+  inputs: tf.Tensor  # int32 [R, T], the input of the pass.
 
 
 def mask_predict(
@@ -69,7 +69,7 @@ def mask_predict(
   same = lambda before, after: tf.reduce_all(before.predictions == after.predictions, -1)
   found = refine.refine(
     one_pass, State(canvas, tf.zeros(tf.shape(canvas)), canvas), len(counts), done=same if stop else None, trace=True)
-  last, inputs, predictions = found.state, found.trace.inputs, found.trace.predictions  # The traces are [P, B·N, T].
+  last, inputs, predictions = found.state, found.trace.inputs, found.trace.predictions  # The traces are [P, R, T].
 
   tokens = tf.reshape(argmax.finish(whole(last.predictions)), [shape[0], shape[1], shape[2] + 1])
   if rescore is None:
