@@ -90,8 +90,8 @@ class Model(Protocol):
   #
   # trace(src, search, rescore=None) -> (Translation, Trace)      inputs and predictions of each decoder pass
   # latents(src, search, tgt=None)   -> types.Latents             what refinement does to the latents
-  # score_candidates(src, tgt, rows=None) -> float32 [B, N]       like `score`, with tgt int32 [B, N, T]; each source is
-  #                                                               encoded once; `rows` as for a `types.Rescore`
+  # score_candidates(src, tgt)       -> float32 [B, N]            like `score`, with tgt int32 [B, N, T]; each source is
+  #                                                               encoded once
   # score_tokens(src, tgt)           -> float32 [B, T]            log p of each target token, as in `score`; 0 at PAD
   # align(src, tgt)                  -> float32 [B, T, S]         the share of each source token in a target token, rows
   #                                                               of sum 1, or 0 where there is none, as at EOS

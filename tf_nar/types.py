@@ -14,9 +14,7 @@ import tensorflow as tf
 
 PAD, EOS, UNK, BOS, MASK = range(5)
 SPECIALS = ("<pad>", "<eos>", "<unk>", "<bos>", "<mask>")
-# Maps tokens int32 [B, N, T] to the log p float32 [B, N] that ranks them. With `rows`, int32 [R], it scores only these
-# of the B·N candidates; others get 0.
-Rescore = Callable[..., tf.Tensor]
+Rescore = Callable[[tf.Tensor], tf.Tensor]  # Maps tokens int32 [B, N, T] to the log p float32 [B, N] that ranks them.
 
 
 class Batch(NamedTuple):

@@ -41,8 +41,6 @@ CASES = [
   ("cmlm", "words", dict(passes=3, candidates=2, stop=True)),
   ("ctc", "words", dict(beam=5, candidates=3, bonus=0.5)),
   ("dag", "words", dict(method="joint", candidates=3, penalty=0.5)),
-  slow("nat_em", "words", dict(candidates=5, length_threshold=0.9)),
-  slow("cmlm", "words", dict(passes=3, candidates=5, length_threshold=0.9)),
   slow("dag", "words", dict(method="viterbi", collapse=False)),
   slow("nat_em", "bpe", dict(odd=False, unknown=True)),
   slow("glat", "sentencepiece", dict(odd_everywhere=True)),

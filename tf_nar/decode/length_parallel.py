@@ -3,8 +3,6 @@
 Gu et al. (arXiv:1711.02281) and Wei et al. (arXiv:1906.02041) rank the candidates with an autoregressive teacher, which
 scores them all in parallel.
 """
-import functools
-import math
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -60,38 +58,6 @@ def nonempty(lengths: tf.Tensor, src: tf.Tensor) -> tf.Tensor:
   return tf.where(masking.valid(src)[:, :1], lengths, 0)
 
 
-def probable(lengths: tf.Tensor, length_logits: tf.Tensor, threshold: float) -> tf.Tensor:
-  """Returns the lengths, int32 [B, N], with 0 for the improbable ones, which are not decoded.
-
-  These have a probability below `threshold` times that of the likeliest of the N; `length_logits` is as above. It is
-  the relative threshold pruning of beam search (Freitag & Al-Onaizan, arXiv:1702.01806), of lengths.
-  """
-  if not threshold:
-    return lengths
-  logits = tf.gather(length_logits, lengths, batch_dims=1)
-  return tf.where(logits >= tf.reduce_max(logits, 1, keepdims=True) + math.log(threshold), lengths, 0)
-
-
-def decoded(lengths: tf.Tensor, src: tf.Tensor, threshold: float) -> tf.Tensor | None:
-  """Returns int32 [R], which of the flat lengths, int32 [B, N], are decoded: those above 0; None for all of them.
-
-  Of a batch of nothing but padding rows it is the first. A graph for sources of one fixed shape decodes all: see
-  `positions`.
-  """
-  if not threshold or (src.shape.is_fully_defined() and not tf.executing_eagerly()):
-    return None
-  flat = tf.reshape(lengths, [-1])
-  first = (tf.range(tf.size(flat)) == 0) & tf.reduce_all(flat == 0)
-  return tf.cast(tf.where((flat > 0) | first)[:, 0], tf.int32)
-
-
-def spread(x: tf.Tensor, rows: tf.Tensor | None, count: tf.Tensor) -> tf.Tensor:
-  """Returns [count, ...] with x [R, ...] at the rows of `decoded` and 0 elsewhere; x if that is None."""
-  if rows is None:
-    return x
-  return tf.scatter_nd(rows[:, None], x, tf.concat([[count], tf.shape(x)[1:]], 0))
-
-
 def positions(lengths: tf.Tensor, longest: int, src: tf.Tensor) -> int | tf.Tensor:
   """Returns T, the greatest of `lengths`, int32 [B, N], and at least 1, since a scan needs one position.
 
@@ -104,7 +70,7 @@ def positions(lengths: tf.Tensor, longest: int, src: tf.Tensor) -> int | tf.Tens
 
 def length_parallel(
     fill: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]], lengths: tf.Tensor, rescore: types.Rescore | None = None,
-    *, alpha: float, rows: tf.Tensor | None = None) -> types.Translation:
+    *, alpha: float) -> types.Translation:
   """Decodes all lengths in one call and ranks the candidates by score / ((5 + T) / 6)^alpha.
 
   Args:
@@ -114,34 +80,20 @@ def length_parallel(
     rescore: maps tokens int32 [B, N, T] to log p float32 [B, N], as an autoregressive teacher does; None
       ranks by the score of `fill`.
     alpha: the exponent of the length penalty; 0 ranks by log p.
-    rows: those of `decoded`, to which `fill` and `rescore` are then applied alone; or None.
 
   Returns:
     A `Translation` of T + 1 positions, best candidate first; ties keep their order. `passes` is 1, for the call of
     `fill`, or 2 if a teacher rescores.
   """
   batch, count = tf.unstack(tf.shape(lengths))
-  flat = tf.reshape(lengths, [-1])
-  tokens, score = (spread(x, rows, batch * count) for x in fill(flat if rows is None else tf.gather(flat, rows)))
+  tokens, score = fill(tf.reshape(lengths, [-1]))
   tokens = argmax.finish(tokens)
   tokens = tf.reshape(tokens, [batch, count, tf.shape(tokens)[1]])
   if rescore is not None:
-    return ranked(types.Translation(tokens, None, tf.constant(1)), of_rows(rescore, rows), alpha=alpha)
+    return ranked(types.Translation(tokens, None, tf.constant(1)), rescore, alpha=alpha)
   score = tf.reshape(score, [batch, count])  # Over all positions, including those after EOS.
   score = tf.where(lengths > 0, score / beam.length_penalty(lengths, alpha), -float("inf"))
   return ordered(tokens, score, tf.constant(1))
-
-
-def scored_rows(score: Callable[..., tf.Tensor], src: tf.Tensor, tgt: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-  """Returns log p float32 [B, N] of some candidates, `rows` of tgt int32 [B, N, T], by a `score` of pairs; else 0."""
-  shape = tf.shape(tgt)
-  found = score(tf.gather(src, rows // shape[1]), tf.gather(tf.reshape(tgt, [-1, shape[2]]), rows))
-  return tf.reshape(spread(found, rows, shape[0] * shape[1]), shape[:2])
-
-
-def of_rows(rescore: types.Rescore, rows: tf.Tensor | None) -> types.Rescore:
-  """Returns the `Rescore` that scores the candidates of `decoded` alone, if that is not None."""
-  return rescore if rows is None else functools.partial(rescore, rows=rows)
 
 
 def ranked(

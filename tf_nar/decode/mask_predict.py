@@ -24,17 +24,17 @@ from tf_nar.ops import masking
 
 
 class State(NamedTuple):
-  """The state between passes, one row per candidate: R = B·N, or those of `rows`."""
+  """The state between passes, one row per candidate."""
 
-  predictions: tf.Tensor  # int32 [R, T]
-  log_prob: tf.Tensor  # float32 [R, T], the log p of each token in the pass that predicted it.
-  inputs: tf.Tensor  # int32 [R, T], the input of the pass.
+  predictions: tf.Tensor  # int32 [B·N, T]
+  log_prob: tf.Tensor  # float32 [B·N, T], the log p of each token in the pass that predicted it.
+  inputs: tf.Tensor  # int32 [B·N, T], the input of the pass.
 
 
 def mask_predict(
     predict: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]], canvas: tf.Tensor, counts: np.ndarray,
     rescore: types.Rescore | None = None, *, rewrite: bool = False, stop: bool = False,
-    alpha: float, rows: tf.Tensor | None = None) -> tuple[types.Translation, types.Trace]:
+    alpha: float) -> tuple[types.Translation, types.Trace]:
   """Decodes the candidates of all sentences together, in one pass for each row of `counts`, and ranks them.
 
   # Differs: like the paper's program, this ranks by the mean log p over all positions of a candidate; but here the
@@ -49,14 +49,11 @@ def mask_predict(
     rewrite: see the module docstring.
     stop: whether a candidate is finished once a pass does not change it; the passes end when all candidates are.
     alpha: the exponent of the length penalty of `rescore`.
-    rows: those of `length_parallel.decoded`, int32 [R], to which `predict` and `rescore` are then applied; or None.
 
   Returns:
     A `Translation` of T + 1 positions, and its `Trace`.
   """
   shape, canvas = tf.shape(canvas), tf.reshape(canvas, [-1, tf.shape(canvas)[2]])
-  whole = lambda x: length_parallel.spread(x, rows, shape[0] * shape[1])
-  canvas = canvas if rows is None else tf.gather(canvas, rows)
   inside, lengths = masking.valid(canvas), masking.lengths(canvas)
 
   def one_pass(t, before):
@@ -69,17 +66,17 @@ def mask_predict(
   same = lambda before, after: tf.reduce_all(before.predictions == after.predictions, -1)
   found = refine.refine(
     one_pass, State(canvas, tf.zeros(tf.shape(canvas)), canvas), len(counts), done=same if stop else None, trace=True)
-  last, inputs, predictions = found.state, found.trace.inputs, found.trace.predictions  # The traces are [P, R, T].
+  last, inputs, predictions = found.state, found.trace.inputs, found.trace.predictions  # The traces are [P, B·N, T].
 
-  tokens = tf.reshape(argmax.finish(whole(last.predictions)), [shape[0], shape[1], shape[2] + 1])
+  tokens = tf.reshape(argmax.finish(last.predictions), [shape[0], shape[1], shape[2] + 1])
   if rescore is None:
     total = tf.reduce_sum(tf.where(inside, last.log_prob, 0.0), -1)
-    score = tf.reshape(whole(total / tf.cast(lengths, tf.float32)), shape[:2])
-    score = tf.where(tokens[..., 0] != types.PAD, score, -float("inf"))
+    score = tf.where(lengths > 0, total / tf.cast(lengths, tf.float32), -float("inf"))
+    score = tf.reshape(score, shape[:2])
   else:
-    score = length_parallel.rescored(tokens, length_parallel.of_rows(rescore, rows), alpha=alpha)
+    score = length_parallel.rescored(tokens, rescore, alpha=alpha)
   score, order = tf.math.top_k(score, shape[1])  # [B, N]; ties keep their order.
-  inputs, predictions = (_by_candidate(steps, shape, whole) for steps in (inputs, predictions))
+  inputs, predictions = (_by_candidate(steps, shape) for steps in (inputs, predictions))
   tokens, inputs, predictions = (tf.gather(x, order, batch_dims=1) for x in (tokens, inputs, predictions))
   return types.Translation(tokens, score, found.passes + (rescore is not None)), types.Trace(inputs, predictions)
 
@@ -100,6 +97,6 @@ def masked(passes: int, longest: int, least: int = 1) -> np.ndarray:
   return np.maximum(np.floor(share[:, None] * np.arange(longest + 1)), least).astype(np.int32)
 
 
-def _by_candidate(steps, shape, whole):
-  """[P, R, T] -> [B, N, P, T]."""
-  return tf.reshape(whole(tf.transpose(steps, [1, 0, 2])), [shape[0], shape[1], tf.shape(steps)[0], shape[2]])
+def _by_candidate(steps, shape):
+  """[P, B·N, T] -> [B, N, P, T]."""
+  return tf.reshape(tf.transpose(steps, [1, 0, 2]), [shape[0], shape[1], -1, shape[2]])

@@ -16,15 +16,13 @@ class Meter:
     devices: those of the search, see `replicas.py`.
     calls: number of batches translated.
     passes: decoder passes, summed over the batches.
-    sentences: those translated, without padding rows.
-    candidates: of all sentences, without missing ones.
     seconds: wall clock time, including the copy of the results to the host, so that the device has finished.
   """
 
   def __init__(self, search, clock=time.perf_counter):
     self._search, self._clock = search, clock
     self.devices = replicas.devices(search)
-    self.calls, self.passes, self.sentences, self.candidates, self.seconds = 0, 0, 0, 0, 0.0
+    self.calls, self.passes, self.seconds = 0, 0, 0.0
 
   def warm_up(self) -> None:
     """Translates a padding row without counting it, as the first call also builds the graph."""
@@ -43,9 +41,6 @@ class Meter:
     self.seconds += self._clock() - start
     self.calls += len(found)
     self.passes += sum(int(each.passes) for each in found)
-    there = [each.score > -np.inf for each in found]
-    self.sentences += sum(int(each[:, 0].sum()) for each in there)
-    self.candidates += sum(int(each.sum()) for each in there)
     return found
 
 

@@ -26,9 +26,9 @@ class Ensemble:
     """Returns the mean of the models' scores of tgt int32 [B, T], float32 [B]."""
     return self._mean([model.score(src, tgt) for model in self.models])
 
-  def score_candidates(self, src: tf.Tensor, tgt: tf.Tensor, rows: tf.Tensor | None = None) -> tf.Tensor:
+  def score_candidates(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the mean of the models' scores of tgt int32 [B, N, T], float32 [B, N]."""
-    return self._mean([rescoring.of_candidates(model)(src, tgt, rows) for model in self.models])
+    return self._mean([rescoring.of_candidates(model)(src, tgt) for model in self.models])
 
   def score_tokens(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the mean of the models' log p of each token of tgt int32 [B, T], float32 [B, T]."""

@@ -3,8 +3,6 @@ from typing import Any, Callable
 
 import tensorflow as tf
 
-from tf_nar.decode import length_parallel
-
 
 def several(search: Any) -> bool:
   """Whether a search returns more than one candidate to rank."""
@@ -13,8 +11,6 @@ def several(search: Any) -> bool:
 
 def by(teacher: Any, run: Any, search: Any) -> Callable[..., tf.Tensor]:
   """Returns the function of the teacher's scores: src int32 [B, S], tgt int32 [B, N, T] -> float32 [B, N].
-
-  It also takes the `rows` of a `types.Rescore`.
 
   Args:
     teacher: the run that scores.
@@ -59,9 +55,7 @@ def repeated(score: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
 
   The source is repeated, and encoded again, for each of its candidates.
   """
-  def score_candidates(src, tgt, rows=None):
-    if rows is not None:
-      return length_parallel.scored_rows(score, src, tgt, rows)
+  def score_candidates(src, tgt):
     batch, count, positions = tf.unstack(tf.shape(tgt))
     flat = tf.reshape(tgt, [batch * count, positions])
     return tf.reshape(score(tf.repeat(src, count, axis=0), flat), [batch, count])

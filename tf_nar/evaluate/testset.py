@@ -124,8 +124,6 @@ def _cost(meter, sentences, tokens_per_batch):
   yield report.Row("sentences", sentences, "lines of the test set, empty ones included")
   yield report.Row("passes", meter.passes / max(meter.calls, 1),
                    "decoder passes per batch, including those of a ranking teacher, mean over batches")
-  if meter.candidates > meter.sentences:
-    yield report.Row("candidates", meter.candidates / meter.sentences, "translations found of a sentence, mean")
   rate = sentences / meter.seconds if meter.seconds else 0.0
   yield report.Row("sentences_per_second", rate,
                    f"wall clock time of the search and the copy to the host, after one warm-up call; sorted by length, "

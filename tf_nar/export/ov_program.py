@@ -61,9 +61,7 @@ class Translator:
     left = sorted((row for row in range(len(ids)) if ids[row]), key=lambda row: -len(ids[row]))
     while left:
       width = min(len(ids[left[0]]) + 1, longest)
-      # The number of lengths that are decoded differs between sentences.
-      alone = self._options.get("length_threshold", 0) > 0
-      count = 1 if alone else max(1, POSITIONS // (width * self._options.get("candidates", 1)))
+      count = max(1, POSITIONS // (width * self._options.get("candidates", 1)))
       rows, left = left[:count], left[count:]
       if len(rows) == 1:
         width = min((fixed for fixed in self.alone if fixed >= width), default=width)
@@ -164,14 +162,7 @@ class Translator:
     """Returns the lengths int32 [B, N] around the most probable one; logits float32 [B, max_length + 1]."""
     count, least = self._options["candidates"], max(self._options.get("min_length", 2), 2)
     first = np.maximum(logits.argmax(-1) - count // 2, least)
-    return self._probable(np.clip(first[:, None] + np.arange(count), 1, self.about["max_length"]), logits)
-
-  def _probable(self, lengths, logits):
-    """Returns the lengths, int32 [B, N]; with a threshold, B is 1, those that are probable enough."""
-    if self._options.get("length_threshold", 0) > 0:
-      found = logits[0, lengths[0]]
-      lengths = lengths[:, found >= found.max() + np.log(np.float32(self._options["length_threshold"]))]
-    return lengths.astype(np.int32)
+    return np.clip(first[:, None] + np.arange(count), 1, self.about["max_length"]).astype(np.int32)
 
   def _read(self, token, log_prob, length):
     """Returns the tokens of a row and the sum of their log p, given the best of each position, [T, K]."""
@@ -193,7 +184,7 @@ class Translator:
     found, options = self._encode(ids), self._options
     least = max(options["min_length"], 2)
     order = np.argsort(-found["length"][:, least:], axis=1, kind="stable")
-    lengths = self._probable(order[:, :options["candidates"]] + least, found["length"])
+    lengths = (order[:, :options["candidates"]] + least).astype(np.int32)
     flat = lengths.ravel()
     inside = np.arange(flat.max()) < flat[:, None]
     predicted, sure = np.where(inside, MASK, PAD).astype(np.int32), np.zeros(inside.shape, np.float32)

@@ -183,26 +183,13 @@ class EncoderDecoder(keras.layers.Layer):
     return emissions.top_tokens(states, self.embed.table, self.embed.bias, count, forbid, self.config.shards)
 
   @contextlib.contextmanager
-  def only(self, tokens: tf.Tensor | None) -> Iterator[None]:
+  def only(self, tokens: tf.Tensor) -> Iterator[None]:
     """Within it `top_tokens` chooses among tokens int32 [B, C] of each sentence; see `emissions.top_among`."""
-    before, self.among = self.among, tokens
+    self.among = tokens
     try:
       yield
     finally:
-      self.among = before
-
-  @contextlib.contextmanager
-  def of_rows(self, memory: Memory, rows: tf.Tensor | None, each: int) -> Iterator[Memory]:
-    """Yields the `Memory` of some rows alone, int32 [R], of which each sentence has `each`; None: the given one.
-
-    Within it `top_tokens` takes the states of these rows, also if it chooses among the tokens of each sentence.
-    """
-    if rows is None:
-      yield memory
-      return
-    own = lambda x: tf.gather(x, rows // each)
-    with self.only(self.among if self.among is None else own(self.among)):
-      yield tf.nest.map_structure(own, memory)
+      self.among = None
 
   def best_tokens(self, states: tf.Tensor, forbid: Sequence[int] = ()) -> tuple[tf.Tensor, tf.Tensor]:
     """float [B, T, D] -> the best token at each position and its log p, int32 and float32 [B, T]."""

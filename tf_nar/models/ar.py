@@ -111,19 +111,17 @@ class Model(keras.Model):
 
   def states(
       self, src: tf.Tensor, tgt: tf.Tensor, dropout: noise_lib.Dropout = NO_DROPOUT,
-      attended: attention.Seen | None = None, sentences: tf.Tensor | None = None) -> tf.Tensor:
+      attended: attention.Seen | None = None) -> tf.Tensor:
     """Returns decoder states float [B, T, D] at every target position, given the tokens before it.
 
-    If `tgt` has more rows than `src`, each source has the same number of consecutive targets, unless `sentences`,
-    int32 [B], says which source each target has. `attended` is an `attention.Seen` of cross-attention, or None.
+    If `tgt` has more rows than `src`, each source has the same number of consecutive targets. `attended` is an
+    `attention.Seen` of cross-attention, or None.
     """
-    memory, seen = self.encode(src, dropout), masking.valid(src)[:, None]
-    if sentences is not None:
-      memory, seen = tf.gather(memory, sentences), tf.gather(seen, sentences)
+    memory = self.encode(src, dropout)
     # Differs: the original searched from E[BOS]; here training and search both start from a zero vector.
     x = masking.shift_right(self.embed.look_up(tgt)) + self.embed.positions(tf.shape(tgt)[1])
     return self.decoder(
-      x, masking.causal(tf.shape(tgt)[1]), memory, seen, dropout=dropout, seen=attended)
+      x, masking.causal(tf.shape(tgt)[1]), memory, masking.valid(src)[:, None], dropout=dropout, seen=attended)
 
   def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
     """Label-smoothed cross-entropy per target token.
@@ -161,18 +159,10 @@ class Model(keras.Model):
     """Returns the mean cross-attention at each position of tgt, which predicts its token: float32 [B, T, S]."""
     return attention.alignment_of(lambda seen: self.states(src, tgt, attended=seen), src, tgt)
 
-  def score_candidates(self, src: tf.Tensor, tgt: tf.Tensor, rows: tf.Tensor | None = None) -> tf.Tensor:
-    """Returns log p of tgt int32 [B, N, T], N targets of each source, which is encoded once: float32 [B, N].
-
-    `rows` is as for a `types.Rescore`.
-    """
+  def score_candidates(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
+    """Returns log p of tgt int32 [B, N, T], N targets of each source, which is encoded once: float32 [B, N]."""
     shape = tf.shape(tgt)
-    flat = tf.reshape(tgt, [-1, shape[2]])
-    if rows is None:
-      return tf.reshape(self.score(src, flat), shape[:2])
-    some = tf.gather(flat, rows)
-    found = self.embed.log_prob(self.states(src, some, sentences=rows // shape[1]), some)
-    return tf.reshape(length_parallel.spread(found, rows, shape[0] * shape[1]), shape[:2])
+    return tf.reshape(self.score(src, tf.reshape(tgt, [-1, shape[2]])), shape[:2])
 
   def limit(self, search: Search, source: int | tf.Tensor) -> tf.Tensor:
     """Returns the greatest target length of a search, for source lengths int32; both count EOS."""

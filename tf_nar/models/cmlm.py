@@ -53,12 +53,10 @@ class Search:
   stop: bool = False  # Whether a candidate is finished once a pass does not change it.
   alpha: float = 0.6  # Exponent of the length penalty in rescoring, as in the teacher's beam search.
   min_length: int = 2  # The shortest length that is decoded, EOS included; an early EOS may still end before.
-  length_threshold: float = 0.0  # Lengths less probable than this share of the likeliest one's are not decoded; 0: all.
   unknown: bool = False  # Whether a translation may contain <unk>.
 
   def __post_init__(self):
     core_config.check_at_least(1, self, "min_length", group="search.")
-    one_pass.check_threshold(self)
     if self.passes < 1 or self.candidates < 1:
       raise ValueError(
         f"search.passes and search.candidates must be at least 1; got {self.passes} and {self.candidates}.")
@@ -141,21 +139,18 @@ def search_lengths(
   `net` is an `encoder_decoder.EncoderDecoder` with a length head; `search` has the fields of `Search`, of which
   `rewrite` is `repredict_all`.
   """
-  memory, threshold = net.encode(src), search.length_threshold
-  logits = net.length_logits(memory)
-  lengths = length_parallel.likeliest(logits, search.candidates, search.min_length)
-  lengths = length_parallel.nonempty(length_parallel.probable(lengths, logits, threshold), src)
-  rows = length_parallel.decoded(lengths, src, threshold)
+  memory = net.encode(src)
+  lengths = length_parallel.likeliest(net.length_logits(memory), search.candidates, search.min_length)
+  lengths = length_parallel.nonempty(lengths, src)
   longest = net.config.max_length
   positions = length_parallel.positions(lengths, longest, src)
   memory = net.project(memory)
 
-  def predict(inputs):  # [B·N, T]: the N rows of a sentence share its memory; or [R, T].
-    with net.of_rows(memory, rows, search.candidates) as own:
-      states = net.decode(net.canvas(inputs), masking.lengths(inputs), own)
-      return net.best_tokens(states, (*tokens_lib.forbidden(search.unknown), types.MASK))
+  def predict(inputs):  # [B·N, T]: the N rows of a sentence share its memory.
+    states = net.decode(net.canvas(inputs), masking.lengths(inputs), memory)
+    return net.best_tokens(states, (*tokens_lib.forbidden(search.unknown), types.MASK))
 
   canvas = tf.where(tf.sequence_mask(lengths, positions), types.MASK, types.PAD)
   counts = mask_predict.masked(search.passes, longest, search.min_masked)
   return mask_predict.mask_predict(
-    predict, canvas, counts, rescore, rewrite=rewrite, stop=search.stop, alpha=search.alpha, rows=rows)
+    predict, canvas, counts, rescore, rewrite=rewrite, stop=search.stop, alpha=search.alpha)

@@ -96,15 +96,13 @@ class Search(ar.Search):
   passes: int = 10  # Number of decoder passes of mode nar; the first has MASK at every position.
   min_masked: int = 1  # The fewest tokens that a pass masks: 1 as in Mask-Predict's program, 0 as in fairseq's.
   stop: bool = False  # Whether a candidate of mode nar is finished once a pass does not change it.
-  length_threshold: float = 0.0  # Lengths less probable than this share of the likeliest one's are not decoded; 0: all.
 
   def __post_init__(self):
     core_config.check_choice("search.mode", self.mode, ("ar", "nar"))
     if self.mode == "ar":
       super().__post_init__()
     else:
-      # Raises for what Mask-Predict does not take.
-      cmlm.Search(self.passes, self.candidates, self.min_masked, length_threshold=self.length_threshold)
+      cmlm.Search(self.passes, self.candidates, self.min_masked)  # Raises for what Mask-Predict does not take.
 
 
 def _operations(config, source, target):
@@ -212,13 +210,8 @@ class Model(keras.Model):
       return one_pass.score(self.net, src, tgt, hidden=types.MASK)
     return self.net.embed.log_prob(self.next_tokens(self.net.encode(src), tgt), tgt)
 
-  def score_candidates(self, src: tf.Tensor, tgt: tf.Tensor, rows: tf.Tensor | None = None) -> tf.Tensor:
-    """Returns `score` of tgt int32 [B, N, T], N targets of each source, float32 [B, N]; AR encodes a source once.
-
-    `rows` is as for a `types.Rescore`; then each of them encodes its source.
-    """
-    if rows is not None:
-      return length_parallel.scored_rows(self.score, src, tgt, rows)
+  def score_candidates(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
+    """Returns `score` of tgt int32 [B, N, T], N targets of each source, float32 [B, N]; AR encodes a source once."""
     shape = tf.shape(tgt)
     src = tf.repeat(src, shape[1], axis=0) if self.config.scores == "nar" else src
     return tf.reshape(self.score(src, tf.reshape(tgt, [-1, shape[2]])), shape[:2])

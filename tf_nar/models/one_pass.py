@@ -33,25 +33,16 @@ class Search:
   candidates: int = 1  # N consecutive lengths around the most probable one are decoded in parallel.
   alpha: float = 0.6  # Exponent of the length penalty in ranking, as in the teacher's beam search.
   min_length: int = 2  # The shortest length that is decoded, EOS included; an early EOS may still end before.
-  length_threshold: float = 0.0  # Lengths less probable than this share of the likeliest one's are not decoded; 0: all.
   unknown: bool = False  # Whether a translation may contain <unk>.
 
   def __post_init__(self):
     core_config.check_at_least(1, self, "min_length", group="search.")
-    check_threshold(self)
     if self.candidates < 1:
       raise ValueError(f"search.candidates must be at least 1, for the likeliest length alone; got {self.candidates}.")
 
   def with_candidates(self, count: int) -> "Search":
     """Returns the search that finds at least `count` candidates."""
     return dataclasses.replace(self, candidates=max(self.candidates, count))
-
-
-def check_threshold(search: Any) -> None:
-  """Raises ValueError for a `search.length_threshold` that is no share."""
-  if not 0 <= search.length_threshold <= 1:
-    raise ValueError("search.length_threshold is a share of the likeliest length's probability, from 0, which decodes "
-                     f"all candidates, to 1; got {search.length_threshold}.")
 
 
 READINGS = ("argmax", {"odd": False}), ("odd", {"odd": True})
@@ -113,20 +104,18 @@ def translate(
     rescore: maps tokens int32 [B, N, T] to log p float32 [B, N], which ranks the length candidates.
     decoder: maps a projected memory, lengths int32 [B·N] and T to decoder states [B·N, T, D]; None: `decode` above.
   """
-  memory, threshold = net.encode(src), search.length_threshold
-  logits = net.length_logits(memory)
-  lengths = length_parallel.candidates(logits, search.candidates, net.config.max_length, search.min_length)
-  lengths = length_parallel.nonempty(length_parallel.probable(lengths, logits, threshold), src)
-  rows = length_parallel.decoded(lengths, src, threshold)
+  memory = net.encode(src)
+  lengths = length_parallel.candidates(
+    net.length_logits(memory), search.candidates, net.config.max_length, search.min_length)
+  lengths = length_parallel.nonempty(lengths, src)
   positions = length_parallel.positions(lengths, net.config.max_length, src)
   memory = net.project(memory)
   states = decoder or functools.partial(decode, net)
 
-  def say(flat):  # [B·N]: the N rows of a sentence share its memory; or [R].
-    with net.of_rows(memory, rows, search.candidates) as own:
-      return predictions(net, states(own, flat, positions), flat, search)
+  def say(flat):  # [B·N]: the N rows of a sentence share its memory.
+    return predictions(net, states(memory, flat, positions), flat, search)
 
-  return length_parallel.length_parallel(say, lengths, rescore, alpha=search.alpha, rows=rows)
+  return length_parallel.length_parallel(say, lengths, rescore, alpha=search.alpha)
 
 
 def predictions(
