@@ -117,8 +117,8 @@ def alternate() -> None:
   if TOGETHER not in os.environ:  # Else this process goes on for another one.
     print(FLOW, flush=True)
   try:
-    # Of several workers, `build` waits for all.
-    with (strategy.here() if jobs.together is False else strategy.build(TPU.value)).scope():
+    where = strategy.here() if jobs.together is False else strategy.build(TPU.value)  # It waits for all workers.
+    with where.scope():
       alternation = config_lib.load(CONFIG.value, em_config.Alternation, SET.value, DATA_DIR.value)
       rows = run_lib.run(alternation, DATA_DIR.value, workdir, tell=tell, jobs=jobs)
   except jobs_lib.Turn:
@@ -126,8 +126,8 @@ def alternate() -> None:
   except strategy.GONE as problem:
     if not jobs.together:
       raise
-    raise RuntimeError("Another worker of TF_CONFIG stopped while all trained; start the same command on all workers "
-                       "that ended, which resumes.") from problem
+    raise RuntimeError("A worker of TF_CONFIG stopped while all trained, or could not be reached; start the same "
+                       "command on all that ended, which resumes.") from problem
   if not jobs.owner:
     return
   last, data = rows[-1]["round"], DATA_DIR.value or f"{workdir}/data"

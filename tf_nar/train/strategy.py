@@ -14,6 +14,7 @@ import tensorflow as tf
 # Errors of the other machines when one stops while they train together.
 GONE = tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError
 
+
 def build(tpu: str = "") -> tf.distribute.Strategy:
   """Returns the distribution strategy, in whose scope to make everything; call it before TensorFlow does anything else.
 
