@@ -120,7 +120,7 @@ def test_two_workers_one_of_them_killed(tmp_path):
   assert said.count("worker 1 of 2 waits for all others, to train with them.") == 2
   assert f"worker 1 of 2 waits for {whole}/round_1/measures/DONE, which worker 0 will write." in said
   chance = random.Random(os.urandom(8))
-  kill = chance.choice(MOMENTS), chance.uniform(0, 5), chance.choice([0, 1])
+  kill = chance.choice(MOMENTS), chance.uniform(0, 2), chance.choice([0, 1])
   workers = run(data, parts, kill)
   assert workers[kill[2]].starts == 2, kill
   one, other = (json.loads((folder / report.FILE).read_text()) for folder in (whole, parts))
