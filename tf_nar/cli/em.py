@@ -117,7 +117,7 @@ def alternate() -> None:
   if TOGETHER not in os.environ:  # Else this process goes on for another one.
     print(FLOW, flush=True)
   try:
-    where = strategy.here() if jobs.together is False else strategy.build(TPU.value)  # The latter waits for all workers.
+    where = strategy.here() if jobs.together is False else strategy.build(TPU.value)  # `build` waits for all.
     with where.scope():
       alternation = config_lib.load(CONFIG.value, em_config.Alternation, SET.value, DATA_DIR.value)
       rows = run_lib.run(alternation, DATA_DIR.value, workdir, tell=tell, jobs=jobs)
