@@ -113,6 +113,54 @@ def test_each_job_begins_with_its_own(count):
   assert sorted(name for job, turn in enumerate(turns) for name in turn[:len(SHARDS[job::count])]) == SHARDS
 
 
+class Workers(Stages):
+  """Workers of a TF_CONFIG, which meet at the begin and the end of each training."""
+
+  def __init__(self, workdir, own, ran, meeting):
+    super().__init__(workdir, own)
+    self.ran, self.meeting = ran, meeting
+
+  def __getattr__(self, name):
+    stage = super().__getattr__(name)
+
+    def work(*inputs):
+      assert self.own.together == (name in ("teach", "study"))
+      if self.own.together:
+        self.meeting.wait(30)
+      stage(*inputs)
+      if self.own.together:
+        self.meeting.wait(30)
+    return work
+
+
+def test_workers_train_together_and_take_turns(tmp_path):
+  (whole, parts), told = (tmp_path / "whole", tmp_path / "parts"), []
+  meeting, ran = threading.Barrier(2), {0: [], 1: []}
+  for folder in (whole, parts):
+    folder.mkdir()
+  start(whole, 0, 1, told)[0].join(30)
+
+  def work(job):
+    together = False
+    while True:
+      own = jobs.Jobs(job, 2, told.append, 0.005, together)
+      try:
+        return test_alternate.run(Workers(parts, own, ran[job], meeting), parts, do_once=own.once)
+      except jobs.Turn:
+        together = not together
+
+  threads = [threading.Thread(target=work, args=[job], daemon=True) for job in (0, 1)]
+  for thread in threads:
+    thread.start()
+  for thread in threads:
+    thread.join(30)
+  assert not any(thread.is_alive() for thread in threads)
+  assert test_alternate.tree(parts) == test_alternate.tree(whole)
+  assert ran[0] == [text for text in test_alternate.PLAN if not text.startswith(("propose", "score"))]
+  assert ran[1] == [text for text in ran[0] if text.startswith(("teach", "study"))]
+  assert all(text.startswith(f"worker 1 of 2 waits for {parts}/round_") for text in told)
+
+
 @pytest.mark.parametrize("job, count", [(3, 3), (-1, 2)])
 def test_no_such_job(job, count):
   with pytest.raises(ValueError, match=f"^With --jobs={count} give a --job from 0 to {count - 1}; got {job}.$"):

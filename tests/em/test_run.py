@@ -190,12 +190,3 @@ def test_killed_by_a_signal_it_ends_as_if_undisturbed(tmp_path):
   assert [row["round"] for row in whole] == [0, 1, 2]
   stages = [set(row["seconds"]) for row in whole]
   assert stages[0] == {"student", "measures"} and len(stages[1]) == len(stages[2]) == 7
-
-
-def test_several_machines_are_refused_before_they_are_waited_for(monkeypatch, capsys):
-  from tf_nar.cli import em
-  monkeypatch.setenv("TF_CONFIG", json.dumps(
-    {"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}, "task": {"type": "worker", "index": 0}}))
-  em.flags.values.unparse_flags()  # An earlier test may have left some values.
-  with pytest.raises(SystemExit, match="^em: bin/em.py trains on one machine; unset TF_CONFIG"):
-    em.main(em.flags.parse(["em", "--config=em_toy", "--workdir=unused"]))

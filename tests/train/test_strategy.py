@@ -119,19 +119,20 @@ def test_xla_by_hand_is_refused_under_a_strategy(two):
     updates(bigram.Bigram(tokens=20), jit=True)
 
 
-def _ports(count):
+def ports(count):
+  """Returns free ports of this machine."""
   sockets = [socket.socket() for _ in range(count)]
   for each in sockets:
     each.bind(("localhost", 0))
-  ports = [each.getsockname()[1] for each in sockets]
+  found = [each.getsockname()[1] for each in sockets]
   for each in sockets:
     each.close()
-  return ports
+  return found
 
 
 @pytest.mark.slow
 def test_two_processes_are_one(tmp_path):
-  cluster = {"worker": [f"localhost:{port}" for port in _ports(2)]}
+  cluster = {"worker": [f"localhost:{port}" for port in ports(2)]}
   config = lambda index: json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
   workers = [subprocess.Popen([sys.executable, "-m", WORKER, str(tmp_path / f"{index}.npz")],
                               env={**os.environ, "TF_CONFIG": config(index)}, cwd=ROOT) for index in range(2)]
@@ -163,15 +164,31 @@ def test_a_tpu_by_flag(monkeypatch, tpu, connects):
   assert calls == [tpu, *([("connect", resolver)] if connects else []), ("start", resolver)]
 
 
-@pytest.mark.parametrize("text", ["{", '{"cluster": []}', "[]", '{"cluster": {"worker": 3}}'])
+@pytest.mark.parametrize("text", ["{", '{"cluster": []}', "[]", '{"cluster": {"worker": 3}}',
+                                  '{"cluster": {"worker": ["a:1", "b:1"]}}',
+                                  '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}'])
 def test_a_wrong_tf_config_is_refused(monkeypatch, text):
   monkeypatch.setenv("TF_CONFIG", text)
   with pytest.raises(ValueError, match='TF_CONFIG must be like {"cluster"'):
     strategy.build()
 
 
+@pytest.mark.parametrize("cluster, task, expected", [
+  ({}, None, (0, 1)),
+  ({"worker": ["a:1"]}, None, (0, 1)),
+  ({"worker": ["a:1", "b:1"]}, ("worker", 1), (1, 2)),
+  ({"chief": ["a:1"], "worker": ["b:1", "c:1"]}, ("chief", 0), (0, 3)),
+  ({"chief": ["a:1"], "worker": ["b:1", "c:1"]}, ("worker", "1"), (2, 3)),
+])
+def test_machines_are_numbered_from_the_chief(monkeypatch, cluster, task, expected):
+  values = {"cluster": cluster} | ({"task": dict(zip(("type", "index"), task, strict=True))} if task else {})
+  monkeypatch.setenv("TF_CONFIG", json.dumps(values))
+  assert strategy.machine() == expected
+
+
 def test_a_tpu_takes_no_tf_config(monkeypatch):
-  monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a:1", "b:1"]}}))
+  monkeypatch.setenv("TF_CONFIG", json.dumps(
+    {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}))
   with pytest.raises(ValueError, match="A TPU needs no TF_CONFIG, unset it"):
     strategy.build("local")
 

@@ -14,12 +14,19 @@ All make candidates and scores, each its own shards of the data first (data_prep
 are missing. Job 0 does the rest, while the others wait and say what for. A killed job is started again, or its shards
 are made by the others; only job 0 is needed. The result is that of one process.
 
+On machines with a network and a shared disk, start the same command on each, with TF_CONFIG set as for bin/train.py:
+they train together, and divide candidates and scores like jobs. The first machine does the rest. If one is stopped,
+start the same command again on all that ended; it resumes.
+
 Settings are changed with --set, as --set=student.train.steps=500 or --set=student.model.net=base (a size by name: tiny,
 small, base, big), or in files given as further --config; --print_config prints them all.
 
 Writes into WORKDIR: round_R/{teacher,student}, run folders for bin/translate.py and bin/export.py;
 round_R/{distilled,selected}, data folders; em.json and em.png, the measures of each round.
 """
+import os
+import sys
+
 from absl import logging
 
 from tf_nar import config as config_lib
@@ -44,6 +51,7 @@ PRINT_CONFIG = flags.DEFINE_bool(
   "print_config", False, "Prints every setting with its value, after --set, and its description; does nothing else.",
   spares=("workdir",))
 
+TOGETHER = "TF_NAR_TOGETHER"  # Environment variable of `_again`: 1 for a process that trains with all workers.
 SHOWN = 3  # Validation lines whose translations are printed.
 
 FLOW = """\
@@ -104,16 +112,22 @@ def alternate() -> None:
   # Every stage traces its own graphs, which TensorFlow would warn of as excessive retracing.
   tf.get_logger().setLevel("ERROR")
   workdir = WORKDIR.value
-  if strategy.machines() > 1:  # Before there is a strategy, which would wait for the other machines.
-    raise ValueError("bin/em.py trains on one machine; unset TF_CONFIG. With --jobs and --job several machines make "
-                     "candidates and scores.")
   tell = lambda text: print(text, flush=True)
-  jobs = jobs_lib.Jobs(JOB.value, JOBS.value, tell)
-  where = strategy.build(TPU.value)
-  alternation = config_lib.load(CONFIG.value, em_config.Alternation, SET.value, DATA_DIR.value)
-  print(FLOW)
-  with where.scope():
-    rows = run_lib.run(alternation, DATA_DIR.value, workdir, tell=tell, jobs=jobs)
+  jobs = _jobs(tell)
+  if TOGETHER not in os.environ:  # Else this process goes on for another one.
+    print(FLOW, flush=True)
+  try:
+    where = strategy.here() if jobs.together is False else strategy.build(TPU.value)  # `build` waits for all.
+    with where.scope():
+      alternation = config_lib.load(CONFIG.value, em_config.Alternation, SET.value, DATA_DIR.value)
+      rows = run_lib.run(alternation, DATA_DIR.value, workdir, tell=tell, jobs=jobs)
+  except jobs_lib.Turn:
+    return _again(together=not jobs.together)
+  except strategy.GONE as problem:
+    if not jobs.together:
+      raise
+    raise RuntimeError("A worker of TF_CONFIG stopped while all trained, or could not be reached; start the same "
+                       "command on all that ended, which resumes.") from problem
   if not jobs.owner:
     return
   last, data = rows[-1]["round"], DATA_DIR.value or f"{workdir}/data"
@@ -121,6 +135,28 @@ def alternate() -> None:
   if EXPORT.value:
     ship(student, data, EXPORT.value)
   print(program.typed(NEXT.format(student=student, workdir=workdir, data=data) + ("" if DATA_DIR.value else YOURS)))
+
+
+def _jobs(tell):
+  """Returns the `jobs.Jobs` of the flags, or those of a TF_CONFIG of several workers."""
+  from tf_nar.em import jobs as jobs_lib
+  from tf_nar.train import strategy
+  worker, workers = strategy.machine()
+  if workers == 1:
+    return jobs_lib.Jobs(JOB.value, JOBS.value, tell)
+  if JOBS.value > 1 or TPU.value:
+    raise ValueError("Expected --jobs, --tpu or a TF_CONFIG of several workers; got two of them. Unset TF_CONFIG, or "
+                     "leave out the flag.")
+  together = os.environ.get(TOGETHER) == "1"
+  if together:
+    tell(f"worker {worker} of {workers} waits for all others, to train with them.")
+  return jobs_lib.Jobs(worker, workers, tell, together=together)
+
+
+def _again(together: bool) -> None:
+  """Replaces this process by one of the same command that works alone, or that trains with all other workers."""
+  sys.stdout.flush()
+  os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | {TOGETHER: str(int(together))})
 
 
 def main(argv: list[str]) -> None:

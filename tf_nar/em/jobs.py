@@ -7,6 +7,10 @@
 A file appears when it is complete, and is the same whichever job writes it. So k jobs have the result of one. What a
 killed job leaves undone is done by itself, if it is started again, or else by the others; but job 0 must be started
 again.
+
+The workers of a TF_CONFIG are jobs, too, but train together. A strategy of several machines must be the first thing
+that a process makes, so that training and all other stages need processes of two kinds, which take turns in each job;
+`Turn` ends one of them. So there is no network between the workers but while they train.
 """
 import dataclasses
 import functools
@@ -19,6 +23,11 @@ import tensorflow as tf
 from tf_nar.em import alternate
 
 SHARED = "candidates", "scores"  # Stages that all jobs work on.
+TRAINED = "teacher", "student"  # Stages that the workers of a TF_CONFIG work on together.
+
+
+class Turn(Exception):
+  """The next stage is for a process of the other kind, see `Jobs.together`."""
 
 
 class _Made(Exception):
@@ -37,6 +46,7 @@ class Jobs:
   jobs: int = 1
   tell: Callable[[str], None] = print  # Called with lines of progress to print.
   pause: float = 2.0  # Seconds between two looks at the folder.
+  together: bool | None = None  # Whether this process trains with all other workers of a TF_CONFIG; None without one.
 
   def __post_init__(self):
     if not 0 <= self.job < self.jobs:
@@ -48,10 +58,17 @@ class Jobs:
     return self.job == 0
 
   def once(self, folder: str, work: Callable, *inputs: Any) -> bool:
-    """Does its part of a stage, see `alternate.once`, and waits for its end; returns whether it marked it as done."""
+    """Does its part of a stage, see `alternate.once`, and waits for its end; returns whether it marked it as done.
+
+    Raises:
+      Turn: if the stage is to be done, and this process is not of its kind.
+    """
+    stage, done = os.path.basename(folder), alternate.seconds(folder) is not None
+    if not done and self.together not in (None, stage in TRAINED):
+      raise Turn
     if self.owner:
       return alternate.once(folder, work, *inputs)
-    if os.path.basename(folder) in SHARED and alternate.seconds(folder) is None:
+    if not done and stage in (TRAINED if self.together else SHARED):
       work(*inputs, folder)
     self.wait(os.path.join(folder, alternate.DONE))
     return False
@@ -59,7 +76,8 @@ class Jobs:
   def wait(self, path: str) -> None:
     """Waits for a file of job 0, and tells so."""
     if not tf.io.gfile.exists(path):
-      self.tell(f"job {self.job} of {self.jobs} waits for {path}, which job 0 will write.")
+      name = "job" if self.together is None else "worker"
+      self.tell(f"{name} {self.job} of {self.jobs} waits for {path}, which {name} 0 will write.")
     while not tf.io.gfile.exists(path):
       time.sleep(self.pause)
 

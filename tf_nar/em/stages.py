@@ -24,6 +24,7 @@ from tf_nar.em import measure as measure_lib
 from tf_nar.em import select
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import progress
+from tf_nar.train import strategy
 
 HELD = 250_000  # Candidates that are held in memory at a time: 0.3 GB at 28 tokens.
 
@@ -130,7 +131,8 @@ def _with_weights(experiment, run, out):
   """Writes a run folder with the weights and training of a `Run`, and the other settings of an experiment."""
   model = dataclasses.replace(experiment.model, net=run.experiment.model.net)
   experiment = dataclasses.replace(run.experiment, model=model, search=experiment.search)
-  runs.save(run._replace(experiment=experiment, workdir=out))
+  if strategy.is_chief():
+    runs.save(run._replace(experiment=experiment, workdir=out))
 
 
 def lists(search: Callable, shard: str, nbest: int, **given: Any) -> Iterator[records.Candidates]:

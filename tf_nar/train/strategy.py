@@ -11,6 +11,9 @@ import os
 
 import tensorflow as tf
 
+# Errors of the other machines when one stops while they train together.
+GONE = tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError
+
 
 def build(tpu: str = "") -> tf.distribute.Strategy:
   """Returns the distribution strategy, in whose scope to make everything; call it before TensorFlow does anything else.
@@ -22,10 +25,10 @@ def build(tpu: str = "") -> tf.distribute.Strategy:
     ValueError: if TF_CONFIG cannot be parsed, or names several machines although `tpu` is given; if the TPU cannot be
       reached.
   """
-  workers = machines()
-  if tpu and workers > 1:
+  _, machines = machine()
+  if tpu and machines > 1:
     raise ValueError("Expected --tpu or a TF_CONFIG of several workers; got both. A TPU needs no TF_CONFIG, unset it.")
-  return tf.distribute.MultiWorkerMirroredStrategy() if workers > 1 else here(tpu)
+  return tf.distribute.MultiWorkerMirroredStrategy() if machines > 1 else here(tpu)
 
 
 def here(tpu: str = "") -> tf.distribute.Strategy:
@@ -37,13 +40,21 @@ def here(tpu: str = "") -> tf.distribute.Strategy:
   return tf.distribute.get_strategy()
 
 
-def machines() -> int:
-  """Returns the number of machines in TF_CONFIG; 1 without it."""
+def machine() -> tuple[int, int]:
+  """Returns (the number of this machine in TF_CONFIG, where 0 is the chief, how many there are); without it (0, 1).
+
+  Raises:
+    ValueError: if TF_CONFIG cannot be parsed, or names several machines and none of them as this one.
+  """
   text = os.environ.get("TF_CONFIG", "")
   try:
-    cluster = json.loads(text or "{}").get("cluster", {})
-    return sum(len(cluster.get(kind, [])) for kind in ("chief", "worker")) or 1
-  except (ValueError, AttributeError, TypeError) as error:
+    values = json.loads(text or "{}")
+    cluster = values.get("cluster", {})
+    tasks = [(kind, index) for kind in ("chief", "worker") for index in range(len(cluster.get(kind, [])))]
+    if len(tasks) < 2:
+      return 0, 1
+    return tasks.index((values["task"]["type"], int(values["task"]["index"]))), len(tasks)
+  except (ValueError, AttributeError, TypeError, LookupError) as error:
     raise ValueError(
       'TF_CONFIG must be like {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}; '
       f"got {text!r}.") from error
