@@ -15,11 +15,13 @@ from tf_nar import family
 from tf_nar import models
 from tf_nar import runs
 from tf_nar import types
+from tf_nar.data import pipeline
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import tracing
 from tf_nar.export import saved_model
 from tf_nar.layers import shards
 from tf_nar.ops import graphs
+from tf_nar.train import checkpoint
 from tf_nar.train import optimizer
 from tf_nar.train import step as step_lib
 
@@ -283,6 +285,23 @@ def test_saved_and_loaded_says_the_same(name, tmp_path):
   assert (loaded.experiment.search, loaded.experiment.model) == (search, tiny(name).config)
   np.testing.assert_array_equal(
     loaded.model.score(BATCH.src, BATCH.tgt), tiny(name).score(BATCH.src, BATCH.tgt))
+
+
+def test_a_checkpoint_holds_every_variable(name, tmp_path):
+  model = families.build(name)
+  learned = {v.path for v in model.trainable_variables}
+  saved = checkpoint.Checkpoints(model, optimizer.Adam.of(config.Optimizer(), model), str(tmp_path))
+  fill = lambda value: [v.assign(tf.cast(tf.fill(v.shape, value), v.dtype)) for v in model.variables]
+  for step, value in ((1, 1), (2, 3)):
+    fill(value)
+    saved.save(step, pipeline.Position(), {1, 2})
+  fill(5)
+  for path, array in saved.mean([1, 2]).items():
+    np.testing.assert_array_equal(array, 2 if path in learned else 3, err_msg=path)
+  assert all((v.numpy() == 5).all() for v in model.variables)
+  saved.restore()
+  for v in model.variables:
+    np.testing.assert_array_equal(v.numpy(), 3, err_msg=v.path)
 
 
 def test_two_replicas_make_the_step_of_their_parts(name, two):

@@ -92,9 +92,9 @@ def ship(student: str, data_dir: str, out: str) -> None:
     saved_model.export(run, corpus.searcher(run.model, run.experiment.search), out)
   lines = data_corpus.validation(data_dir)[0][:SHOWN]
   loaded = tf.saved_model.load(paths.literal(out))  # Held: it owns the weights.
-  said = loaded.translate(tf.constant(lines))["translation"].numpy()
+  translations = loaded.translate(tf.constant(lines))["translation"].numpy()
   print(f"The SavedModel {out} translates:\n")
-  for line, text in zip(lines, said, strict=True):
+  for line, text in zip(lines, translations, strict=True):
     print(f"  {line}\n  -> {text.decode()}\n")
 
 

@@ -1,6 +1,6 @@
 """Checkpoints of a training: saving, restoring, removing old ones, and averaging.
 
-  checkpoints/ckpt-000400.index, .data-*     model, Adam, moving averages if any, position in the text
+  checkpoints/ckpt-000400.index, .data-*     weights, Adam, moving averages if any, position in the text
 
 A checkpoint exists once it has its index, which TensorFlow writes last, and is restored only if all its data can be
 read, as a machine that stops may leave a file without all its bytes.
@@ -27,8 +27,9 @@ class Checkpoints:
     """Args: ema: an `Ema`, whose averages are then shipped, or None; writes: False on machines that only read."""
     self._model, self._ema, self._writes = model, ema, writes
     self._epoch, self._batch = (tf.Variable(0, dtype=tf.int64) for _ in range(2))
-    more = {"ema": ema} if ema else {}
-    self._all = tf.train.Checkpoint(model=model, adam=adam, epoch=self._epoch, batch=self._batch, **more)
+    # Every variable by its path, as TensorFlow does not find layers in a list of a Keras model.
+    self._parts = {"weights": {v.path: v for v in model.variables}} | ({"ema": ema} if ema else {})
+    self._all = tf.train.Checkpoint(adam=adam, epoch=self._epoch, batch=self._batch, **self._parts)
     self._folder = os.path.join(workdir, FOLDER)
     self._literal = paths.literal(self._folder)  # As TensorFlow treats the path of a checkpoint as a pattern.
 
@@ -109,9 +110,11 @@ class Checkpoints:
     held = {v.path: v.numpy() for v in self._model.variables}
     total = {path: np.zeros(held[path].shape, np.float64) for path in learned}
     last = {}
+    # Version 0.1 has the learned weights there.
+    before = tf.train.Checkpoint(_variables=list(self._model.trainable_variables))
     for step in sorted(steps):
-      parts = {"model": self._model} | ({"ema": self._ema} if self._ema else {})
-      tf.train.Checkpoint(**parts).read(self._read_path(step)).expect_partial()
+      found = tf.train.Checkpoint(adam=before, **self._parts).read(self._read_path(step))
+      found.assert_existing_objects_matched().expect_partial()
       with self._ema.swapped_in() if self._ema else contextlib.nullcontext():
         last = {v.path: v.numpy() for v in self._model.variables}
         for path in learned:
