@@ -146,6 +146,9 @@ def training(folder: str, train: Any, start: Position = _START, *, aligned: bool
   dataset = tf.data.Dataset.counter(start.epoch).flat_map(epoch_of).prefetch(_AHEAD)
   options = tf.data.Options()
   options.deterministic = True
+  # Its thread sleeps for up to a minute, which a program that is told to stop would wait for. AUTOTUNE is then as many
+  # calls as there are cores.
+  options.autotune.enabled = False
   return dataset.with_options(options)
 
 
