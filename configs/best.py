@@ -10,9 +10,9 @@ prints the result. For another budget set the minutes or the updates of each tra
   --set=teacher.train.minutes=30 --set=student.train.minutes=30 --set=student.phases.bigrams.train.minutes=5
   --set=teacher.train.steps=4000 --set=student.phases.distilled.train.steps=2000
 
-Minutes limit the updates of a training, without its validations; warm-up, cooldown and glancing shrink in proportion.
-They do not change with another number of updates, so set train.optimizer.warmup, train.optimizer.cooldown and
-model.glance.updates too.
+Minutes limit the updates of a training, without its validations; cooldown and glancing shrink in proportion, the
+warm-up to half of the updates at most, with a lower peak of the learning rate. They do not change with another number
+of updates, so set train.optimizer.warmup, train.optimizer.cooldown and model.glance.updates too.
 
 On Multi30k these are, up to rounding, the settings of configs/best_multi30k.py, whose parts have results in
 docs/results.md. Larger texts are not measured yet.
@@ -29,6 +29,7 @@ from tf_nar.models import ctc
 from tf_nar.ops import glancing
 
 PADDED = 1.25  # Padded positions of a batch per target token, as on Multi30k.
+WARM_UP = 2_000  # Updates in which the learning rate of a tiny teacher rises to its peak on Multi30k.
 LONGEST = 256  # Tokens of the longest pairs; longer ones are left out.
 
 
@@ -82,6 +83,9 @@ def _updates(train, tokens, epochs, least, most):
 
 def _teacher(size, train, longest):
   steps = _updates(train, size.tokens * size.accumulate, 122, 1_200, size.most)
+  # In a short training the peak is lower, as a teacher whose learning rate rises faster does not learn to attend.
+  warmup = min(max(steps // 4, WARM_UP), steps // 2, 4_000)
+  rate = size.rate * min(1, warmup / WARM_UP)
   return config.Experiment(
     family="ar",
     model=ar.Config(size.net),
@@ -89,8 +93,7 @@ def _teacher(size, train, longest):
     train=config.Train(
       steps=steps, tokens_per_batch=size.tokens, max_length=longest, log_every=50, validate_every=steps // 60,
       validate_sentences=2_000, keep=10, average=10,
-      optimizer=config.Optimizer(
-        learning_rate=size.rate, warmup=min(steps // 4, 4_000), accumulate=size.accumulate)),
+      optimizer=config.Optimizer(learning_rate=rate, warmup=warmup, accumulate=size.accumulate)),
   )
 
 

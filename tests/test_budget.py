@@ -24,12 +24,19 @@ GLANCING = config.Experiment(
 def test_all_that_counts_updates_keeps_its_share():
   short = budget.scaled(GLANCING, 100)
   rate = short.train.optimizer
-  assert (short.train.steps, short.train.validate_every, rate.warmup, rate.cooldown) == (100, 10, 20, 5)
+  assert (short.train.steps, short.train.validate_every, rate.cooldown) == (100, 10, 5)
   assert short.model.glance.updates == 50
   assert budget.scaled(GLANCING, 1_000) == GLANCING
   none = config.override(GLANCING, "train.optimizer.warmup=0", "train.optimizer.cooldown=0")
   rate = budget.scaled(none, 3).train.optimizer
   assert (rate.warmup, rate.cooldown) == (0, 0)
+
+
+@pytest.mark.parametrize("steps, warmup", [(1_000, 200), (500, 200), (400, 200), (100, 50), (1, 1)])
+def test_the_learning_rate_rises_no_faster(steps, warmup):
+  rate, whole = budget.scaled(GLANCING, steps).train.optimizer, GLANCING.train.optimizer
+  assert rate.warmup == warmup
+  assert rate.learning_rate / rate.warmup == pytest.approx(whole.learning_rate / whole.warmup)
 
 
 @pytest.fixture

@@ -69,11 +69,18 @@ def measured(model: Any, experiment: config.Experiment,
 
 
 def scaled(experiment: config.Experiment, steps: int) -> config.Experiment:
-  """Returns the experiment with `steps` updates, and every other duration in updates scaled in proportion."""
+  """Returns the experiment with `steps` updates, and every other duration in updates scaled in proportion.
+
+  But the warm-up keeps its length up to half of all updates, and if it must be shorter, the peak of the learning rate
+  is lower: a model whose learning rate rises faster may never learn to attend to the source.
+  """
   train = experiment.train
   share = lambda updates: updates and max(1, updates * steps // train.steps)
+  whole = train.optimizer.warmup
+  warmup = min(whole, max(share(whole), steps // 2))
   rate = dataclasses.replace(
-    train.optimizer, warmup=share(train.optimizer.warmup), cooldown=share(train.optimizer.cooldown))
+    train.optimizer, warmup=warmup, cooldown=share(train.optimizer.cooldown),
+    learning_rate=train.optimizer.learning_rate * (warmup / whole if whole else 1))
   return dataclasses.replace(
     experiment, model=schedule.scaled(experiment.model, steps, train.steps),
     train=dataclasses.replace(train, steps=steps, validate_every=share(train.validate_every), optimizer=rate))

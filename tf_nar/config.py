@@ -52,7 +52,7 @@ class Train:
 
   steps: int = 100_000  # Updates.
   minutes: float = 0.0  # Makes fewer than `steps` updates if these would take longer than this many minutes, by a
-  # measurement before the first update; warm-up, cooldown and schedules shrink alike. Validation is extra. 0: no limit.
+  # measurement before the first update; cooldown and schedules shrink alike, see `budget.scaled`. Validation is extra.
   tokens_per_batch: int = 8_192  # Padded target tokens per batch.
   max_length: int = 256  # Tokens with EOS; longer pairs are left out and counted.
   buckets: int = 6  # Number of padded lengths; with `jit` each is compiled once.
