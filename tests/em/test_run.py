@@ -65,7 +65,11 @@ def test_stops_early(tmp_path):
   assert [row["round"] for row in rows] == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("family", sorted(set(families.TINY) - {"ar"}))
+QUICK = "ctc", "lanmt_score", "nat_em", "nat_fertility"  # No length head, two phases, plain, needs no alignments here.
+
+
+@pytest.mark.parametrize("family", [
+  pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in sorted(set(families.TINY) - {"ar"})])
 def test_every_family_is_a_student(tmp_path, family):
   teacher, student = (config.Experiment(name, *families.TINY[name], minuscule.TRAIN) for name in ("ar", family))
   if hasattr(student.model, "copy"):
