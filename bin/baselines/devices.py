@@ -24,16 +24,16 @@ ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds that are counted.", lower_bou
 TOKENS = flags.DEFINE_integer("tokens_per_batch", 2_048, "Padded source tokens per batch and device.", lower_bound=1)
 
 
-def work(ids, strategy):
+def work(lines, strategy):
   """Returns a function that translates and scores the sources, and returns the seconds of each."""
-  import contextlib
-
   from tf_nar import runs
+  from tf_nar import types
   from tf_nar.evaluate import corpus
-  with strategy.scope() if strategy else contextlib.nullcontext():
+  with strategy.scope():
     run = runs.load(WORKDIR.value)
     search, scorer = corpus.searcher(run.model, run.experiment.search), corpus.scorer(run.model)
   longest = run.experiment.model.net.max_length
+  ids = [[*run.vocab.source.encode(line), types.EOS] for line in lines]
 
   def once():
     start = time.perf_counter()
@@ -51,19 +51,16 @@ def compare():
   import tensorflow as tf
 
   from tf_nar import display
-  from tf_nar import runs
-  from tf_nar import types
   from tf_nar.data import text
   cpu, = tf.config.list_physical_devices("CPU")
   tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * DEVICES.value)
   names = [device.name for device in tf.config.list_logical_devices("CPU")]
-  vocab = runs.load(WORKDIR.value).vocab
-  ids = [[*vocab.source.encode(line), types.EOS] for line in text.read(SOURCE.value)]
-  systems = [work(ids, None), work(ids, tf.distribute.MirroredStrategy(names))]
+  lines = list(text.read(SOURCE.value))
+  systems = [work(lines, each) for each in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(names))]
   rounds = [[once() for once in systems] for _ in range(1 + ROUNDS.value)][1:]
   rows = []
   for number, what in enumerate(("candidates", "scores")):
-    one, several = ([len(ids) / each[system][number] for each in rounds] for system in (0, 1))
+    one, several = ([len(lines) / each[system][number] for each in rounds] for system in (0, 1))
     ratio = statistics.median(b / a for a, b in zip(one, several, strict=True))
     rows.append((what, f"{statistics.median(one):.1f}", f"{statistics.median(several):.1f}", f"{ratio:.2f}"))
   print(display.table(("sentences/s", "one device", f"{DEVICES.value} devices", "ratio"), rows))

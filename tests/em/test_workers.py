@@ -75,14 +75,14 @@ class Worker:
       self.process = subprocess.Popen(
         self._command, cwd=test_run.ROOT, env=self._environment, stdout=log, stderr=subprocess.STDOUT)
 
-  def said(self):
+  def printed(self):
     with open(self._log) as log:
       return log.read()
 
   def is_over(self):
     """Whether it ended well; else it runs, or is started again."""
     if self.process.poll():
-      assert self.starts < 4, self.said()
+      assert self.starts < 4, self.printed()
       self._start()
     return self.process.returncode == 0
 
@@ -94,7 +94,7 @@ def run(data, workdir, kill=None):
   if kill:
     moment, later, victim = kill
     while not (workdir / "round_1" / moment).exists():
-      assert all(worker.process.poll() is None for worker in workers), [worker.said() for worker in workers]
+      assert all(worker.process.poll() is None for worker in workers), [worker.printed() for worker in workers]
       time.sleep(0.05)
     time.sleep(later)
     workers[victim].process.send_signal(signal.SIGKILL)
@@ -116,9 +116,9 @@ def test_two_workers_one_of_them_killed(tmp_path):
   toy.write(str(data), minuscule.get_config().data, shards=5)
   workers = run(data, whole)
   assert [worker.starts for worker in workers] == [1, 1]
-  said = workers[1].said()
-  assert said.count("worker 1 of 2 waits for all others, to train with them.") == 2
-  assert f"worker 1 of 2 waits for {whole}/round_1/measures/DONE, which worker 0 will write." in said
+  printed = workers[1].printed()
+  assert printed.count("worker 1 of 2 waits for all others, to train with them.") == 2
+  assert f"worker 1 of 2 waits for {whole}/round_1/measures/DONE, which worker 0 will write." in printed
   chance = random.Random(os.urandom(8))
   kill = chance.choice(MOMENTS), chance.uniform(0, 2), chance.choice([0, 1])
   workers = run(data, parts, kill)
