@@ -1,5 +1,6 @@
 """A new family is one file: it passes the conformance tests, and its state without gradient is trained and saved."""
 import dataclasses
+import inspect
 import pathlib
 
 import numpy as np
@@ -33,8 +34,9 @@ def registered(monkeypatch):
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked.__name__)
-def test_it_conforms(asked):
-  asked("toy")
+def test_it_conforms(asked, request):
+  fixtures = [name for name in inspect.signature(asked).parameters if name != "name"]
+  asked("toy", **{name: request.getfixturevalue(name) for name in fixtures})
 
 
 def updated(batches, accumulate=1, scope=None):
