@@ -177,6 +177,23 @@ def test_warm_start_takes_what_another_family_has_too(data, finished, tmp_path, 
     fit.fit(wide, data, str(tmp_path / "wide"), warm_start=finished.workdir)
 
 
+def test_a_warm_start_takes_each_layer_from_its_relative_depth(data, finished, tmp_path, began):
+  theirs = weights(finished)
+  layers = lambda held, part: {path.split("/")[1] for path in held if path.startswith(f"{part}/block_")}
+  has = len(layers(theirs, "encoder"))  # nat_em has one more decoder block than its config says.
+  assert (has, len(layers(theirs, "decoder"))) == (1, 2)
+  deep = config.override(experiment("nat_em", seed=7), "model.net.encoder_layers=3", "model.net.decoder_layers=2")
+  fit.fit(deep, data, str(tmp_path), warm_start=finished.workdir)
+  begins = {"encoder": [0, 0, 0], "decoder": [0, 0, 1]}  # Layers by the net that they start from.
+  assert [len(layers(began, part)) for part in begins] == [3, 3]
+
+  def source(path):
+    part, block, *rest = path.split("/")
+    return "/".join([part, f"block_{begins[part][int(block[6:])]}", *rest]) if block.startswith("block_") else path
+
+  assert_same(began, {path: theirs[source(path)] for path in began})
+
+
 def test_a_warm_start_goes_on_from_its_own_checkpoint(data, finished, tmp_path, monkeypatch):
   restored, restore = [], loop.checkpoint.Checkpoints.restore
 

@@ -3,6 +3,8 @@
 Weights are found by their paths. A table with a row for each token of a vocabulary is taken only if both runs have the
 same vocabulary of that language.
 """
+import re
+
 from absl import logging
 
 from tf_nar import pretrained
@@ -16,6 +18,8 @@ def start_from(run: runs.Run, workdir: str) -> None:
 
   From a run of another family, such as a student's teacher, it takes the weights that have the same path and shape in
   both: token embeddings, the encoder, and those blocks of the decoder that match; and those that `Traits.copies` names.
+  If the nets differ in depth, each layer starts from the one at its relative depth: twelve from four, each of these
+  three times.
   If only one of the source and target vocabularies is the same in both runs, the tables of the other language keep
   their initial values.
 
@@ -24,7 +28,9 @@ def start_from(run: runs.Run, workdir: str) -> None:
   """
   workdir = pretrained.find(workdir)
   weights = runs.stored(workdir, run.model)
-  family = runs.read(workdir).family
+  theirs = runs.read(workdir)
+  family = theirs.family
+  weights = _of_depth(weights, theirs.model.net, run)
   other = _other_sides(run, workdir)
   if len(other) == 2:
     raise ValueError(f"{workdir} was trained with other vocabularies; start from a run with one that is the same, of "
@@ -33,8 +39,8 @@ def start_from(run: runs.Run, workdir: str) -> None:
   apart = {path for side in other for path in owners.tables(run.model, side)}
   taken = [variable for variable in run.model.variables if variable.path not in apart]
   if family != run.experiment.family:
-    for own, theirs in run.model.traits.copies.items():
-      weights |= {own + path.removeprefix(theirs): weights[path] for path in list(weights) if path.startswith(theirs)}
+    for own, copied in run.model.traits.copies.items():
+      weights |= {own + path.removeprefix(copied): weights[path] for path in list(weights) if path.startswith(copied)}
     taken = [variable for variable in taken
              if variable.path.startswith(run.model.traits.shared) or runs.fits(variable, weights)]
   runs.assign(taken, weights, workdir)
@@ -60,6 +66,28 @@ def freeze(run: runs.Run, workdir: str) -> None:
   _check_tied(run, workdir, "take")
   weights = {f"{part}/{path}": value for path, value in runs.stored(workdir, run.model).items()}
   runs.assign([each for each in run.model.variables if each.path.startswith(f"{part}/")], weights, workdir)
+
+
+def _of_depth(weights, theirs, run):
+  """Returns weights {path: array} by the paths of a `runs.Run` whose net has other numbers of layers than `theirs`."""
+  ours = run.experiment.model.net
+  for part in ("encoder", "decoder"):
+    if getattr(ours, f"{part}_layers") == getattr(theirs, f"{part}_layers"):
+      continue
+    block = re.compile(rf"(?:.*/)?{part}/block_(\d+)/")
+    layers = lambda paths: 1 + max((int(found[1]) for found in map(block.match, paths) if found), default=-1)
+    has, wanted = layers(weights), layers(variable.path for variable in run.model.variables)
+    logging.info("%s of %d layers: each starts from the one of %d at its relative depth.", part, wanted, has)
+    found = {}
+    for path, value in weights.items():
+      if (own := block.match(path)) is None:
+        found[path] = value
+        continue
+      for layer in range(wanted):
+        if layer * has // wanted == int(own[1]):
+          found[f"{path[:own.start(1)]}{layer}{path[own.end(1):]}"] = value
+    weights = found
+  return weights
 
 
 def _other_sides(run, workdir):

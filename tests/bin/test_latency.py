@@ -70,7 +70,7 @@ def test_a_drafter_is_checked_before_anything_is_exported(load, tmp_path, monkey
   def compared(drafter):
     latency.flags.values.unparse_flags()
     latency.flags.parse(["latency", f"--workdir={tmp_path}/out", f"--draft_with={drafter}"])
-    return latency.compared("", [teacher])
+    return latency.compared([], [teacher])
 
   with pytest.raises(ValueError, match="other cannot draft for .*ar: it has another vocabulary"):
     compared(other)
@@ -78,7 +78,7 @@ def test_a_drafter_is_checked_before_anything_is_exported(load, tmp_path, monkey
   with pytest.raises(ValueError, match="ar cannot use a shortlist"):
     latency.flags.values.unparse_flags()
     latency.flags.parse(["latency", f"--workdir={tmp_path}/out"])
-    latency.compared(teacher, [], "short.npz")
+    latency.compared([teacher], [], "short.npz")
   assert not made
   found, baseline = compared(student)
   assert found == made and baseline == "AR 1-1, beam 5"

@@ -19,11 +19,12 @@ VOCABULARIES = {
 }
 
 
-def make(folder, family, vocab, *, dtype="float32", width=16, **search):
+def make(folder, family, vocab, *, dtype="float32", width=16, encoder_layers=1, **search):
   """Writes a run folder and returns its path."""
   part = models.family(family)
   net = transformer.Config(
-      width=width, ffn=2 * width, heads=2, encoder_layers=1, decoder_layers=1, max_length=MAX_LENGTH, dtype=dtype)
+      width=width, ffn=2 * width, heads=2, encoder_layers=encoder_layers, decoder_layers=1, max_length=MAX_LENGTH,
+      dtype=dtype)
   experiment = config.Experiment(family, part.Config(net), part.Search(**search))
   run = runs.create(experiment, vocab, str(folder))
   draw = np.random.default_rng(0)

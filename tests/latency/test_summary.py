@@ -31,15 +31,15 @@ def test_ratios_and_what_is_shown(tmp_path):
   assert found["fast"]["times"] == {
     "p50": pytest.approx(4), "p95": pytest.approx(4), "sentences/s": {8: pytest.approx(4)}}
   assert found["slow"]["times"]["p50"] == 1
-  head, slow, fast, last = summary.table({name: own | {"dtype": "float32"} for name, own in found.items()},
-                                         "slow").splitlines()
-  assert head.split() == "dtype p50 ms p95 ms sent/s at 8 MiB words".split()
-  assert slow.split() == "slow float32 10.0 (1.00x) 15.4 111.1 (1.00x) 90 10.0".split()
-  assert fast.split() == "fast float32 2.5 (4.00x) 3.8 444.4 (4.00x) 90 10.0".split()
-  assert last == "(x): times as fast as slow"
+  more = {"dtype": "float32", "disk MB": 1.5}
+  head, slow, fast, last = summary.table({name: own | more for name, own in found.items()}, "slow").splitlines()
+  assert head.split() == "dtype p50 ms p95 ms sent/s at 8 MiB MB words".split()
+  assert slow.split() == "slow float32 10.0 (1.00x) 15.4 111.1 (1.00x) 90 1.5 10.0".split()
+  assert fast.split() == "fast float32 2.5 (4.00x) 3.8 444.4 (4.00x) 90 1.5 10.0".split()
+  assert last == "(x): times as fast as slow; MiB: peak of memory, MB: the folder's size on disk"
   found["fast"]["sentences/s"], found["fast"]["times"]["sentences/s"] = {}, {}  # A system without batches of 8.
-  shown = summary.table({name: own | {"dtype": "float32"} for name, own in found.items()}, "slow")
-  assert shown.splitlines()[2].split() == "fast float32 2.5 (4.00x) 3.8 - 90 10.0".split()
+  shown = summary.table({name: own | more for name, own in found.items()}, "slow")
+  assert shown.splitlines()[2].split() == "fast float32 2.5 (4.00x) 3.8 - 90 1.5 10.0".split()
   assert summary.plot(found, f"{tmp_path}/latency.png")
   assert (tmp_path / "latency.png").read_bytes().startswith(b"\x89PNG")
   assert [path.name for path in tmp_path.iterdir()] == ["latency.png"]

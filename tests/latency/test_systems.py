@@ -9,33 +9,47 @@ from tf_nar.latency import systems
 
 
 def test_systems_of_runs(tmp_path):
-  ar = tiny.run(tmp_path / "ar")
-  found = systems.standard("nar", [ar], "out", with_ct2=True)
-  both = systems.standard("nar", [], "out", with_ct2=False, with_openvino=True)
+  ar, nar = tiny.run(tmp_path / "ar"), tiny.run(tmp_path / "nar", "nat_em")
+  found = systems.standard([nar], [ar], "out", with_ct2=True)
+  both = systems.standard([nar], [], "out", with_ct2=False, openvino=[nar])
   assert [system.name for system in both] == ["NAR float32", "NAR bfloat16", "NAR OpenVINO float32",
                                               "NAR OpenVINO bfloat16", "NAR OpenVINO int8"]
-  assert both[-1].kind == "openvino" and both[-1].made_by == ("--workdir=nar", "--weights=int8")
+  assert both[-1].kind == "openvino" and both[-1].made_by == (f"--workdir={nar}", "--weights=int8")
   assert [system.name for system in found] == [
     "NAR float32", "NAR bfloat16", "NAR bfloat16, 9 lengths", "AR 1-1, beam 1", "AR 1-1, beam 5",
     "CT2 1-1 float32, beam 1", "CT2 1-1 float32, beam 5", "CT2 1-1 int8, beam 1", "CT2 1-1 int8, beam 5"]
-  assert found[2].made_by[:3] == ("--workdir=nar", "--set=search.candidates=9", f"--rescore_with={ar}")
-  assert found[1].made_by == ("--workdir=nar", "--weights=bfloat16", systems.SHARDS)
+  assert found[2].made_by[:3] == (f"--workdir={nar}", "--set=search.candidates=9", f"--rescore_with={ar}")
+  assert found[1].made_by == (f"--workdir={nar}", "--weights=bfloat16", systems.SHARDS)
   assert found[-2].folder == found[-1].folder == "out/ct2_1-1_int8" and (found[-2].beam, found[-1].beam) == (1, 5)
-  assert not any(system.kind == "ct2" for system in systems.standard("nar", [ar], "out", with_ct2=False))
-  assert [system.name for system in systems.standard("nar", [], "out", with_ct2=True)] == [
+  assert not any(system.kind == "ct2" for system in systems.standard([nar], [ar], "out", with_ct2=False))
+  assert [system.name for system in systems.standard([nar], [], "out", with_ct2=True)] == [
     "NAR float32", "NAR bfloat16"]
+
+
+def test_several_runs_are_told_apart_by_what_differs(tmp_path):
+  one, deep, other = (
+    tiny.run(tmp_path / name, family, **sizes) for name, family, sizes in (
+      ("one", "nat_em", {}), ("deep", "nat_em", {"encoder_layers": 2}), ("other", "glat", {"width": 8})))
+  assert list(systems.labels([one, deep]).values()) == ["1-1", "2-1"]
+  assert list(systems.labels([one, other]).values()) == ["nat_em 1-1 of 16", "glat 1-1 of 8"]
+  found = systems.standard([one, deep], [], "out", with_ct2=False, openvino=[deep])
+  assert [system.name for system in found] == [
+    "NAR 1-1 float32", "NAR 1-1 bfloat16", "NAR 2-1 float32", "NAR 2-1 bfloat16", "NAR 2-1 OpenVINO float32",
+    "NAR 2-1 OpenVINO bfloat16", "NAR 2-1 OpenVINO int8"]
+  assert found[0].folder == "out/nar_1-1_float32" and found[2].run == deep
 
 
 def test_a_drafter_adds_a_system_of_each_ar_run(tmp_path):
   ar = tiny.run(tmp_path / "ar")
-  found = systems.standard("", [ar], "out", with_ct2=False, drafter="nar")
+  found = systems.standard([], [ar], "out", with_ct2=False, drafter="nar")
   assert [system.name for system in found] == ["AR 1-1, beam 1", "AR 1-1, beam 5", "AR 1-1, drafted"]
   assert found[-1].made_by == (f"--workdir={ar}", "--draft_with=nar") and found[-1].kind == "saved_model"
 
 
 def test_a_shortlist_adds_a_system_of_each_export(tmp_path):
-  found = systems.standard("nar", [], "out", with_ct2=False, with_openvino=True, shortlist="short.npz")
-  plain = systems.standard("nar", [], "out", with_ct2=False, with_openvino=True)
+  nar = tiny.run(tmp_path / "nar", "nat_em")
+  found = systems.standard([nar], [], "out", with_ct2=False, openvino=[nar], shortlist="short.npz")
+  plain = systems.standard([nar], [], "out", with_ct2=False, openvino=[nar])
   assert found[:5] == plain and [each.name for each in found[5:]] == [f"{each.name}{systems.SHORT}" for each in plain]
   for short, each in zip(found[5:], plain, strict=True):
     assert short.made_by == (*each.made_by, "--shortlist=short.npz") and short.folder == f"{each.folder}_shortlist"

@@ -8,8 +8,8 @@ from tf_nar.export import saved_model
 VOCAB = tiny.VOCABULARIES["words"]()
 
 
-def run(folder, family="ar"):
-  return tiny.make(folder, family, VOCAB)
+def run(folder, family="ar", **sizes):
+  return tiny.make(folder, family, VOCAB, **sizes)
 
 
 def export(workdir, out):

@@ -38,14 +38,20 @@ from tf_nar.data import lock
 flags = program.Flags()
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The folder for exported systems and results.", required=True)
-NAR = flags.DEFINE_string("nar", "", "A run with a length head, or a config for random weights.")
-AR = flags.DEFINE_multi_string("ar", [], "An AR run, or a config for random weights; may be repeated.")
+NAR = flags.DEFINE_multi_string(
+    "nar", [], "A NAR run, or a config for random weights, then with a length head; may be repeated. A config may have "
+    "settings: CONFIG,model.net.encoder_layers=12.")
+AR = flags.DEFINE_multi_string("ar", [], "An AR run, or a config for random weights; may be repeated. A config may have settings "
+                              "as that of --nar.")
 DRAFT_WITH = flags.DEFINE_string(
     "draft_with", "", "A NAR run that drafts the greedy translations of each --ar, a system of its own; not for random "
     "weights, as no draft agrees with them.")
 SHORTLIST = flags.DEFINE_string(
     "shortlist", "", "A file of data_prep/shortlist.py: each system of --nar is measured with it too. For configs: how "
     "many tokens, drawn at random, the output layer computes for a sentence of --words words, as 1000.")
+ONLY = flags.DEFINE_list(
+    "only", [], "Measure only systems whose names have one of these, as bfloat16,int8; empty: all. All stay in memory, up "
+    "to 2 GB each at base size.")
 SYSTEM = flags.DEFINE_multi_string("system", [], "An exported system, NAME=FOLDER[,beam=N]; may be repeated.")
 BASELINE = flags.DEFINE_string(
     "baseline", "", "The system that ratios refer to; empty: the first AR SavedModel with beam 5.")
@@ -79,14 +85,11 @@ def numbers(flag: Any) -> list[int]:
 
 
 def texts_and_runs() -> tuple:
-  """Returns (the sentences, the NAR run or "", the AR runs, the shortlist or "", a description of the weights)."""
-  import tensorflow as tf
-
-  from tf_nar import runs
+  """Returns (the sentences, the NAR runs, the AR runs, the shortlist or "", a description of the weights)."""
+  from tf_nar import pretrained
   from tf_nar.latency import texts as texts_lib
-  from tf_nar.latency import untrained
-  wanted = [path for path in (NAR.value, *AR.value, DRAFT_WITH.value) if path]
-  configs = [path for path in wanted if path.endswith(".py") or (path in config.named() and not os.path.isdir(path))]
+  wanted = [path for path in (*NAR.value, *AR.value, DRAFT_WITH.value) if path]
+  configs = [path for path in wanted if is_config(path)]
   size = {"count": max(SENTENCES.value * ROUNDS.value, *numbers(BATCHES)), "lengths": numbers(LENGTHS),
           "each": EACH.value}
   if SHORTLIST.value and not NAR.value:
@@ -94,7 +97,8 @@ def texts_and_runs() -> tuple:
   if not configs:
     if not TEXT.value:
       raise ValueError("Expected --text with sentences to translate; only configs have made-up ones.")
-    return texts_lib.of_file(TEXT.value, **size), NAR.value, AR.value, SHORTLIST.value, "of the runs"
+    nars, ars = ([pretrained.find(run) for run in each] for each in (NAR.value, AR.value))
+    return texts_lib.of_file(TEXT.value, **size), nars, ars, SHORTLIST.value, "of the runs"
   if DRAFT_WITH.value:
     raise ValueError("Translations of random weights agree with no draft; leave out --draft_with, or give runs.")
   if len(configs) < len(wanted) or TEXT.value or SYSTEM.value:
@@ -104,14 +108,29 @@ def texts_and_runs() -> tuple:
   short = made_up_shortlist(vocab) if SHORTLIST.value else ""
   texts = texts_lib.made_up(vocab, words=WORDS.value, **size)
   lines = [*texts.lines, *(line for found in texts.by_length.values() for line in found)]
-  made = []
-  for path in configs:
-    name = os.path.splitext(os.path.basename(path))[0]
-    made.append(os.path.join(WORKDIR.value, "runs", name))
-    if not tf.io.gfile.exists(os.path.join(made[-1], runs.WEIGHTS)):
-      untrained.make(path, vocab, lines, made[-1])
+  made = [made_up_run(path, vocab, lines) for path in configs]
   weights = "random, lengths planted: each as long as its source"
-  return texts, made.pop(0) if NAR.value else "", made, short, weights
+  return texts, made[:len(NAR.value)], made[len(NAR.value):], short, weights
+
+
+def is_config(path: str) -> bool:
+  """Returns whether a value of --nar or --ar is a config, with or without settings, and not a run."""
+  file = path.partition(",")[0]
+  return file.endswith(".py") or (file in config.named() and not os.path.isdir(path))
+
+
+def made_up_run(path: str, vocab: Any, lines: Sequence[str]) -> str:
+  """Returns the run folder of a config with random weights; one of other words, or another vocabulary, is another folder."""
+  import tensorflow as tf
+
+  from tf_nar import runs
+  from tf_nar.latency import untrained
+  file, *settings = path.split(",")
+  name = "_".join([os.path.splitext(os.path.basename(file))[0], *settings, str(VOCAB.value), str(WORDS.value)])
+  workdir = os.path.join(WORKDIR.value, "runs", name)
+  if not tf.io.gfile.exists(os.path.join(workdir, runs.WEIGHTS)):
+    untrained.make(file, vocab, lines, workdir, settings)
+  return workdir
 
 
 def made_up_shortlist(vocab: Any) -> str:
@@ -142,7 +161,7 @@ def machine() -> dict[str, Any]:
           "environment": {name: value for name, value in environment if name.startswith(SEEN)}}
 
 
-def compared(nar: str, ars: Sequence[str], shortlist: str = "") -> tuple[list, str]:
+def compared(nars: Sequence[str], ars: Sequence[str], shortlist: str = "") -> tuple[list, str]:
   """Returns the systems, exported, and the name of the baseline."""
   from tf_nar import runs
   from tf_nar import translator
@@ -150,17 +169,19 @@ def compared(nar: str, ars: Sequence[str], shortlist: str = "") -> tuple[list, s
   from tf_nar.latency import systems as systems_lib
   for run in ars if DRAFT_WITH.value else ():
     translator.opened(run, draft_with=DRAFT_WITH.value)  # Refuses what cannot be, before anything is exported.
-  if shortlist:
-    translator.opened(nar, shortlist=shortlist)
+  for run in nars if shortlist else ():
+    translator.opened(run, shortlist=shortlist)
   has = {name: importlib.util.find_spec(name.lower()) is not None for name in ("CTranslate2", "OpenVINO")}
   for name in (name for name, there in has.items() if not there):
     print(f"{name} is not installed (extra {EXTRAS[name]}), so it is left out.")
-  lacks = ov_graphs.lacks(runs.load(nar)) if has["OpenVINO"] and nar else ""
-  if lacks:
-    print(f"OpenVINO is left out: {lacks}")
-  systems = systems_lib.standard(nar, ars, os.path.join(WORKDIR.value, "systems"), with_ct2=has["CTranslate2"],
-                                 with_openvino=has["OpenVINO"] and not lacks, drafter=DRAFT_WITH.value,
-                                 shortlist=shortlist)
+  lacks = {run: ov_graphs.lacks(runs.load(run)) for run in nars if has["OpenVINO"]}
+  for run, why in lacks.items():
+    if why:
+      print(f"{run} is left out of OpenVINO: {why}")
+  systems = systems_lib.standard(
+    nars, ars, os.path.join(WORKDIR.value, "systems"), with_ct2=has["CTranslate2"],
+    openvino=[run for run, why in lacks.items() if not why], drafter=DRAFT_WITH.value, shortlist=shortlist)
+  systems = [system for system in systems if not ONLY.value or any(part in system.name for part in ONLY.value)]
   systems += map(systems_lib.given, SYSTEM.value)
   names = [system.name for system in systems]
   twice = sorted({name for name in names if names.count(name) > 1})
@@ -183,10 +204,11 @@ def measure() -> dict[str, Any]:
   from tf_nar.latency import bench
   from tf_nar.latency import floor
   from tf_nar.latency import summary
+  from tf_nar.latency import systems as systems_lib
   told = {"when": datetime.datetime.now().isoformat(timespec="seconds"), "machine": machine()}
-  texts, nar, ars, shortlist, weights = texts_and_runs()
-  systems, baseline = compared(nar, ars, shortlist)
-  known = [run for run in (nar, *ars) if run][:1]
+  texts, nars, ars, shortlist, weights = texts_and_runs()
+  systems, baseline = compared(nars, ars, shortlist)
+  known = [*nars, *ars][:1]
   beside = floor.Machine(runs.load(known[0]).experiment.model.net).rates if known else dict
   workers = []
   try:
@@ -204,14 +226,17 @@ def measure() -> dict[str, Any]:
   found = summary.with_ratios(found, baseline)
   for worker in workers:
     system = worker.system
-    found[system.name] |= {"kind": system.kind, "folder": system.folder, "run": system.run, **worker.facts}
+    found[system.name] |= {"kind": system.kind, "folder": system.folder, "run": system.run,
+                           "disk MB": systems_lib.megabytes(system.folder), **worker.facts}
   told |= {"weights": weights, "text": TEXT.value or f"made up, {WORDS.value} words", "rounds": ROUNDS.value,
            "sentences a round": SENTENCES.value, "baseline": baseline, "systems": found, "rates": rates}
-  if nar:
+  if nars:
     source = round(sum(len(line.split()) for line in texts.lines) / len(texts.lines))
     target = round(found[systems[0].name]["words out"]) if TEXT.value else source
     # The 1 is EOS. Words are counted here; as there are more tokens than words, the bound is rather too low.
-    told["floor"] = floor.one_pass(nar, source + 1, target + 1, rates)
+    bounds = {run: floor.one_pass(run, source + 1, target + 1, rates) for run in nars}
+    bound = lambda system: not system.most and bounds.get(system.run, {}).get(found[system.name]["dtype"])
+    told["floor"] = {system.name: bound(system) for system in systems if bound(system)}
   return told | {"answers": answers}
 
 
@@ -225,9 +250,9 @@ def show(told: dict[str, Any]) -> None:
   print(summary.table(told["systems"], told["baseline"]))
   if gains := summary.gains(told["systems"], systems_lib.SHORT):
     print(f"\n{gains}")
-  for dtype, of in told.get("floor", {}).items():
-    took = told["systems"][f"NAR {dtype}"]["p50 ms"]
-    print(f"\nlower bound of NAR {dtype} at batch 1: {of['floor, ms']:.1f} ms (computing {of['computing, ms']:.1f}, "
+  for name, of in told.get("floor", {}).items():
+    took = told["systems"][name]["p50 ms"]
+    print(f"\nlower bound of {name} at batch 1: {of['floor, ms']:.1f} ms (computing {of['computing, ms']:.1f}, "
           f"reading {of['reading, ms']:.1f}); measured: {took / of['floor, ms']:.2f} times as long")
   if told["machine"]["load before"] > BUSY:
     print(f"\nThe machine was busy before this began (load {told['machine']['load before']}); repeat it when idle.")

@@ -3,7 +3,7 @@ import os
 import pathlib
 import subprocess
 import sys
-from typing import NamedTuple, Sequence
+from typing import Container, NamedTuple, Sequence
 
 from tf_nar import runs
 from tf_nar.data import atomic
@@ -49,42 +49,59 @@ def given(text: str) -> System:
   return System(name, kinds[0], folder, int(beam or 0))
 
 
-def standard(nar: str, ars: Sequence[str], folder: str, *, with_ct2: bool, with_openvino: bool = False,
+def standard(nars: Sequence[str], ars: Sequence[str], folder: str, *, with_ct2: bool, openvino: Container[str] = (),
              drafter: str = "", shortlist: str = "") -> list[System]:
   """Returns the systems to compare: several exports of each run.
 
   Args:
-    nar: a run with a length head, or "".
-    ars: AR runs; the first ranks the NAR run's candidates.
+    nars: NAR runs; if there are several, `labels` tell them apart.
+    ars: AR runs; the first ranks the NAR runs' candidates.
     folder: in which the exported folders are made.
     with_ct2: whether CTranslate2 is installed.
-    with_openvino: whether OpenVINO is installed and can run the NAR run's family.
+    openvino: those of `nars` whose family OpenVINO can run; () if it is not installed.
     drafter: a run that drafts the greedy translations of each AR run, or "".
-    shortlist: a file with which the NAR run is a second time among them, or "".
+    shortlist: a file with which each NAR run is a second time among them, or "".
   """
   found = []
   add = lambda name, kind, run, file, *flags, beam=0, most=0: found.append(
     System(name, kind, os.path.join(folder, file), beam, (f"--workdir={run}", *flags), run, most))
   ways = [("", "", ())] + [(SHORT, "_shortlist", (f"--shortlist={shortlist}",))] * bool(shortlist)
-  for name, file, flags in ways if nar else ():
-    for dtype in ("float32", "bfloat16"):
-      add(f"NAR {dtype}{name}", "saved_model", nar, f"nar_{dtype}{file}", f"--weights={dtype}", SHARDS, *flags)
-    for dtype in ("float32", "bfloat16", "int8") if with_openvino else ():
-      add(f"NAR OpenVINO {dtype}{name}", "openvino", nar, f"nar_openvino_{dtype}{file}", f"--weights={dtype}", *flags)
-  if nar and ars:
-    add(f"NAR bfloat16, {LENGTHS} lengths", "saved_model", nar, f"nar_{LENGTHS}",
-        f"--set=search.candidates={LENGTHS}", f"--rescore_with={ars[0]}", "--weights=bfloat16", SHARDS, most=MOST)
-  for run in ars:
-    net = runs.load(run).experiment.model.net
-    shape = f"{net.encoder_layers}-{net.decoder_layers}"
+  for nar, label in labels(nars).items():
+    called = f"NAR {label}" if len(nars) > 1 else "NAR"
+    stem = called.lower().replace(" ", "_")
+    for name, file, flags in ways:
+      for dtype in ("float32", "bfloat16"):
+        add(f"{called} {dtype}{name}", "saved_model", nar, f"{stem}_{dtype}{file}", f"--weights={dtype}", SHARDS, *flags)
+      for dtype in ("float32", "bfloat16", "int8") if nar in openvino else ():
+        add(f"{called} OpenVINO {dtype}{name}", "openvino", nar, f"{stem}_openvino_{dtype}{file}", f"--weights={dtype}",
+            *flags)
+    if ars:
+      add(f"{called} bfloat16, {LENGTHS} lengths", "saved_model", nar, f"{stem}_{LENGTHS}",
+          f"--set=search.candidates={LENGTHS}", f"--rescore_with={ars[0]}", "--weights=bfloat16", SHARDS, most=MOST)
+  for run, label in labels(ars).items():
+    stem = label.replace(" ", "_")
     for beam in BEAMS:
-      add(f"AR {shape}, beam {beam}", "saved_model", run, f"ar_{shape}_{beam}", f"--set=search.beam={beam}")
+      add(f"AR {label}, beam {beam}", "saved_model", run, f"ar_{stem}_{beam}", f"--set=search.beam={beam}")
     if drafter:
-      add(f"AR {shape}, drafted", "saved_model", run, f"ar_{shape}_drafted", f"--draft_with={drafter}")
+      add(f"AR {label}, drafted", "saved_model", run, f"ar_{stem}_drafted", f"--draft_with={drafter}")
     for dtype in ("float32", "int8") if with_ct2 else ():
       for beam in BEAMS:
-        add(f"CT2 {shape} {dtype}, beam {beam}", "ct2", run, f"ct2_{shape}_{dtype}", f"--quantization={dtype}",
+        add(f"CT2 {label} {dtype}, beam {beam}", "ct2", run, f"ct2_{stem}_{dtype}", f"--quantization={dtype}",
             beam=beam)
+  return found
+
+
+def labels(workdirs: Sequence[str]) -> dict[str, str]:
+  """Returns {run: its numbers of encoder and decoder layers, as "12-1"}; with width and family where runs differ in them."""
+  experiments = {workdir: runs.read(workdir) for workdir in workdirs}
+  several = lambda values: len(set(values)) > 1
+  families = several(each.family for each in experiments.values())
+  widths = several(each.model.net.width for each in experiments.values())
+  found = {}
+  for workdir, each in experiments.items():
+    net = each.model.net
+    found[workdir] = (f"{each.family} " * families + f"{net.encoder_layers}-{net.decoder_layers}"
+                      + f" of {net.width}" * widths)
   return found
 
 
@@ -113,3 +130,8 @@ def prepare(system: System, command: Sequence[str] = COMMAND) -> None:
                         env=environment, capture_output=True, text=True, check=False)
   if done.returncode:
     raise ValueError(f"{system.name}: {' '.join(done.stderr.strip().splitlines()[-1:])}")
+
+
+def megabytes(folder: str) -> float:
+  """Returns the size of a folder's files in MB."""
+  return sum(each.stat().st_size for each in pathlib.Path(folder).rglob("*") if each.is_file()) / 1e6

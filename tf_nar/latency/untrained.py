@@ -22,7 +22,7 @@ NEVER = -100.0  # Bias of EOS in the output layer.
 RIDGE = 1e-4  # Ridge penalty, relative to the mean square of a feature.
 
 
-def make(path: str, vocab: Any, lines: Iterable[str], workdir: str) -> None:
+def make(path: str, vocab: Any, lines: Iterable[str], workdir: str, settings: Iterable[str] = ()) -> None:
   """Writes a run folder.
 
   Args:
@@ -30,11 +30,12 @@ def make(path: str, vocab: Any, lines: Iterable[str], workdir: str) -> None:
     vocab: the vocabulary, as from `texts.vocabulary`.
     lines: the sentences to which the length head is fitted.
     workdir: the run folder to write.
+    settings: overrides of the config, as "model.net.encoder_layers=12".
 
   Raises:
     ValueError: for a config of another family, or if lengths cannot be planted.
   """
-  experiment = config.load(path, config.Experiment)
+  experiment = config.load(path, config.Experiment, settings)
   sizes = dataclasses.replace(experiment.model.net, vocab=0, dtype="mixed_bfloat16")
   experiment = dataclasses.replace(experiment, model=dataclasses.replace(experiment.model, net=sizes))
   if "limit" in models.traits(experiment.family).offers:
