@@ -49,9 +49,9 @@ DRAFT_WITH = flags.DEFINE_string(
 SHORTLIST = flags.DEFINE_string(
     "shortlist", "", "A file of data_prep/shortlist.py: each system of --nar is measured with it too. For configs: how "
     "many tokens, drawn at random, the output layer computes for a sentence of --words words, as 1000.")
-ONLY = flags.DEFINE_list(
-    "only", [], "Measure only systems whose names have one of these, as bfloat16,int8; empty: all. All stay in memory, up "
-    "to 2 GB each at base size.")
+ONLY = flags.DEFINE_multi_string(
+    "only", [], "Of the exports, measure those alone whose names contain this, as int8; may be repeated. All that are "
+    "measured stay in memory, up to 2 GB each at base size.")
 SYSTEM = flags.DEFINE_multi_string("system", [], "An exported system, NAME=FOLDER[,beam=N]; may be repeated.")
 BASELINE = flags.DEFINE_string(
     "baseline", "", "The system that ratios refer to; empty: the first AR SavedModel with beam 5.")
