@@ -24,8 +24,9 @@ def test_two_systems_in_turns(tmp_path):
   run = tiny.run(tmp_path / "run")
   ours, theirs = tiny.export(run, tmp_path / "ours"), tiny.export_ct2(run, tmp_path / "theirs")
   (tmp_path / "text").write_text("a low house\nthe tower is new\nis\n")
-  done = call(f"--workdir={tmp_path}/out", f"--text={tmp_path}/text", f"--system=ours={ours}",
-              f"--system=theirs, greedy={theirs},beam=1", "--baseline=theirs, greedy", *SHORT)
+  (tmp_path / "reference").write_text("low\nnew is new\nthe\n")
+  done = call(f"--workdir={tmp_path}/out", f"--text={tmp_path}/text", f"--reference={tmp_path}/reference",
+              f"--system=ours={ours}", f"--system=theirs, greedy={theirs},beam=1", "--baseline=theirs, greedy", *SHORT)
   assert done.returncode == 0, done.stderr
   assert "round 0 of 1 (does not count)" in done.stdout and "times as fast as theirs, greedy" in done.stdout
   told = json.loads((tmp_path / "out/latency.json").read_text())
@@ -36,6 +37,7 @@ def test_two_systems_in_turns(tmp_path):
     assert 0 < own["p50 ms"] <= own["p95 ms"] and list(own["sentences/s"]) == ["2", "4"]
     assert list(own["p50 ms by words"]) == ["3"]  # No sentence has 90 words.
     assert own["peak MiB"] >= own["peak MiB at batch 1"] > 1 and own["versions"] and own["dtype"] == "float32"
+    assert own["disk MB"] > 0.001 and all(0 <= own[f"{score}_detokenized"] <= 100 for score in ("bleu", "chrf"))
   ratio = told["systems"]["theirs, greedy"]["p50 ms"] / told["systems"]["ours"]["p50 ms"]
   assert told["systems"]["ours"]["times"]["p50"] == pytest.approx(ratio)
   assert len(told["answers"]) == 2 * 2 * 4  # Rounds, systems, tasks.
@@ -51,6 +53,7 @@ def test_two_systems_in_turns(tmp_path):
   (["--nar=configs/nat_em_wmt14.py", "--shortlist=x"],
    "--shortlist expects a number of tokens for random weights, as 1000; got x."),
   (["--text=README.md", "--shortlist=x"], "--shortlist is of the NAR run; give --nar too."),
+  (["--ar=configs/ar_wmt14.py", "--reference=x"], "--reference is of the sentences of --text; give --text too."),
   (["--text=README.md", "--batches=8,x"], "--batches expects whole numbers, as 8,32,128; got 8,x"),
   (["--text=README.md"], "Nothing to compare: give --nar and --ar, or --system=NAME=FOLDER"),
 ])

@@ -29,6 +29,12 @@ def test_plot_shows_those_whose_speed_was_measured(tmp_path):
   assert [each.name for each in tmp_path.iterdir()] == ["plot.png"]
 
 
+def test_the_front_has_what_no_other_equals_in_both():
+  points = [(5.0, 30.0), (5.0, 31.0), (6.0, 31.0), (7.0, 29.0), (9.0, 35.0)]
+  assert comparison.front(points) == [(5.0, 31.0), (9.0, 35.0)]
+  assert comparison.front([(1.0, 2.0)] * 2) == [(1.0, 2.0)]
+
+
 def test_gaps_are_to_a_system():
   found = comparison.with_gaps([system("student", 38.5), system("ranked", 40.25)], system("teacher", 40.0))
   assert comparison.table(found).splitlines()[2:] == ["| student | 38.50 | -1.50 | 1.20% |",

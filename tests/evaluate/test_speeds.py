@@ -30,6 +30,22 @@ def test_all_speeds_are_of_that_run():
   assert "times_ct2_batch_1" not in speeds.measured([system("CTC")], TOLD)[0].values
 
 
+def test_all_systems_of_that_run():
+  whole = {"baseline": "AR", "machine": {"threads": 2}, "systems": {
+    "AR": {"kind": "saved_model", "p50 ms": 60.0, "sentences/s": {"64": 50.0}, "peak MiB": 900.4, "disk MB": 11.26},
+    "CT2": {"kind": "ct2", "p50 ms": 5.0, "sentences/s": {}, "bleu_tokenized": 39.5, "chrf_tokenized": 64.0}}}
+  alone = {"machine": {"threads": 1}, "systems": {"CT2": {"p50 ms": 8.0, "sentences/s": {"64": 200.0}}}}
+  found = speeds.systems(whole, one_core=alone)
+  assert [each.family for each in found] == ["TensorFlow", "CTranslate2"]
+  assert comparison.table(found) == (
+    "| system | BLEU | chrF | ms alone | × baseline | sentences/s, 64 | one core: ms alone | sentences/s, 64, one core | MiB "
+    "| MB on disk |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+    "| AR |  |  | 60.0 | 1.0 | 50 |  |  | 900 | 11.3 |\n"
+    "| CT2 | 39.50 | 64.0 | 5.0 | 12.0 |  | 8.0 | 200 |  |  |")
+  with pytest.raises(ValueError, match="--one_core is of 2 threads; measure with --threads=1."):
+    speeds.systems(whole, one_core=whole)
+
+
 def test_refused():
   with pytest.raises(ValueError, match="--ct2=CT3 is not one of the systems of --latency: AR, beam 5; CTC; "):
     speeds.measured([system("CTC")], TOLD, "CT3")

@@ -47,8 +47,9 @@ def test_a_system_is_not_asked_for_larger_batches_than_it_takes():
 def test_a_worker_times_each_batch(monkeypatch):
   clock = iter(range(100))
   monkeypatch.setattr(worker.time, "perf_counter", lambda: next(clock) ** 2)
-  found = worker.timed(lambda lines: ["w w"] * len(lines), [["a"], ["a", "b"]])
+  found = worker.timed(lambda lines: ["w w"] * len(lines), [["a"], ["a", "b"]], told=True)
   assert found["seconds"] == [1, 5] and found["words"] == 6 and found["peak"] > 1 and found["cpu"] >= 0
+  assert found["lines"] == ["w w"] * 3
 
 
 def test_a_worker_goes_on_with_the_faster_threads(monkeypatch):
@@ -83,6 +84,8 @@ def test_a_system_in_its_own_process(tmp_path, kind):
     one = process.turn(bench.Task("1", [["a low house"], ["the"]]))
     assert len(one["seconds"]) == 2 and one["all seconds"] > sum(one["seconds"]) > 0  # The first is translated twice.
     assert len(process.turn(bench.Task("3", [["a", "the", "is"]]))["seconds"]) == 1
+    lines = ["a", "the", "is"] * 12  # More than a batch.
+    assert process.translations(lines) == process.translations(lines[:3]) * 12
     assert process.facts["dtype"] == "float32" and process.facts["versions"]
   finally:
     process.close()

@@ -21,14 +21,15 @@ CTranslate2 and OpenVINO, by the program in the folder. Reported are millisecond
 sentences per second in batches, both also as ratios to --baseline; milliseconds by source length; peak memory; and a
 lower bound for this machine, from its fastest matrix product and its memory bandwidth, measured between the rounds.
 latency.json has all results and every single time; latency.png plots latency against length and throughput against
-batch size.
+batch size. With --reference=FILE every system also translates the whole --text, so that BLEU and chrF stand beside its
+times. bin/report.py --latency=FOLDER/latency.json makes the table and the plot of BLEU against time.
 """
 import datetime
 import importlib.util
 import json
 import os
 import platform
-from typing import Any, Sequence
+from typing import Any, Iterator, Sequence
 
 from tf_nar import config
 from tf_nar import program
@@ -56,6 +57,8 @@ SYSTEM = flags.DEFINE_multi_string("system", [], "An exported system, NAME=FOLDE
 BASELINE = flags.DEFINE_string(
     "baseline", "", "The system that ratios refer to; empty: the first AR SavedModel with beam 5.")
 TEXT = flags.DEFINE_string("text", "", "Sentences, one per line, tokenised if the vocabulary is of tokenised text.")
+REFERENCE = flags.DEFINE_string(
+    "reference", "", "References of --text, line by line: BLEU and chrF of every system are measured too, in the end.")
 WORDS = flags.DEFINE_integer("words", 25, "Words per made-up sentence, for configs.", lower_bound=1)
 VOCAB = flags.DEFINE_integer("vocab", 32_000, "Size of the made-up vocabulary, for configs.", lower_bound=10)
 ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds that are measured, after one more to warm up.", lower_bound=1)
@@ -92,6 +95,8 @@ def texts_and_runs() -> tuple:
   configs = [path for path in wanted if is_config(path)]
   size = {"count": max(SENTENCES.value * ROUNDS.value, *numbers(BATCHES)), "lengths": numbers(LENGTHS),
           "each": EACH.value}
+  if REFERENCE.value and not TEXT.value:
+    raise ValueError("--reference is of the sentences of --text; give --text too.")
   if SHORTLIST.value and not NAR.value:
     raise ValueError("--shortlist is of the NAR run; give --nar too.")
   if not configs:
@@ -198,6 +203,22 @@ def compared(nars: Sequence[str], ars: Sequence[str], shortlist: str = "") -> tu
   return systems, baseline
 
 
+def pairs() -> list[tuple[str, str]]:
+  """Returns the sentences of --text with their references; [] without --reference."""
+  from tf_nar.data import text
+  from tf_nar.evaluate import lines
+  return list(lines.paired(text.read(TEXT.value), text.read(REFERENCE.value))) if REFERENCE.value else []
+
+
+def qualities(workers: Sequence[Any], pairs: Sequence[tuple[str, str]], vocab: Any) -> Iterator[dict[str, float]]:
+  """Yields {name of a row of a report: BLEU or chrF} for each system; {} for each if there are no pairs."""
+  from tf_nar.evaluate import quality
+  sources, references = zip(*pairs, strict=True) if pairs else ([], [])
+  against = quality.References(references, vocab=vocab) if pairs else None
+  for worker in workers:
+    yield {row.name: row.value for row in against.similarity(worker.translations(sources))} if pairs else {}
+
+
 def measure() -> dict[str, Any]:
   """Returns all results, as they are written to JSON."""
   from tf_nar import runs
@@ -207,6 +228,7 @@ def measure() -> dict[str, Any]:
   from tf_nar.latency import systems as systems_lib
   told = {"when": datetime.datetime.now().isoformat(timespec="seconds"), "machine": machine()}
   texts, nars, ars, shortlist, weights = texts_and_runs()
+  whole = pairs()
   systems, baseline = compared(nars, ars, shortlist)
   known = [*nars, *ars][:1]
   beside = floor.Machine(runs.load(known[0]).experiment.model.net).rates if known else dict
@@ -217,6 +239,8 @@ def measure() -> dict[str, Any]:
     rates, answers = bench.rounds(
       workers, texts, ROUNDS.value, sentences=SENTENCES.value, batches=numbers(BATCHES),
       beside=beside, told=lambda text: print(text, flush=True))
+    vocab = runs.load(known[0]).vocab if known else None
+    scores = list(qualities(workers, whole, vocab))
   finally:
     for worker in workers:
       worker.close()
@@ -224,10 +248,10 @@ def measure() -> dict[str, Any]:
   found = {system.name: summary.of_system(own(system.name), numbers(BATCHES), list(texts.by_length))
            for system in systems}
   found = summary.with_ratios(found, baseline)
-  for worker in workers:
+  for worker, score in zip(workers, scores, strict=True):
     system = worker.system
     found[system.name] |= {"kind": system.kind, "folder": system.folder, "run": system.run,
-                           "disk MB": systems_lib.megabytes(system.folder), **worker.facts}
+                           "disk MB": systems_lib.megabytes(system.folder), **worker.facts, **score}
   told |= {"weights": weights, "text": TEXT.value or f"made up, {WORDS.value} words", "rounds": ROUNDS.value,
            "sentences a round": SENTENCES.value, "baseline": baseline, "systems": found, "rates": rates}
   if nars:

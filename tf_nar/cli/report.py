@@ -17,7 +17,10 @@ learns from (docs/theory.md), and plotted in OUT.gap.png. --em=FOLDER/em.json ad
       --out=docs/field_multi30k
 
 --latency=FOLDER/latency.json takes all speeds from one run of bin/latency.py, of exported systems with the names of the
-reports, as times those of its baseline and of its system --ct2.
+reports, as times those of its baseline and of its system --ct2. Without reports all systems of that run are compared,
+by their BLEU too if bin/latency.py had --reference; --one_core adds the times of another run, with --threads=1.
+
+  python bin/report.py --latency=runs/latency/latency.json --out=runs/latency/table
 """
 import os
 from typing import Any, Sequence
@@ -35,6 +38,8 @@ GAP_FROM = flags.DEFINE_string("gap_from", "", "The report of an AR run, for gap
 EM = flags.DEFINE_multi_string("em", [], "FILE or NAME=FILE, an em.json of bin/em.py whose rounds have gaps too.")
 LATENCY = flags.DEFINE_string("latency", "", "A latency.json, for the speeds; empty: those of the reports.")
 CT2 = flags.DEFINE_string("ct2", "", "The name of its system of CTranslate2 to compare with too; empty: none.")
+ONE_CORE = flags.DEFINE_string(
+    "one_core", "", "The latency.json of a run of the same systems with --threads=1, beside --latency; empty: none.")
 OUT = flags.DEFINE_string("out", None, "The path of the table, OUT.md, and of the plot, OUT.png.", required=True)
 
 
@@ -76,10 +81,15 @@ def proxy(facts: dict[str, Any]) -> str:
 
 def compare(arguments: Sequence[str]) -> None:
   """Writes tables and plots of the reports."""
-  if not arguments:
+  if not arguments and not LATENCY.value:
     raise ValueError("No report to compare; give the report.json files of bin/evaluate.py, as runs/*/report.json.")
   if (EM.value and not GAP_FROM.value) or (CT2.value and not LATENCY.value):
     raise ValueError("--em is shown beside the gaps of --gap_from, and --ct2 is a system of --latency; give these too.")
+  if ONE_CORE.value and (arguments or not LATENCY.value) or GAP_FROM.value and not arguments:
+    raise ValueError("--one_core is shown beside --latency without reports, and --gap_from beside reports; give these.")
+  if not arguments:
+    show(speeds.systems(json_file.read(LATENCY.value), CT2.value, ONE_CORE.value and json_file.read(ONE_CORE.value)))
+    return
   systems, digests = zip(*map(read, named([*arguments, *[GAP_FROM.value] * bool(GAP_FROM.value)])), strict=True)
   for argument, digest in zip([*arguments, GAP_FROM.value], digests, strict=False):
     common = digest.keys() & digests[0].keys()  # A report of given translations may lack the source.
@@ -90,12 +100,18 @@ def compare(arguments: Sequence[str]) -> None:
   comparison.comparable(systems)
   baseline, systems = systems[-1], systems[:len(arguments)]
   systems = comparison.with_gaps(systems, baseline) if GAP_FROM.value else systems
+  show(systems)
+  if GAP_FROM.value:
+    show_gaps(systems, baseline)
+
+
+def show(systems: Sequence[comparison.System]) -> None:
+  """Writes and prints the table, and plots BLEU against time."""
   atomic.write(f"{OUT.value}.md", f"{comparison.table(systems)}\n".encode())
   print(comparison.shown(systems))
   if not comparison.plot(systems, f"{OUT.value}.png"):
-    print("\nNo plot, as no report has a measured speed; add --speed_beside to bin/evaluate.py.")
-  if GAP_FROM.value:
-    show_gaps(systems, baseline)
+    print("\nNo plot, as no system has both BLEU and speed; add --speed_beside to bin/evaluate.py, or --reference to "
+          "bin/latency.py.")
 
 
 def show_gaps(systems: Sequence[comparison.System], baseline: comparison.System) -> None:

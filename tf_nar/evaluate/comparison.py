@@ -18,10 +18,15 @@ COLUMNS = {  # Heading -> (names of rows of a report, of which the first that ex
   "passes": (("passes",), "{:.4g}"),
   "ms alone": (("milliseconds_batch_1",), "{:.1f}"),
   "× baseline": (("times_baseline_batch_1",), "{:.1f}"),
+  "sentences/s, 64": (("sentences_per_second_batch_64",), "{:.0f}"),
   "sentences/s, 128": (("sentences_per_second_batch_128",), "{:.0f}"),
   "× baseline, 128": (("times_baseline_batch_128",), "{:.1f}"),
   "× CTranslate2": (("times_ct2_batch_1",), "{:.1f}"),
   "× CTranslate2, 128": (("times_ct2_batch_128",), "{:.1f}"),
+  "one core: ms alone": (("milliseconds_batch_1_one_core",), "{:.1f}"),
+  "sentences/s, 64, one core": (("sentences_per_second_batch_64_one_core",), "{:.0f}"),
+  "MiB": (("mebibytes",), "{:.0f}"),
+  "MB on disk": (("megabytes_on_disk",), "{:.1f}"),
   "updates": (("updates",), "{:,.0f}"),
   "M tokens": (("million_tokens",), "{:.1f}"),
 }
@@ -86,7 +91,10 @@ def _cells(systems):
 
 
 def plot(systems: Iterable[System], path: str) -> int:
-  """Plots BLEU against the time per sentence at batch 1 to a PNG file. Returns the number of systems with both."""
+  """Plots BLEU against the time per sentence at batch 1 to a PNG file. Returns the number of systems with both.
+
+  A line joins the Pareto front.
+  """
   points = [(value(each, "ms alone"), value(each, "BLEU"), each.name, each.family) for each in systems]
   points = [point for point in points if None not in point]
   if points:
@@ -96,13 +104,14 @@ def plot(systems: Iterable[System], path: str) -> int:
         here = [point for point in points if point[3] == family]
         times, bleus, *_ = zip(*here, strict=True)
         axis.scatter(times, bleus, marker=plots.MARKERS[number % len(plots.MARKERS)], label=family or "unknown")
+      axis.plot(*zip(*front([point[:2] for point in points]), strict=True), color="grey", linewidth=0.8, linestyle="--",
+                label="no other is faster and better")
       axis.set_xscale("log")
       axis.margins(x=0.2, y=0.1)
       axis.set_xlim(right=1.5 * axis.get_xlim()[1])  # Labels are to the right of most points.
       plots.plain(axis.xaxis)
       axis.set_title("Quality against time for a sentence")
-      if len({point[3] for point in points}) > 1:
-        axis.legend(title="family", loc="center left", bbox_to_anchor=(1, 0.5))
+      axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
       axis.set_xlabel("milliseconds per sentence, one at a time")
       axis.set_ylabel("BLEU")
       axis.grid(alpha=0.3)
@@ -112,6 +121,15 @@ def plot(systems: Iterable[System], path: str) -> int:
       adjustText.adjust_text(
         names, times, bleus, ax=axis, expand=(1.3, 1.6), arrowprops={"arrowstyle": "-", "lw": 0.5, "shrinkB": 4})
   return len(points)
+
+
+def front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+  """Returns the Pareto front of pairs (time, BLEU), the fastest first: those that no other equals or beats in both."""
+  found = []
+  for time, score in sorted(set(points), key=lambda point: (point[0], -point[1])):
+    if not found or score > found[-1][1]:
+      found.append((time, score))
+  return found
 
 
 def bleu(system: System) -> float:

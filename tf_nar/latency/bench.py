@@ -17,6 +17,8 @@ from tf_nar.train import baseline
 ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS": "1"}
 SETTLE = 0.25  # Seconds of pause before a turn: OpenMP threads spin after their work, for 0.2 s by Intel's default.
 
+TOGETHER = 32  # Sentences a batch where time does not count.
+
 
 class Task(NamedTuple):
   name: str  # "1", "8": the batch size; "20 words": sentences of one length.
@@ -50,6 +52,11 @@ class Worker:
     time.sleep(SETTLE)
     answer = self._process.ask({"task": task.name, "batches": task.batches[:1] * one_by_one + task.batches})
     return answer | {"seconds": answer["seconds"][one_by_one:], "all seconds": sum(answer["seconds"])}
+
+  def translations(self, lines: Sequence[str]) -> list[str]:
+    """Returns the translations of sentences, in batches of `TOGETHER`; their time is not measured."""
+    batches = [lines[start:start + TOGETHER] for start in range(0, len(lines), TOGETHER)]
+    return self._process.ask({"task": "all", "batches": batches, "told": True})["lines"]
 
 
 def tasks(texts: texts_lib.Texts, number: int, *, sentences: int, batches: Iterable[int]) -> list[Task]:

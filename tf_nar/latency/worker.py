@@ -4,9 +4,9 @@ It reads lines of JSON from standard input and answers each with one line:
 
   <- {"kind": "saved_model", "folder": ..., "threads": ...}, or "openvino", or "ct2", with "beam"
   -> {"dtype": ..., "versions": {package: version}}
-  <- {"task": name, "batches": [[text ...] ...]}
+  <- {"task": name, "batches": [[text ...] ...]}, or with "told": true
   -> {"seconds": [of each batch], "cpu": seconds of all cores, "words": of all translations, "peak": MiB so far,
-      "threads"}
+      "threads"}, and {"lines": [translation ...]} if it was to be told
 
 Seconds are measured from strings to strings: segmentation into tokens and joining them is included.
 """
@@ -74,23 +74,25 @@ class Fastest:
     """Args: ways: {threads: a function of a list of lines}."""
     self._ways, self._of = ways, {}
 
-  def __call__(self, task, batches):
+  def __call__(self, task, batches, told=False):
     """Returns the answer to a request."""
     ways = {self._of[task]: self._ways[self._of[task]]} if task in self._of else self._ways
-    found = {threads: timed(way, batches) for threads, way in ways.items()}
+    found = {threads: timed(way, batches, told) for threads, way in ways.items()}
     threads = self._of[task] = min(found, key=lambda each: sum(found[each]["seconds"]))
     return found[threads] | {"threads": threads}
 
 
-def timed(translate: Callable[[list[str]], list[str]], batches: Iterable[list[str]]) -> dict[str, Any]:
+def timed(translate: Callable[[list[str]], list[str]], batches: Iterable[list[str]], told: bool) -> dict[str, Any]:
   """Returns the answer to a request, without "threads"."""
-  seconds, words, cpu = [], 0, time.process_time()
+  seconds, words, lines, cpu = [], 0, [], time.process_time()
   for batch in batches:
     began = time.perf_counter()
     translations = translate(batch)
     seconds.append(time.perf_counter() - began)
     words += sum(len(line.split()) for line in translations)
-  return {"seconds": seconds, "cpu": time.process_time() - cpu, "words": words, "peak": peak()}
+    lines += translations if told else []
+  found = {"seconds": seconds, "cpu": time.process_time() - cpu, "words": words, "peak": peak()}
+  return found | ({"lines": lines} if told else {})
 
 
 def peak() -> float:
