@@ -75,8 +75,9 @@ def _of_depth(weights, theirs, run):
     if getattr(ours, f"{part}_layers") == getattr(theirs, f"{part}_layers"):
       continue
     block = re.compile(rf"(?:.*/)?{part}/block_(\d+)/")
-    layers = lambda paths: 1 + max((int(found[1]) for found in map(block.match, paths) if found), default=-1)
-    has, wanted = layers(weights), layers(variable.path for variable in run.model.variables)
+    layers = [{int(found[1]) for found in map(block.match, paths) if found}
+              for paths in (weights, [variable.path for variable in run.model.variables])]
+    has, wanted = map(len, layers)
     logging.info("%s of %d layers: each starts from the one of %d at its relative depth.", part, wanted, has)
     found = {}
     for path, value in weights.items():

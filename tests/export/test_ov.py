@@ -112,6 +112,13 @@ def test_a_shortlist_is_that_of_the_run(tmp_path, monkeypatch, family, kind, sea
   assert json.loads(pathlib.Path(folder, "metadata.json").read_text())["shortlist"] == "short.npz"
 
 
+def test_a_shortlist_in_8_bits(tmp_path, monkeypatch):
+  monkeypatch.setattr(ov, "ask", here)
+  folder, run = export(tmp_path, "nat_em", "words", "int8", short=True)
+  answers, wanted = ov_program.Translator(folder, threads=1).answers(LINES), live(run, LINES)
+  assert sum(theirs[0][0] == ours[0][0] for (theirs, _), ours in zip(answers, wanted, strict=True)) >= 0.8 * len(LINES)
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
   """Returns a folder and its run; another process has checked it."""

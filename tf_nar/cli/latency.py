@@ -42,8 +42,8 @@ WORKDIR = flags.DEFINE_string("workdir", None, "The folder for exported systems 
 NAR = flags.DEFINE_multi_string(
     "nar", [], "A NAR run, or a config for random weights, then with a length head; may be repeated. A config may have "
     "settings: CONFIG,model.net.encoder_layers=12.")
-AR = flags.DEFINE_multi_string("ar", [], "An AR run, or a config for random weights; may be repeated. A config may have settings "
-                              "as that of --nar.")
+AR = flags.DEFINE_multi_string(
+    "ar", [], "An AR run, or a config for random weights, with settings as in --nar; may be repeated.")
 DRAFT_WITH = flags.DEFINE_string(
     "draft_with", "", "A NAR run that drafts the greedy translations of each --ar, a system of its own; not for random "
     "weights, as no draft agrees with them.")
@@ -125,7 +125,7 @@ def is_config(path: str) -> bool:
 
 
 def made_up_run(path: str, vocab: Any, lines: Sequence[str]) -> str:
-  """Returns the run folder of a config with random weights; one of other words, or another vocabulary, is another folder."""
+  """Returns the run folder of a config with random weights, in the name of which are settings, words and vocabulary."""
   import tensorflow as tf
 
   from tf_nar import runs

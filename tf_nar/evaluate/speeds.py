@@ -62,7 +62,8 @@ def _bases(told, ct2):
 def _rows(own, bases):
   """Returns {name of a row: value} of a system of latency.json."""
   rate = lambda each, size=CROWD: each["sentences/s"].get(size)
-  found = {"milliseconds_batch_1": own["p50 ms"], "mebibytes": own.get("peak MiB"), "megabytes_on_disk": own.get("disk MB")}
+  found = {"milliseconds_batch_1": own["p50 ms"],
+           "mebibytes": own.get("peak MiB"), "megabytes_on_disk": own.get("disk MB")}
   found |= {f"sentences_per_second_batch_{size}": rate(own, size) for size in SIZES}
   for name, base in bases.items():
     found[f"times_{name}_batch_1"] = base["p50 ms"] / own["p50 ms"]

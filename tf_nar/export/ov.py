@@ -190,10 +190,17 @@ def _quantised(models, weights, folder, validation):
   nncf = optional.package("nncf")
   nncf.set_log_level(logging.ERROR)  # It prints tables.
   if weights == "int8":
-    return {name: nncf.compress_weights(model) for name, model in models.items()}
+    return {name: nncf.compress_weights(model, ignored_scope=nncf.IgnoredScope(names=_biases(model)))
+            for name, model in models.items()}
   seen = _seen(folder, validation.sources[:CALIBRATING])
   return {name: nncf.quantize(model, nncf.Dataset(seen[name]), model_type=nncf.ModelType.TRANSFORMER,
                               subset_size=len(seen[name])) for name, model in models.items()}
+
+
+def _biases(model):
+  """Returns the names of a network's operators that look up rows of one number, which nncf cannot compress."""
+  return [each.get_friendly_name() for each in model.get_ops()
+          if each.get_type_name() == "Gather" and each.input(0).get_partial_shape().rank.get_length() == 1]
 
 
 def _seen(folder, lines):

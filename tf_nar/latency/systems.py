@@ -1,4 +1,5 @@
 """The systems that are compared: exported folders, each with the command that makes it."""
+import functools
 import os
 import pathlib
 import subprocess
@@ -62,37 +63,46 @@ def standard(nars: Sequence[str], ars: Sequence[str], folder: str, *, with_ct2: 
     drafter: a run that drafts the greedy translations of each AR run, or "".
     shortlist: a file with which each NAR run is a second time among them, or "".
   """
+  own = lambda name, kind, *, run, file, flags, beam=0, most=0: System(
+    name, kind, os.path.join(folder, file), beam, (f"--workdir={run}", *flags), run, most)
   found = []
-  add = lambda name, kind, run, file, *flags, beam=0, most=0: found.append(
-    System(name, kind, os.path.join(folder, file), beam, (f"--workdir={run}", *flags), run, most))
-  ways = [("", "", ())] + [(SHORT, "_shortlist", (f"--shortlist={shortlist}",))] * bool(shortlist)
-  for nar, label in labels(nars).items():
+  for run, label in labels(nars).items():
     called = f"NAR {label}" if len(nars) > 1 else "NAR"
-    stem = called.lower().replace(" ", "_")
-    for name, file, flags in ways:
-      for dtype in ("float32", "bfloat16"):
-        add(f"{called} {dtype}{name}", "saved_model", nar, f"{stem}_{dtype}{file}", f"--weights={dtype}", SHARDS, *flags)
-      for dtype in ("float32", "bfloat16", "int8") if nar in openvino else ():
-        add(f"{called} OpenVINO {dtype}{name}", "openvino", nar, f"{stem}_openvino_{dtype}{file}", f"--weights={dtype}",
-            *flags)
-    if ars:
-      add(f"{called} bfloat16, {LENGTHS} lengths", "saved_model", nar, f"{stem}_{LENGTHS}",
-          f"--set=search.candidates={LENGTHS}", f"--rescore_with={ars[0]}", "--weights=bfloat16", SHARDS, most=MOST)
+    found += _of_nar(functools.partial(own, run=run), called, run in openvino, ars, shortlist)
   for run, label in labels(ars).items():
-    stem = label.replace(" ", "_")
-    for beam in BEAMS:
-      add(f"AR {label}, beam {beam}", "saved_model", run, f"ar_{stem}_{beam}", f"--set=search.beam={beam}")
-    if drafter:
-      add(f"AR {label}, drafted", "saved_model", run, f"ar_{stem}_drafted", f"--draft_with={drafter}")
-    for dtype in ("float32", "int8") if with_ct2 else ():
-      for beam in BEAMS:
-        add(f"CT2 {label} {dtype}, beam {beam}", "ct2", run, f"ct2_{stem}_{dtype}", f"--quantization={dtype}",
-            beam=beam)
+    found += _of_ar(functools.partial(own, run=run), label, with_ct2, drafter)
   return found
 
 
+def _of_nar(own, called, with_openvino, ars, shortlist):
+  """Yields the systems of a NAR run, made by a function `own`."""
+  stem = called.lower().replace(" ", "_")
+  for name, file, flags in [("", "", ())] + [(SHORT, "_shortlist", (f"--shortlist={shortlist}",))] * bool(shortlist):
+    kinds = [("saved_model", "", dtype, (SHARDS,)) for dtype in ("float32", "bfloat16")]
+    kinds += [("openvino", "OpenVINO ", dtype, ()) for dtype in ("float32", "bfloat16", "int8")] * with_openvino
+    for kind, engine, dtype, more in kinds:
+      path = f"{stem}_{engine.lower().replace(' ', '_')}{dtype}{file}"
+      yield own(f"{called} {engine}{dtype}{name}", kind, file=path, flags=(f"--weights={dtype}", *more, *flags))
+  if ars:
+    flags = f"--set=search.candidates={LENGTHS}", f"--rescore_with={ars[0]}", "--weights=bfloat16", SHARDS
+    yield own(f"{called} bfloat16, {LENGTHS} lengths", "saved_model", file=f"{stem}_{LENGTHS}", flags=flags, most=MOST)
+
+
+def _of_ar(own, label, with_ct2, drafter):
+  """Yields the systems of an AR run, made by a function `own`."""
+  stem = label.replace(" ", "_")
+  for beam in BEAMS:
+    yield own(f"AR {label}, beam {beam}", "saved_model", file=f"ar_{stem}_{beam}", flags=(f"--set=search.beam={beam}",))
+  if drafter:
+    yield own(f"AR {label}, drafted", "saved_model", file=f"ar_{stem}_drafted", flags=(f"--draft_with={drafter}",))
+  for dtype in ("float32", "int8") if with_ct2 else ():
+    for beam in BEAMS:
+      yield own(f"CT2 {label} {dtype}, beam {beam}", "ct2", file=f"ct2_{stem}_{dtype}",
+                flags=(f"--quantization={dtype}",), beam=beam)
+
+
 def labels(workdirs: Sequence[str]) -> dict[str, str]:
-  """Returns {run: its numbers of encoder and decoder layers, as "12-1"}; with width and family where runs differ in them."""
+  """Returns {run: its encoder and decoder layers, as "12-1"}, with family and width where runs differ in them."""
   experiments = {workdir: runs.read(workdir) for workdir in workdirs}
   several = lambda values: len(set(values)) > 1
   families = several(each.family for each in experiments.values())
