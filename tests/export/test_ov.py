@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-pytest.importorskip("openvino", reason="OpenVINO is not installed; it comes with the extra openvino.")
+openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed; it comes with the extra openvino.")
 
 from tests.export import tiny
 from tf_nar import runs
@@ -117,6 +117,14 @@ def test_a_shortlist_in_8_bits(tmp_path, monkeypatch):
   folder, run = export(tmp_path, "nat_em", "words", "int8", short=True)
   answers, wanted = ov_program.Translator(folder, threads=1).answers(LINES), live(run, LINES)
   assert sum(theirs[0][0] == ours[0][0] for (theirs, _), ours in zip(answers, wanted, strict=True)) >= 0.8 * len(LINES)
+
+
+def test_a_large_bias_that_is_looked_up_stays_whole():
+  ops, size = openvino.opset13, 40_000  # nncf compresses tables of one number a row up to some 5,000 rows.
+  ids = ops.parameter([-1], np.int32)
+  looked_up = ops.gather(ops.constant(np.arange(size, dtype=np.float32)), ids, ops.constant(0))
+  made = ov._quantised({"biases": openvino.Model([looked_up], [ids])}, "int8", "", None)["biases"]
+  assert openvino.compile_model(made, "CPU")(np.array([3, size - 1], np.int32))[0].tolist() == [3, size - 1]
 
 
 @pytest.fixture(scope="module")
