@@ -18,6 +18,7 @@ from tf_nar.evaluate import bleu
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import shortlisting
 from tf_nar.export import ov
+from tf_nar.export import ov_graphs
 from tf_nar.export import ov_program
 from tf_nar.export import ov_search
 from tf_nar.ops import odd
@@ -117,6 +118,18 @@ def test_a_shortlist_in_8_bits(tmp_path, monkeypatch):
   folder, run = export(tmp_path, "nat_em", "words", "int8", short=True)
   answers, wanted = ov_program.Translator(folder, threads=1).answers(LINES), live(run, LINES)
   assert sum(theirs[0][0] == ours[0][0] for (theirs, _), ours in zip(answers, wanted, strict=True)) >= 0.8 * len(LINES)
+
+
+@pytest.mark.parametrize("family", ["nat_em", "ctc"])
+def test_nothing_else_reads_the_weights_of_the_output_layer(tmp_path, family):
+  run = runs.load(tiny.make(tmp_path / "run", family, VOCABULARIES["words"]()))
+  graphs = ov_graphs.build(run)
+  model = ov.converted(graphs.get("decoder", graphs["model"]))
+  looked_up = {each.input(0).get_source_output().get_node().get_friendly_name() for each in model.get_ops()
+               if each.get_type_name() == "Gather"}
+  multiplied = {each.input(1).get_source_output().get_node().get_friendly_name() for each in model.get_ops()
+                if each.get_type_name() in ("MatMul", "Einsum")}
+  assert looked_up and multiplied and not looked_up & multiplied
 
 
 def test_a_large_bias_that_is_looked_up_stays_whole():

@@ -88,14 +88,27 @@ def best(net: Any, states: tf.Tensor, count: int, forbid: Sequence[int],
   """
   if among is not None:
     return emissions.top_among(states, net.embed.table, tf.convert_to_tensor(net.embed.bias), among, count, forbid)
-  return best_of(net.logits(states), count, forbid)
+  return best_of(logits(net, states), count, forbid)
 
 
-def best_of(logits: tf.Tensor, count: int, forbid: Sequence[int]) -> tuple[tf.Tensor, tf.Tensor]:
-  """Does what `best` does, for logits float32 [B, T, V]."""
-  never = np.where(np.isin(np.arange(logits.shape[-1]), forbid), -attention.HIDDEN, 0).astype(np.float32)
-  top, token = tokens_lib.largest(logits + never, min(count, logits.shape[-1]))
-  return token, top - tf.reduce_logsumexp(logits, -1, keepdims=True)
+def logits(net: Any, states: tf.Tensor) -> tf.Tensor:
+  """float [B, T, D] -> float32 [B, T, at least V], by a copy of the table of tokens; the logits from V on never count.
+
+  OpenVINO computes a product in 8 bits only if nothing else reads its weights, as embeddings do. It copies all logits
+  for `tokens_lib.largest` unless they are whole runs.
+  """
+  with tf.init_scope():
+    table, bias = (tf.convert_to_tensor(each).numpy() for each in (net.embed.table, net.embed.bias))
+  more = -len(bias) % tokens_lib.RUN
+  bias = np.pad(bias, [0, more], constant_values=-attention.HIDDEN)
+  return tf.matmul(states, tf.constant(np.pad(table, [(0, more), (0, 0)])), transpose_b=True) + bias
+
+
+def best_of(every: tf.Tensor, count: int, forbid: Sequence[int]) -> tuple[tf.Tensor, tf.Tensor]:
+  """Does what `best` does, for the logits of every token, float32 [B, T, V]."""
+  never = np.where(np.isin(np.arange(every.shape[-1]), forbid), -attention.HIDDEN, 0).astype(np.float32)
+  top, token = tokens_lib.largest(every + never, min(count, every.shape[-1]))
+  return token, top - tf.reduce_logsumexp(every, -1, keepdims=True)
 
 
 def _graph(function, **inputs):
@@ -113,9 +126,9 @@ def _ctc(model, search, short):
       return {"token": token[..., 0], "log_prob": log_prob[..., 0]}
     never = (*forbid, types.MASK)  # The blank grows no prefix.
     count = min(ctc.reach(search.beam), model.net.config.vocab - len(never))
-    logits = model.net.logits(states)
-    token, log_prob = best_of(logits, count, never)
-    return {"token": token, "log_prob": log_prob, "every": logits - tf.reduce_logsumexp(logits, -1, keepdims=True)}
+    every = logits(model.net, states)
+    token, log_prob = best_of(every, count, never)
+    return {"token": token, "log_prob": log_prob, "every": every - tf.reduce_logsumexp(every, -1, keepdims=True)}
 
   return {"model": _graph(whole, ids=IDS, **short)}
 

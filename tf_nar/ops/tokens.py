@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tf_nar import types
 
-_RUN = 128  # Tokens per run in `largest`, about the square root of a typical vocabulary size.
+RUN = 128  # Tokens per run in `largest`, about the square root of a typical vocabulary size.
 
 
 def forbidden(unknown: bool = False) -> tuple[int, ...]:
@@ -63,13 +63,15 @@ def likeliest(logits: tf.Tensor) -> tf.Tensor:
 def largest(logits: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
   """tf.math.top_k, faster for large V: the best k tokens are in the k runs with the greatest maxima."""
   positions, vocab = logits.shape.rank - 1, logits.shape[-1]
-  runs = vocab // _RUN
+  runs = vocab // RUN
   if runs <= count:
     return tf.math.top_k(logits, count)
-  shape = tf.shape(logits)[:-1]
-  whole = tf.reshape(logits[..., :runs * _RUN], tf.concat([shape, [runs, _RUN]], 0))
+  shape, rest = tf.shape(logits)[:-1], vocab % RUN
+  whole = tf.reshape(logits[..., :runs * RUN] if rest else logits, tf.concat([shape, [runs, RUN]], 0))
   run = tf.sort(tf.math.top_k(tf.reduce_max(whole, -1), count)[1])  # Sorted, so that ties go to the first.
-  seen = tf.reshape(tf.gather(whole, run, batch_dims=positions), tf.concat([shape, [count * _RUN]], 0))
-  top, at = tf.math.top_k(tf.concat([seen, logits[..., runs * _RUN:]], -1), count)  # The remainder is a run too.
-  run = tf.concat([run, tf.fill(tf.concat([shape, [1]], 0), runs)], -1)
-  return top, tf.gather(run, at // _RUN, batch_dims=positions) * _RUN + at % _RUN
+  seen = tf.reshape(tf.gather(whole, run, batch_dims=positions), tf.concat([shape, [count * RUN]], 0))
+  if rest:  # It is a run too.
+    seen = tf.concat([seen, logits[..., runs * RUN:]], -1)
+    run = tf.concat([run, tf.fill(tf.concat([shape, [1]], 0), runs)], -1)
+  top, at = tf.math.top_k(seen, count)
+  return top, tf.gather(run, at // RUN, batch_dims=positions) * RUN + at % RUN
