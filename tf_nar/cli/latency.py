@@ -29,6 +29,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 from typing import Any, Iterator, Sequence
 
 from tf_nar import config
@@ -50,9 +51,9 @@ DRAFT_WITH = flags.DEFINE_string(
 SHORTLIST = flags.DEFINE_string(
     "shortlist", "", "A file of data_prep/shortlist.py: each system of --nar is measured with it too. For configs: how "
     "many tokens, drawn at random, the output layer computes for a sentence of --words words, as 1000.")
-ONLY = flags.DEFINE_multi_string(
-    "only", [], "Of the exports, measure those alone whose names contain this, as int8; may be repeated. All that are "
-    "measured stay in memory, up to 2 GB each at base size.")
+ONLY = flags.DEFINE_string(
+    "only", "", "Of the exports, measure those alone whose names match this regular expression, as 'int8|beam 5$'. All that "
+    "are measured stay in memory, up to 2 GB each at base size.")
 SYSTEM = flags.DEFINE_multi_string("system", [], "An exported system, NAME=FOLDER[,beam=N]; may be repeated.")
 BASELINE = flags.DEFINE_string(
     "baseline", "", "The system that ratios refer to; empty: the first AR SavedModel with beam 5.")
@@ -186,7 +187,7 @@ def compared(nars: Sequence[str], ars: Sequence[str], shortlist: str = "") -> tu
   systems = systems_lib.standard(
     nars, ars, os.path.join(WORKDIR.value, "systems"), with_ct2=has["CTranslate2"],
     openvino=[run for run, why in lacks.items() if not why], drafter=DRAFT_WITH.value, shortlist=shortlist)
-  systems = [system for system in systems if not ONLY.value or any(part in system.name for part in ONLY.value)]
+  systems = [system for system in systems if re.search(ONLY.value, system.name)]
   systems += map(systems_lib.given, SYSTEM.value)
   names = [system.name for system in systems]
   twice = sorted({name for name in names if names.count(name) > 1})
