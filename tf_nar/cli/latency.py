@@ -30,7 +30,7 @@ import json
 import os
 import platform
 import re
-from typing import Any, Iterator, Sequence
+from typing import Any, Sequence
 
 from tf_nar import config
 from tf_nar import program
@@ -52,8 +52,8 @@ SHORTLIST = flags.DEFINE_string(
     "shortlist", "", "A file of data_prep/shortlist.py: each system of --nar is measured with it too. For configs: how "
     "many tokens, drawn at random, the output layer computes for a sentence of --words words, as 1000.")
 ONLY = flags.DEFINE_string(
-    "only", "", "Of the exports, measure those alone whose names match this regular expression, as 'int8|beam 5$'. All that "
-    "are measured stay in memory, up to 2 GB each at base size.")
+    "only", "", "Of the exports, measure those alone whose names match this regular expression, as 'int8|beam 5$'. All "
+    "that are measured stay in memory, up to 2 GB each at base size.")
 SYSTEM = flags.DEFINE_multi_string("system", [], "An exported system, NAME=FOLDER[,beam=N]; may be repeated.")
 BASELINE = flags.DEFINE_string(
     "baseline", "", "The system that ratios refer to; empty: the first AR SavedModel with beam 5.")
@@ -173,6 +173,10 @@ def compared(nars: Sequence[str], ars: Sequence[str], shortlist: str = "") -> tu
   from tf_nar import translator
   from tf_nar.export import ov_graphs
   from tf_nar.latency import systems as systems_lib
+  try:
+    only = re.compile(ONLY.value)
+  except re.error as problem:
+    raise ValueError(f"--only expects a regular expression, as 'int8|beam 5$'; got {ONLY.value!r}: {problem}.") from None
   for run in ars if DRAFT_WITH.value else ():
     translator.opened(run, draft_with=DRAFT_WITH.value)  # Refuses what cannot be, before anything is exported.
   for run in nars if shortlist else ():
@@ -187,7 +191,7 @@ def compared(nars: Sequence[str], ars: Sequence[str], shortlist: str = "") -> tu
   systems = systems_lib.standard(
     nars, ars, os.path.join(WORKDIR.value, "systems"), with_ct2=has["CTranslate2"],
     openvino=[run for run, why in lacks.items() if not why], drafter=DRAFT_WITH.value, shortlist=shortlist)
-  systems = [system for system in systems if re.search(ONLY.value, system.name)]
+  systems = [system for system in systems if only.search(system.name)]
   systems += map(systems_lib.given, SYSTEM.value)
   names = [system.name for system in systems]
   twice = sorted({name for name in names if names.count(name) > 1})
@@ -211,15 +215,6 @@ def pairs() -> list[tuple[str, str]]:
   return list(lines.paired(text.read(TEXT.value), text.read(REFERENCE.value))) if REFERENCE.value else []
 
 
-def qualities(workers: Sequence[Any], pairs: Sequence[tuple[str, str]], vocab: Any) -> Iterator[dict[str, float]]:
-  """Yields {name of a row of a report: BLEU or chrF} for each system; {} for each if there are no pairs."""
-  from tf_nar.evaluate import quality
-  sources, references = zip(*pairs, strict=True) if pairs else ([], [])
-  against = quality.References(references, vocab=vocab) if pairs else None
-  for worker in workers:
-    yield {row.name: row.value for row in against.similarity(worker.translations(sources))} if pairs else {}
-
-
 def measure() -> dict[str, Any]:
   """Returns all results, as they are written to JSON."""
   from tf_nar import runs
@@ -241,7 +236,7 @@ def measure() -> dict[str, Any]:
       workers, texts, ROUNDS.value, sentences=SENTENCES.value, batches=numbers(BATCHES),
       beside=beside, told=lambda text: print(text, flush=True))
     vocab = runs.load(known[0]).vocab if known else None
-    scores = list(qualities(workers, whole, vocab))
+    scores = list(bench.qualities(workers, whole, vocab))
   finally:
     for worker in workers:
       worker.close()

@@ -17,6 +17,7 @@ The weights and what is computed with them:
 import inspect
 import json
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -39,9 +40,10 @@ PROGRAM, SEARCH, WORDS, SHORTLIST = "translate.py", "ov_search.py", "ov_words.py
 OPTIONS = {  # Of OpenVINO's CPU device.
   "float32": {"INFERENCE_PRECISION_HINT": "f32"},
   "bfloat16": {"INFERENCE_PRECISION_HINT": "bf16"},
-  "int8": {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "64"},
+  "int8": {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "{group}"},
   "int8_calibrated": {"INFERENCE_PRECISION_HINT": "f32"},
 }
+GROUP = 256  # Activations of a group at most; a group has to divide the width, or products are not in 8 bits.
 TOLERANCE = 1e-3  # Nats, between the scores of a float32 export and of the run.
 LOSS = 0.2  # The greatest difference in BLEU.
 CALIBRATING = 300  # Sentences.
@@ -96,11 +98,13 @@ def export(run: Any, search: Callable, out: str, weights: str, validation: Valid
     raise ValueError("Fixed lengths are for families of one network, ctc and dag, which predict no length; got "
                      f"{run.experiment.family}; leave out --fixed_lengths.")
   with atomic.folder(out) as folder:
+    options = {name: value.format(group=math.gcd(run.experiment.model.net.width, GROUP))
+               for name, value in OPTIONS[weights].items()}
     models = {name: converted(graph) for name, graph in graphs.items()}
     facts = metadata.describe(run, ["translate", "candidates"]) | {
       "dtype": weights, "fixed_lengths": sorted(fixed_lengths), "openvino": openvino.__version__,
       "repeatable": np.flatnonzero(run.vocab.repeatable()).tolist(), "vocabulary": len(run.vocab),
-      "openvino_options": {"PERFORMANCE_HINT": "LATENCY", **OPTIONS[weights]}}
+      "openvino_options": {"PERFORMANCE_HINT": "LATENCY", **options}}
     run.vocab.save(folder)
     for name, module in ((PROGRAM, _program()), (SEARCH, ov_search), (WORDS, ov_words)):
       atomic.write(os.path.join(folder, name), inspect.getsource(module).encode())

@@ -6,9 +6,10 @@ one by one, of the text or of one length, or one batch. Round 0 warms up and doe
 import os
 import sys
 import time
-from typing import Any, Callable, Iterable, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
 
 from tf_nar.data import paths
+from tf_nar.evaluate import quality
 from tf_nar.latency import texts as texts_lib
 from tf_nar.latency import worker
 from tf_nar.train import baseline
@@ -101,3 +102,11 @@ def rounds(workers: Sequence[Worker], texts: texts_lib.Texts, count: int, *, bes
           continue
         answers.append({"round": number, "system": each.system.name, "task": task.name, **each.turn(task)})
   return besides[1:], answers
+
+
+def qualities(workers: Sequence[Worker], pairs: Sequence[tuple[str, str]], vocab: Any) -> Iterator[dict[str, float]]:
+  """Yields {name of a row of a report: BLEU or chrF} for each system; {} for each if there are no pairs."""
+  sources, references = zip(*pairs, strict=True) if pairs else ([], [])
+  against = quality.References(references, vocab=vocab) if pairs else None
+  for worker in workers:
+    yield {row.name: row.value for row in against.similarity(worker.translations(sources))} if pairs else {}
