@@ -108,5 +108,5 @@ def qualities(workers: Sequence[Worker], pairs: Sequence[tuple[str, str]], vocab
   """Yields {name of a row of a report: BLEU or chrF} for each system; {} for each if there are no pairs."""
   sources, references = zip(*pairs, strict=True) if pairs else ([], [])
   against = quality.References(references, vocab=vocab) if pairs else None
-  for worker in workers:
-    yield {row.name: row.value for row in against.similarity(worker.translations(sources))} if pairs else {}
+  for each in workers:
+    yield {row.name: row.value for row in against.similarity(each.translations(sources))} if pairs else {}
