@@ -54,7 +54,7 @@ def test_two_systems_in_turns(tmp_path):
    "--shortlist expects a number of tokens for random weights, as 1000; got x."),
   (["--text=README.md", "--shortlist=x"], "--shortlist is of the NAR run; give --nar too."),
   (["--ar=configs/ar_wmt14.py", "--reference=x"], "--reference is of the sentences of --text; give --text too."),
-  (["--text=README.md", "--only=("], "--only expects a regular expression, as int8|9 lengths; got '('"),
+  (["--text=README.md", "--only=("], "--only is no regular expression, as int8|beam is; got '('"),
   (["--text=README.md", "--batches=8,x"], "--batches expects whole numbers, as 8,32,128; got 8,x"),
   (["--text=README.md"], "Nothing to compare: give --nar and --ar, or --system=NAME=FOLDER"),
 ])

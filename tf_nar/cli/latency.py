@@ -176,7 +176,7 @@ def compared(nars: Sequence[str], ars: Sequence[str], shortlist: str = "") -> tu
   try:
     only = re.compile(ONLY.value)
   except re.error as problem:
-    raise ValueError(f"--only expects a regular expression, as int8|9 lengths; got '{ONLY.value}': {problem}.") from None
+    raise ValueError(f"--only is no regular expression, as int8|beam is; got '{ONLY.value}': {problem}.") from None
   for run in ars if DRAFT_WITH.value else ():
     translator.opened(run, draft_with=DRAFT_WITH.value)  # Refuses what cannot be, before anything is exported.
   for run in nars if shortlist else ():
