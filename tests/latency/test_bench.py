@@ -69,6 +69,8 @@ def test_a_worker_goes_on_with_the_faster_threads(monkeypatch):
     assert fastest("1", [["a"]])["threads"] == 1
     assert fastest("9", [["a"] * 9])["threads"] == 2
   assert asked == [(1, 1), (2, 1), (1, 9), (2, 9), (1, 1), (2, 9)]
+  assert fastest("all", [["a"], ["b"]], told=True)["lines"] == ["a", "b"]
+  assert asked[6:] == [(2, 1), (2, 1)]  # Once, as its time does not count.
 
 
 @pytest.mark.parametrize("kind", ["saved_model", "ct2", "openvino"])

@@ -218,6 +218,7 @@ def pairs() -> list[tuple[str, str]]:
 def measure() -> dict[str, Any]:
   """Returns all results, as they are written to JSON."""
   from tf_nar import runs
+  from tf_nar.data import vocab as vocab_lib
   from tf_nar.latency import bench
   from tf_nar.latency import floor
   from tf_nar.latency import summary
@@ -235,8 +236,8 @@ def measure() -> dict[str, Any]:
     rates, answers = bench.rounds(
       workers, texts, ROUNDS.value, sentences=SENTENCES.value, batches=numbers(BATCHES),
       beside=beside, told=lambda text: print(text, flush=True))
-    vocab = runs.load(known[0]).vocab if known else None
-    scores = list(bench.qualities(workers, whole, vocab))
+    vocab = vocab_lib.load(known[0]) if known else None
+    scores = list(bench.qualities(workers, whole, vocab)) if whole else [{}] * len(workers)
   finally:
     for worker in workers:
       worker.close()

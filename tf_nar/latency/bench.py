@@ -104,9 +104,9 @@ def rounds(workers: Sequence[Worker], texts: texts_lib.Texts, count: int, *, bes
   return besides[1:], answers
 
 
-def qualities(workers: Sequence[Worker], pairs: Sequence[tuple[str, str]], vocab: Any) -> Iterator[dict[str, float]]:
-  """Yields {name of a row of a report: BLEU or chrF} for each system; {} for each if there are no pairs."""
-  sources, references = zip(*pairs, strict=True) if pairs else ([], [])
-  against = quality.References(references, vocab=vocab) if pairs else None
+def qualities(workers: Iterable[Worker], pairs: Sequence[tuple[str, str]], vocab: Any) -> Iterator[dict[str, float]]:
+  """Yields {name of a row of a report: BLEU or chrF} for each system, by (source, reference) pairs."""
+  sources, references = zip(*pairs, strict=True)
+  against = quality.References(references, vocab=vocab)
   for each in workers:
-    yield {row.name: row.value for row in against.similarity(each.translations(sources))} if pairs else {}
+    yield {row.name: row.value for row in against.similarity(each.translations(sources))}

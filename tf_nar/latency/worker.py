@@ -76,6 +76,8 @@ class Fastest:
 
   def __call__(self, task, batches, told=False):
     """Returns the answer to a request."""
+    if told:  # Time does not count, so that one way is enough.
+      self._of.setdefault(task, max(self._ways))
     ways = {self._of[task]: self._ways[self._of[task]]} if task in self._of else self._ways
     found = {threads: timed(way, batches, told) for threads, way in ways.items()}
     threads = self._of[task] = min(found, key=lambda each: sum(found[each]["seconds"]))
