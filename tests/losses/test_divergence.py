@@ -58,6 +58,18 @@ def test_values_and_gradients_are_those_of_all_words(pairs):
     np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("where", [[[0, 1, 1, 0, 0], [1, 0, 0, 1, 1]], [[0] * 5, [0, 0, 1, 0, 0]], [[0] * 5] * 2])
+def test_other_positions_are_left_out(where):
+  where = tf.cast(where, tf.bool)
+  some = lambda *learned: divergence.compare(*learned, LABELS, PAIRS, where)
+  zeroed = lambda *learned: divergence.Compared(*(tf.where(where, x, 0.0) for x in plain(*learned)))
+  for function in (some, tf.function(some), tf.function(some, jit_compile=True)):
+    for mine, theirs in zip(function(*parts()), zeroed(*parts()), strict=True):
+      np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-5)
+    for mine, theirs in zip(gradients(function, parts()), gradients(zeroed, parts()), strict=True):
+      np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
+
+
 def test_gradient_is_that_of_finite_differences():
   learned, step = parts(), 1e-2
   found = gradients(ours, learned)

@@ -36,8 +36,8 @@ class Compared(NamedTuple):
 
 
 def compare(
-    streams: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, labels: tf.Tensor,
-    pairs: Sequence[tuple[int, int]]) -> Compared:
+    streams: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, labels: tf.Tensor, pairs: Sequence[tuple[int, int]],
+    where: tf.Tensor | None = None) -> Compared:
   """Computes `Compared`; differentiable with respect to streams, table and bias.
 
   Args:
@@ -47,6 +47,8 @@ def compare(
     bias: float32 [V].
     labels: int32 [...].
     pairs: a sequence of P pairs (j, k) of streams.
+    where: bool [...], the positions that count; None: all. At others every result is 0, and nothing is computed: in
+      chunks, so that a few positions take the time of one.
 
   Raises:
     ValueError: if a pair names a stream that does not exist, or the same stream twice.
@@ -55,44 +57,58 @@ def compare(
   if wrong := [pair for pair in pairs if len({*pair} & {*range(count)}) != 2]:
     raise ValueError(f"compare needs pairs of two of the streams 0 to {count - 1}; got {wrong[0]}.")
   table, bias = tf.convert_to_tensor(table), tf.convert_to_tensor(bias)  # tf.custom_gradient takes no variables.
-  found = _swept(_chunks(streams), _chunks(labels[None, ..., None])[:, 0, :, 0], table, bias, pairs)
-  log_sum, divergence = (_shaped(x, tf.shape(labels)) for x in found)
+  where = tf.ones(tf.shape(labels), tf.bool) if where is None else where
+  order = tf.argsort(tf.cast(~tf.reshape(where, [-1]), tf.int32), stable=True)  # The positions that count are first.
+  chunks = _chunks(streams, order), _chunks(labels[None, ..., None], order)[:, 0, :, 0]
+  found = _swept(*chunks, table, bias, pairs, tf.math.count_nonzero(where, dtype=tf.int32))
+  log_sum, divergence = (_shaped(x, order, tf.shape(labels)) for x in found)
 
   rounded = lambda x: tf.cast(tf.cast(x, streams.dtype), tf.float32)
   states = tf.cast(streams, tf.float32)
   hit = tf.reduce_sum(states * rounded(tf.gather(table, labels)), -1) + tf.gather(bias, labels)
   mean = tf.reduce_sum(states * tf.reduce_mean(table, 0), -1) + tf.reduce_mean(bias)
-  return Compared(log_sum - hit, log_sum - mean, divergence)
+  return Compared(*(tf.where(where, x, 0.0) for x in (log_sum - hit, log_sum - mean, divergence)))
 
 
-def _chunks(x):
-  """[K, ..., D] -> [chunks, K, rows, D], with zeros at the end of the last chunk."""
+def _chunks(x, order):
+  """[K, ..., D] -> [chunks, K, rows, D], with the positions in this order, and zeros at the end of the last chunk."""
   rows = cross_entropy.ROWS // STREAMS
-  x = tf.reshape(x, [x.shape[0], -1, x.shape[-1]])
+  x = tf.gather(tf.reshape(x, [x.shape[0], -1, x.shape[-1]]), order, axis=1)
   x = tf.pad(x, [[0, 0], [0, -tf.shape(x)[1] % rows], [0, 0]])
   return tf.transpose(tf.reshape(x, [x.shape[0], -1, rows, x.shape[2]]), [1, 0, 2, 3])
 
 
-def _shaped(x, shape):
+def _shaped(x, order, shape):
   """Undoes `_chunks`: [chunks, K, rows] -> [K, *shape]."""
   flat = tf.reshape(tf.transpose(x, [1, 0, 2]), [x.shape[1], -1])
-  return tf.reshape(flat[:, :tf.reduce_prod(shape)], tf.concat([[x.shape[1]], shape], 0))
+  return tf.reshape(tf.gather(flat, tf.argsort(order), axis=1), tf.concat([[x.shape[1]], shape], 0))
 
 
-def _swept(chunks, labels, table, bias, pairs):
-  """Returns logsumexp(z) [n, K, rows] and D [n, P, rows] of states [n, K, rows, D] and labels [n, rows]."""
+def _swept(chunks, labels, table, bias, pairs, positions):
+  """Returns logsumexp(z) [n, K, rows] and D [n, P, rows] of states [n, K, rows, D] and labels [n, rows].
+
+  Only the chunks with the first `positions` positions are computed; the rest of the results is 0.
+  """
   tokens, width = table.shape
 
   @tf.custom_gradient
   def compared(chunks, table, bias):
     # The bias is the weight of a feature that is always one.
     output, chunks = cross_entropy.with_bias(table, bias, chunks.dtype), cross_entropy.with_one(chunks)
-    found = tf.map_fn(
-      lambda x: _forward(_logits(x[0], output), x[1], pairs), (chunks, labels), parallel_iterations=1,
-      fn_output_signature=(tf.float32, tf.float32))
+    count = tf.shape(chunks)[0]
+    used = -(-positions // chunks.shape[2])
+    array = lambda dtype, *shape: tf.TensorArray(dtype, count, element_shape=shape)
+
+    def forward(i, *arrays):
+      return i + 1, *(x.write(i, new) for x, new in zip(
+        arrays, _forward(_logits(chunks[i], output), labels[i], pairs), strict=True))
+
+    _, *found = tf.while_loop(
+      lambda i, *_: i < used, forward,
+      (0, array(tf.float32, *chunks.shape[1:3]), array(tf.float32, len(pairs), chunks.shape[2])), parallel_iterations=1)
 
     def gradient(up, apart):
-      back, count = output[:, :-1], tf.shape(chunks)[0]
+      back = output[:, :-1]
 
       def sweep(i, d_states, d_table, d_bias):
         by_logits = _backward(_logits(chunks[i], output), up[i], apart[i], pairs)  # [K, rows, V']
@@ -101,15 +117,14 @@ def _swept(chunks, labels, table, bias, pairs):
         d_output = tf.cast(tf.matmul(flat, states, transpose_a=True), tf.float32)  # [V', D + 1]
         return i + 1, d_states.write(i, tf.matmul(flat, back)), d_table + d_output[:, :-1], d_bias + d_output[:, -1]
 
-      rows = chunks.shape[1] * chunks.shape[2]
-      written = tf.TensorArray(chunks.dtype, count, element_shape=[rows, width])
       _, written, d_table, d_bias = tf.while_loop(
-        lambda i, *_: i < count, sweep, (0, written, tf.zeros(back.shape), tf.zeros(back.shape[:1])),
-        parallel_iterations=1)
-      d_states = tf.reshape(written.stack(), [-1, chunks.shape[1], chunks.shape[2], width])
+        lambda i, *_: i < used, sweep,
+        (0, array(chunks.dtype, chunks.shape[1] * chunks.shape[2], width), tf.zeros(back.shape),
+         tf.zeros(back.shape[:1])), parallel_iterations=1)
+      d_states = tf.reshape(written.stack(), [-1, *chunks.shape[1:3], width])
       return d_states, d_table[:tokens], d_bias[:tokens]
 
-    return found, gradient
+    return tuple(x.stack() for x in found), gradient
 
   return compared(chunks, table, bias)
 

@@ -141,7 +141,8 @@ class Model(keras.Model):
     """Returns the `Loss` of R-Drop."""
     states = self.states(tf.tile(batch.src, [2, 1]), tf.tile(batch.tgt, [2, 1]), dropout)
     found = divergence.compare(
-      tf.stack(tf.split(states, 2)), self.embed.table, self.embed.bias, batch.tgt, [(0, 1)])
+      tf.stack(tf.split(states, 2)), self.embed.table, self.embed.bias, batch.tgt, [(0, 1)],
+      masking.valid(batch.tgt))
     token = tf.reduce_sum(tf.reduce_mean(found.cross_entropy(self.config.smoothing), 0) * weight)
     apart, count = tf.reduce_sum(found.divergence[0] * weight), tf.reduce_sum(weight)
     return types.Loss({

@@ -38,6 +38,7 @@ from tf_nar.layers import attention
 from tf_nar.layers import encoder_decoder
 from tf_nar.layers import transformer
 from tf_nar.layers.attention import NO_DROPOUT
+from tf_nar.losses import cross_entropy
 from tf_nar.losses import divergence
 from tf_nar.models import ar
 from tf_nar.models import cmlm
@@ -170,15 +171,17 @@ class Model(keras.Model):
     memory = self.net.encode(tf.tile(batch.src, [2, 1]) if twice else batch.src, dropout)
     first = memory._replace(states=memory.states[:tf.shape(batch.src)[0]])  # The length head reads that of NAR.
     memory = paired(memory, tf.shape(batch.tgt)[1]) if twice else memory
-    found = divergence.compare(
-      self.predictions(memory, batch.tgt, hidden, dropout), self.net.embed.table, self.net.embed.bias, batch.tgt,
-      tuple(PAIRS.values()))
+    table, bias = self.net.embed.table, self.net.embed.bias
+    states = self.predictions(memory, batch.tgt, hidden, dropout)
+    found = divergence.compare(states, table, bias, batch.tgt, tuple(PAIRS.values()), hidden)
 
-    every, masked = (tf.cast(where, tf.float32) * batch.weight[:, None] for where in (inside, hidden))
+    masked, rest = (tf.cast(where, tf.float32) * batch.weight[:, None] for where in (hidden, inside & ~hidden))
     mean = lambda losses, weight, scale: types.Term(tf.reduce_sum(losses * weight), tf.reduce_sum(weight), scale)
     losses, weights = found.cross_entropy(config.smoothing), config.weights
-    terms = {"token": mean(losses[AR], every, weights.ar), "nar": mean(losses[NAR], masked, weights.nar),
-             "aux": mean(losses[AUX], masked, weights.aux)}
+    by_ar = tf.reduce_sum(losses[AR] * masked) + cross_entropy.tied_cross_entropy(
+      states[AR], table, bias, batch.tgt, rest, config.smoothing)
+    terms = {"token": types.Term(by_ar, tf.reduce_sum(masked + rest), weights.ar),
+             "nar": mean(losses[NAR], masked, weights.nar), "aux": mean(losses[AUX], masked, weights.aux)}
     for number, name in enumerate(PAIRS):
       terms[name] = mean(found.divergence[number], masked, getattr(weights, name))
     terms["length"] = self.net.length_term(
