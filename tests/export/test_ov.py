@@ -149,13 +149,28 @@ def exported(tmp_path_factory):
 
 def test_single_sentences_of_fixed_length_are_the_same(exported):
   folder, run = exported
-  translate = ov_program.Translator(folder)
+  translate, shapes = ov_program.Translator(folder), []
+  network = translate.networks["model"]
+  translate.networks["model"] = lambda ids: shapes.append(ids.shape) or network(ids=ids)
+  network._any = None  # Inputs of other shapes would fail.
   lines = ["a low house tower is", "is " * 30]
-  shapes = []
-  for width, network in translate.alone.items():
-    translate.alone[width] = lambda ids, network=network: shapes.append(ids.shape) or network(ids=ids)
   assert [translate([line])[0] for line in lines] == [row[0][0] for row in live(run, lines)]
   assert shapes == [(1, 12)] * 2
+
+
+@pytest.mark.parametrize("family, search", [
+  ("nat_em", dict(candidates=3, odd=True)), ("cmlm", dict(passes=3, candidates=2)),
+  slow("nat_fertility", dict(odd=True)), slow("dag", {})])
+def test_both_networks_have_fixed_lengths(tmp_path, monkeypatch, family, search):
+  monkeypatch.setattr(ov, "ask", here)
+  folder, run = export(tmp_path, family, "words", fixed=[10, 12], **search)
+  translate = ov_program.Translator(folder)
+  networks, lines, seen = translate.networks.values(), [*LINES[:3], "a low house tower is"], []
+  assert [len(network._fixed) for network in networks] == ([2, 3] if len(networks) == 2 else [2])
+  for network in networks:
+    network._shapes = lambda given, shapes=network._shapes: seen.append(shapes(given)) or seen[-1]
+  assert [translate([line])[0] for line in lines] == [row[0][0] for row in live(run, lines)]
+  assert all(set(seen) & set(network._fixed) for network in networks)
 
 
 def test_the_card_says_what_was_measured(exported):
@@ -212,11 +227,6 @@ def test_other_types_are_smaller(tmp_path, monkeypatch, weights):
 def test_refusals(tmp_path, family, search, message):
   with pytest.raises(ValueError, match=message):
     export(tmp_path, family, "words", **search)
-
-
-def test_fixed_lengths_need_one_network(tmp_path):
-  with pytest.raises(ValueError, match="Fixed lengths are for families of one network, ctc and dag, .* got nat_em"):
-    export(tmp_path, "nat_em", "words", fixed=[8])
 
 
 def test_calibration_needs_a_text(tmp_path):

@@ -33,8 +33,9 @@ WEIGHTS = flags.DEFINE_enum("weights", "float32", ("float32", "bfloat16", "int8"
 SOURCE = flags.DEFINE_string("source", "", "Source sentences of a validation text; empty: BLEU is not measured.")
 REFERENCE = flags.DEFINE_string("reference", "", "Their translations, as many lines.")
 FIXED = flags.DEFINE_list(
-  "fixed_lengths", [], "Source lengths in tokens, EOS included, as 8,12,16: single sentences are padded to the next "
-  "one, for which there is a network of fixed shape; for ctc and dag. Each costs memory and time to load.")
+  "fixed_lengths", ["auto"], "Source lengths in tokens, EOS included, as 12,16,24: single sentences are padded to the "
+  "next one, for which there are networks of fixed shape; each costs memory and time to load. Empty: none; auto: some "
+  "if the model is small, as for a large one they do not pay.")
 SHORTLIST = flags.DEFINE_string("shortlist", "", program.SHORTLIST)
 LICENSE = flags.DEFINE_string("license", "", "The licence of the model, for its card, as CC-BY-4.0; empty: not given.")
 
@@ -57,16 +58,20 @@ def export() -> None:
   tf.config.set_visible_devices([], "GPU")  # The check compares with numbers that were computed on the CPU.
   model = translator.Translator(translator.opened(
     WORKDIR.value, [*SET.value, "model.net.dtype=float32"], shortlist=SHORTLIST.value))
-  fixed = fixed_lengths(model.run.experiment.model.net.max_length)
+  fixed = fixed_lengths(model.run.experiment.model.net)
   ov.export(model.run, model.searcher(), OUT.value, WEIGHTS.value, validation(model) if SOURCE.value else None,
             fixed_lengths=fixed, license=LICENSE.value, commit=report.commit())
   print(USE.format(out=OUT.value))
 
 
-def fixed_lengths(longest: int) -> list[int]:
-  """Returns the numbers of --fixed_lengths, at most `longest`."""
+def fixed_lengths(net: Any) -> list[int]:
+  """Returns the numbers of --fixed_lengths for a `transformer.Config`."""
+  from tf_nar.export import ov
+  longest = net.max_length
+  if FIXED.value == ["auto"]:
+    return [each for each in ov.FIXED_LENGTHS if each <= longest] if net.width <= ov.NARROW else []
   if not all(each.isdecimal() and 0 < int(each) <= longest for each in FIXED.value):
-    raise ValueError(f"--fixed_lengths expects whole numbers from 1 to {longest}, as 8,16,24; got "
+    raise ValueError(f"--fixed_lengths expects auto, or whole numbers from 1 to {longest}, as 12,16; got "
                      f"{','.join(FIXED.value)}.")
   return [int(each) for each in FIXED.value]
 

@@ -47,6 +47,7 @@ GROUP = 256  # Activations of a group at most; a group has to divide the width, 
 TOLERANCE = 1e-3  # Nats, between the scores of a float32 export and of the run.
 LOSS = 0.2  # The greatest difference in BLEU.
 CALIBRATING = 300  # Sentences.
+FIXED_LENGTHS, NARROW = (12, 16, 24, 32), 256  # Of single sentences, if the net is at most this wide; see `export`.
 USE = """\
 import sys; sys.path.insert(0, "FOLDER"); import translate
 model = translate.Translator("FOLDER")
@@ -80,8 +81,8 @@ def export(run: Any, search: Callable, out: str, weights: str, validation: Valid
     out: the folder to make; a local path, as OpenVINO reads no other.
     weights: a key of `OPTIONS`.
     validation: a `Validation`; None: no BLEU is measured, and weights are not calibrated.
-    fixed_lengths: source lengths in tokens for which a family of one network gets another of fixed shape, for single
-      sentences; others are padded to the next of them.
+    fixed_lengths: source lengths in tokens for whose shapes the program compiles the networks, for single sentences,
+      which are padded to the next of them.
     **about: `license` and `commit` for the model card, see `card.write`.
 
   Raises:
@@ -94,9 +95,6 @@ def export(run: Any, search: Callable, out: str, weights: str, validation: Valid
   graphs = ov_graphs.build(run)
   if weights == "int8_calibrated" and validation is None:
     raise ValueError("int8_calibrated needs a text to be calibrated on; give --source and --reference.")
-  if fixed_lengths and len(graphs) > 1:
-    raise ValueError("Fixed lengths are for families of one network, ctc and dag, which predict no length; got "
-                     f"{run.experiment.family}; leave out --fixed_lengths.")
   with atomic.folder(out) as folder:
     options = {name: value.format(group=math.gcd(run.experiment.model.net.width, GROUP))
                for name, value in OPTIONS[weights].items()}
@@ -210,7 +208,7 @@ def _biases(model):
 def _seen(folder, lines):
   """Returns {name of a network: its inputs}, as it gets them when `folder` translates the lines one by one."""
   translate = _program().Translator(folder)
-  translate.alone = {}
+  translate.fixed = []
   watched = translate.networks = {name: _Watched(network) for name, network in translate.networks.items()}
   for line in lines:
     translate([line])

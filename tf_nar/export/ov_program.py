@@ -8,6 +8,7 @@ with the options of metadata.json; ov_words.py has the vocabulary. shortlist.npz
 sentence may need: F frequent ones, and k for each of its tokens.
 Shapes: B sentences of S tokens, N candidates of each, R = B N rows of T positions.
 """
+import itertools
 import json
 import os
 import runpy
@@ -42,9 +43,9 @@ class Translator:
                      for name in ("model", "decoder") if os.path.exists(path(name))}
     short = os.path.join(folder, "shortlist.npz")
     self._short = dict(np.load(short)) if os.path.exists(short) else None
-    self.alone = {width: Network(path("model"), options, self._inputs(np.zeros([1, width], np.int32)))
-                  for width in self.about["fixed_lengths"]}
-    self._options = self.about["search"]
+    self._options, self.fixed = self.about["search"], self.about["fixed_lengths"]
+    for width, longer in itertools.pairwise([*self.fixed, 0]):
+      self._fix(width, longer)
     search = {"ctc": self._beam if self._options.get("beam", 1) > 1 else self._collapsed, "cmlm": self._refined,
               "dag": self._walk if self._options.get("method") in WALKS else self._paths}
     self._search = search.get(self.about["family"], self._one_pass)
@@ -64,7 +65,7 @@ class Translator:
       count = max(1, POSITIONS // (width * self._options.get("candidates", 1)))
       rows, left = left[:count], left[count:]
       if len(rows) == 1:
-        width = min((fixed for fixed in self.alone if fixed >= width), default=width)
+        width = self._padded(width)
       batch = np.zeros([len(rows), width], np.int32)
       for row, positions in zip(rows, batch, strict=True):
         tokens = [*ids[row][:longest - 1], EOS]
@@ -73,10 +74,24 @@ class Translator:
         found[row] = [(self._vocab.decode(tokens), float(score)) for score, tokens in candidates]
     return [(each, len(tokens) >= longest) for each, tokens in zip(found, ids, strict=True)]
 
+  def _padded(self, width, least=0):
+    """Returns the next of the fixed lengths, `least` or more; if there is none, `width`."""
+    return min((fixed for fixed in self.fixed if fixed >= max(width, least)), default=width)
+
+  def _fix(self, width, longer):
+    """Compiles the networks for a sentence of `width` tokens whose canvas has as many positions, or `longer`."""
+    ids = np.full([1, width], EOS, np.int32)
+    self.networks["model"].fix(**self._inputs(ids))
+    if "decoder" in self.networks:
+      states, rows = self._encode(ids)["states"], self._options["candidates"]
+      lengths, fertility = np.full([rows], width, np.int32), np.ones([rows, width], np.int32)
+      for size in {width, max(width, longer)}:
+        self.networks["decoder"].fix(
+          **self._decoder_inputs(ids, states, np.zeros([rows, size], np.int32), lengths, fertility))
+
   def _encode(self, ids):
     """Returns the outputs of the first network, by name."""
-    network = self.alone.get(ids.shape[1]) if len(ids) == 1 else None
-    return (network or self.networks["model"])(**self._inputs(ids))
+    return self.networks["model"](**self._inputs(ids))
 
   def _inputs(self, ids):
     """Returns ids and, with a shortlist, the tokens that each sentence may need, [B, F + k S], increasing."""
@@ -153,7 +168,8 @@ class Translator:
       fertile = self.about["family"] == "nat_fertility"
       prior = np.take_along_axis(_log_softmax(found["length"]), lengths, 1) if fertile else 0
     flat = lengths.ravel()
-    tokens, log_prob = self._decode(ids, found["states"], np.zeros([len(flat), flat.max()], np.int32), flat, fertility)
+    canvas = np.zeros([len(flat), self._canvas_width(ids, flat)], np.int32)
+    tokens, log_prob = self._decode(ids, found["states"], canvas, flat, fertility)
     translations, score = zip(*(self._read(*row) for row in zip(tokens, log_prob, flat, strict=True)), strict=True)
     score = (np.reshape(score, lengths.shape) + prior) / ((5 + lengths) / 6) ** options["alpha"]
     return _ranked(score, translations)
@@ -186,7 +202,7 @@ class Translator:
     order = np.argsort(-found["length"][:, least:], axis=1, kind="stable")
     lengths = (order[:, :options["candidates"]] + least).astype(np.int32)
     flat = lengths.ravel()
-    inside = np.arange(flat.max()) < flat[:, None]
+    inside = np.arange(self._canvas_width(ids, flat)) < flat[:, None]
     predicted, sure = np.where(inside, MASK, PAD).astype(np.int32), np.zeros(inside.shape, np.float32)
     over = np.zeros(len(flat), bool)
     for number in range(options["passes"]):
@@ -203,31 +219,52 @@ class Translator:
     translations = [row[:n] for row, n in zip(predicted, flat, strict=True)]
     return _ranked((sure.sum(1) / flat).reshape(lengths.shape), translations)
 
+  def _canvas_width(self, ids, lengths):
+    return self._padded(lengths.max(), ids.shape[1]) if len(ids) == 1 else lengths.max()
+
   def _decode(self, ids, states, canvas, lengths, fertility=None):
     """Returns the best tokens of each position and their log p, [R, T, K], of canvas int32 [R, T]."""
-    source = np.repeat(ids, len(lengths) // len(ids), 0)
-    found = self.networks["decoder"](
-      **self._inputs(ids), states=states, canvas=canvas, lengths=lengths.astype(np.int32), source=source,
-      fertility=fertility)
+    found = self.networks["decoder"](**self._decoder_inputs(ids, states, canvas, lengths, fertility))
     return found["token"], found["log_prob"]
+
+  def _decoder_inputs(self, ids, states, canvas, lengths, fertility):
+    return self._inputs(ids) | {
+      "states": states, "canvas": canvas, "lengths": lengths.astype(np.int32), "fertility": fertility,
+      "source": np.repeat(ids, len(lengths) // len(ids), 0)}
 
 
 class Network:
-  """A function from inputs by name to outputs by name, which the next call overwrites."""
+  """A function from inputs by name to outputs by name, which the next call overwrites.
 
-  def __init__(self, path, options, like=None):
-    """Args: path: of the .xml; options: of the CPU device; like: inputs by name, if their shapes are fixed."""
+  Inputs may have any shape; those of a shape that was fixed before take less time, the more so the smaller a network.
+  """
+
+  def __init__(self, path, options):
+    """Args: path: of the .xml; options: of the CPU device."""
+    self._path, self._options = path, options
+    compiled = self._compiled()
+    self.names = sorted({name for port in compiled.inputs for name in port.names})
+    self._any, self._fixed = compiled.create_infer_request(), {}
+
+  def _compiled(self, **shapes):
     core = openvino.Core()
-    model = core.read_model(path)
-    if like:
-      model.reshape({name: list(value.shape) for name, value in like.items()})
-    compiled = core.compile_model(model, "CPU", options)
-    self.names = {name for port in compiled.inputs for name in port.names}
-    self._request = compiled.create_infer_request()
+    model = core.read_model(self._path)
+    if shapes:
+      model.reshape(shapes)
+    return core.compile_model(model, "CPU", self._options)
+
+  def fix(self, **given):
+    """Compiles the network again, for inputs of these shapes; it needs as much memory again."""
+    shapes = {name: list(given[name].shape) for name in self.names}
+    self._fixed[self._shapes(given)] = self._compiled(**shapes).create_infer_request()
+
+  def _shapes(self, given):
+    return tuple(given[name].shape for name in self.names)
 
   def __call__(self, **given):
     """Inputs that the network does not have are left out."""
-    found = self._request.infer({name: given[name] for name in self.names}, share_inputs=True, share_outputs=True)
+    request = self._fixed.get(self._shapes(given), self._any)
+    found = request.infer({name: given[name] for name in self.names}, share_inputs=True, share_outputs=True)
     return {name: value for port, value in found.items() for name in port.names}
 
 
