@@ -159,7 +159,7 @@ def test_single_sentences_of_fixed_length_are_the_same(exported):
 
 
 @pytest.mark.parametrize("family, search", [
-  ("nat_em", dict(candidates=3, odd=True)), ("cmlm", dict(passes=3, candidates=2)),
+  ("nat_em", dict(candidates=3, odd=True)), slow("cmlm", dict(passes=3, candidates=2)),
   slow("nat_fertility", dict(odd=True)), slow("dag", {})])
 def test_both_networks_have_fixed_lengths(tmp_path, monkeypatch, family, search):
   monkeypatch.setattr(ov, "ask", here)
@@ -257,3 +257,14 @@ def test_paths_without_repeats_are_those_of_odd():
   wanted, _ = odd.among(token[None], log_prob[None], [40], free=free[None])
   choice = ov_search.without_repeats(token.tolist(), log_prob.tolist(), free.tolist())
   assert token[range(40), choice].tolist() == wanted[0].numpy().tolist()
+
+
+@pytest.mark.parametrize("count, tokens", [(3, 640), (9, 640), (40, 128)])  # More and fewer than there are runs.
+def test_the_likeliest_tokens_are_those_of_a_sort(count, tokens):
+  log_prob = np.random.default_rng(0).integers(-30, 0, [2, 3, tokens]).astype(np.float32)  # With ties.
+  left = log_prob.copy()
+  left[..., [0, 5]] = -np.inf
+  order = np.argsort(-left, -1, kind="stable")[..., :count]
+  ids, best = ov_search.likeliest(log_prob, count, [0, 5])
+  np.testing.assert_array_equal(ids, order)
+  np.testing.assert_array_equal(best, np.take_along_axis(left, order, -1))

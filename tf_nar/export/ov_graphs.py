@@ -5,8 +5,7 @@ family two, so that the program chooses lengths between them and, for cmlm, repe
 
   graph     family               takes                              returns
   model     ctc                  ids                                token, log_prob [B, k·S]
-            ctc with a beam      ids                                the best K there, [B, k·S, K], and log p of
-                                                                  every token, [B, k·S, V]
+            ctc with a beam      ids                                log p of every token, [B, k·S, at least V]
             dag                  ids                                token, log_prob [B, L], and links [B, L, L]
             nat_em, glat, cmlm   ids                                length [B, max_length + 1], states
             nat_fertility        ids                                length, or fertility [B, 1, S] and prior [B, 1]
@@ -26,7 +25,6 @@ import numpy as np
 import tensorflow as tf
 
 from tf_nar import types
-from tf_nar.decode import ctc
 from tf_nar.layers import attention
 from tf_nar.layers import encoder_decoder
 from tf_nar.losses import emissions
@@ -88,7 +86,10 @@ def best(net: Any, states: tf.Tensor, count: int, forbid: Sequence[int],
   """
   if among is not None:
     return emissions.top_among(states, net.embed.table, tf.convert_to_tensor(net.embed.bias), among, count, forbid)
-  return best_of(logits(net, states), count, forbid)
+  every = logits(net, states)
+  never = np.where(np.isin(np.arange(every.shape[-1]), forbid), -attention.HIDDEN, 0).astype(np.float32)
+  top, token = tokens_lib.largest(every + never, min(count, every.shape[-1]))
+  return token, top - tf.reduce_logsumexp(every, -1, keepdims=True)
 
 
 def logits(net: Any, states: tf.Tensor) -> tf.Tensor:
@@ -104,13 +105,6 @@ def logits(net: Any, states: tf.Tensor) -> tf.Tensor:
   return tf.matmul(states, tf.constant(np.pad(table, [(0, more), (0, 0)])), transpose_b=True) + bias
 
 
-def best_of(every: tf.Tensor, count: int, forbid: Sequence[int]) -> tuple[tf.Tensor, tf.Tensor]:
-  """Does what `best` does, for the logits of every token, float32 [B, T, V]."""
-  never = np.where(np.isin(np.arange(every.shape[-1]), forbid), -attention.HIDDEN, 0).astype(np.float32)
-  top, token = tokens_lib.largest(every + never, min(count, every.shape[-1]))
-  return token, top - tf.reduce_logsumexp(every, -1, keepdims=True)
-
-
 def _graph(function, **inputs):
   return tf.function(function, autograph=False).get_concrete_function(**inputs)
 
@@ -124,11 +118,8 @@ def _ctc(model, search, short):
     if search.beam == 1:
       token, log_prob = best(model.net, states, 1, forbid, among)
       return {"token": token[..., 0], "log_prob": log_prob[..., 0]}
-    never = (*forbid, types.MASK)  # The blank grows no prefix.
-    count = min(ctc.reach(search.beam), model.net.config.vocab - len(never))
     every = logits(model.net, states)
-    token, log_prob = best_of(every, count, never)
-    return {"token": token, "log_prob": log_prob, "every": every - tf.reduce_logsumexp(every, -1, keepdims=True)}
+    return {"every": every - tf.reduce_logsumexp(every, -1, keepdims=True)}
 
   return {"model": _graph(whole, ids=IDS, **short)}
 

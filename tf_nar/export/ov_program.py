@@ -17,7 +17,7 @@ import sys
 import numpy as np
 import openvino
 
-PAD, EOS, MASK = 0, 1, 4
+PAD, EOS, UNK, BOS, MASK = range(5)
 NEVER, WALKS = -float("inf"), ("greedy", "lookahead")
 VOCABULARIES = "vocab.model", "vocab.txt"  # A separate one of the source has "source." before its name.
 SEARCHES, VOCABULARY = (runpy.run_path(os.path.join(os.path.dirname(os.path.abspath(__file__)), file))
@@ -116,10 +116,13 @@ class Translator:
 
   def _beam(self, ids):
     """CTC: the best sentences, by a beam of prefixes."""
-    found, options = self._encode(ids), self._options
-    positions = found["token"].shape[1] // ids.shape[1] * (ids != PAD).sum(1)
+    every, options = self._encode(ids)["every"], self._options
+    positions = every.shape[1] // ids.shape[1] * (ids != PAD).sum(1)
+    never = [PAD, EOS, BOS, MASK, *([] if options["unknown"] else [UNK])]  # No prefix grows by these.
+    # Of 2 K tokens at most K - 1 lead to a prefix that is in the beam already, and one repeats the last token.
+    tokens, best = SEARCHES["likeliest"](every, 2 * options["beam"], never)
     return SEARCHES["prefix_beam"](
-      found["token"], found["log_prob"], found["every"], positions, beam=options["beam"], nbest=options["candidates"],
+      tokens, best, every, positions, beam=options["beam"], nbest=options["candidates"],
       longest=self.about["max_length"], bonus=options["bonus"])
 
   def _graph(self, ids):
@@ -253,7 +256,7 @@ class Network:
       model.reshape(shapes)
     return core.compile_model(model, "CPU", self._options)
 
-  def fix(self, **given):
+  def fix(self, **given: np.ndarray) -> None:
     """Compiles the network again, for inputs of these shapes; it needs as much memory again."""
     shapes = {name: list(given[name].shape) for name in self.names}
     self._fixed[self._shapes(given)] = self._compiled(**shapes).create_infer_request()

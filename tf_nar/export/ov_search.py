@@ -8,6 +8,27 @@ PAD, BLANK = 0, 4
 NEVER, IMPOSSIBLE = -float("inf"), -1e9
 
 
+def likeliest(log_prob: np.ndarray, count: int, without: list[int]) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the best tokens but those of `without`, and their log p, [B, P, count]; log_prob [B, P, V], V = 64 n.
+
+  Not in the network, as OpenVINO's TopK takes longer than all else for a `count` of 40.
+  """
+  scores = log_prob.copy()
+  scores[..., without] = NEVER
+  # In as many runs of 64 tokens there is at least one such token; few others are above the least of these.
+  runs = np.sort(scores.reshape(*scores.shape[:2], -1, 64).max(-1), -1)
+  least = runs[..., -count, None] if runs.shape[-1] > count else NEVER
+  row, position, token = (scores >= least).nonzero()
+  cell = row * scores.shape[1] + position
+  each = np.bincount(cell, minlength=scores[..., 0].size)
+  at = np.arange(len(cell)) - (each.cumsum() - each)[cell]
+  ids, found = np.zeros([each.size, each.max()], int), np.full([each.size, each.max()], NEVER, np.float32)
+  ids[cell, at], found[cell, at] = token, scores[row, position, token]
+  found, order = _best(found, count)
+  shaped = lambda x: x.reshape(*scores.shape[:2], -1)
+  return shaped(np.take_along_axis(ids, order, 1)), shaped(found)
+
+
 def prefix_beam(
     ids: np.ndarray, best: np.ndarray, log_prob: np.ndarray, positions: np.ndarray, *, beam: int, nbest: int,
     longest: int, bonus: float) -> list[list[tuple[float, np.ndarray]]]:
