@@ -47,7 +47,8 @@ RUNNER = (
   "process does it.")
 DRAFT_WITH = (
   "A NAR run that drafts translations, which the autoregressive run of --workdir checks: the result is its greedy "
-  "translation, sooner. search.draft_block and search.draft_positions set how.")
+  "translation, sooner. search.draft_block and search.draft_positions set how; the search of the drafter is set by "
+  "--set=drafter.search.beam=1, for example.")
 
 SHORTLIST = (
   "A file of data_prep/shortlist.py: the run, or the drafter if there is one, computes only the words that each "

@@ -239,16 +239,15 @@ def opened(names: str, overrides: Sequence[str] = (), *, translates: bool = Fals
   Args:
     names: run folders.
     overrides: see `runs.load`; they apply to each run.
-    translates, draft_with: see `ensemble.joined` and `drafting.by`.
+    translates, draft_with: see `ensemble.joined` and `drafting.by`; `drafting.settings` are the drafter's.
     shortlist: a file for it or, if there is one, for the drafter, see `shortlisting.by`; "": none.
 
   Raises: as `runs.load`, `ensemble.joined`, `drafting.by` and `shortlisting.by`.
   """
-  run = ensemble.joined([runs.load(name, overrides) for name in names.split(",")], translates=translates)
+  own = [each for each in overrides if not each.startswith(drafting.PREFIX)]
+  run = ensemble.joined([runs.load(name, own) for name in names.split(",")], translates=translates)
   short = lambda run: shortlisting.by(run, shortlist) if shortlist else run
-  if not draft_with:
-    return short(run)
-  return drafting.by(run, short(runs.load(draft_with, [each for each in overrides if each.startswith("model.")])))
+  return drafting.by(run, short(runs.load(draft_with, drafting.settings(overrides)))) if draft_with else short(run)
 
 
 def load(workdir: str, *settings: str, rescore_with: str | None = None, draft_with: str = "", shortlist: str = "",

@@ -26,8 +26,8 @@ def test_export_use_and_evaluate(tmp_path):
   done = call(ROOT / "bin/export_openvino.py", f"--workdir={run}", f"--out={out}", "--set=search.candidates=2", *files)
   assert done.returncode == 0, done.stderr
   assert sorted(os.listdir(out)) == [
-    "README.md", "bpe.codes", "decoder.bin", "decoder.xml", "metadata.json", "model.bin", "model.xml", "ov_search.py",
-    "ov_words.py", "target.json", "translate.py", "vocab.txt"]
+    "README.md", "bpe.codes", "decoder.bin", "decoder.xml", "metadata.json", "model.bin", "model.xml", "ov_drafts.py",
+    "ov_network.py", "ov_search.py", "ov_words.py", "target.json", "translate.py", "vocab.txt"]
   bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
   lines = "\n".join(done.stdout.splitlines()[-3:]).replace("...", "a low house")
   elsewhere = {"cwd": tmp_path, "env": bare}

@@ -133,7 +133,7 @@ def test_a_margin_accepts_the_draft():
 
 
 def test_refused():
-  with pytest.raises(ValueError, match=r"needs block >= 1, positions >= 1 and margin >= 0; got 0, 3 and 0.0."):
+  with pytest.raises(ValueError, match=r"needs block >= 1, positions >= 1 and margin >= 0; got 0, 2 and 0.0."):
     speculative.speculative(None, None, (), None, tf.constant([1]), steps=1, drafting=speculative.Drafting(0))
   with pytest.raises(ValueError, match="search.draft_block is at least 1; got 0."):
     ar.Search(draft_block=0)

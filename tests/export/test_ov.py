@@ -16,6 +16,7 @@ from tf_nar.data import vocab as vocab_lib
 from tf_nar.decode import ctc
 from tf_nar.evaluate import bleu
 from tf_nar.evaluate import corpus
+from tf_nar.evaluate import drafting
 from tf_nar.evaluate import shortlisting
 from tf_nar.export import ov
 from tf_nar.export import ov_graphs
@@ -111,6 +112,24 @@ def test_a_shortlist_is_that_of_the_run(tmp_path, monkeypatch, family, kind, sea
     assert theirs[0][0] == ours[0][0] and np.isclose(theirs[0][1], ours[0][1], rtol=0, atol=1e-3)
   assert [row[0][0] for row in live(runs.load(run.workdir), LINES)] != [row[0][0] for row in wanted]
   assert json.loads(pathlib.Path(folder, "metadata.json").read_text())["shortlist"] == "short.npz"
+
+
+@pytest.mark.parametrize("family, weights, search", [
+  ("nat_em", "float32", dict(draft_block=4)), slow("ctc", "float32", dict(draft_positions=1, extra_length=3)),
+  slow("nat_em", "int8", {})])
+def test_a_teacher_checks_drafts(tmp_path, monkeypatch, family, weights, search):
+  monkeypatch.setattr(ov, "ask", here)
+  teacher, drafter = (runs.load(tiny.make(tmp_path / name, name, VOCABULARIES["words"](), **given))
+                      for name, given in (("ar", search), (family, {})))
+  run, folder = drafting.by(teacher, drafter), f"{tmp_path}/out"
+  ov.export(run, corpus.searcher(run.model, run.experiment.search), folder, weights, drafter=drafter)
+  translate = ov_program.Translator(folder, threads=1)
+  answers, wanted = translate.answers(LINES), live(run, LINES)
+  if weights == "float32":
+    for (theirs, _), ours in zip(answers, wanted, strict=True):
+      assert theirs[0][0] == ours[0][0] and np.isclose(theirs[0][1], ours[0][1], rtol=0, atol=1e-3)
+  assert [translate([line])[0] for line in LINES] == [theirs[0][0] for theirs, _ in answers]
+  assert json.loads(pathlib.Path(folder, "metadata.json").read_text())["drafted_by"] == family
 
 
 def test_a_shortlist_in_8_bits(tmp_path, monkeypatch):
@@ -222,7 +241,8 @@ def test_other_types_are_smaller(tmp_path, monkeypatch, weights):
   ("dag", dict(method="joint", candidates=2, rank="paths"), "An OpenVINO export of dag needs search.rank=path"),
   ("ctc", dict(beam=4, short=True), "An OpenVINO export of ctc needs search.beam=1 with a shortlist"),
   ("nat_fertility", dict(candidates=2), "An OpenVINO export of nat_fertility needs search.candidates=1"),
-  ("ar", {}, "Expected a run of a family among nat_em, glat, ctc, dag, nat_fertility, cmlm; got .* of the family ar"),
+  ("ar", {}, "An OpenVINO export of ar checks the drafts of another run; got .* without --draft_with=RUN; give it"),
+  ("flowseq", {}, "Expected a run of a family among nat_em, glat, ctc, dag, nat_fertility, cmlm; got .* of the family"),
 ])
 def test_refusals(tmp_path, family, search, message):
   with pytest.raises(ValueError, match=message):

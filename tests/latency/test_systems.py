@@ -44,6 +44,12 @@ def test_a_drafter_adds_a_system_of_each_ar_run(tmp_path):
   found = systems.standard([], [ar], "out", with_ct2=False, drafter="nar")
   assert [system.name for system in found] == ["AR 1-1, beam 1", "AR 1-1, beam 5", "AR 1-1, drafted"]
   assert found[-1].made_by == (f"--workdir={ar}", "--draft_with=nar") and found[-1].kind == "saved_model"
+  drafter = "nar,search.beam=1"
+  both = systems.standard([], [ar], "out", with_ct2=False, drafter=drafter, openvino=[drafter])
+  assert [(system.name, system.kind) for system in both[-2:]] == [
+    ("AR 1-1, drafted, OpenVINO float32", "openvino"), ("AR 1-1, drafted, OpenVINO int8", "openvino")]
+  assert both[-1].made_by == (
+    f"--workdir={ar}", "--weights=int8", "--draft_with=nar", "--set=drafter.search.beam=1")
 
 
 def test_a_shortlist_adds_a_system_of_each_export(tmp_path):

@@ -5,7 +5,8 @@
       --source=data/valid.src --reference=data/valid.tgt
 
 OpenVINO (https://docs.openvino.ai) is a fast inference engine for CPUs. The families are nat_em, glat, ctc, dag,
-nat_fertility and cmlm, with all their searches but those that a teacher or a consensus ranks. The folder contains the
+nat_fertility and cmlm, with all their searches but those that a teacher or a consensus ranks; and ar with
+--draft_with=RUN: its greedy translations, by checking the drafts of a run of the others. The folder contains the
 networks, the vocabulary, metadata.json, README.md, which is the model's card, and translate.py, which shows how to use
 them: it translates standard input to standard output. A new process must get the same translations as the run in
 float32, else nothing is written. With a validation text its BLEU may differ by at most 0.2 from the run's, in every
@@ -36,6 +37,7 @@ FIXED = flags.DEFINE_list(
   "fixed_lengths", ["auto"], "Source lengths in tokens, EOS included, as 12,16,24: single sentences are padded to the "
   "next one, for which there are networks of fixed shape; each costs memory and time to load. Empty: none; auto: some "
   "if the model is small, as for a large one they do not pay.")
+DRAFT_WITH = flags.DEFINE_string("draft_with", "", program.DRAFT_WITH)
 SHORTLIST = flags.DEFINE_string("shortlist", "", program.SHORTLIST)
 LICENSE = flags.DEFINE_string("license", "", "The licence of the model, for its card, as CC-BY-4.0; empty: not given.")
 
@@ -50,17 +52,21 @@ def export() -> None:
   import tensorflow as tf
 
   from tf_nar import translator
+  from tf_nar.evaluate import drafting
   from tf_nar.evaluate import report
   from tf_nar.export import ov
   if bool(SOURCE.value) != bool(REFERENCE.value):
     raise ValueError("--source and --reference are the two sides of one text; give both or neither.")
   logging.set_verbosity(logging.WARNING)
   tf.config.set_visible_devices([], "GPU")  # The check compares with numbers that were computed on the CPU.
+  settings = [*SET.value, "model.net.dtype=float32"]
   model = translator.Translator(translator.opened(
-    WORKDIR.value, [*SET.value, "model.net.dtype=float32"], shortlist=SHORTLIST.value))
+    WORKDIR.value, settings, draft_with=DRAFT_WITH.value, shortlist=SHORTLIST.value))
+  drafter = DRAFT_WITH.value and translator.opened(
+    DRAFT_WITH.value, drafting.settings(settings), shortlist=SHORTLIST.value)
   fixed = fixed_lengths(model.run.experiment.model.net)
   ov.export(model.run, model.searcher(), OUT.value, WEIGHTS.value, validation(model) if SOURCE.value else None,
-            fixed_lengths=fixed, license=LICENSE.value, commit=report.commit())
+            fixed_lengths=fixed, drafter=drafter, license=LICENSE.value, commit=report.commit())
   print(USE.format(out=OUT.value))
 
 

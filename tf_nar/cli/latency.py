@@ -46,8 +46,8 @@ NAR = flags.DEFINE_multi_string(
 AR = flags.DEFINE_multi_string(
     "ar", [], "An AR run, or a config for random weights, with settings as in --nar; may be repeated.")
 DRAFT_WITH = flags.DEFINE_string(
-    "draft_with", "", "A NAR run that drafts the greedy translations of each --ar, a system of its own; not for random "
-    "weights, as no draft agrees with them.")
+    "draft_with", "", "A NAR run that drafts the greedy translations of each --ar, systems of their own; it may have "
+    "settings: RUN,search.beam=1. Not for random weights, as no draft agrees with them.")
 SHORTLIST = flags.DEFINE_string(
     "shortlist", "", "A file of data_prep/shortlist.py: each system of --nar is measured with it too. For configs: how "
     "many tokens, drawn at random, the output layer computes for a sentence of --words words, as 1000.")
@@ -92,7 +92,7 @@ def texts_and_runs() -> tuple:
   """Returns (the sentences, the NAR runs, the AR runs, the shortlist or "", a description of the weights)."""
   from tf_nar import pretrained
   from tf_nar.latency import texts as texts_lib
-  wanted = [path for path in (*NAR.value, *AR.value, DRAFT_WITH.value) if path]
+  wanted = [path for path in (*NAR.value, *AR.value, DRAFT_WITH.value.split(",")[0]) if path]
   configs = [path for path in wanted if is_config(path)]
   size = {"count": max(SENTENCES.value * ROUNDS.value, *numbers(BATCHES)), "lengths": numbers(LENGTHS),
           "each": EACH.value}
@@ -171,28 +171,31 @@ def compared(nars: Sequence[str], ars: Sequence[str], shortlist: str = "") -> tu
   """Returns the systems, exported, and the name of the baseline."""
   from tf_nar import runs
   from tf_nar import translator
+  from tf_nar.evaluate import drafting
   from tf_nar.export import ov_graphs
   from tf_nar.latency import systems as systems_lib
   try:
     only = re.compile(ONLY.value)
   except re.error as problem:
     raise ValueError(f"--only is no regular expression, as int8|beam is; got '{ONLY.value}': {problem}.") from None
-  for run in ars if DRAFT_WITH.value else ():
-    translator.opened(run, draft_with=DRAFT_WITH.value)  # Refuses what cannot be, before anything is exported.
+  drafter, *settings = DRAFT_WITH.value.split(",")
+  for run in ars if drafter else ():  # Refuses what cannot be, before anything is exported.
+    translator.opened(run, [drafting.PREFIX + each for each in settings], draft_with=drafter)
   for run in nars if shortlist else ():
     translator.opened(run, shortlist=shortlist)
   has = {name: importlib.util.find_spec(name.lower()) is not None for name in ("CTranslate2", "OpenVINO")}
   for name in (name for name, there in has.items() if not there):
     print(f"{name} is not installed (extra {EXTRAS[name]}), so it is left out.")
-  lacks = {run: ov_graphs.lacks(runs.load(run)) for run in nars if has["OpenVINO"]}
+  exported = {run: () for run in nars} | ({DRAFT_WITH.value: settings} if drafter else {})
+  lacks = {run: ov_graphs.lacks(runs.load(run.split(",")[0], more)) for run, more in exported.items()
+           if has["OpenVINO"]}
   for run, why in lacks.items():
     if why:
       print(f"{run} is left out of OpenVINO: {why}")
   systems = systems_lib.standard(
     nars, ars, os.path.join(WORKDIR.value, "systems"), with_ct2=has["CTranslate2"],
     openvino=[run for run, why in lacks.items() if not why], drafter=DRAFT_WITH.value, shortlist=shortlist)
-  systems = [system for system in systems if only.search(system.name)]
-  systems += map(systems_lib.given, SYSTEM.value)
+  systems = [*(each for each in systems if only.search(each.name)), *map(systems_lib.given, SYSTEM.value)]
   names = [system.name for system in systems]
   twice = sorted({name for name in names if names.count(name) > 1})
   if not systems or twice:

@@ -26,8 +26,8 @@ _MATCH = 4  # One agreeing token makes up for so many positions of distance.
 class Drafting(NamedTuple):
   """How drafts are checked."""
 
-  block: int = 16  # K, the inputs of a block; 1 is plain greedy search.
-  positions: int = 3  # R, the blocks of one pass, each from another position of the drafts.
+  block: int = 8  # K, the inputs of a block; 1 is plain greedy search.
+  positions: int = 2  # R, the blocks of one pass, each from another position of the drafts.
   margin: float = 0.0  # A drafted token is also accepted if its logit is at most this much below the best; then the
   # result need not be the teacher's greedy translation.
 

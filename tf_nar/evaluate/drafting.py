@@ -1,11 +1,12 @@
 """A teacher that translates greedily by checking the drafts of a student, as one run; see `decode/speculative.py`."""
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 import tensorflow as tf
 
 from tf_nar import types
 from tf_nar.evaluate import rescoring
 
+PREFIX = "drafter."  # Of overrides that are the drafter's, as drafter.search.beam=1.
 OFFERED = frozenset({"score_candidates", "score_tokens", "align", "limit"})  # Methods that are the teacher's own.
 
 
@@ -31,6 +32,11 @@ class Drafted:
     drafts = self.drafter.translate(src, self._search)
     found = self.teacher.check(src, drafts.tokens, search)
     return found._replace(passes=found.passes + drafts.passes)
+
+
+def settings(overrides: Sequence[str]) -> list[str]:
+  """Returns the overrides that the drafter has: those of the model, which are the teacher's too, and its own."""
+  return [each.removeprefix(PREFIX) for each in overrides if each.startswith(("model.", PREFIX))]
 
 
 def by(run: Any, drafter: Any) -> Any:

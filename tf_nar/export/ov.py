@@ -2,7 +2,8 @@
 
   model.xml, decoder.xml    the networks of `ov_graphs`, with their weights in .bin
   translate.py              `ov_program`: tokeniser and search
-  ov_search.py, ov_words.py the searches over paths, and the vocabulary as `translate.py` reads it
+  ov_*.py                   what `translate.py` reads: searches, the vocabulary, the check of drafts, the networks
+  drafter/                  an export of the run that drafts, if there is one
   metadata.json, README.md  the facts of the model, and its card
   vocab.*, bpe.codes        the vocabulary
   shortlist.npz             that of the run, if it has one
@@ -28,15 +29,17 @@ import numpy as np
 
 from tf_nar.data import atomic
 from tf_nar.data import shortlist
+from tf_nar.evaluate import corpus
 from tf_nar.export import card
 from tf_nar.export import metadata
 from tf_nar.export import optional
+from tf_nar.export import ov_drafts
 from tf_nar.export import ov_graphs
 from tf_nar.export import ov_search
 from tf_nar.export import ov_words
 from tf_nar.export import verify
 
-PROGRAM, SEARCH, WORDS, SHORTLIST = "translate.py", "ov_search.py", "ov_words.py", "shortlist.npz"
+PROGRAM, SHORTLIST, DRAFTER = "translate.py", "shortlist.npz", "drafter"
 OPTIONS = {  # Of OpenVINO's CPU device.
   "float32": {"INFERENCE_PRECISION_HINT": "f32"},
   "bfloat16": {"INFERENCE_PRECISION_HINT": "bf16"},
@@ -72,7 +75,7 @@ class Validation(NamedTuple):
 
 
 def export(run: Any, search: Callable, out: str, weights: str, validation: Validation | None = None, *,
-           fixed_lengths: Iterable[int] = (), **about: str) -> None:
+           fixed_lengths: Iterable[int] = (), drafter: Any = None, **about: str) -> None:
   """Writes the folder, after checking it in another process.
 
   Args:
@@ -83,6 +86,7 @@ def export(run: Any, search: Callable, out: str, weights: str, validation: Valid
     validation: a `Validation`; None: no BLEU is measured, and weights are not calibrated.
     fixed_lengths: source lengths in tokens for whose shapes the program compiles the networks, for single sentences,
       which are padded to the next of them.
+    drafter: the `runs.Run` in float32 that drafts, if `run` is of `drafting.by`.
     **about: `license` and `commit` for the model card, see `card.write`.
 
   Raises:
@@ -104,9 +108,14 @@ def export(run: Any, search: Callable, out: str, weights: str, validation: Valid
       "repeatable": np.flatnonzero(run.vocab.repeatable()).tolist(), "vocabulary": len(run.vocab),
       "openvino_options": {"PERFORMANCE_HINT": "LATENCY", **options}}
     run.vocab.save(folder)
-    for name, module in ((PROGRAM, _program()), (SEARCH, ov_search), (WORDS, ov_words)):
+    program = _program()
+    for module in (program, ov_search, ov_words, ov_drafts, _network()):
+      name = PROGRAM if module is program else os.path.basename(module.__file__)
       atomic.write(os.path.join(folder, name), inspect.getsource(module).encode())
-    if run.shortlist:
+    if drafter:
+      export(drafter, corpus.searcher(drafter.model, drafter.experiment.search), os.path.join(folder, DRAFTER), weights,
+             fixed_lengths=fixed_lengths, **about)
+    elif run.shortlist:
       shortlist.write(os.path.join(folder, SHORTLIST), shortlist.read(run.shortlist))
     atomic.write(os.path.join(folder, metadata.FILE), json.dumps(facts, indent=2).encode())
     save = lambda model, name: openvino.save_model(
@@ -224,6 +233,11 @@ class _Watched:
   def __call__(self, **given):
     self.seen.append({name: np.array(given[name]) for name in self._network.names})
     return self._network(**given)
+
+
+def _network():
+  from tf_nar.export import ov_network  # Imported late, as it imports openvino.
+  return ov_network
 
 
 def _program():

@@ -8,10 +8,14 @@ family two, so that the program chooses lengths between them and, for cmlm, repe
             ctc with a beam      ids                                log p of every token, [B, k·S, at least V]
             dag                  ids                                token, log_prob [B, L], and links [B, L, L]
             nat_em, glat, cmlm   ids                                length [B, max_length + 1], states
+            ar                   ids                                states
             nat_fertility        ids                                length, or fertility [B, 1, S] and prior [B, 1]
                                                                   of it; states
-  decoder   all of these         ids, states, lengths [R], canvas   token, log_prob [R, T, K], the best K
+  decoder   but for ar           ids, states, lengths [R], canvas   token, log_prob [R, T, K], the best K
             nat_fertility also   source, fertility [R, S]           the same
+            ar, drafted by       ids, states, canvas, and in        the best token at this position given those
+            another              lengths a position of each row     before, and at the next ones, token, log_prob, and
+                                                                    log p of EOS there, ending [R, K]
 
 ids are int32 [B, S], states float32 [B, S', D], canvas int32 [R, T], the input tokens, of which nat_fertility uses the
 shape alone; source has the ids of the sentence of each row. The R = B·N rows are adjacent for each sentence. The graph
@@ -63,10 +67,15 @@ def build(run: Any) -> dict[str, Any]:
 def lacks(run: Any) -> str:
   """Returns why a `runs.Run` cannot be exported, as its family or its search is not in `ov_program`; "" if it can."""
   family, search = run.experiment.family, run.experiment.search
+  if family == "ar" and not run.drafted_by:
+    return (f"An OpenVINO export of ar checks the drafts of another run; got {run.workdir} without --draft_with=RUN; "
+            "give it, or use bin/export.py.")
   if family not in FAMILIES:
-    return (f"Expected a run of a family among {', '.join(FAMILIES)}; got {run.workdir} of the family {family}; use "
+    return (f"Expected a run of a family among {', '.join(ONE_PASS)}; got {run.workdir} of the family {family}; use "
             "bin/export.py.")
   needed = ""
+  if family == "ar" and search.draft_margin:
+    needed = "search.draft_margin=0"
   if family == "ctc" and search.rank != "beam":
     needed = "search.rank=beam"
   if family == "ctc" and search.beam > 1 and run.shortlist:
@@ -86,7 +95,11 @@ def best(net: Any, states: tf.Tensor, count: int, forbid: Sequence[int],
   """
   if among is not None:
     return emissions.top_among(states, net.embed.table, tf.convert_to_tensor(net.embed.bias), among, count, forbid)
-  every = logits(net, states)
+  return best_of(logits(net, states), count, forbid)
+
+
+def best_of(every: tf.Tensor, count: int, forbid: Sequence[int]) -> tuple[tf.Tensor, tf.Tensor]:
+  """Does what `best` does, for the logits of every token, float32 [B, T, V]."""
   never = np.where(np.isin(np.arange(every.shape[-1]), forbid), -attention.HIDDEN, 0).astype(np.float32)
   top, token = tokens_lib.largest(every + never, min(count, every.shape[-1]))
   return token, top - tf.reduce_logsumexp(every, -1, keepdims=True)
@@ -179,8 +192,28 @@ def _fertility(model, search, short):
   return {"model": _graph(encode, ids=IDS), "decoder": _graph(decode, **_inputs(model), source=IDS, **more)}
 
 
-FAMILIES = {"nat_em": _one_pass, "glat": _one_pass, "ctc": _ctc, "dag": _dag, "nat_fertility": _fertility,
+def _ar(drafted, search, short):
+  """The graphs of an `evaluate.drafting.Drafted`; its drafter is an export of its own, which has the shortlist."""
+  model, forbid = drafted.teacher, tokens_lib.forbidden(search.unknown)
+
+  def encode(ids):
+    return {"states": model.encode(ids, STILL)}
+
+  def decode(ids, states, lengths, canvas):
+    states = model.decode(states, ids, canvas, STILL)
+    position = lengths[:, None] + tf.range(search.draft_block)  # [R, K]
+    states = tf.gather(states, tf.minimum(position, tf.shape(canvas)[1] - 1), batch_dims=1)
+    every = logits(model, states)
+    log_sum = tf.reduce_logsumexp(every, -1)
+    token, log_prob = best_of(every, 1, forbid)
+    return {"token": token[..., 0], "log_prob": log_prob[..., 0], "ending": every[..., types.EOS] - log_sum}
+
+  return {"model": _graph(encode, ids=IDS), "decoder": _graph(decode, **_inputs(drafted))}
+
+
+ONE_PASS = {"nat_em": _one_pass, "glat": _one_pass, "ctc": _ctc, "dag": _dag, "nat_fertility": _fertility,
             "cmlm": _cmlm}
+FAMILIES = ONE_PASS | {"ar": _ar}
 
 
 def _inputs(model):

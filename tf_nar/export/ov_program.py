@@ -15,13 +15,13 @@ import runpy
 import sys
 
 import numpy as np
-import openvino
 
 PAD, EOS, UNK, BOS, MASK = range(5)
 NEVER, WALKS = -float("inf"), ("greedy", "lookahead")
 VOCABULARIES = "vocab.model", "vocab.txt"  # A separate one of the source has "source." before its name.
-SEARCHES, VOCABULARY = (runpy.run_path(os.path.join(os.path.dirname(os.path.abspath(__file__)), file))
-                        for file in ("ov_search.py", "ov_words.py"))
+SEARCHES, VOCABULARY, DRAFTS, NETWORKS = (
+  runpy.run_path(os.path.join(os.path.dirname(os.path.abspath(__file__)), file))
+  for file in ("ov_search.py", "ov_words.py", "ov_drafts.py", "ov_network.py"))
 POSITIONS = 512  # Padded source tokens of all candidates of a batch, which bound the logits in memory.
 
 
@@ -39,16 +39,20 @@ class Translator:
     self._repeatable = np.isin(np.arange(self.about["vocabulary"]), self.about["repeatable"])
     options = self.about["openvino_options"] | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
     path = lambda name: os.path.join(folder, f"{name}.xml")
-    self.networks = {name: Network(path(name), options)
+    self.networks = {name: NETWORKS["Network"](path(name), options)
                      for name in ("model", "decoder") if os.path.exists(path(name))}
     short = os.path.join(folder, "shortlist.npz")
     self._short = dict(np.load(short)) if os.path.exists(short) else None
     self._options, self.fixed = self.about["search"], self.about["fixed_lengths"]
+    self._rows = self._options["draft_positions"] if self.about["drafted_by"] else self._options.get("candidates", 1)
     for width, longer in itertools.pairwise([*self.fixed, 0]):
       self._fix(width, longer)
     search = {"ctc": self._beam if self._options.get("beam", 1) > 1 else self._collapsed, "cmlm": self._refined,
-              "dag": self._walk if self._options.get("method") in WALKS else self._paths}
+              "ar": self._drafted, "dag": self._walk if self._options.get("method") in WALKS else self._paths}
     self._search = search.get(self.about["family"], self._one_pass)
+    if self.about["drafted_by"]:
+      drafter = os.path.join(folder, "drafter")
+      self._drafter = runpy.run_path(os.path.join(drafter, "translate.py"))["Translator"](drafter, threads)
 
   def __call__(self, lines):
     """Returns the translation of each line, blank for a blank line."""
@@ -62,7 +66,7 @@ class Translator:
     left = sorted((row for row in range(len(ids)) if ids[row]), key=lambda row: -len(ids[row]))
     while left:
       width = min(len(ids[left[0]]) + 1, longest)
-      count = max(1, POSITIONS // (width * self._options.get("candidates", 1)))
+      count = max(1, POSITIONS // (width * self._rows))
       rows, left = left[:count], left[count:]
       if len(rows) == 1:
         width = self._padded(width)
@@ -83,7 +87,7 @@ class Translator:
     ids = np.full([1, width], EOS, np.int32)
     self.networks["model"].fix(**self._inputs(ids))
     if "decoder" in self.networks:
-      states, rows = self._encode(ids)["states"], self._options["candidates"]
+      states, rows = self._encode(ids)["states"], self._rows
       lengths, fertility = np.full([rows], width, np.int32), np.ones([rows, width], np.int32)
       for size in {width, max(width, longer)}:
         self.networks["decoder"].fix(
@@ -171,7 +175,7 @@ class Translator:
       fertile = self.about["family"] == "nat_fertility"
       prior = np.take_along_axis(_log_softmax(found["length"]), lengths, 1) if fertile else 0
     flat = lengths.ravel()
-    canvas = np.zeros([len(flat), self._canvas_width(ids, flat)], np.int32)
+    canvas = np.zeros([len(flat), self._canvas_width(ids, flat.max())], np.int32)
     tokens, log_prob = self._decode(ids, found["states"], canvas, flat, fertility)
     translations, score = zip(*(self._read(*row) for row in zip(tokens, log_prob, flat, strict=True)), strict=True)
     score = (np.reshape(score, lengths.shape) + prior) / ((5 + lengths) / 6) ** options["alpha"]
@@ -205,7 +209,7 @@ class Translator:
     order = np.argsort(-found["length"][:, least:], axis=1, kind="stable")
     lengths = (order[:, :options["candidates"]] + least).astype(np.int32)
     flat = lengths.ravel()
-    inside = np.arange(self._canvas_width(ids, flat)) < flat[:, None]
+    inside = np.arange(self._canvas_width(ids, flat.max())) < flat[:, None]
     predicted, sure = np.where(inside, MASK, PAD).astype(np.int32), np.zeros(inside.shape, np.float32)
     over = np.zeros(len(flat), bool)
     for number in range(options["passes"]):
@@ -222,8 +226,26 @@ class Translator:
     translations = [row[:n] for row, n in zip(predicted, flat, strict=True)]
     return _ranked((sure.sum(1) / flat).reshape(lengths.shape), translations)
 
-  def _canvas_width(self, ids, lengths):
-    return self._padded(lengths.max(), ids.shape[1]) if len(ids) == 1 else lengths.max()
+  def _drafted(self, ids):
+    """The greedy translation of an autoregressive model, which checks the drafts of another."""
+    states, options, longest = self._encode(ids)["states"], self._options, self.about["max_length"]
+    drafts = [[[int(token) for token in tokens if token != EOS] for _, tokens in each]
+              for each in self._drafter._search(ids)]
+    most = np.ceil((ids != PAD).sum(1) * (options["length_ratio"] or 1)).astype(int) + options["extra_length"]
+
+    def best_after(which, tokens, first):
+      some, first = ids[which], np.repeat(first, self._rows)
+      canvas = np.full([len(first), self._canvas_width(some, tokens.shape[2])], PAD, np.int32)
+      canvas[:, :tokens.shape[2]] = tokens.reshape(len(first), -1)
+      found = self.networks["decoder"](**self._decoder_inputs(some, states[which], canvas, first, None))
+      return (found[name].reshape(*tokens.shape[:2], -1) for name in ("token", "log_prob", "ending"))
+
+    found = DRAFTS["greedy"](best_after, drafts, np.minimum(most, longest), block=options["draft_block"],
+                             positions=self._rows)
+    return [[each] for each in found]
+
+  def _canvas_width(self, ids, longest):
+    return self._padded(longest, ids.shape[1]) if len(ids) == 1 else longest
 
   def _decode(self, ids, states, canvas, lengths, fertility=None):
     """Returns the best tokens of each position and their log p, [R, T, K], of canvas int32 [R, T]."""
@@ -231,44 +253,10 @@ class Translator:
     return found["token"], found["log_prob"]
 
   def _decoder_inputs(self, ids, states, canvas, lengths, fertility):
+    """Returns the inputs by name; for an autoregressive model `lengths` has the first positions to predict."""
     return self._inputs(ids) | {
       "states": states, "canvas": canvas, "lengths": lengths.astype(np.int32), "fertility": fertility,
       "source": np.repeat(ids, len(lengths) // len(ids), 0)}
-
-
-class Network:
-  """A function from inputs by name to outputs by name, which the next call overwrites.
-
-  Inputs may have any shape; those of a shape that was fixed before take less time, the more so the smaller a network.
-  """
-
-  def __init__(self, path, options):
-    """Args: path: of the .xml; options: of the CPU device."""
-    self._path, self._options = path, options
-    compiled = self._compiled()
-    self.names = sorted({name for port in compiled.inputs for name in port.names})
-    self._any, self._fixed = compiled.create_infer_request(), {}
-
-  def _compiled(self, **shapes):
-    core = openvino.Core()
-    model = core.read_model(self._path)
-    if shapes:
-      model.reshape(shapes)
-    return core.compile_model(model, "CPU", self._options)
-
-  def fix(self, **given: np.ndarray) -> None:
-    """Compiles the network again, for inputs of these shapes; it needs as much memory again."""
-    shapes = {name: list(given[name].shape) for name in self.names}
-    self._fixed[self._shapes(given)] = self._compiled(**shapes).create_infer_request()
-
-  def _shapes(self, given):
-    return tuple(given[name].shape for name in self.names)
-
-  def __call__(self, **given):
-    """Inputs that the network does not have are left out."""
-    request = self._fixed.get(self._shapes(given), self._any)
-    found = request.infer({name: given[name] for name in self.names}, share_inputs=True, share_outputs=True)
-    return {name: value for port, value in found.items() for name in port.names}
 
 
 def _before(tokens):

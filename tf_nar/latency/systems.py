@@ -8,6 +8,7 @@ from typing import Container, NamedTuple, Sequence
 
 from tf_nar import runs
 from tf_nar.data import atomic
+from tf_nar.evaluate import drafting
 
 PROGRAMS = {"saved_model": "export", "ct2": "export_ct2", "openvino": "export_openvino"}
 COMMAND = sys.executable, "-m", "tf_nar"
@@ -59,8 +60,8 @@ def standard(nars: Sequence[str], ars: Sequence[str], folder: str, *, with_ct2: 
     ars: AR runs; the first ranks the NAR runs' candidates.
     folder: in which the exported folders are made.
     with_ct2: whether CTranslate2 is installed.
-    openvino: those of `nars` whose family OpenVINO can run; () if it is not installed.
-    drafter: a run that drafts the greedy translations of each AR run, or "".
+    openvino: those of `nars`, and `drafter`, that OpenVINO can run; () if it is not installed.
+    drafter: a run that drafts the greedy translations of each AR run, with settings after commas; or "".
     shortlist: a file with which each NAR run is a second time among them, or "".
   """
   own = lambda name, kind, *, run, file, flags, beam=0, most=0: System(
@@ -70,7 +71,7 @@ def standard(nars: Sequence[str], ars: Sequence[str], folder: str, *, with_ct2: 
     called = f"NAR {label}" if len(nars) > 1 else "NAR"
     found += _of_nar(functools.partial(own, run=run), called, run in openvino, ars, shortlist)
   for run, label in labels(ars).items():
-    found += _of_ar(functools.partial(own, run=run), label, with_ct2, drafter)
+    found += _of_ar(functools.partial(own, run=run), label, with_ct2, drafter, drafter in openvino)
   return found
 
 
@@ -88,13 +89,18 @@ def _of_nar(own, called, with_openvino, ars, shortlist):
     yield own(f"{called} bfloat16, {LENGTHS} lengths", "saved_model", file=f"{stem}_{LENGTHS}", flags=flags, most=MOST)
 
 
-def _of_ar(own, label, with_ct2, drafter):
+def _of_ar(own, label, with_ct2, drafter, with_openvino):
   """Yields the systems of an AR run, made by a function `own`."""
   stem = label.replace(" ", "_")
   for beam in BEAMS:
     yield own(f"AR {label}, beam {beam}", "saved_model", file=f"ar_{stem}_{beam}", flags=(f"--set=search.beam={beam}",))
   if drafter:
-    yield own(f"AR {label}, drafted", "saved_model", file=f"ar_{stem}_drafted", flags=(f"--draft_with={drafter}",))
+    run, *settings = drafter.split(",")
+    flags = f"--draft_with={run}", *(f"--set={drafting.PREFIX}{each}" for each in settings)
+    yield own(f"AR {label}, drafted", "saved_model", file=f"ar_{stem}_drafted", flags=flags)
+    for dtype in ("float32", "int8") if with_openvino else ():
+      yield own(f"AR {label}, drafted, OpenVINO {dtype}", "openvino", file=f"ar_{stem}_drafted_openvino_{dtype}",
+                flags=(f"--weights={dtype}", *flags))
   for dtype in ("float32", "int8") if with_ct2 else ():
     for beam in BEAMS:
       yield own(f"CT2 {label} {dtype}, beam {beam}", "ct2", file=f"ct2_{stem}_{dtype}",

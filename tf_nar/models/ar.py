@@ -58,8 +58,8 @@ class Search:
   length_ratio: float = 0.0  # 0: that of the training text, at least 1.
   min_length: int = 1  # The fewest tokens of a translation, EOS included, if its limit allows them.
   unknown: bool = False  # Whether a translation may contain <unk>.
-  draft_block: int = 16  # With a drafter, K: the number of inputs of each block that a pass checks.
-  draft_positions: int = 3  # With a drafter, R: the number of positions of the drafts that a pass goes on from.
+  draft_block: int = 8  # With a drafter, K: the number of inputs of each block that a pass checks.
+  draft_positions: int = 2  # With a drafter, R: the number of positions of the drafts that a pass goes on from.
   draft_margin: float = 0.0  # With a drafter: also accept its tokens with a logit at most this far below the best.
 
   def __post_init__(self):
@@ -117,7 +117,12 @@ class Model(keras.Model):
     If `tgt` has more rows than `src`, each source has the same number of consecutive targets. `attended` is an
     `attention.Seen` of cross-attention, or None.
     """
-    memory = self.encode(src, dropout)
+    return self.decode(self.encode(src, dropout), src, tgt, dropout, attended)
+
+  def decode(
+      self, memory: tf.Tensor, src: tf.Tensor, tgt: tf.Tensor, dropout: noise_lib.Dropout = NO_DROPOUT,
+      attended: attention.Seen | None = None) -> tf.Tensor:
+    """Returns `states`, given memory = encode(src)."""
     # Differs: the original searched from E[BOS]; here training and search both start from a zero vector.
     x = masking.shift_right(self.embed.look_up(tgt)) + self.embed.positions(tf.shape(tgt)[1])
     return self.decoder(
