@@ -122,7 +122,8 @@ def test_a_teacher_checks_drafts(tmp_path, monkeypatch, family, weights, search)
   teacher, drafter = (runs.load(tiny.make(tmp_path / name, name, VOCABULARIES["words"](), **given))
                       for name, given in (("ar", search), (family, {})))
   run, folder = drafting.by(teacher, drafter), f"{tmp_path}/out"
-  ov.export(run, corpus.searcher(run.model, run.experiment.search), folder, weights, drafter=drafter)
+  search = lambda run: corpus.searcher(run.model, run.experiment.search)
+  ov.export(run, search(run), folder, weights, drafter=(drafter, search(drafter)))
   translate = ov_program.Translator(folder, threads=1)
   answers, wanted = translate.answers(LINES), live(run, LINES)
   if weights == "float32":

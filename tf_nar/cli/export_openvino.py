@@ -62,8 +62,10 @@ def export() -> None:
   settings = [*SET.value, "model.net.dtype=float32"]
   model = translator.Translator(translator.opened(
     WORKDIR.value, settings, draft_with=DRAFT_WITH.value, shortlist=SHORTLIST.value))
-  drafter = DRAFT_WITH.value and translator.opened(
-    DRAFT_WITH.value, drafting.settings(settings), shortlist=SHORTLIST.value)
+  drafter = ()
+  if DRAFT_WITH.value:
+    run = translator.opened(DRAFT_WITH.value, drafting.settings(settings), shortlist=SHORTLIST.value)
+    drafter = run, translator.Translator(run).searcher()
   fixed = fixed_lengths(model.run.experiment.model.net)
   ov.export(model.run, model.searcher(), OUT.value, WEIGHTS.value, validation(model) if SOURCE.value else None,
             fixed_lengths=fixed, drafter=drafter, license=LICENSE.value, commit=report.commit())

@@ -29,7 +29,6 @@ import numpy as np
 
 from tf_nar.data import atomic
 from tf_nar.data import shortlist
-from tf_nar.evaluate import corpus
 from tf_nar.export import card
 from tf_nar.export import metadata
 from tf_nar.export import optional
@@ -75,7 +74,7 @@ class Validation(NamedTuple):
 
 
 def export(run: Any, search: Callable, out: str, weights: str, validation: Validation | None = None, *,
-           fixed_lengths: Iterable[int] = (), drafter: Any = None, **about: str) -> None:
+           fixed_lengths: Iterable[int] = (), drafter: tuple = (), **about: str) -> None:
   """Writes the folder, after checking it in another process.
 
   Args:
@@ -86,7 +85,7 @@ def export(run: Any, search: Callable, out: str, weights: str, validation: Valid
     validation: a `Validation`; None: no BLEU is measured, and weights are not calibrated.
     fixed_lengths: source lengths in tokens for whose shapes the program compiles the networks, for single sentences,
       which are padded to the next of them.
-    drafter: the `runs.Run` in float32 that drafts, if `run` is of `drafting.by`.
+    drafter: if `run` is of `drafting.by`, the `runs.Run` in float32 that drafts, and its search.
     **about: `license` and `commit` for the model card, see `card.write`.
 
   Raises:
@@ -113,8 +112,7 @@ def export(run: Any, search: Callable, out: str, weights: str, validation: Valid
       name = PROGRAM if module is program else os.path.basename(module.__file__)
       atomic.write(os.path.join(folder, name), inspect.getsource(module).encode())
     if drafter:
-      export(drafter, corpus.searcher(drafter.model, drafter.experiment.search), os.path.join(folder, DRAFTER), weights,
-             fixed_lengths=fixed_lengths, **about)
+      export(*drafter, os.path.join(folder, DRAFTER), weights, fixed_lengths=fixed_lengths, **about)
     elif run.shortlist:
       shortlist.write(os.path.join(folder, SHORTLIST), shortlist.read(run.shortlist))
     atomic.write(os.path.join(folder, metadata.FILE), json.dumps(facts, indent=2).encode())
