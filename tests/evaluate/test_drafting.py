@@ -6,6 +6,7 @@ from tests.conformance import families
 from tf_nar import config
 from tf_nar import runs
 from tf_nar import translator
+from tf_nar.evaluate import drafting
 
 TEXTS = ["w1 w2 w3 w4", "", "w9", "w3 w14 w7 w7 w2"]
 
@@ -59,3 +60,11 @@ def test_refused(folder):
     translator.load(teacher, draft_with=student, rescore_with=teacher).translate(["w1"])
   with pytest.raises(ValueError, match="cannot draft for .*: it takes 8 tokens, fewer than 12"):
     translator.load(teacher, draft_with=folder("nat_em", max_length=8))
+
+
+def test_the_drafter_has_settings_of_its_own(folder):
+  assert drafting.settings(["model.net.dtype=float32", "search.beam=1", "drafter.search.odd=True"]) == [
+    "model.net.dtype=float32", "search.odd=True"]
+  settings = "search.draft_block=3", "drafter.search.candidates=2"
+  drafted = translator.load(folder("ar"), *settings, draft_with=folder("nat_em"))
+  assert drafted.run.model._search.candidates == 2 and drafted.run.experiment.search.draft_block == 3
