@@ -132,6 +132,15 @@ def test_a_margin_accepts_the_draft():
   assert passes == 1 and not tokens[:, 3:].any()
 
 
+def test_a_margin_accepts_none_but_the_best_tokens(model, greedy):
+  drafts = drafts_of("random", greedy[0])
+  most = check(model, drafts, draft_margin=1e3)
+  every, one = (check(model, drafts, draft_margin=1e3, draft_top=top) for top in (model.config.net.vocab, 1))
+  np.testing.assert_array_equal(every[0], most[0])
+  np.testing.assert_array_equal(one[0], greedy[0])
+  assert not np.array_equal(most[0], greedy[0])
+
+
 def test_refused():
   with pytest.raises(ValueError, match=r"needs block >= 1, positions >= 1 and margin >= 0; got 0, 2 and 0.0."):
     speculative.speculative(None, None, (), None, tf.constant([1]), steps=1, drafting=speculative.Drafting(0))

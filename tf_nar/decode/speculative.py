@@ -28,8 +28,8 @@ class Drafting(NamedTuple):
 
   block: int = 8  # K, the inputs of a block; 1 is plain greedy search.
   positions: int = 2  # R, the blocks of one pass, each from another position of the drafts.
-  margin: float = 0.0  # A drafted token is also accepted if its logit is at most this much below the best; then the
-  # result need not be the teacher's greedy translation.
+  margin: float = 0.0  # A drafted token is also accepted if its logit is at most this much below the best, and
+  top: int = 0  # if it is one of so many best tokens; 0: any. Then the result need not be the teacher's greedy one.
 
 
 class _Progress(NamedTuple):
@@ -68,7 +68,7 @@ def speculative(
   Raises:
     ValueError: for block or positions below 1, or a negative margin.
   """
-  block, positions, margin = drafting
+  block, positions, margin, top = drafting
   if block < 1 or positions < 1 or margin < 0:
     raise ValueError("speculative needs block >= 1, positions >= 1 and margin >= 0; "
                      f"got {block}, {positions} and {margin}.")
@@ -82,7 +82,7 @@ def speculative(
     inputs = _inputs(drafts, now, first, block)
     logits, new = step(inputs, now.count, now.state)
     logits = tf.cast(logits, tf.float32)
-    tokens, agreed = _checked(logits, inputs, now.count, limit, margin, forbid)
+    tokens, agreed = _checked(logits, inputs, now.count, limit, margin, top, forbid)
     length = _lengths(tokens, agreed, limit - now.count)  # [B, R]
     chosen = tf.argmax(length, 1, output_type=tf.int32)
     pick = lambda x: tf.gather(x, chosen, batch_dims=1)
@@ -127,7 +127,7 @@ def _inputs(drafts, now, first, block):
   return tf.concat([tf.broadcast_to(last[:, None, None], [*tf.unstack(tf.shape(position)), 1]), rest], 2)
 
 
-def _checked(logits, inputs, count, limit, margin, forbid):
+def _checked(logits, inputs, count, limit, margin, top, forbid):
   """Returns the token after each input, int32 [B, R, K], and whether the draft's is accepted, bool [B, R, K]."""
   if forbid:
     never = tf.reduce_max(tf.one_hot(forbid, logits.shape[-1]), 0) > 0
@@ -141,6 +141,8 @@ def _checked(logits, inputs, count, limit, margin, forbid):
   if margin:
     logit = tf.gather(logits, drafted, batch_dims=3)
     near = (logit >= tf.reduce_max(logits, -1) - margin) & ~closing & (drafted != types.PAD)
+    if top:
+      near &= tf.reduce_sum(tf.cast(logits > logit[..., None], tf.int32), -1) < top
     accepted, best = accepted | near, tf.where(near, drafted, best)
   return best, accepted
 

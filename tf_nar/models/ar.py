@@ -60,11 +60,12 @@ class Search:
   unknown: bool = False  # Whether a translation may contain <unk>.
   draft_block: int = 8  # With a drafter, K: the number of inputs of each block that a pass checks.
   draft_positions: int = 2  # With a drafter, R: the number of positions of the drafts that a pass goes on from.
-  draft_margin: float = 0.0  # With a drafter: also accept its tokens with a logit at most this far below the best.
+  draft_margin: float = 0.0  # With a drafter: also accept its tokens with a logit at most this far below the best,
+  draft_top: int = 0  # and among so many best tokens; 0: any.
 
   def __post_init__(self):
     core_config.check_at_least(1, self, "draft_block", "draft_positions", group="search.")
-    core_config.check_at_least(0, self, "draft_margin", group="search.")
+    core_config.check_at_least(0, self, "draft_margin", "draft_top", group="search.")
     if not 1 <= self.candidates <= self.beam:
       raise ValueError(f"search needs 1 <= candidates <= beam; got candidates={self.candidates}, beam={self.beam}.")
     core_config.check_at_least(0, self, "extra_length", "length_ratio", group="search.")
@@ -245,7 +246,7 @@ class Model(keras.Model):
 
     return speculative.speculative(
       step, commit, self.decoder.start_cache(sentences, longest), drafts, most, steps=longest,
-      drafting=speculative.Drafting(block, search.draft_positions, search.draft_margin),
+      drafting=speculative.Drafting(block, search.draft_positions, search.draft_margin, search.draft_top),
       forbid=tokens_lib.forbidden(search.unknown))
 
 
