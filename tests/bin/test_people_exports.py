@@ -29,8 +29,8 @@ EXPORTS = {
   "export": ["README.md", "assets.extra/metadata.json", "assets.extra/tf_serving_warmup_requests", "fingerprint.pb",
              "saved_model.pb", "variables/variables.data-00000-of-00001", "variables/variables.index"],
   "export_ct2": ["metadata.json", "model.bin", "target.json", "translate.py", "vocab.txt"],
-  "export_openvino": ["README.md", "metadata.json", "model.xml", "ov_search.py", "ov_words.py", "target.json",
-                      "translate.py", "vocab.txt"],
+  "export_openvino": ["README.md", "metadata.json", "model.xml", "ov_drafts.py", "ov_network.py", "ov_search.py",
+                      "ov_words.py", "target.json", "translate.py", "vocab.txt"],
 }
 
 

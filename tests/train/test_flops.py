@@ -106,8 +106,9 @@ def test_the_formula_is_what_the_graph_multiplies(family):
     counted -= 2 * rows * (canvas * (NET.vocab * (NET.width + 1) + canvas * NET.width) + TARGET * NET.vocab)
   if family == "refinement":  # Positional queries and keys, in 4 passes of 3 blocks, are computed once for all rows.
     counted -= 3 * 2 * 4 * 3 * NET.width * TARGET * (2 * NET.width + TARGET)
-  if family == "janus":  # Logits are recomputed in the backward pass.
+  if family == "janus":  # Logits are recomputed in the backward pass; another loop has AR's other tokens.
     counted -= 2 * rows * canvas * NET.vocab * (NET.width + 2)
+    counted -= 2 * cross_entropy.ROWS * NET.vocab * (3 * NET.width + 1)
   if family == "nat_fertility":
     counted -= 3 * 2 * rows * source * NET.width * nat_fertility.CLASSES
   if family == "lanmt":  # The length head, computed a second time for the share of right lengths.
