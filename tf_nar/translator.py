@@ -244,7 +244,7 @@ def opened(names: str, overrides: Sequence[str] = (), *, translates: bool = Fals
 
   Raises: as `runs.load`, `ensemble.joined`, `drafting.by` and `shortlisting.by`.
   """
-  own = [each for each in overrides if not each.startswith(drafting.PREFIX)]
+  own = [each for each in overrides if not draft_with or not each.startswith(drafting.PREFIX)]
   run = ensemble.joined([runs.load(name, own) for name in names.split(",")], translates=translates)
   short = lambda run: shortlisting.by(run, shortlist) if shortlist else run
   return drafting.by(run, short(runs.load(draft_with, drafting.settings(overrides)))) if draft_with else short(run)

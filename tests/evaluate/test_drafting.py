@@ -68,3 +68,5 @@ def test_the_drafter_has_settings_of_its_own(folder):
   settings = "search.draft_block=3", "drafter.search.candidates=2"
   drafted = translator.load(folder("ar"), *settings, draft_with=folder("nat_em"))
   assert drafted.run.model._search.candidates == 2 and drafted.run.experiment.search.draft_block == 3
+  with pytest.raises(ValueError, match="so --set can only change its search, .*; got drafter.search.candidates=2"):
+    translator.load(folder("ar"), *settings)

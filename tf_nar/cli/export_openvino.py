@@ -62,12 +62,14 @@ def export() -> None:
   settings = [*SET.value, "model.net.dtype=float32"]
   model = translator.Translator(translator.opened(
     WORKDIR.value, settings, draft_with=DRAFT_WITH.value, shortlist=SHORTLIST.value))
+  text_of = lambda model: validation(model) if SOURCE.value else None
   drafter = ()
   if DRAFT_WITH.value:
-    run = translator.opened(DRAFT_WITH.value, drafting.settings(settings), shortlist=SHORTLIST.value)
-    drafter = run, translator.Translator(run).searcher()
+    other = translator.Translator(translator.opened(
+      DRAFT_WITH.value, drafting.settings(settings), shortlist=SHORTLIST.value))
+    drafter = other.run, other.searcher(), text_of(other)
   fixed = fixed_lengths(model.run.experiment.model.net)
-  ov.export(model.run, model.searcher(), OUT.value, WEIGHTS.value, validation(model) if SOURCE.value else None,
+  ov.export(model.run, model.searcher(), OUT.value, WEIGHTS.value, text_of(model),
             fixed_lengths=fixed, drafter=drafter, license=LICENSE.value, commit=report.commit())
   print(USE.format(out=OUT.value))
 

@@ -186,9 +186,8 @@ def compared(nars: Sequence[str], ars: Sequence[str], shortlist: str = "") -> tu
   has = {name: importlib.util.find_spec(name.lower()) is not None for name in ("CTranslate2", "OpenVINO")}
   for name in (name for name, there in has.items() if not there):
     print(f"{name} is not installed (extra {EXTRAS[name]}), so it is left out.")
-  exported = {run: () for run in nars} | ({DRAFT_WITH.value: settings} if drafter else {})
-  lacks = {run: ov_graphs.lacks(runs.load(run.split(",")[0], more)) for run, more in exported.items()
-           if has["OpenVINO"]}
+  exported = {run: (run,) for run in nars} | ({DRAFT_WITH.value: (drafter, settings)} if drafter else {})
+  lacks = {run: ov_graphs.lacks(runs.load(*opened)) for run, opened in exported.items() if has["OpenVINO"]}
   for run, why in lacks.items():
     if why:
       print(f"{run} is left out of OpenVINO: {why}")

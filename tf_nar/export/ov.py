@@ -85,7 +85,7 @@ def export(run: Any, search: Callable, out: str, weights: str, validation: Valid
     validation: a `Validation`; None: no BLEU is measured, and weights are not calibrated.
     fixed_lengths: source lengths in tokens for whose shapes the program compiles the networks, for single sentences,
       which are padded to the next of them.
-    drafter: if `run` is of `drafting.by`, the `runs.Run` in float32 that drafts, and its search.
+    drafter: if `run` is of `drafting.by`, the run, search and validation of what drafts, which is exported too.
     **about: `license` and `commit` for the model card, see `card.write`.
 
   Raises:
@@ -112,8 +112,10 @@ def export(run: Any, search: Callable, out: str, weights: str, validation: Valid
       name = PROGRAM if module is program else os.path.basename(module.__file__)
       atomic.write(os.path.join(folder, name), inspect.getsource(module).encode())
     if drafter:
-      export(*drafter, os.path.join(folder, DRAFTER), weights, fixed_lengths=fixed_lengths, **about)
-    elif run.shortlist:
+      drafts, its_search, its_validation = drafter
+      export(drafts, its_search, os.path.join(folder, DRAFTER), weights, its_validation, fixed_lengths=fixed_lengths,
+             **about)
+    if run.shortlist:
       shortlist.write(os.path.join(folder, SHORTLIST), shortlist.read(run.shortlist))
     atomic.write(os.path.join(folder, metadata.FILE), json.dumps(facts, indent=2).encode())
     save = lambda model, name: openvino.save_model(

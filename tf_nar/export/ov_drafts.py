@@ -32,22 +32,22 @@ def greedy(
   left = [n for n, limit in enumerate(limits) if limit]
   while left:
     rests = [_rests(found[n], drafts[n], at[n], own[n], positions) for n in left]
-    rows = [[found[n] + rest[:block - 1] for rest, _ in each] for n, each in zip(left, rests, strict=True)]
-    tokens = np.full([len(left), positions, 1 + max(len(row) for each in rows for row in each)], PAD, np.int32)
-    for each, places in zip(rows, tokens, strict=True):
-      for row, place in zip(each, places, strict=True):
-        place[:len(row)] = row
+    tried = [found[n] + rest[:block - 1] for n, each in zip(left, rests, strict=True) for rest, _ in each]
+    tokens = np.full([len(tried), 1 + max(map(len, tried))], PAD, np.int32)
+    for padded, each in zip(tokens, tried, strict=True):
+      padded[:len(each)] = each
+    tokens = tokens.reshape(len(left), positions, -1)
     best, log_prob, ending = best_after(left, tokens, np.array([len(found[n]) for n in left], np.int32))
     for i, n in enumerate(left):
       room, predicted = limits[n] - len(found[n]), best[i].tolist()
       agreed = [_agreed(rest, best_tokens, min(room, block) - 1)
                 for (rest, _), best_tokens in zip(rests[i], predicted, strict=True)]
       k = agreed.index(max(agreed))
-      count, (rest, place) = agreed[k], rests[i][k]
+      count, (rest, start) = agreed[k], rests[i][k]
       closing = count == room - 1
       scores[n] += log_prob[i, k, :count].sum() + (ending if closing else log_prob)[i, k, count]
       found[n] += [*predicted[k][:count], EOS if closing else predicted[k][count]]
-      own[n], at[n] = [*predicted[k][count + 1:len(rest)], *rest[max(count + 1, block):]], place + count + 1
+      own[n], at[n] = [*predicted[k][count + 1:len(rest)], *rest[max(count + 1, block):]], start + count + 1
     left = [n for n in left if found[n][-1] != EOS]
   return list(zip(scores, found, strict=True))
 
@@ -55,14 +55,14 @@ def greedy(
 def _rests(found, drafts, at, own, count):
   """Returns `count` continuations of the translation so far, and the positions of a draft at which they begin."""
   before, last = [PAD, BOS, *found][-2:]
-  ways = [(MATCH * (one == last) * (1 + (two == before)) - abs(place - at), draft[place:], place)
+  ends = [(MATCH * (one == last) * (1 + (two == before)) - abs(start - at), draft[start:], start)
           for draft in drafts
-          for place, (two, one) in enumerate(zip([PAD, BOS, *draft], [BOS, *draft], strict=False))]
-  ways.sort(key=lambda way: -way[0])
+          for start, (two, one) in enumerate(zip([PAD, BOS, *draft], [BOS, *draft], strict=False))]
+  ends.sort(key=lambda end: -end[0])
   chosen = [(own, at)]
-  for _, rest, place in ways:
+  for _, rest, start in ends:
     if len(chosen) < count and all(rest != other for other, _ in chosen):
-      chosen.append((rest, place))
+      chosen.append((rest, start))
   return chosen + [(own, at)] * (count - len(chosen))
 
 

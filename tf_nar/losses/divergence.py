@@ -61,7 +61,8 @@ def compare(
   order = tf.argsort(tf.cast(~tf.reshape(where, [-1]), tf.int32), stable=True)  # The positions that count are first.
   chunks = _chunks(streams, order), _chunks(labels[None, ..., None], order)[:, 0, :, 0]
   found = _swept(*chunks, table, bias, pairs, tf.math.count_nonzero(where, dtype=tf.int32))
-  log_sum, divergence = (_shaped(x, order, tf.shape(labels)) for x in found)
+  back = tf.argsort(order)
+  log_sum, divergence = (_shaped(x, back, tf.shape(labels)) for x in found)
 
   rounded = lambda x: tf.cast(tf.cast(x, streams.dtype), tf.float32)
   states = tf.cast(streams, tf.float32)
@@ -78,10 +79,10 @@ def _chunks(x, order):
   return tf.transpose(tf.reshape(x, [x.shape[0], -1, rows, x.shape[2]]), [1, 0, 2, 3])
 
 
-def _shaped(x, order, shape):
-  """Undoes `_chunks`: [chunks, K, rows] -> [K, *shape]."""
+def _shaped(x, back, shape):
+  """Undoes `_chunks`: [chunks, K, rows] -> [K, *shape]; `back` undoes its order."""
   flat = tf.reshape(tf.transpose(x, [1, 0, 2]), [x.shape[1], -1])
-  return tf.reshape(tf.gather(flat, tf.argsort(order), axis=1), tf.concat([[x.shape[1]], shape], 0))
+  return tf.reshape(tf.gather(flat, back, axis=1), tf.concat([[x.shape[1]], shape], 0))
 
 
 def _swept(chunks, labels, table, bias, pairs, positions):
