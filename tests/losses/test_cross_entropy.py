@@ -74,6 +74,17 @@ def test_weights_of_zero_give_nothing(small_chunks):
   assert all(not np.any(value) for value in tied(learned, labels, 0 * weight, 0.1))
 
 
+@pytest.mark.parametrize("counting", [0, 1, 8, 9, 24])
+def test_chunks_of_weight_zero_are_not_computed(small_chunks, monkeypatch, counting):
+  computed, compute = [], cross_entropy._chunk
+  monkeypatch.setattr(cross_entropy, "_chunk", lambda *given: computed.append(0) or compute(*given))
+  learned, labels, weight = parts(24)
+  weight = tf.constant(np.random.default_rng(0).permutation(np.arange(24) < counting), tf.float32)
+  found = tied(learned, labels, weight, 0.1)
+  assert len(computed) == -(-counting // 8)
+  assert_alike(found, plain(learned, labels, weight, 0.1), **EXACT)
+
+
 def test_bfloat16_is_close(small_chunks):
   given = parts(17, tf.bfloat16)
   found = tied(*given, 0.1)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_nar.ops import columns
 
-ROWS = 1_024  # Positions per chunk, whose logits exist at one time; with V = 10k and bfloat16 they take 20 MB.
+ROWS = 512  # Positions per chunk, whose logits exist at one time; with V = 10k and bfloat16 they take 10 MB.
 LEAST = 1e-37  # Lower bound of probabilities before a logarithm: near the smallest number of float32.
 NEVER = -1e9  # The logit of the tokens that pad the vocabulary.
 WIDE = 64  # V is padded to a multiple: on a CPU a matrix product with V = 9,713 takes 1.7 times that with V = 9,728.
@@ -30,7 +30,8 @@ def tied_cross_entropy(
   """Returns the weighted sum of the losses of logits = states table^T + bias, without storing the logits.
 
   The gradients are computed together with the loss, `ROWS` positions at a time, so that no tensor of shape
-  [positions, V] is needed. The matrix products run in the dtype of `states`; sums over the vocabulary are float32.
+  [positions, V] is needed. Those that do not count come last, and nothing is computed for `ROWS` of them. The matrix
+  products run in the dtype of `states`; sums over the vocabulary are float32.
 
   Args:
     states: float [..., D].
@@ -43,6 +44,8 @@ def tied_cross_entropy(
   width = states.shape[-1]
   states = tf.reshape(states, [-1, width])
   labels, weight = tf.reshape(labels, [-1]), tf.reshape(weight, [-1])
+  order = counting_first(weight != 0)
+  states, labels, weight = (tf.gather(x, order) for x in (states, labels, weight))
   blank = -tf.shape(labels)[0] % ROWS  # Rows that pad the last chunk.
   states = tf.pad(states, [[0, blank], [0, 0]])
   labels, weight = tf.pad(labels, [[0, blank]]), tf.pad(weight, [[0, blank]])
@@ -50,8 +53,16 @@ def tied_cross_entropy(
   return _swept(states, table, bias, labels, weight, smoothing)
 
 
+def counting_first(where: tf.Tensor) -> tf.Tensor:
+  """Returns the indices of bool [n], int32 [n]: those where it is True, then the others, each in their order."""
+  return tf.argsort(tf.cast(~where, tf.int32), stable=True)
+
+
 def _swept(states, table, bias, labels, weight, smoothing):
-  """`tied_cross_entropy` of states [k·ROWS, D]; differentiable with respect to states, table and bias."""
+  """`tied_cross_entropy` of states [k·ROWS, D]; differentiable with respect to states, table and bias.
+
+  Positions of weight 0 are behind the others.
+  """
   width, tokens = table.shape[1], tf.cast(tf.shape(table)[0], tf.float32)
 
   @tf.custom_gradient
@@ -63,6 +74,7 @@ def _swept(states, table, bias, labels, weight, smoothing):
     # Chunks are indexed, since a slice with a computed start has a shape that XLA does not know.
     chunks = [tf.reshape(x, [-1, ROWS, *x.shape[1:]]) for x in (states, labels, weight)]
     count = tf.shape(chunks[0])[0]
+    used = -(-tf.math.count_nonzero(weight, dtype=tf.int32) // ROWS)
 
     def sweep(i, loss, d_states, d_table, d_bias):
       of_states, of_labels, of_weight = (x[i] for x in chunks)
@@ -76,7 +88,7 @@ def _swept(states, table, bias, labels, weight, smoothing):
     start = tf.broadcast_to(of_all[:width], back.shape), tf.broadcast_to(of_all[width], back.shape[:1])
     gradients = tf.TensorArray(states.dtype, count, element_shape=[ROWS, width])
     _, loss, d_states, d_table, d_bias = tf.while_loop(
-      lambda i, *_: i < count, sweep, (0, 0.0, gradients, *start), parallel_iterations=1)
+      lambda i, *_: i < used, sweep, (0, 0.0, gradients, *start), parallel_iterations=1)
     d_states = tf.cast(tf.reshape(d_states.stack(), [-1, width]), tf.float32)
     d_table, d_bias = d_table[:table.shape[0]], d_bias[:table.shape[0]]
 

@@ -58,7 +58,7 @@ def compare(
     raise ValueError(f"compare needs pairs of two of the streams 0 to {count - 1}; got {wrong[0]}.")
   table, bias = tf.convert_to_tensor(table), tf.convert_to_tensor(bias)  # tf.custom_gradient takes no variables.
   where = tf.ones(tf.shape(labels), tf.bool) if where is None else where
-  order = tf.argsort(tf.cast(~tf.reshape(where, [-1]), tf.int32), stable=True)  # The positions that count are first.
+  order = cross_entropy.counting_first(tf.reshape(where, [-1]))
   chunks = _chunks(streams, order), _chunks(labels[None, ..., None], order)[:, 0, :, 0]
   found = _swept(*chunks, table, bias, pairs, tf.math.count_nonzero(where, dtype=tf.int32))
   back = tf.argsort(order)

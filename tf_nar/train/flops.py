@@ -2,7 +2,8 @@
 
 A multiply-add with a backward pass costs 6 operations: a product and a sum in the forward pass, and the same for the
 gradient of each of its two factors. One in a forward pass only costs 2. `ops/operations.py` has the formula of each
-part of a model, and what it leaves out; a family's `Traits.operations` adds up its passes.
+part of a model, and what it leaves out; a family's `Traits.operations` adds up its passes. All positions are counted,
+also padding and observed tokens, at which the output layer is not computed (`losses/cross_entropy.py`).
 """
 from typing import Any
 
