@@ -96,7 +96,8 @@ class Phase:
   # is the original parallel text.
   start: str = "before"  # Initial weights: "before", those of the previous phase; "warm_start", those of the run given
   # by --warm_start, or random ones without it; "scratch", random ones.
-  frozen: str = ""  # An earlier phase, whose weights become the frozen part of this phase's model.
+  frozen: str = ""  # An earlier phase, or "warm_start", the run given by --warm_start, whose weights become the frozen
+  # part of this phase's model.
   experiment: Any = None  # An `Experiment` that this phase trains instead, e.g. of another family, before `changes`.
 
   def __post_init__(self):
@@ -132,7 +133,7 @@ class Experiment:
       if phase.start == "before" and not before:
         raise ValueError(f"Phase {phase.name} is the first, so there is no earlier phase to start from; set "
                          "start=warm_start or start=scratch.")
-      if phase.frozen and phase.frozen not in before:
+      if phase.frozen and phase.frozen not in (*before, "warm_start"):
         raise ValueError(f"Phase {phase.name} has frozen={phase.frozen}, which is not the name of an earlier phase.")
       before.append(phase.name)
       self.in_phase(phase)

@@ -54,7 +54,8 @@ class Traits(NamedTuple):
   # of the length and of each token given it; "structured", a sum over paths; "bound", a lower bound of such a sum.
   proxy: Callable[[Any], str] = lambda config: "none"  # What stands for the text in training: "targets" or "inputs",
   # "fixed" or "adaptive", as "targets, adaptive; inputs, fixed"; docs/theory.md.
-  frozen: str = ""  # The part of the model that comes from another run and is not trained; "": none.
+  frozen: Callable[[Any], str] = lambda config: ""  # The part of a `Config`'s model that comes from another run and is
+  # not trained; "": none.
 
 
 class Model(Protocol):

@@ -106,9 +106,9 @@ def _ready(run, data_dir, warm_start, frozen):
     warm_starts.start_from(run, warm_start)
   if frozen:
     warm_starts.freeze(run, frozen)
-  elif run.model.traits.frozen:
-    raise ValueError(f"{run.experiment.family} trains with a frozen part, {run.model.traits.frozen!r}, whose weights "
-                     "are those of a finished run; give that run as frozen.")
+  elif part := run.model.traits.frozen(run.model.config):
+    raise ValueError(f"{run.experiment.family} trains with a frozen part, {part!r}, whose weights are those of a "
+                     "finished run; give that run as frozen.")
   return _checked(run, data_dir)
 
 

@@ -45,10 +45,11 @@ def check(experiment: config.Experiment) -> None:
   """
   for phase, each in trainings(experiment):
     models.check(each)
-    part = models.traits(each.family).frozen
+    part = models.traits(each.family).frozen(each.model)
     if experiment.phases and bool(part) != bool(phase.frozen):
       raise ValueError(f"Phase {phase.name}: {each.family} " + (
-        f"trains with a frozen part, {part!r}, of another run; give the name of an earlier phase as frozen."
+        f"trains with a frozen part, {part!r}, of another run; give the name of an earlier phase as frozen, or "
+        "warm_start."
         if part else f"takes no frozen part from another run; leave out frozen={phase.frozen}."))
   if experiment.sweep:
     tuning.searches(each, experiment.sweep)
@@ -72,6 +73,8 @@ def run(experiment: config.Experiment, data_dir: str, workdir: str, *, original_
   """
   check(experiment)
   options = dict(warm_start=warm_start, profile_steps=profile_steps)
+  if not warm_start and (wanting := [phase.name for phase in experiment.phases if phase.frozen == "warm_start"]):
+    raise ValueError(f"Phase {wanting[0]} freezes the weights of the run of --warm_start, but none is given; give it.")
   if not experiment.phases and not experiment.sweep:
     if begun := _begun(workdir):
       raise ValueError(f"{workdir} holds a training in phases ({_called(begun)}), the config has none; choose another "
@@ -130,7 +133,8 @@ def _train(experiment, texts, workdir, options):
   for phase, each in trainings(experiment):
     start = {"before": before, "warm_start": options["warm_start"], "scratch": None}[phase.start]
     before = at(workdir, phase.name)
-    more = {"frozen": at(workdir, phase.frozen)} if phase.frozen else {}
+    frozen = options["warm_start"] if phase.frozen == "warm_start" else at(workdir, phase.frozen)
+    more = {"frozen": frozen} if phase.frozen else {}
     done = fit.fit(each, texts[phase.text], before, **options | {"warm_start": start} | more)
   return done
 

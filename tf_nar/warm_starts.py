@@ -19,7 +19,7 @@ def start_from(run: runs.Run, workdir: str) -> None:
   From a run of another family, such as a student's teacher, it takes the weights that have the same path and shape in
   both: token embeddings, the encoder, and those blocks of the decoder that match; and those that `Traits.copies` names.
   If the nets differ in depth, each layer starts from the one at its relative depth: twelve from four, each of these
-  three times.
+  three times. What `freeze` fills is left out.
   If only one of the source and target vocabularies is the same in both runs, the tables of the other language keep
   their initial values.
 
@@ -37,7 +37,9 @@ def start_from(run: runs.Run, workdir: str) -> None:
                      "both languages or of one.")
   _check_tied(run, workdir, "start from")
   apart = {path for side in other for path in owners.tables(run.model, side)}
-  taken = [variable for variable in run.model.variables if variable.path not in apart]
+  part = run.model.traits.frozen(run.model.config)
+  taken = [variable for variable in run.model.variables
+           if variable.path not in apart and not (part and variable.path.startswith(f"{part}/"))]
   if family != run.experiment.family:
     for own, copied in run.model.traits.copies.items():
       weights |= {own + path.removeprefix(copied): weights[path] for path in list(weights) if path.startswith(copied)}
@@ -57,7 +59,7 @@ def freeze(run: runs.Run, workdir: str) -> None:
     ValueError: if the family has no such part, or if that run is not trained yet or has another vocabulary, `net.tie`
       or sizes.
   """
-  part = run.model.traits.frozen
+  part = run.model.traits.frozen(run.model.config)
   if not part:
     raise ValueError(f"{run.experiment.family} takes no frozen part from another run; leave out frozen={workdir}.")
   workdir = pretrained.find(workdir)

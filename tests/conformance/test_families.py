@@ -340,8 +340,8 @@ def test_learns_eight_sentences_by_heart(name):
   src, tgt = (families.padded(families.sentences(8, 6, seed), 7) for seed in (3, 4))
   model = families.build(name, width=32, ffn=64, **families.STILL)
   batch = families.given(model, types.Batch(src, tgt, tf.ones([8])))
-  if model.traits.frozen:  # The part that another run trains is an attribute of that name.
-    part = getattr(model, model.traits.frozen)
+  if frozen := model.traits.frozen(model.config):  # The part that another run trains is an attribute of that name.
+    part = getattr(model, frozen)
     part.config, part.trainable = dataclasses.replace(part.config, smoothing=0.0), True
     learn(part, batch)
     part.trainable = False

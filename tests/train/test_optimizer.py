@@ -118,7 +118,8 @@ def test_only_norms_and_the_two_outer_biases_are_spared(name):
   model = families.build(name)
   spared, every = owners.spared(model), {v.path for v in model.variables}
   assert spared == {path for path in every if re.search(SPARED, path)}
-  part = f"{model.traits.frozen}/" if model.traits.frozen else ""
+  frozen = model.traits.frozen(model.config)
+  part = f"{frozen}/" if frozen else ""
   assert {f"{part}encoder/norm/gamma", f"{part}embed/output_bias"} <= spared
   assert f"{part}encoder/block_0/ffn_in/bias" in every - spared
 

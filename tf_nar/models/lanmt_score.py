@@ -103,7 +103,7 @@ def _operations(config, source, target):
 
 TRAITS = family.Traits(
   _operations, offers=frozenset({"trace", "latents", "align"}), side_by_side=True, readings=one_pass.READINGS,
-  shared=("lanmt/embed/tokens/", "lanmt/encoder/"), frozen="lanmt", likelihood=lambda config: "bound",
+  shared=("lanmt/embed/tokens/", "lanmt/encoder/"), frozen=lambda config: "lanmt", likelihood=lambda config: "bound",
   proxy=lambda config: "inputs, adaptive")
 
 

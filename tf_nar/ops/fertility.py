@@ -35,10 +35,21 @@ def candidates(log_prob: tf.Tensor, count: int, seed: tf.Tensor, longest: int) -
   """
   best = tf.argmax(log_prob, -1, tf.int32)[:, None]  # [B, 1, S]
   number = noise.uniform([longest, count - 1], seed)[:tf.shape(log_prob)[1]]  # [S, N - 1]
-  below = tf.cumsum(tf.exp(log_prob), -1)[:, :, None] <= number[..., None]  # [B, S, N - 1, K]
+  return tf.concat([best, drawn(log_prob, number)], 1)
+
+
+def drawn(log_prob: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+  """Returns samples of p(f | x), int32 [B, N, S], by uniform numbers float32 [B, S, N] or [S, N]."""
+  below = tf.cumsum(tf.exp(log_prob), -1)[:, :, None] <= number[..., None]  # [B, S, N, K]
   # The sum of all may be below one by rounding; the last class gets the rest.
-  drawn = tf.math.count_nonzero(below[..., :-1], -1, dtype=tf.int32)
-  return tf.concat([best, tf.transpose(drawn, [0, 2, 1])], 1)
+  found = tf.math.count_nonzero(below[..., :-1], -1, dtype=tf.int32)
+  return tf.transpose(found, [0, 2, 1])
+
+
+def mean(log_prob: tf.Tensor) -> tf.Tensor:
+  """Returns the expected fertility of each token, rounded, int32 [B, S], under log_prob [B, S, K]."""
+  each = tf.exp(log_prob) * tf.range(log_prob.shape[-1], dtype=tf.float32)
+  return tf.cast(tf.round(tf.reduce_sum(each, -1)), tf.int32)
 
 
 def bounded(fertility: tf.Tensor, src: tf.Tensor, most: int) -> tf.Tensor:
