@@ -51,7 +51,8 @@ class Traits(NamedTuple):
   check: Callable[[Any, Any], None] = lambda config, search: None  # Raises ValueError if a `Search` is not for a model
   # of a `Config`.
   likelihood: Callable[[Any], str] = lambda config: "factorised"  # What `score` is for a `Config`: "factorised", log p
-  # of the length and of each token given it; "structured", a sum over paths; "bound", a lower bound of such a sum.
+  # of the length and of each token given it; "structured", a sum over paths; "bound", a lower bound of such a sum;
+  # "autoregressive", log p of each token given those before.
   proxy: Callable[[Any], str] = lambda config: "none"  # What stands for the text in training: "targets" or "inputs",
   # "fixed" or "adaptive", as "targets, adaptive; inputs, fixed"; docs/theory.md.
   frozen: Callable[[Any], str] = lambda config: ""  # The part of a `Config`'s model that comes from another run and is

@@ -16,7 +16,7 @@ from tf_nar.models import ar
 class Teacher(backwards.Backwards):
   """A quarter of a nat per target token, whatever the source."""
 
-  traits = backwards.Backwards.traits._replace(autoregressive=True)
+  traits = backwards.Backwards.traits._replace(autoregressive=True, likelihood=lambda config: "autoregressive")
 
   def score(self, src, tgt):
     return -0.25 * tf.math.count_nonzero(tgt, 1, dtype=tf.float32)
@@ -25,7 +25,7 @@ class Teacher(backwards.Backwards):
 @pytest.fixture
 def call(monkeypatch, load):
   def load_run(workdir, overrides=()):
-    assert list(overrides) == (["search.beam=2"] if workdir == "runs/old" else [])
+    assert list(overrides) == {"runs/old": ["search.beam=2"], "runs/janus": ["model.scores=nar"]}.get(workdir, [])
     experiment = config.Experiment("ar", ar.Config(ar.transformer.Config(max_length=6)), ar.Search(beam=4))
     model = Teacher() if "teacher" in workdir else backwards.Backwards()
     return SimpleNamespace(experiment=experiment, model=model, vocab=backwards.VOCAB, workdir=workdir)
@@ -40,6 +40,11 @@ def test_measures_the_validation_text(call, capsys):
   call()
   # The student gives "b" 100 nats, as it does not begin as its source; two targets of two tokens each.
   assert capsys.readouterr().out.split("\n")[0].split()[:2] == ["total_correlation", "25.25"]
+
+
+def test_measures_another_score_of_the_student(call, capsys):
+  call(student="runs/janus", student_set="model.scores=nar")
+  assert capsys.readouterr().out.split()[:2] == ["total_correlation", "25.25"]
 
 
 def test_measures_a_teachers_translations(call, capsys):
@@ -70,5 +75,5 @@ def test_adds_the_rows_to_a_report(call, tmp_path):
 
 @pytest.mark.parametrize("flags", [{"teacher": "runs/nat"}, {"student": "runs/teacher"}])
 def test_a_users_mistake_is_one_line(call, flags):
-  with pytest.raises(SystemExit, match="^measure: Total correlation needs an autoregressive teacher and a student"):
+  with pytest.raises(SystemExit, match="^measure: Total correlation needs an autoregressive score of the teacher, "):
     call(**flags)

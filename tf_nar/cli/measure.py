@@ -20,6 +20,8 @@ flags = program.Flags()
 DATA = flags.DEFINE_string("data_dir", None, "The data folder whose validation text is measured.", required=True)
 TEACHER = flags.DEFINE_string("teacher", None, "An autoregressive run.", required=True)
 STUDENT = flags.DEFINE_string("student", None, "A non-autoregressive run.", required=True)
+STUDENT_SET = flags.DEFINE_multi_string(
+  "student_set", [], "Overrides of that run, as model.scores=nar for a janus; may be repeated.")
 TRANSLATE_WITH = flags.DEFINE_string(
   "translate_with", "", "A run whose translations of the sources are the targets; empty: those of the data folder.")
 TRANSLATE_SET = flags.DEFINE_multi_string(
@@ -39,7 +41,7 @@ def measure() -> None:
   rows, facts = report.read(REPORT.value) if REPORT.value else ([], {})
   opened = lambda workdir, changes=(): translator.Translator(
     runs.load(workdir, changes), tokens_per_batch=TOKENS.value)
-  student, teacher = opened(STUDENT.value), opened(TEACHER.value)
+  student, teacher = opened(STUDENT.value, STUDENT_SET.value), opened(TEACHER.value)
   sources, targets = corpus.validation(DATA.value)
   if TRANSLATE_WITH.value:
     # Token ids, as text that is joined from subwords could not be encoded again by every vocabulary.
@@ -50,8 +52,8 @@ def measure() -> None:
   if REPORT.value:
     names = {row.name for row in found}
     known = {name: flag.value for name, flag in (
-      ("data_dir", DATA), ("teacher", TEACHER), ("student", STUDENT), ("translate_with", TRANSLATE_WITH),
-      ("translate_set", TRANSLATE_SET))}
+      ("data_dir", DATA), ("teacher", TEACHER), ("student", STUDENT), ("student_set", STUDENT_SET),
+      ("translate_with", TRANSLATE_WITH), ("translate_set", TRANSLATE_SET))}
     report.write(REPORT.value, [row for row in rows if row.name not in names] + found,
                  facts | {"total_correlation": known})
   print(report.table(found))

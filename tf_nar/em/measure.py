@@ -138,10 +138,14 @@ def _quality(run, search, teacher_score, data_dir, alternation, advance):
 
 
 def _correlation(student, score, teacher, predictions, data_dir, alternation):
-  """Returns {name: total correlation, or excess} of translations; {} if none has a positive probability.
+  """Returns {name: total correlation, or excess} of translations; {} if none has a positive probability, or if the
+  student's score is autoregressive.
 
   `score` is the `corpus.scorer` of the student.
   """
+  likelihood = student.model.traits.likelihood(student.experiment.model)
+  if likelihood == "autoregressive":
+    return {}
   longest = min(run.experiment.model.net.max_length for run in (student, teacher))
   sources = lines.encode(data_corpus.validation(data_dir)[0], student.vocab, longest)
   pairs = [(source, [*target, types.EOS]) for source, target in zip(sources, predictions, strict=True)]
@@ -150,6 +154,5 @@ def _correlation(student, score, teacher, predictions, data_dir, alternation):
     for each in (score, corpus.scorer(teacher.model)))
   if not np.isfinite(ours + theirs).any():
     return {}
-  traits = student.model.traits
   found = total_correlation.estimate(ours, theirs, [len(target) for _, target in pairs], samples=1)
-  return {total_correlation.NAMES[traits.likelihood(student.experiment.model)]: found.value}
+  return {total_correlation.NAMES[likelihood]: found.value}

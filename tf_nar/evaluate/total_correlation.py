@@ -92,13 +92,15 @@ def of_texts(student: tuple, teacher: tuple, sources: Sequence[str], targets: Se
     tokens_per_batch: see `corpus.score`.
 
   Raises:
-    ValueError: if the teacher is not autoregressive or the student is, if they have different vocabularies, or if the
-      vocabulary expects subwords and the targets are whole words.
+    ValueError: if the teacher's score is not autoregressive or the student's is, if they have different vocabularies,
+      or if the vocabulary expects subwords and the targets are whole words.
   """
   (run, _), (other, _) = student, teacher
-  if run.model.traits.autoregressive or not other.model.traits.autoregressive:
-    raise ValueError(f"Total correlation needs an autoregressive teacher and a student that is not; got "
-                     f"{other.experiment.family} and {run.experiment.family}.")
+  kinds = [each.model.traits.likelihood(each.experiment.model) for each in (run, other)]
+  if kinds[0] == "autoregressive" or kinds[1] != "autoregressive":
+    raise ValueError("Total correlation needs an autoregressive score of the teacher, and another of the student; got "
+                     f"{other.experiment.family} and {run.experiment.family}. The score of a janus has both kinds: "
+                     "model.scores=nar, or ar.")
   if other.vocab.sha256 != run.vocab.sha256:
     raise ValueError(f"{other.workdir} has another vocabulary than {run.workdir}; give runs of the same data.")
   if texts := [target for target in targets if isinstance(target, str)]:
@@ -111,7 +113,7 @@ def of_texts(student: tuple, teacher: tuple, sources: Sequence[str], targets: Se
   scores = [corpus.score(graph, pairs, tokens_per_batch=tokens_per_batch, longest=longest)
             for _, graph in (student, teacher)]
   found = estimate(*scores, [len(target) for _, target in pairs])
-  return rows(found, run.model.traits.likelihood(run.experiment.model))
+  return rows(found, kinds[0])
 
 
 def rows(found: Estimate, likelihood: str) -> list[report.Row]:

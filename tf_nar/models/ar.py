@@ -85,7 +85,7 @@ def _operations(config, source, target):
 
 TRAITS = family.Traits(
   _operations, offers=frozenset({"score_candidates", "score_tokens", "align", "limit", "translate_with", "check"}),
-  autoregressive=True, smoothed=True)
+  autoregressive=True, smoothed=True, likelihood=lambda config: "autoregressive")
 
 
 class Model(keras.Model):

@@ -116,7 +116,8 @@ def _operations(config, source, target):
 
 TRAITS = family.Traits(
   _operations, offers=frozenset({"score_candidates", "align", "limit"}), autoregressive=True, needs_mask=True,
-  side_by_side=True, smoothed=True, proxy=lambda config: "inputs, fixed")
+  side_by_side=True, smoothed=True, proxy=lambda config: "inputs, fixed",
+  likelihood=lambda config: "factorised" if config.scores == "nar" else "autoregressive")
 
 
 class Model(keras.Model):
