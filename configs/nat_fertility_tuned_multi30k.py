@@ -12,12 +12,12 @@ import dataclasses
 from configs import ar_multi30k
 from configs import nat_fertility_multi30k
 from tf_nar import config
-from tf_nar.models import nat_fertility
+from tf_nar.models import fertility_tuning
 
 
 def get_config():
   plain = nat_fertility_multi30k.get_config()
-  tuning = nat_fertility.Tuning(share=0.25, teacher=ar_multi30k.get_config().model)
+  tuning = fertility_tuning.Tuning(share=0.25, teacher=ar_multi30k.get_config().model)
   return dataclasses.replace(
     plain,
     model=dataclasses.replace(plain.model, tuning=tuning),

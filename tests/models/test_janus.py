@@ -13,6 +13,9 @@ from tf_nar import runs
 from tf_nar import types
 from tf_nar.em import config as em_config
 from tf_nar.em import stages
+from tf_nar.evaluate import corpus
+from tf_nar.export import saved_model
+from tf_nar.export import tpu
 from tf_nar.layers import attention
 from tf_nar.layers import encoder_decoder
 from tf_nar.models import cmlm
@@ -123,6 +126,30 @@ def test_nar_mode_is_the_masked_language_model(model, masked):
     for one, other in zip(found, theirs, strict=True):
       np.testing.assert_array_equal(one, other)
     assert found.passes == passes
+
+
+# The conformance tests translate in the mode of the search in `families.TINY`, which is the other one.
+def test_nar_mode_depends_on_neither_padding_nor_batch_and_is_for_a_tpu(model):
+  search = janus.Search(mode="nar", passes=3, candidates=3)
+  translate = tf.function(
+    lambda src: model.translate(src, search), input_signature=[tf.TensorSpec([None, None], tf.int32)])
+  together = translate(tf.pad(BATCH.src, [[0, 1], [0, 3]]))
+  for row in range(len(BATCH.src)):
+    alone = translate(BATCH.src[row:row + 1])
+    size = alone.tokens.shape[2]
+    np.testing.assert_array_equal(together.tokens[row, :, :size], alone.tokens[0])
+    assert not np.any(together.tokens[row, :, size:])
+    np.testing.assert_allclose(together.score[row], alone.score[0], rtol=1e-4)
+  program, *_ = tpu.programs_of_model(model, search, (8, 8))
+  assert tpu.examine(program, compiling=False).findings == []
+
+
+@pytest.mark.slow
+def test_nar_mode_is_exported(model, tmp_path):
+  search = janus.Search(mode="nar", passes=3, candidates=3)
+  run = runs.Run(config_lib.Experiment("janus", model.config, search), model, families.VOCAB, str(tmp_path))
+  saved_model.export(run, corpus.searcher(model, search), str(tmp_path / "out"))  # It checks itself.
+  assert tf.saved_model.contains_saved_model(str(tmp_path / "out"))
 
 
 def test_score_is_that_of_the_mode_asked_for(model, masked):

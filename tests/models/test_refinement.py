@@ -87,6 +87,8 @@ def test_a_coin_for_each_sentence_chooses_what_a_pass_reads(monkeypatch, denoise
   read = model._corrupted(tf.constant([1, 2]), 1, tf.zeros([400, 3], tf.int32), tf.fill([400, 3], 9)).numpy()
   assert set(read[:, 0]) <= {7, 9} and (read == read[:, :1]).all()
   assert np.mean(read[:, 0] == 7) == pytest.approx(share, abs=0.1)
+  later = model._corrupted(tf.constant([1, 2]), 2, tf.zeros([400, 3], tf.int32), tf.fill([400, 3], 9)).numpy()
+  assert np.mean(later[:, 0] == read[:, 0]) == pytest.approx(share**2 + (1 - share)**2, abs=0.1)  # Each has its coin.
 
 
 def test_corruption_fades_over_the_passes():

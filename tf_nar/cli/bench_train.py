@@ -10,7 +10,8 @@ and float32. The minimum, median and maximum over the rounds are printed:
   model flop utilisation   FLOP per second of the updates, divided by those of the faster of the two matrix products
                            in the config's type, measured in the same round. FLOP per update are counted by the
                            formula of tf_nar/train/flops.py: 6 x weights of matrix products x positions, plus
-                           attention; output layer and padding are included
+                           attention; padding is included, and the output layer at tokens without a loss, where it
+                           is not computed: utilisation is overstated for masked models
   share of input           share of the time spent waiting for the next batch; prefetching runs during the update.
                            On an accelerator, which works behind the host, this overstates the cost
   share of output softmax  output layer, loss and their gradients: a part of the update, timed separately

@@ -11,7 +11,8 @@ support, and float64. They are then compiled by XLA, through the same TensorFlow
 must return the same values as the uncompiled one, and an epoch must compile exactly one program per shape.
 
 --compile_for also runs the TPU's own compiler, which needs no TPU, and prints the memory, the operations and the
-roofline time of each graph. A loop of unknown length, as over the passes of a search, is counted as one pass.
+roofline time of each graph. A loop of unknown length, as over the passes of a search or the positions whose loss
+counts, is counted as one pass.
 That compiler comes with jax, in a separate environment:
 
   python -m venv ~/tpu_check; ~/tpu_check/bin/pip install '.[tpu_check]'

@@ -9,8 +9,9 @@ one length and with 9 length candidates that the first AR model ranks, and, if o
 folder in float32, bfloat16 and int8; each AR model with beams 1 and 5, as a SavedModel and, if ctranslate2 is
 installed, in CTranslate2 in float32 and int8, and with --draft_with=RUN also with greedy search by checking that run's
 drafts, which finds the same translations in fewer passes. With --shortlist each export of the NAR model with one length
-is measured without and with it, and the gain is printed. Folders that are already exported are added with
---system=NAME=FOLDER[,beam=N]; variants of --nar and --ar that exist in the work directory are not exported again.
+is measured without and with it, and the gain is printed. Folders that are already exported, such as those of a search
+with other settings or of the other mode of a janus, are added with --system=NAME=FOLDER[,beam=N]; variants of --nar and
+--ar that exist in the work directory are not exported again.
 
 A config in place of a run means random weights of that shape, with the predicted lengths set so that every translation
 is as long as its source. Speed needs no training; see tf_nar/latency/untrained.py.

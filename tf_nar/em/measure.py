@@ -48,7 +48,8 @@ def measure(folders: dict[str, str], data_dir: str, alternation: config.Alternat
       kept_first      share of the sample's sources whose selected target is the teacher's best candidate
       X_bleu, X_repeats, X_valid   of the validation text translated by X: student_argmax and student_odd, or
         student if its family has no ODD; student_rescored, several candidates ranked by the teacher; teacher
-      total_correlation   or excess_nll, excess_nll_bound: what the student's independent tokens lose, nats per token
+      total_correlation   or excess_nll, excess_nll_bound: what the student's independent tokens lose, nats per token;
+        with _low and _high, its interval over sentences
   """
   with progress.Progress("measures") as bar:
     return _measured(folders, data_dir, alternation, bar.advance)
@@ -154,5 +155,6 @@ def _correlation(student, score, teacher, predictions, data_dir, alternation):
     for each in (score, corpus.scorer(teacher.model)))
   if not np.isfinite(ours + theirs).any():
     return {}
-  found = total_correlation.estimate(ours, theirs, [len(target) for _, target in pairs], samples=1)
-  return {total_correlation.NAMES[likelihood]: found.value}
+  found = total_correlation.estimate(ours, theirs, [len(target) for _, target in pairs])
+  name = total_correlation.NAMES[likelihood]
+  return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}

@@ -14,8 +14,13 @@ Read Ĉ with care:
   of the two was, the difference is in Ĉ.
 - T counts EOS, and log p of T belongs to the student's score, since the teacher's EOS decides the length. Without it Ĉ
   would lack H(T | X).
+- A model that reads Z, such as some target tokens, is measured with none of it, as in a first pass. With Z the
+  teacher's term would be that of an autoregressive model given Z; the stream AUX of `janus` is one: its `correlation`,
+  which is logged.
 - For a model of paths or latents, which is not factorised, the difference is no total correlation but its excess
   negative log likelihood: what that structure loses. If its score is a bound, so is the excess.
+- Ĉ is a small difference of large sums: bin/measure.py computes both in float32, EM and bin/evaluate.py in the types of
+  the runs.
 - The interval is that of the choice of sentences alone, not of training: another seed may lie outside.
 """
 from typing import NamedTuple, Sequence

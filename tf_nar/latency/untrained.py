@@ -3,7 +3,8 @@
 The time of a translation depends on its length, not on its tokens. So all weights keep their initial values, except:
   - EOS has the bias `NEVER`: the AR model decodes up to its limit, the length of its source (search.extra_length=0);
     no output of the NAR model is cut off at an EOS;
-  - the NAR model's length head is fitted by least squares to predict the source's length for the given sentences.
+  - the NAR model's length head is fitted by least squares to predict the source's length for the given sentences; a
+    head of differences is given a bias for the difference 0.
 """
 import dataclasses
 from typing import Any, Iterable
@@ -17,8 +18,10 @@ from tf_nar import runs
 from tf_nar import types
 from tf_nar.data import shortlist as shortlist_lib
 from tf_nar.layers import encoder_decoder
+from tf_nar.layers import lengths as lengths_lib
 
 NEVER = -100.0  # Bias of EOS in the output layer.
+ALWAYS = 1e4  # Bias of the difference 0.
 RIDGE = 1e-4  # Ridge penalty, relative to the mean square of a feature.
 
 
@@ -42,12 +45,15 @@ def make(path: str, vocab: Any, lines: Iterable[str], workdir: str, settings: It
     experiment = config.override(experiment, "search.extra_length=0")
   run = runs.create(experiment, vocab, workdir)
   net = encoder_decoder.of(run.model)
-  if net and net.length is None:
+  offsets = [layer for layer in run.model._flatten_layers() if isinstance(layer, lengths_lib.Offsets)]
+  if net and net.length is None and not offsets:
     raise ValueError(f"{path} is of the family {experiment.family}, which has no length head; give a config of ar "
                      "or of a family that has one, such as nat_em.")
   weights = {variable.path: variable.numpy() for variable in run.model.variables}
   weights[(net or run.model).embed.bias.path][types.EOS] = NEVER
-  if net:
+  for head in offsets:
+    weights[head.out.bias.path][lengths_lib.REACH] = ALWAYS
+  if net and net.length is not None:
     weights[net.length.path] = _lengths(net, [[*vocab.source.encode(line), types.EOS] for line in lines])
   runs.save_weights(weights, workdir)
 

@@ -108,7 +108,7 @@ class Search(ar.Search):
 
 def _operations(config, source, target):
   net, times = config.net, 1 + config.encode_twice
-  # The output layer: all modes at the masked tokens, about half of them, and AR once more at all: at 2.6 T positions.
+  # The output layer: all modes at the masked tokens, about half of them, and AR at the others: at 2.1 T positions.
   learned = times * operations.encoder(net, source + 1) + operations.output(net, 3 * target)
   learned += operations.decoder(net, net.decoder_layers, _BLOCKS * target, times * (source + 1))
   return family.Operations(learned, 3 * target)

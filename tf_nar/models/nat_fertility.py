@@ -12,14 +12,11 @@ a length head instead.
   copies: uniform, soft, by fertility       `ops/copying.py`, `Config.copy`
   loss: tokens given f, and f               terms `token` and `fertility`, both per target token
   argmax, and NPD with s samples            `Search.candidates`, argmax one of them; `rescore` is the teacher
-  fine-tuning: reverse KL to the teacher    term `teacher`; `losses/soft_cross_entropy.py`
-  REINFORCE, with the mean fertilities      term `policy`; `fertility.mean`
-  λ, and the terms' factors                 `Tuning`
+  fine-tuning by the teacher                `models/fertility_tuning.py`, `Config.tuning`
 
 # Differs: decoder positions attend to themselves, there is no positional attention, and every decoder block attends
 to the top encoder states; the copies, token plus position embeddings, lack the bias that the encoder adds, and their
-positions do not count the slot of a length head. The teacher reads the whole translation, padding apart, and the reward
-is per token. As in the program, its loss lacks the entropy of the student that a divergence has.
+positions do not count the slot of a length head.
 """
 import dataclasses
 
@@ -35,8 +32,8 @@ from tf_nar.layers import embedding
 from tf_nar.layers import encoder_decoder
 from tf_nar.layers import transformer
 from tf_nar.losses import cross_entropy
-from tf_nar.losses import soft_cross_entropy
 from tf_nar.models import ar
+from tf_nar.models import fertility_tuning
 from tf_nar.models import one_pass
 from tf_nar.ops import alignment
 from tf_nar.ops import copying
@@ -47,25 +44,6 @@ from tf_nar.ops import operations
 
 CLASSES = 50  # K, the number of fertility classes, as in the paper; the last means "49 or more" in training.
 COPIES = ("fertility", "uniform", "soft")
-_FERTILITY = 0  # Number of the random stream that draws fertilities; dropout uses those from 1.
-
-
-@dataclasses.dataclass(frozen=True)
-class Tuning:
-  """Fine-tuning by a frozen autoregressive teacher, which judges what the model says itself.
-
-  Its loss is -Σ_t Σ_v p_t(v) log AR(v | ŷ_<t, x) per token, p the model's distributions and ŷ their argmax: for the
-  aligner's fertilities with a gradient, and as the reward of fertilities that are drawn from p(f | x).
-  """
-
-  share: float = 0.0  # Weight of the teacher's loss; that of the text has the rest. 0: no teacher.
-  policy: float = 0.1  # Weight of the reinforcement of fertilities.
-  teacher: ar.Config = ar.Config()  # Its sizes; its weights are those of a finished run.
-
-  def __post_init__(self):
-    if not 0 <= self.share < 1:
-      raise ValueError(f"model.tuning.share is from 0 to below 1; got {self.share}.")
-    core_config.check_at_least(0, self, "policy", group="model.tuning.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +52,7 @@ class Config:
   smoothing: float = 0.1  # Label smoothing of the token loss.
   copy: str = "fertility"  # How the source is copied into the decoder: by "fertility", "uniform" or "soft".
   tau: float = 0.3  # Temperature of the soft copy; larger values mix more distant source tokens.
-  tuning: Tuning = Tuning()
+  tuning: fertility_tuning.Tuning = fertility_tuning.Tuning()
 
   def __post_init__(self):
     if self.tuning.share and not self.aligned:
@@ -110,14 +88,9 @@ class Search:
 
 
 def _operations(config, source, target):
-  net, teacher = config.net, config.tuning.teacher.net
-  learned = operations.whole(net, net.decoder_layers, source, target)
-  if not config.tuning.share:
-    return family.Operations(learned, target)
-  glanced = operations.encoder(teacher, source) + operations.output(teacher, 3 * target)
-  glanced += 3 * operations.decoder(teacher, teacher.decoder_layers, target, source)
-  glanced += 2 * operations.decoder(net, net.decoder_layers, target, source) + operations.output(net, 5 * target)
-  return family.Operations(learned + operations.output(net, target), 2 * target, glanced, 8 * target)
+  learned = operations.whole(config.net, config.net.decoder_layers, source, target)
+  more = fertility_tuning.operations(config.net, config.tuning, source, target)
+  return family.Operations(learned + more.learned, target + more.positions, more.glanced, more.glanced_positions)
 
 
 TRAITS = family.Traits(
@@ -201,35 +174,7 @@ class Model(keras.Model):
     if not (training and self.config.tuning.share):
       return types.Loss(terms)
     terms = {name: term._replace(scale=1 - self.config.tuning.share) for name, term in terms.items()}
-    return types.Loss(terms | self._taught(batch, memory, states, lengths, token.count, seed))
-
-  def _taught(self, batch, memory, states, lengths, count, seed):
-    """Returns the terms of a `Tuning`, of decoder states [B, T, D] for the aligner's fertilities; `count` tokens."""
-    tuning, positions = self.config.tuning, tf.shape(states)[1]
-    total = tf.reduce_sum(self._judged(batch.src, states, lengths) * batch.weight[:, None])
-    log_prob = self.log_fertility(memory, batch.src)
-    number = noise_lib.uniform(tf.shape(batch.src), noise_lib.stream(seed, _FERTILITY))[..., None]
-    drawn = fertility_lib.drawn(log_prob, number)  # [B, 1, S]
-    both = tf.concat([fertility_lib.mean(log_prob)[:, None], drawn], 1)
-    both = tf.reshape(fertility_lib.bounded(both, batch.src, positions), [-1, tf.shape(batch.src)[1]])  # [2·B, S]
-    sources, lengths = tf.repeat(batch.src, 2, axis=0), tf.reduce_sum(both, -1)
-    states = self.net.decode(self.canvas(sources, lengths, positions, both), lengths, memory)
-    each = tf.reduce_sum(self._judged(sources, states, lengths), -1) / tf.maximum(tf.cast(lengths, tf.float32), 1.0)
-    by_mean, by_draw = tf.unstack(tf.reshape(each, [-1, 2]), axis=1)
-    reward = by_mean - by_draw
-    reward -= tf.math.divide_no_nan(tf.reduce_sum(reward * batch.weight), tf.reduce_sum(batch.weight))
-    policy = -tf.reduce_sum(
-      tf.stop_gradient(reward) * fertility_lib.of(log_prob, drawn)[:, 0] * batch.weight)
-    return {"teacher": types.Term(total, count, tuning.share), "policy": types.Term(policy, count, tuning.policy)}
-
-  def _judged(self, src, states, lengths):
-    """Returns the teacher's loss of each position of decoder states [B, T, D], float32 [B, T], 0 past the length."""
-    inside = tf.sequence_mask(lengths, tf.shape(states)[1])
-    said = tf.where(inside, self.net.likeliest(states), types.PAD)
-    theirs, own, other = self.teacher.states(src, said), self.net.embed, self.teacher.embed
-    found = soft_cross_entropy.soft_cross_entropy(
-      (states, own.table, own.bias), (theirs, other.table, other.bias))
-    return tf.where(inside, found, 0.0)
+    return types.Loss(terms | fertility_tuning.terms(self, batch, memory, states, seed))
 
   def score(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns log p(T | x) + Σ log p(y_t | x, T), float32 [B]; with fertilities, a lower bound of log p(y | x).

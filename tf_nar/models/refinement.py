@@ -19,9 +19,10 @@ h_i, through which the gradient flows into all earlier passes.
   iterations in translation; adaptive stopping   `Search.passes`; `Search.stop`, `Search.patience`; `decode/rewrite.py`
 
 # Differs: by default one table of embeddings serves source, both decoders and the output. The encoder has no highways,
-so that it can start from a teacher's. The program tosses one coin for a whole batch, adds dropout to the length's
-logits, stops the gradient from the length head, and leaves the last encoder block out of its input. Attention is scaled
-by the width of a head, not of the model. The loss is a mean over iterations and tokens, without padding.
+so that it can start from a teacher's. The length has classes up to ±64, not ±20. The program tosses one coin for a
+whole batch, adds dropout to the length's logits, stops the gradient from the length head, and leaves the last encoder
+block out of its input. Attention is scaled by the width of a head, not of the model. The loss is a mean over iterations
+and tokens, without padding.
 """
 import dataclasses
 

@@ -52,7 +52,7 @@ def mean(log_prob: tf.Tensor) -> tf.Tensor:
   return tf.cast(tf.round(tf.reduce_sum(each, -1)), tf.int32)
 
 
-def bounded(fertility: tf.Tensor, src: tf.Tensor, most: int) -> tf.Tensor:
+def bounded(fertility: tf.Tensor, src: tf.Tensor, most: int | tf.Tensor) -> tf.Tensor:
   """Bounds the sum of fertilities to 1 to `most`: EOS has at least one, and tokens beyond `most` positions have none.
 
   # Differs: the original stops at twice the source length, and allows empty translations.
@@ -60,7 +60,7 @@ def bounded(fertility: tf.Tensor, src: tf.Tensor, most: int) -> tf.Tensor:
   Args:
     fertility: int32 [B, N, S].
     src: int32 [B, S].
-    most: the greatest number of positions, `net.max_length`.
+    most: the greatest number of positions, such as `net.max_length`; or one for each sentence, int32 [B, 1, 1].
 
   Returns:
     int32 [B, N, S]; 0 in padding rows.

@@ -13,8 +13,10 @@ from tf_nar import runs
 from tf_nar import types
 from tf_nar.config import Phase
 from tf_nar.models import ar
+from tf_nar.models import fertility_tuning
 from tf_nar.models import nat_fertility
 from tf_nar.ops import fertility as fertility_lib
+from tf_nar.ops import masking
 from tf_nar.ops import noise
 
 STILL = dataclasses.replace(families.NET, **families.STILL)
@@ -23,7 +25,7 @@ BATCH = families.batch(count=4)
 
 
 def build(**tuning):
-  tuning = nat_fertility.Tuning(**{"share": 0.25, "teacher": ar.Config(STILL)} | tuning)
+  tuning = fertility_tuning.Tuning(**{"share": 0.25, "teacher": ar.Config(STILL)} | tuning)
   with pytest.MonkeyPatch.context() as patch:
     tiny = families.Tiny(nat_fertility.Config(STILL, smoothing=0.0, tuning=tuning), None)
     patch.setitem(families.TINY, "nat_fertility", tiny)
@@ -55,8 +57,8 @@ def test_terms_by_hand(model):
     np.testing.assert_allclose(terms[name].total, term.total, rtol=1e-5)
     assert (terms[name].scale, term.scale) == (0.75, 1.0)
 
-  weight, positions = batch.weight.numpy(), batch.tgt.shape[1]
-  own = judged(model, batch.src, batch.fertility, positions)
+  weight = batch.weight.numpy()
+  own = judged(model, batch.src, batch.fertility, batch.tgt.shape[1])
   np.testing.assert_allclose(terms["teacher"].total, (own.sum(1) * weight).sum(), rtol=1e-4)
   assert terms["teacher"].scale == 0.25 and terms["teacher"].count == plain["token"].count
 
@@ -66,8 +68,9 @@ def test_terms_by_hand(model):
   mean = np.round((np.exp(table) * np.arange(nat_fertility.CLASSES)).sum(-1))
   costs = []
   for fertility in (mean, drawn):
-    bounded = fertility_lib.bounded(tf.constant(fertility[:, None], tf.int32), batch.src, positions)[:, 0]
-    costs.append(judged(model, batch.src, bounded, positions).sum(1) / bounded.numpy().sum(1))
+    most = tf.minimum(2 * masking.lengths(batch.src), STILL.max_length)[:, None, None]
+    bounded = fertility_lib.bounded(tf.constant(fertility[:, None], tf.int32), batch.src, most)[:, 0]
+    costs.append(judged(model, batch.src, bounded, STILL.max_length).sum(1) / bounded.numpy().sum(1))
   reward = costs[0] - costs[1]
   reward -= (reward * weight).sum() / weight.sum()
   assert np.ptp(reward) > 0
@@ -95,13 +98,12 @@ def test_the_policy_follows_the_reward(likes, monkeypatch):
   model.fertility.bias.assign(tf.where(tf.range(nat_fertility.CLASSES) < 3, 0.0, -20.0))
   sign = {"long": -1.0, "short": 1.0}[likes]
 
-  def judge(src, states, lengths):  # The cost of each position is that of a sentence as long.
+  def judge(model, src, states, lengths):  # The cost of each position is that of a sentence as long.
     cost = sign * tf.cast(lengths, tf.float32)[:, None] + tf.zeros(tf.shape(states)[:2])
     return tf.where(tf.sequence_mask(lengths, tf.shape(states)[1]), cost, 0.0)
 
-  monkeypatch.setattr(model, "_judged", judge)
-  room = BATCH._replace(tgt=tf.pad(BATCH.tgt, [[0, 0], [0, 3]]))  # For long translations.
-  batch = families.given(model, room)
+  monkeypatch.setattr(fertility_tuning, "judged", judge)
+  batch = families.given(model, BATCH)
   variables = [v.value for v in model.fertility.variables]
   total = lambda: float(tf.reduce_sum(fertility_lib.mean(
     model.log_fertility(model.net.encode(batch.src), batch.src))))
@@ -123,7 +125,7 @@ def test_a_recipe_takes_its_teacher_from_the_warm_start(tmp_path):
   teacher = recipe.run(config.Experiment("ar", *families.TINY["ar"], train), data, str(tmp_path / "ar"))
   tuned = config.Experiment(
     "nat_fertility",
-    nat_fertility.Config(families.NET, tuning=nat_fertility.Tuning(0.25, teacher=ar.Config(families.NET))),
+    nat_fertility.Config(families.NET, tuning=fertility_tuning.Tuning(0.25, teacher=ar.Config(families.NET))),
     families.TINY["nat_fertility"].search, train, phases=(
       Phase("text", ("model.tuning.share=0",), start="warm_start"), Phase("tuned", frozen="warm_start")))
   made = recipe.run(tuned, data, str(tmp_path / "run"), warm_start=str(tmp_path / "ar"))
@@ -139,9 +141,9 @@ def test_a_recipe_takes_its_teacher_from_the_warm_start(tmp_path):
 
 
 @pytest.mark.parametrize("make, message", [
-  (lambda: nat_fertility.Tuning(share=1.0), "model.tuning.share is from 0 to below 1; got 1.0"),
-  (lambda: nat_fertility.Tuning(policy=-1.0), "model.tuning.policy is at least 0; got -1.0"),
-  (lambda: nat_fertility.Config(copy="soft", tuning=nat_fertility.Tuning(0.25)),
+  (lambda: fertility_tuning.Tuning(share=1.0), "model.tuning.share is from 0 to below 1; got 1.0"),
+  (lambda: fertility_tuning.Tuning(policy=-1.0), "model.tuning.policy is at least 0; got -1.0"),
+  (lambda: nat_fertility.Config(copy="soft", tuning=fertility_tuning.Tuning(0.25)),
    "model.tuning is for copies by fertility; got model.copy=soft; set model.tuning.share=0"),
 ])
 def test_refuses(make, message):
