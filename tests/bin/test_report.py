@@ -31,6 +31,14 @@ def test_reports_become_a_table_and_a_plot(call, tmp_path, capsys):
   assert (tmp_path / "all.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_reports_may_be_listed_in_a_file(call, tmp_path):
+  one, two = written(tmp_path / "ar/report.json", 40.0, 20.0), written(tmp_path / "ctc/odd.json", 35.0, 2.0)
+  (tmp_path / "list.txt").write_text(f"# The first.\nCTC, ODD={two}\n\n {one}\n")
+  call(f"--list={tmp_path}/list.txt", f"--out={tmp_path}/all")
+  lines = (tmp_path / "all.md").read_text().splitlines()
+  assert [line.split("|")[1].strip() for line in lines[2:]] == ["CTC, ODD", "ar"]
+
+
 def test_gaps_are_to_the_report_named(call, tmp_path, capsys):
   teacher, plain = written(tmp_path / "ar/report.json", 40.0, 20.0), written(tmp_path / "ctc/odd.json", 35.0, 2.0)
   call(plain, f"--gap_from={teacher}", f"--out={tmp_path}/all")

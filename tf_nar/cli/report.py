@@ -8,13 +8,15 @@ OUT.md, and the plot to OUT.png. A report is named after its folder, or after it
 a name is given before it. Only systems whose speed was measured are in the plot. Absolute times depend on the load of
 the machine at the time; compare systems by their speed relative to RUN, which was measured in turns with each.
 
+--list=FILE names reports in a file, NAME=PATH on each line, in the order of the table; # begins a comment.
+
 --gap_from=REPORT, the report of an AR run, adds a column with the BLEU that each system has more than that run. Then
 reports with a total correlation or an excess of the negative log likelihood, which bin/evaluate.py --teacher=RUN or
 bin/measure.py --report put into them, are also listed in OUT.gap.md, each with the proxy of the text that its family
 learns from (docs/theory.md), and plotted in OUT.gap.png. --em=FOLDER/em.json adds the rounds of bin/em.py to these two.
 
-  python bin/report.py docs/reports/multi30k_en_de/*.json --gap_from=docs/reports/multi30k_en_de/teacher_beam5.json \\
-      --out=docs/field_multi30k
+  python bin/report.py --list=docs/reports/field.txt \\
+      --gap_from=docs/reports/multi30k_en_de/teacher_published_search.json --out=docs/field_multi30k
 
 --latency=FOLDER/latency.json takes all speeds from one run of bin/latency.py, of exported systems with the names of the
 reports, as times those of its baseline and of its system --ct2. Without reports all systems of that run are compared,
@@ -34,6 +36,7 @@ from tf_nar.evaluate import speeds
 
 flags = program.Flags()
 
+LIST = flags.DEFINE_string("list", "", "A file of more reports, one NAME=PATH on each line; empty: none.")
 GAP_FROM = flags.DEFINE_string("gap_from", "", "The report of an AR run, for gaps of BLEU; empty: none.")
 EM = flags.DEFINE_multi_string("em", [], "FILE or NAME=FILE, an em.json of bin/em.py whose rounds have gaps too.")
 LATENCY = flags.DEFINE_string("latency", "", "A latency.json, for the speeds; empty: those of the reports.")
@@ -65,6 +68,13 @@ def own_name(path: str) -> str:
   folder, file = os.path.split(path)
   stem, own = os.path.splitext(file)[0], os.path.basename(os.path.abspath(folder))
   return own if stem in ("report", "em") else f"{own}, {stem}"
+
+
+def listed(path: str) -> list[str]:
+  """Returns the arguments in a file, one on each line that is neither blank nor a comment."""
+  with atomic.open_read(path) as file:
+    lines = [line.strip() for line in file.read().decode().splitlines()]
+  return [line for line in lines if line and not line.startswith("#")]
 
 
 def proxy(facts: dict[str, Any]) -> str:
@@ -130,4 +140,4 @@ def show_gaps(systems: Sequence[comparison.System], baseline: comparison.System)
 
 
 def main(argv: list[str]) -> None:
-  program.run("report", lambda: compare(argv[1:]), argv[:1])
+  program.run("report", lambda: compare([*argv[1:], *(listed(LIST.value) if LIST.value else [])]), argv[:1])
