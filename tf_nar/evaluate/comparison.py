@@ -98,7 +98,6 @@ def plot(systems: Iterable[System], path: str) -> int:
   points = [(value(each, "ms alone"), value(each, "BLEU"), each.name, each.family) for each in systems]
   points = [point for point in points if None not in point]
   if points:
-    import adjustText
     with plots.drawing(path, size=(10, 5.5)) as axis:
       for number, family in enumerate(sorted({point[3] for point in points})):
         here = [point for point in points if point[3] == family]
@@ -115,11 +114,7 @@ def plot(systems: Iterable[System], path: str) -> int:
       axis.set_xlabel("milliseconds per sentence, one at a time")
       axis.set_ylabel("BLEU")
       axis.grid(alpha=0.3)
-      names = [axis.text(*point[:3], fontsize=8) for point in points]
-      times, bleus, *_ = zip(*points, strict=True)
-      axis.figure.canvas.draw()  # Makes the layout, which labels are placed in.
-      adjustText.adjust_text(
-        names, times, bleus, ax=axis, expand=(1.3, 1.6), arrowprops={"arrowstyle": "-", "lw": 0.5, "shrinkB": 4})
+      plots.name(axis, [point[:3] for point in points])
   return len(points)
 
 

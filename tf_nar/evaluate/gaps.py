@@ -80,17 +80,17 @@ def _cells(points):
 
 def plot(points: Sequence[Point], name: str, path: str) -> None:
   """Plots the gaps to the autoregressive model `name` against the losses, to a PNG file."""
-  with plots.drawing(path, size=(8, 5)) as axes:
+  with plots.drawing(path, size=(10, 5.5)) as axes:
     for series in sorted({point.series for point in points} - {""}):
       axes.plot(*zip(*((point.nats, point.gap) for point in points if point.series == series), strict=True),
                 color="grey", lw=0.8, zorder=0)
     for head, marker in LOSSES.items():
       if mine := [(point.nats, point.gap) for point in points if point.loss == head]:
         axes.scatter(*zip(*mine, strict=True), marker=marker, label=head)
-    for point in points:
-      axes.annotate(point.name, (point.nats, point.gap), fontsize=8, xytext=(4, 4), textcoords="offset points")
     axes.set_xlabel("nats per target token")
     rounds = "\n(of rounds of EM, to their teacher)" if any(point.series for point in points) else ""
     axes.set_ylabel(f"BLEU gap to {name}{rounds}")
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.margins(x=0.15, y=0.1)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    plots.name(axes, [(point.nats, point.gap, point.name) for point in points])

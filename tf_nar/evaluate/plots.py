@@ -1,7 +1,7 @@
 """Writes plots as PNG files, without a display."""
 import contextlib
 import warnings
-from typing import Any, Iterator
+from typing import Any, Iterable, Iterator
 
 from absl import logging
 
@@ -16,6 +16,18 @@ def plain(axis: Any) -> None:
   axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
   axis.set_major_formatter("{x:g}")
   axis.set_minor_locator(ticker.NullLocator())
+
+
+def name(axes: Any, points: Iterable[tuple[float, float, str]]) -> None:
+  """Writes the names of points (x, y, name) beside them, where they cover neither points nor each other; in the end.
+  """
+  import adjustText
+  points = list(points)
+  names = [axes.text(*point, fontsize=8) for point in points]
+  axes.figure.canvas.draw()  # Makes the layout, which labels are placed in.
+  adjustText.adjust_text(
+    names, *zip(*(point[:2] for point in points), strict=True), ax=axes, expand=(1.3, 1.6),
+    arrowprops={"arrowstyle": "-", "lw": 0.5, "shrinkB": 4})
 
 
 @contextlib.contextmanager
