@@ -5,7 +5,7 @@
       --warm_start=multi30k_en_de/teacher --workdir=runs/fertility_tuned
 
 The phase "text" trains as configs/nat_fertility_multi30k.py does, from the weights of the run of --warm_start; in the
-phase "tuned" that run, an ar of these sizes, judges what the model says.
+phase "tuned" that run, an ar of these sizes, judges what the model predicts.
 """
 import dataclasses
 

@@ -127,7 +127,7 @@ def test_a_finished_run_is_trained_on(data, finished, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [
-  name for name in sorted(models.FAMILIES) if not models.traits(name).frozen(families.TINY[name].model)])
+  name for name in sorted(models.FAMILIES) if not models.traits(name).frozen(families.TINY[name].config)])
 def test_stopping_changes_nothing(data, tmp_path, monkeypatch, name):
   whole = fit.fit(experiment(name), data, str(tmp_path / "whole"))
   with monkeypatch.context() as patch, pytest.raises(Killed):

@@ -133,9 +133,8 @@ def _train(experiment, texts, workdir, options):
   for phase, each in trainings(experiment):
     start = {"before": before, "warm_start": options["warm_start"], "scratch": None}[phase.start]
     before = at(workdir, phase.name)
-    frozen = options["warm_start"] if phase.frozen == "warm_start" else at(workdir, phase.frozen)
-    more = {"frozen": frozen} if phase.frozen else {}
-    done = fit.fit(each, texts[phase.text], before, **options | {"warm_start": start} | more)
+    frozen = {"": None, "warm_start": options["warm_start"]}.get(phase.frozen, at(workdir, phase.frozen))
+    done = fit.fit(each, texts[phase.text], before, **options | {"warm_start": start, "frozen": frozen})
   return done
 
 

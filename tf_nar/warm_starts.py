@@ -37,9 +37,8 @@ def start_from(run: runs.Run, workdir: str) -> None:
                      "both languages or of one.")
   _check_tied(run, workdir, "start from")
   apart = {path for side in other for path in owners.tables(run.model, side)}
-  part = run.model.traits.frozen(run.model.config)
-  taken = [variable for variable in run.model.variables
-           if variable.path not in apart and not (part and variable.path.startswith(f"{part}/"))]
+  left = apart | {variable.path for variable in _frozen(run)[1]}
+  taken = [variable for variable in run.model.variables if variable.path not in left]
   if family != run.experiment.family:
     for own, copied in run.model.traits.copies.items():
       weights |= {own + path.removeprefix(copied): weights[path] for path in list(weights) if path.startswith(copied)}
@@ -59,7 +58,7 @@ def freeze(run: runs.Run, workdir: str) -> None:
     ValueError: if the family has no such part, or if that run is not trained yet or has another vocabulary, `net.tie`
       or sizes.
   """
-  part = run.model.traits.frozen(run.model.config)
+  part, variables = _frozen(run)
   if not part:
     raise ValueError(f"{run.experiment.family} takes no frozen part from another run; leave out frozen={workdir}.")
   workdir = pretrained.find(workdir)
@@ -67,7 +66,13 @@ def freeze(run: runs.Run, workdir: str) -> None:
     raise ValueError(f"{workdir} was trained with another vocabulary; take a run with the same vocabulary.")
   _check_tied(run, workdir, "take")
   weights = {f"{part}/{path}": value for path, value in runs.stored(workdir, run.model).items()}
-  runs.assign([each for each in run.model.variables if each.path.startswith(f"{part}/")], weights, workdir)
+  runs.assign(variables, weights, workdir)
+
+
+def _frozen(run):
+  """Returns the name of the part that `Traits.frozen` names, or "", and its variables."""
+  part = run.model.traits.frozen(run.model.config)
+  return part, [variable for variable in run.model.variables if part and variable.path.startswith(f"{part}/")]
 
 
 def _of_depth(weights, theirs, run):

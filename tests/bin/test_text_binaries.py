@@ -314,7 +314,8 @@ def test_evaluate_refuses_translations(load, text, tmp_path, arguments, message)
     ("evaluate", ["--source={}/src", "--reference={}/src", "--beside_set=search.beam=5"],
      "^evaluate: --beside_set changes the search of the run of --speed_beside; give that run too"),
     ("evaluate", ["--source={}/src", "--reference={}/src", "--teacher=runs/ar"],
-     "^evaluate: Total correlation needs an autoregressive score of the teacher, and another of .*; got ar and ar"),
+     "^evaluate: Total correlation needs an autoregressive score of the teacher, and another of the student; got ar "
+     "and ar"),
     ("evaluate", ["--source={}/empty", "--reference={}/empty"], "^evaluate: There is no sentence to evaluate"),
 ])
 def test_a_users_mistake_is_one_line(call, text, tmp_path, name, arguments, message):

@@ -38,13 +38,13 @@ def model():
 
 
 def judged(model, src, fertility, positions):
-  """Returns the teacher's loss of each position of what the model says, float32 [B, T], by its definition."""
+  """Returns the teacher's loss of each position of what the model predicts, float32 [B, T], by its definition."""
   memory, lengths = model.net.encode(src), tf.reduce_sum(fertility, -1)
   states = model.net.decode(model.canvas(src, lengths, positions, fertility), lengths, memory)
   log_prob = tf.nn.log_softmax(model.net.logits(states))
   inside = tf.sequence_mask(lengths, positions)
-  said = tf.where(inside, tf.argmax(log_prob, -1, tf.int32), types.PAD)
-  theirs = tf.nn.log_softmax(model.teacher.embed.logits(model.teacher.states(src, said)))
+  predicted = tf.where(inside, tf.argmax(log_prob, -1, tf.int32), types.PAD)
+  theirs = tf.nn.log_softmax(model.teacher.embed.logits(model.teacher.states(src, predicted)))
   return tf.where(inside, -tf.reduce_sum(tf.exp(log_prob) * theirs, -1), 0.0).numpy()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tf_nar.losses import chunks as chunks_lib
 from tf_nar.losses import cross_entropy
 from tf_nar.ops import noise
 from tf_nar.ops import tokens as tokens_lib
@@ -86,8 +87,8 @@ def log_sums(states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, likely: tf.Te
       z - log p of it; a probability below `cross_entropy.LEAST` is replaced by that.
   """
   table, bias = tf.convert_to_tensor(table), tf.convert_to_tensor(bias)  # tf.custom_gradient takes no variables.
-  chunks = (_chunks(x, cross_entropy.ROWS) for x in (states, likely[..., None]))
-  return _shaped(_swept(*chunks, table, bias), states)
+  chunks = (chunks_lib.chunks(x, cross_entropy.ROWS) for x in (states, likely[..., None]))
+  return chunks_lib.shaped(_swept(*chunks, table, bias), states)
 
 
 def likeliest(states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
@@ -95,9 +96,9 @@ def likeliest(states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor) -> tf.Tensor
   output = cross_entropy.with_bias(tf.convert_to_tensor(table), tf.convert_to_tensor(bias), states.dtype)
   found = tf.map_fn(
     lambda chunk: tokens_lib.likeliest(tf.matmul(chunk, output, transpose_b=True)),
-    cross_entropy.with_one(_chunks(tf.stop_gradient(states), _few(states, LOGITS // table.shape[0]))),
+    cross_entropy.with_one(chunks_lib.chunks(tf.stop_gradient(states), _few(states, LOGITS // table.shape[0]))),
     parallel_iterations=1, fn_output_signature=tf.int32)
-  return _shaped(found, states)
+  return chunks_lib.shaped(found, states)
 
 
 def sampled(states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -110,9 +111,10 @@ def sampled(states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, seed: tf.Tenso
     share = noise.uniform(tf.shape(logits), noise.stream(seed, number))
     return tokens_lib.likeliest(logits - tf.math.log(-tf.math.log(tf.maximum(share, cross_entropy.LEAST))))
 
-  chunks = cross_entropy.with_one(_chunks(tf.stop_gradient(states), _few(states, LOGITS // table.shape[0])))
+  chunks = cross_entropy.with_one(chunks_lib.chunks(tf.stop_gradient(states), _few(states, LOGITS // table.shape[0])))
   numbers = tf.range(tf.shape(chunks)[0])
-  return _shaped(tf.map_fn(draw, (chunks, numbers), parallel_iterations=1, fn_output_signature=tf.int32), states)
+  found = tf.map_fn(draw, (chunks, numbers), parallel_iterations=1, fn_output_signature=tf.int32)
+  return chunks_lib.shaped(found, states)
 
 
 def top_tokens(
@@ -138,9 +140,9 @@ def top_tokens(
     return tokens_lib.best_of_shards([(first + token, *rest) for first, (token, *rest) in found], count)
 
   found = tf.map_fn(
-    best, _chunks(tf.stop_gradient(states), _few(states, LOGITS // table.shape[0])),
+    best, chunks_lib.chunks(tf.stop_gradient(states), _few(states, LOGITS // table.shape[0])),
     parallel_iterations=1, fn_output_signature=(tf.int32, tf.float32))
-  return tuple(_shaped(x, states, count) for x in found)
+  return tuple(chunks_lib.shaped(x, states, count) for x in found)
 
 
 def top_among(
@@ -185,9 +187,9 @@ def label_log_probs(states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, labels
     best = tf.argmax(logits, -1, tf.int32)
     return at(logits, label) - at(logits, best) + tf.math.log(at(tf.nn.softmax(logits), best))
 
-  chunks = _chunks(tf.stop_gradient(states), few), _chunks(labels[..., None], few)[..., 0]
+  chunks = chunks_lib.chunks(tf.stop_gradient(states), few), chunks_lib.chunks(labels[..., None], few)[..., 0]
   found = tf.map_fn(log_probs, chunks, parallel_iterations=1, fn_output_signature=tf.float32)
-  return _shaped(found, states)
+  return chunks_lib.shaped(found, states)
 
 
 def _of_chunks(table, bias, dtype):
@@ -214,7 +216,7 @@ def _swept(chunks, likely, table, bias):
       # Most vertices of a graph hardly contribute to the target: positions are sorted by weight, and the loop ends
       # where the remaining weights are negligible.
       order, sweeps = _heaviest(up, chunks.dtype)
-      states, weight = (_chunks(tf.gather(tf.reshape(x, [-1, w]), order), cross_entropy.ROWS)
+      states, weight = (chunks_lib.chunks(tf.gather(tf.reshape(x, [-1, w]), order), cross_entropy.ROWS)
                         for x, w in ((chunks, width + 1), (up, 1)))
 
       def sweep(i, d_states, d_table, d_bias):
@@ -259,16 +261,3 @@ def _few(states, most):
   """
   positions = tf.reduce_prod(tf.shape(states)[:-1])
   return tf.clip_by_value(positions, 1, max(1, most))
-
-
-def _chunks(states, rows):
-  """float [..., D] -> [k, rows, D], the last chunk padded."""
-  states = tf.reshape(states, [-1, states.shape[-1]])
-  states = tf.pad(states, [[0, -tf.shape(states)[0] % rows], [0, 0]])
-  return tf.reshape(states, [-1, rows, states.shape[-1]])
-
-
-def _shaped(x, states, *count):
-  """Undoes `_chunks`: [k, rows, ...] -> the shape of states [..., D] without D, followed by `count`."""
-  shape = tf.shape(states)[:-1]
-  return tf.reshape(tf.reshape(x, [-1, *count])[:tf.reduce_prod(shape)], tf.concat([shape, count], 0))

@@ -7,6 +7,7 @@ positions exist at a time, and are computed again in the backward pass.
 """
 import tensorflow as tf
 
+from tf_nar.losses import chunks as chunks_lib
 from tf_nar.losses import cross_entropy
 
 
@@ -19,20 +20,16 @@ def soft_cross_entropy(
       vocabulary run in the dtype of the states, all else in float32.
     teacher: the same, of states [B, T, D'].
   """
-  shape, rows = tf.shape(student[0])[:2], cross_entropy.ROWS
   # The bias is the weight of a feature that is always one.
   outputs = [cross_entropy.with_bias(table, tf.convert_to_tensor(bias), tf.float32)
              for _, table, bias in (student, teacher)]
 
-  def chunks(states):
-    flat = cross_entropy.with_one(tf.reshape(states, [-1, states.shape[-1]]))
-    flat = tf.pad(flat, [[0, -tf.shape(flat)[0] % rows], [0, 0]])
-    return tf.reshape(flat, [-1, rows, flat.shape[-1]])
-
+  chunks = tuple(cross_entropy.with_one(chunks_lib.chunks(states, cross_entropy.ROWS))
+                 for states in (student[0], teacher[0]))
   found = tf.map_fn(
-    lambda states: _losses(states[0], outputs[0], states[1], outputs[1]), (chunks(student[0]), chunks(teacher[0])),
+    lambda states: _losses(states[0], outputs[0], states[1], outputs[1]), chunks,
     fn_output_signature=tf.float32, parallel_iterations=1)
-  return tf.reshape(tf.reshape(found, [-1])[:tf.reduce_prod(shape)], shape)
+  return chunks_lib.shaped(found, student[0])
 
 
 def _losses(states, output, others, other_output):

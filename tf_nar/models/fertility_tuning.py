@@ -1,4 +1,4 @@
-"""Fine-tuning of `nat_fertility` by a frozen autoregressive teacher, which judges what the model says itself.
+"""Fine-tuning of `nat_fertility` by a frozen autoregressive teacher, which judges what the model predicts itself.
 
 Gu, Bradbury, Xiong, Li & Socher (ICLR 2018), "Fine-Tuning". With p_t the model's distributions for fertilities f and ŷ
 their argmax, the teacher's loss is
@@ -91,10 +91,10 @@ def judged(model: Any, src: tf.Tensor, states: tf.Tensor, lengths: tf.Tensor) ->
     lengths: int32 [R].
   """
   inside = tf.sequence_mask(lengths, tf.shape(states)[1])
-  said = tf.where(inside, model.net.likeliest(states), types.PAD)
+  predicted = tf.where(inside, model.net.likeliest(states), types.PAD)
   own, other = model.net.embed, model.teacher.embed
   found = soft_cross_entropy.soft_cross_entropy(
-    (states, own.table, own.bias), (model.teacher.states(src, said), other.table, other.bias))
+    (states, own.table, own.bias), (model.teacher.states(src, predicted), other.table, other.bias))
   return tf.where(inside, found, 0.0)
 
 
