@@ -147,14 +147,11 @@ def _correlation(student, score, teacher, predictions, data_dir, alternation):
   likelihood = student.model.traits.likelihood(student.experiment.model)
   if likelihood == "autoregressive":
     return {}
-  longest = min(run.experiment.model.net.max_length for run in (student, teacher))
-  sources = lines.encode(data_corpus.validation(data_dir)[0], student.vocab, longest)
-  pairs = [(source, [*target, types.EOS]) for source, target in zip(sources, predictions, strict=True)]
-  ours, theirs = (
-    corpus.score(each, pairs, tokens_per_batch=alternation.tokens_per_batch, longest=longest)
-    for each in (score, corpus.scorer(teacher.model)))
+  ours, theirs, lengths = total_correlation.scored(
+    (student, score), (teacher, corpus.scorer(teacher.model)), data_corpus.validation(data_dir)[0],
+    [[*target, types.EOS] for target in predictions], tokens_per_batch=alternation.tokens_per_batch)
   if not np.isfinite(ours + theirs).any():
     return {}
-  found = total_correlation.estimate(ours, theirs, [len(target) for _, target in pairs])
+  found = total_correlation.estimate(ours, theirs, lengths)
   name = total_correlation.NAMES[likelihood]
   return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}

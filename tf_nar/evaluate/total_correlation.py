@@ -113,12 +113,17 @@ def of_texts(student: tuple, teacher: tuple, sources: Sequence[str], targets: Se
       raise ValueError("The targets are in whole words, but the vocabulary expects subwords; give targets split as "
                        "the training text.")
     targets = [[*run.vocab.encode(target), types.EOS] for target in texts]
-  longest = min(each.experiment.model.net.max_length for each in (run, other))
-  pairs = list(zip(lines.encode(sources, run.vocab, longest), targets, strict=True))
-  scores = [corpus.score(graph, pairs, tokens_per_batch=tokens_per_batch, longest=longest)
-            for _, graph in (student, teacher)]
-  found = estimate(*scores, [len(target) for _, target in pairs])
-  return rows(found, kinds[0])
+  return rows(estimate(*scored(student, teacher, sources, targets, tokens_per_batch=tokens_per_batch)), kinds[0])
+
+
+def scored(student: tuple, teacher: tuple, sources: Sequence[str], targets: Sequence[list[int]], *,
+           tokens_per_batch: int) -> tuple[np.ndarray, np.ndarray, list[int]]:
+  """Returns what `estimate` takes: log p under the student and the teacher, and lengths. Arguments as of `of_texts`."""
+  longest = min(run.experiment.model.net.max_length for run, _ in (student, teacher))
+  pairs = list(zip(lines.encode(sources, student[0].vocab, longest), targets, strict=True))
+  ours, theirs = (corpus.score(graph, pairs, tokens_per_batch=tokens_per_batch, longest=longest)
+                  for _, graph in (student, teacher))
+  return ours, theirs, [len(target) for target in targets]
 
 
 def rows(found: Estimate, likelihood: str) -> list[report.Row]:
