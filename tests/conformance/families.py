@@ -68,11 +68,14 @@ TINY = {
 }
 
 
-def build(name, seed=0, **net):
-  """Returns a tiny model in which every weight has an effect: those initialised to zero are changed."""
+def build(name, seed=0, config=None, **net):
+  """Returns a tiny model in which every weight has an effect: those initialised to zero are changed.
+
+  `config` is that of `TINY` if None, and `net` are changes of its sizes.
+  """
   keras.utils.set_random_seed(seed)
   assert name in TINY, MISSING.format(name)
-  config = TINY[name].config
+  config = config or TINY[name].config
   config = dataclasses.replace(config, net=dataclasses.replace(config.net, **net))
   return shaken(models.build(name, config, len(VOCAB)), 0.1, seed)
 

@@ -26,10 +26,7 @@ BATCH = families.batch(count=4)
 
 def build(**tuning):
   tuning = fertility_tuning.Tuning(**{"share": 0.25, "teacher": ar.Config(STILL)} | tuning)
-  with pytest.MonkeyPatch.context() as patch:
-    tiny = families.Tiny(nat_fertility.Config(STILL, smoothing=0.0, tuning=tuning), None)
-    patch.setitem(families.TINY, "nat_fertility", tiny)
-    return families.build("nat_fertility")
+  return families.build("nat_fertility", config=nat_fertility.Config(STILL, smoothing=0.0, tuning=tuning))
 
 
 @pytest.fixture(scope="module")

@@ -23,9 +23,7 @@ SOURCE = lanmt.Config(families.NET, lanmt.Latent("source"))
 
 
 def source_axis():
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setitem(families.TINY, "lanmt", families.Tiny(SOURCE, None))
-    return families.build("lanmt")
+  return families.build("lanmt", config=SOURCE)
 
 
 @pytest.fixture(scope="module")
@@ -186,10 +184,7 @@ def test_a_length_without_a_class_has_probability_0():
 @pytest.fixture(scope="module")
 def one_dimension():
   """A model with one latent number: Z = 1, and a target of one token, EOS."""
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setitem(families.TINY, "lanmt", families.Tiny(
-      lanmt.Config(families.NET, lanmt.Latent(dimensions=1)), None))
-    return families.build("lanmt")
+  return families.build("lanmt", config=lanmt.Config(families.NET, lanmt.Latent(dimensions=1)))
 
 
 def test_the_bound_rises_to_the_integral(one_dimension):

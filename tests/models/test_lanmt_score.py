@@ -24,9 +24,7 @@ STILL = dataclasses.replace(families.NET, **families.STILL)
 
 
 def build(**changes):
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setitem(families.TINY, "lanmt_score", families.Tiny(lanmt_score.Config(STILL, layers=1, **changes), None))
-    return families.build("lanmt_score")
+  return families.build("lanmt_score", config=lanmt_score.Config(STILL, layers=1, **changes))
 
 
 @pytest.fixture(scope="module")
