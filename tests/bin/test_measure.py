@@ -70,7 +70,8 @@ def test_adds_the_rows_to_a_report(call, tmp_path):
                {"a": 1, "data": {"source": {"sha256": "x"}}})
   call(report=path)
   written = json.loads((tmp_path / "report.json").read_text())
-  assert list(written["rows"]) == ["bleu_tokenized", "total_correlation", "nll_student", "nll_teacher"]
+  assert list(written["rows"]) == ["bleu_tokenized", "total_correlation", "total_correlation_low",
+                                   "total_correlation_high", "nll_student", "nll_teacher"]
   assert written["rows"]["nll_student"]["value"] == pytest.approx(25.5) and written["facts"]["a"] == 1
   assert written["facts"]["total_correlation"]["student"] == "runs/nat"
 

@@ -34,6 +34,20 @@ def test_a_table_of_proxies_losses_and_gaps_the_best_first():
     "| em, round 1 |  | targets, fixed | 0.600 |  |  | -13.70 |"]
 
 
+def test_the_interval_of_a_loss_is_in_the_table():
+  rows = [report.Row(name, value, "") for name, value in (
+    ("bleu_tokenized", 30.0), ("total_correlation", 0.9), ("total_correlation_low", 0.85),
+    ("total_correlation_high", 0.97))]
+  points = gaps.of_systems([comparison.system("nat_em", rows, "nat_em", "none"), SYSTEMS[1]], TEACHER)
+  points += gaps.of_rounds("em", [ROUNDS[2] | {"total_correlation_low": 0.3, "total_correlation_high": 0.5}])
+  assert gaps.table(points).splitlines() == [
+    "| system | family | proxy | C | 95 % over sentences | gap |",
+    "| --- | --- | --- | --- | --- | --- |",
+    "| glat | glat | none | 0.700 |  | -7.00 |",
+    "| nat_em | nat_em | none | 0.900 | 0.85 to 0.97 | -10.00 |",
+    "| em, round 2 |  | targets, adaptive | 0.400 | 0.30 to 0.50 | -11.60 |"]
+
+
 def test_whether_the_loss_orders_the_gaps():
   order = lambda *pairs: [gaps.Point("", "", "", "C", nats, gap) for nats, gap in pairs]
   assert gaps.correlations(order((0.1, -1), (0.3, -5), (0.2, -2)))["C"] == (pytest.approx(-1), 3)

@@ -41,7 +41,7 @@ def test_the_interval_narrows_with_more_sentences():
 @pytest.mark.parametrize("likelihood, name", total_correlation.NAMES.items())
 def test_each_kind_of_score_has_a_row_of_its_own(likelihood, name):
   rows = total_correlation.rows(total_correlation.estimate([-3.0], [-1.0], [2]), likelihood)
-  assert [row.name for row in rows] == [name, "nll_student", "nll_teacher"]
+  assert [row.name for row in rows] == [name, f"{name}_low", f"{name}_high", "nll_student", "nll_teacher"]
   assert rows[0].value == 1.0 and "95% interval over sentences 1.0000 to 1.0000; 1 pairs" in rows[0].signature
 
 

@@ -23,13 +23,15 @@ class Point(NamedTuple):
   loss: str  # A key of `LOSSES`.
   nats: float  # Per target token.
   gap: float
+  interval: tuple[float, float] | None = None  # Of the nats, over sentences, if it is known.
   series: str = ""  # Points of one series are joined in the plot.
 
 
 def of_systems(systems: Iterable[comparison.System], baseline: comparison.System) -> list[Point]:
   """Returns the `Point`s of those `comparison.System`s whose loss was measured; `baseline` is that of the AR run."""
-  return [Point(each.name, each.family, each.proxy, head, value, comparison.bleu(each) - comparison.bleu(baseline))
-          for each in systems for head in LOSSES if (value := comparison.value(each, head)) is not None]
+  return [Point(each.name, each.family, each.proxy, head, each.values[key],
+                comparison.bleu(each) - comparison.bleu(baseline), _interval(each.values, key))
+          for each in systems for head, key in _losses(each.values)]
 
 
 def of_rounds(name: str, rows: Iterable[dict]) -> list[Point]:
@@ -41,9 +43,19 @@ def of_rounds(name: str, rows: Iterable[dict]) -> list[Point]:
   for row in rows:
     bleu = next((row[key] for key in ("student_argmax_bleu", "student_bleu") if key in row), None)
     proxy = DISTILLED if row["round"] < 2 else "targets, adaptive"
-    points += [Point(f"{name}, round {row['round']}", "", proxy, head, row[key], bleu - row["teacher_bleu"], name)
-               for head in LOSSES for key in comparison.COLUMNS[head][0] if {key, "teacher_bleu"} <= row.keys()]
+    points += [Point(f"{name}, round {row['round']}", "", proxy, head, row[key], bleu - row["teacher_bleu"],
+                     _interval(row, key), name) for head, key in _losses(row) if "teacher_bleu" in row]
   return points
+
+
+def _losses(values):
+  """Returns (key of `LOSSES`, key of `values`) of each loss that was measured."""
+  return [(head, key) for head in LOSSES for key in comparison.COLUMNS[head][0] if key in values]
+
+
+def _interval(values, key):
+  ends = tuple(values[f"{key}_{end}"] for end in ("low", "high") if f"{key}_{end}" in values)
+  return ends if len(ends) == 2 else None
 
 
 def table(points: Iterable[Point]) -> str:
@@ -72,10 +84,13 @@ def correlations(points: Sequence[Point]) -> dict[str, tuple[float, int]]:
 
 def _cells(points):
   losses = [head for head in LOSSES if any(point.loss == head for point in points)]
+  intervals = ["95 % over sentences"] * any(point.interval for point in points)
   rows = [[point.name, point.family, point.proxy,
-           *(f"{point.nats:.3f}" if point.loss == head else "" for head in losses), f"{point.gap:+.2f}"]
+           *(f"{point.nats:.3f}" if point.loss == head else "" for head in losses),
+           *("{:.2f} to {:.2f}".format(*point.interval) if point.interval else "" for _ in intervals),
+           f"{point.gap:+.2f}"]
           for point in sorted(points, key=lambda point: -point.gap)]
-  return ["system", "family", "proxy", *losses, "gap"], rows
+  return ["system", "family", "proxy", *losses, *intervals, "gap"], rows
 
 
 def plot(points: Sequence[Point], name: str, path: str) -> None:
@@ -84,6 +99,9 @@ def plot(points: Sequence[Point], name: str, path: str) -> None:
     for series in sorted({point.series for point in points} - {""}):
       axes.plot(*zip(*((point.nats, point.gap) for point in points if point.series == series), strict=True),
                 color="grey", lw=0.8, zorder=0)
+    for point in points:
+      if point.interval:
+        axes.plot(point.interval, (point.gap, point.gap), color="lightgrey", zorder=0)
     for head, marker in LOSSES.items():
       if mine := [(point.nats, point.gap) for point in points if point.loss == head]:
         axes.scatter(*zip(*mine, strict=True), marker=marker, label=head)

@@ -138,6 +138,7 @@ def rows(found: Estimate, likelihood: str) -> list[report.Row]:
   pairs = f"{found.pairs} pairs, {found.left_out} of probability 0 left out"
   return [
     report.Row(name, found.value, f"nll_student - nll_teacher; {per}; {interval}; {pairs}"),
+    *(report.Row(f"{name}_{end}", getattr(found, end), f"the {end} end of that interval") for end in ("low", "high")),
     report.Row("nll_student", found.student, f"-log p of the {likelihood} model, with the length; {per}"),
     report.Row("nll_teacher", found.teacher, f"-log p of the autoregressive model; {per}"),
   ]
