@@ -50,11 +50,20 @@ def test_a_data_folder_has_words(call, tmp_path, capsys):
   assert "target words/s" in capsys.readouterr().out
 
 
+def test_another_config_in_turns(call, tmp_path, capsys):
+  other = f"{tmp_path}/config.py,model.net.width=16"
+  call("--length=8", "--vocab=45", *SHORT, f"--beside={other}", f"--output={tmp_path}/speed.json")
+  assert f"{other}: times its speed" in capsys.readouterr().out
+  spreads = json.loads((tmp_path / "speed.json").read_text())["spreads"]
+  assert 0.3 < spreads[f"{other}: times its operations"]["median"] < 0.6  # Half as wide.
+
+
 @pytest.mark.parametrize("arguments, message", [
   ([], "Expected --data_dir, or --length and --vocab such as --length=25 --vocab=32000; got --length=0 --vocab=0"),
   (["--length=8"], "Expected --data_dir, .*got --length=8 --vocab=0"),
   (["--data_dir=no", "--length=8"], "--data_dir brings its own lengths and vocabulary"),
   (["--length=8", "--vocab=45", "--baseline=marian"], "--baseline=marian needs --baseline_python"),
+  (["--length=8", "--vocab=45", "--beside=no.py"], "No config no.py"),
   (["--length=8", "--vocab=45", "--set=train.setps=1"], r"no field 'setps'\. Did you mean 'steps'"),
 ])
 def test_refusals_are_one_line(call, arguments, message):

@@ -125,6 +125,21 @@ def test_a_round_compares(monkeypatch):
   assert found["model flop utilisation"] == pytest.approx(operations / 10 / best)
 
 
+def test_another_training_is_measured_in_turns():
+  experiment = config.Experiment("ar", ar.Config(NET), ar.Search(), TRAIN)
+  deep = config.Experiment("ctc", ctc.Config(NET, upsample=3), ctc.Search(), TRAIN)
+  other = speed.Training(bigram.Bigram(), TRAIN, itertools.repeat(batch(2, 4)))
+  other.traits = models.traits("ctc")
+  measured = bench(experiment)
+  measured._beside = {"deep": (other, deep)}
+  measured._training.turn = lambda updates: speed.Turn(10.0, 0.0, [batch(2, 4, blank=1)])
+  other.turn = lambda updates: speed.Turn(4.0, 0.0, [batch(2, 4)])
+  found = measured.round(1)
+  assert found["deep: target tokens/s"] == 2 and found["deep: times its speed"] == pytest.approx(0.6 / 2)
+  ours, theirs = (flops.update(models.traits(each.family), each.model, 2, 4, 4) for each in (experiment, deep))
+  assert found["deep: times its operations"] == pytest.approx((ours / 6) / (theirs / 8))
+
+
 def test_places_of_a_canvas_are_read(monkeypatch):
   experiment = config.Experiment("ctc", ctc.Config(NET, upsample=3), ctc.Search(), TRAIN)
   measured = bench(experiment)

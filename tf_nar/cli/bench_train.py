@@ -16,6 +16,11 @@ and float32. The minimum, median and maximum over the rounds are printed:
                            On an accelerator, which works behind the host, this overstates the cost
   share of output softmax  output layer, loss and their gradients: a part of the update, timed separately
 
+Beside other configs, in turns, with the ratio of speeds and that of operations, both of a target token:
+
+  python bin/bench_train.py --config=configs/lanmt_wmt14.py --length=25 --vocab=32000 \\
+      --beside=configs/nat_em_wmt14.py --beside=configs/nat_em_wmt14.py,model.net.width=256
+
 On a machine that is busy with other programs the numbers mean little; a warning is printed then.
 
 Compared with Hugging Face's Marian of the same shape, on the same batches and in turns:
@@ -45,6 +50,9 @@ VOCAB = flags.DEFINE_integer("vocab", 0, "Size of the made-up vocabulary, in tok
 ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds that are measured, after one more to warm up.", lower_bound=1)
 UPDATES = flags.DEFINE_integer("updates", 10, "Updates per round.", lower_bound=1)
 BASELINE = flags.DEFINE_enum("baseline", None, ["marian"], "A baseline to train in turns with ours; default: none.")
+BESIDE = flags.DEFINE_multi_string(
+  "beside", [], "Another config, with settings after commas, to train in turns on the same text; may be repeated. The "
+  "settings of --set are not its.")
 BASELINE_PYTHON = flags.DEFINE_string("baseline_python", "", "A Python interpreter with the baseline's packages.")
 OUTPUT = flags.DEFINE_string("output", "", "A JSON file to write.")
 SET = flags.DEFINE_multi_string("set", [], "Overrides, as train.tokens_per_batch=8192; may be repeated.")
@@ -116,23 +124,42 @@ def start_baseline(experiment: config_lib.Experiment, model: Any) -> Any:
   return baseline_lib.Process([BASELINE_PYTHON.value, str(BASELINES / f"{BASELINE.value}.py")], settings)
 
 
-def measure() -> dict[str, Any]:
-  """Returns all results, as they are written to JSON."""
+def prepare(paths: str | list[str], settings: list[str]) -> tuple[Any, config_lib.Experiment, Any, Callable | None]:
+  """Returns (a `speed.Training`, its experiment with the sizes of the data, the model, `decode` as of `data`)."""
   from tf_nar import models
   from tf_nar.train import speed
-  experiment = config_lib.load(CONFIG.value, config_lib.Experiment, SET.value)
+  experiment = config_lib.load(paths, config_lib.Experiment, settings)
   batches, sizes, decode = data(experiment)
   model = models.build(experiment.family, experiment.model, **sizes)
   experiment = dataclasses.replace(experiment, model=model.config)
+  return speed.Training(model, experiment.train, batches), experiment, model, decode
+
+
+def beside() -> dict[str, tuple[Any, config_lib.Experiment]]:
+  """Returns {value of --beside: (its `speed.Training`, its experiment)}."""
+  found = {}
+  for value in BESIDE.value:
+    path, *settings = value.split(",")
+    training, experiment, *_ = prepare([path], settings)
+    found[value] = training, experiment
+  return found
+
+
+def measure() -> dict[str, Any]:
+  """Returns all results, as they are written to JSON."""
+  from tf_nar.train import speed
+  training, experiment, model, decode = prepare(CONFIG.value, SET.value)
+  others = beside()
   told = {"config": " ".join(CONFIG.value), "set": SET.value,
           "data": DATA_DIR.value or f"made up, {LENGTH.value} tokens", "machine": machine(experiment),
           "updates a round": UPDATES.value}
   baseline = start_baseline(experiment, model)
   try:
-    training = speed.Training(model, experiment.train, batches)
     positions = training.warm_up(UPDATES.value).batches[-1].tgt.shape.num_elements()
     told["peak memory of training, GiB"] = round(speed.peak_memory(), 3)
-    bench = speed.Bench(training, experiment, positions, baseline=baseline, decode=decode)
+    for other, _ in others.values():
+      other.warm_up(UPDATES.value)
+    bench = speed.Bench(training, experiment, positions, baseline=baseline, beside=others, decode=decode)
     bench.round(UPDATES.value)
     rounds = [bench.round(UPDATES.value) for _ in range(ROUNDS.value)]
   finally:
@@ -146,9 +173,10 @@ def show(told: dict[str, Any]) -> None:
   facts = {name: value for name, value in told.items() if name not in ("machine", "rounds", "spreads") and value}
   for name, value in (facts | told["machine"]).items():
     print(f"{name:34}{value}")
-  print(f"\n{'of ' + str(len(told['rounds'])) + ' rounds':44}{'min':>12}{'median':>12}{'max':>12}")
+  wide = max(44, *(len(name) for name in told["spreads"])) + 1
+  print(f"\n{'of ' + str(len(told['rounds'])) + ' rounds':{wide}}{'min':>12}{'median':>12}{'max':>12}")
   for name, spread in told["spreads"].items():
-    print(f"{name:44}" + "".join(f"{spread[each]:12,.4g}" for each in ("min", "median", "max")))
+    print(f"{name:{wide}}" + "".join(f"{spread[each]:12,.4g}" for each in ("min", "median", "max")))
   if told["machine"]["load before"] > BUSY:
     print(f"\nThe machine was busy before this began (load {told['machine']['load before']}); repeat it when idle.")
 

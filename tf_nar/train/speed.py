@@ -140,7 +140,7 @@ def output_softmax(net: Any, smoothing: float, positions: int) -> Callable:
 class Bench:
   """Measures rounds of a warm `Training`."""
 
-  def __init__(self, training, experiment, positions, *, baseline=None, decode=None):
+  def __init__(self, training, experiment, positions, *, baseline=None, beside=None, decode=None):
     """Prepares the measurements.
 
     Args:
@@ -148,9 +148,11 @@ class Bench:
       experiment: its experiment, with `net.vocab` filled in.
       positions: target positions of a typical batch, for which the output softmax is timed.
       baseline: a `baseline.Process`, or None.
+      beside: {name: (`Training`, experiment)} of others, which are measured in turns with this one.
       decode: maps a list of ids to text, to count words; None: words are not counted.
     """
     self._training, self._experiment, self._baseline, self._decode = training, experiment, baseline, decode
+    self._beside = beside or {}
     net = experiment.model.net
     self._ceilings, self._places = ceilings(net, positions), positions
     self._traits = training.traits
@@ -174,23 +176,31 @@ class Bench:
     found["share of output softmax"] = seconds(self._softmax) * self._read(turn) / self._places / turn.seconds
     rates = {name: operations / seconds(fn) for name, (fn, operations) in self._ceilings.items()}
     found |= {f"GFLOP/s, {name}": rate / 1e9 for name, rate in rates.items()}
-    rate = self._operations(turn) / turn.seconds
+    operations = _operations(self._traits, self._experiment, turn)
+    rate = operations / turn.seconds
     ceiling = max(rate for name, rate in rates.items() if name.startswith(self._dtype))
     found |= {"GFLOP/s, model": rate / 1e9, "model flop utilisation": rate / ceiling}
     if self._baseline:
       theirs = self._baseline.turn(turn.batches)
       found |= {"baseline tokens/s": turn.tokens / theirs, "times the baseline's speed": theirs / turn.stepped}
+    for name, (training, experiment) in self._beside.items():
+      other = training.turn(updates)
+      theirs = _operations(training.traits, experiment, other)
+      found |= {
+        f"{name}: target tokens/s": other.tokens / other.seconds,
+        f"{name}: times its speed": turn.tokens / turn.seconds * other.seconds / other.tokens,
+        f"{name}: times its operations": operations / turn.tokens / theirs * other.tokens}
     return found
-
-  def _operations(self, turn):
-    model = self._experiment.model
-    return sum(flops.update(self._traits, model, *batch.src.shape, batch.tgt.shape[1]) for batch in turn.batches)
 
   def _read(self, turn):
     """Returns the number of positions at which the output layer is computed."""
     model = self._experiment.model
     return sum(len(batch.src) * flops.output_reads(self._traits, model, batch.src.shape[1], batch.tgt.shape[1])
                for batch in turn.batches)
+
+
+def _operations(traits, experiment, turn):
+  return sum(flops.update(traits, experiment.model, *batch.src.shape, batch.tgt.shape[1]) for batch in turn.batches)
 
 
 def spreads(rounds: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
