@@ -29,6 +29,7 @@ TEXT_TPU = "pip install --no-deps -c constraints-tpu.txt tensorflow-text keras-h
 TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-tpu", "tf-nightly")
 NEEDED = ("absl-py", "keras", "keras-hub", "keras-nlp", "matplotlib", "numpy", "rich", "sacrebleu",
           "sentencepiece", "subword-nmt", "tensorboard", "tensorflow-text", "tqdm")
+SLOW = "emulation (slow: models may train faster with --set=model.net.dtype=float32)"
 
 READER_GONE = 141  # The exit status if the reader of the output closed the pipe, as of a program ended by SIGPIPE.
 
@@ -150,7 +151,7 @@ def check_cpu(cpuinfo: str, cores: int, machine: str) -> Finding:
     mend = "use another machine, or build tensorflow for this one"
     return Finding("FAIL", "cpu", "no AVX, which TensorFlow's wheels need", mend)
   fast = " and ".join(name for name in ("amx_bf16", "avx512_bf16") if name in flags)
-  return Finding("ok", "cpu", f"{cores} cores, bfloat16 by {fast or 'emulation (slow)'}")
+  return Finding("ok", "cpu", f"{cores} cores, bfloat16 by {fast or SLOW}")
 
 
 def check_space(about: str, free: float, least: float, enough: float, mend: str) -> Finding:
