@@ -2,7 +2,7 @@
 
   python bin/train.py --config=configs/lanmt_iwslt16.py --data_dir=data/iwslt16_de_en --workdir=runs/lanmt_iwslt16
 
-On a teacher's translations. Not measured yet, as it needs an accelerator.
+On a teacher's translations. Cost: 102,000 updates of 4,096 padded tokens. Not measured yet, as it needs an accelerator.
 """
 import dataclasses
 

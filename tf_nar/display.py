@@ -11,7 +11,7 @@ WIDTH = 80
 TINY = 1e-12  # A smaller number is shown as 0, as a BLEU without any match is.
 LEGENDS = {  # Part of a heading -> what it means.
   "NCM": "NCM, normalised multi-modality: -log p of the targets under the NAR model, in nats per token; "
-         "text of a lower NCM is easier to model.",
+         "text of a lower NCM is easier to model. At most: if the family's score is a lower bound of log p.",
   "repeats": "repeats: share of words that equal the word before.",
 }
 

@@ -12,6 +12,7 @@ from tf_nar import config
 from tf_nar import recipe
 from tf_nar import runs
 from tf_nar import types
+from tf_nar.layers import score_network
 from tf_nar.models import lanmt
 from tf_nar.models import lanmt_score
 from tf_nar.ops import masking
@@ -29,7 +30,7 @@ def build(**changes):
 
 @pytest.fixture(scope="module")
 def tiny():
-  return {kind: build(kind=kind, delta=2) for kind in lanmt_score.KINDS}
+  return {kind: build(kind=kind, delta=2) for kind in score_network.KINDS}
 
 
 def latents(model):
@@ -38,7 +39,7 @@ def latents(model):
   return source, lengths, model.lanmt.prior(source, lengths, tf.shape(BATCH.tgt)[1]).mean
 
 
-@pytest.mark.parametrize("kind", lanmt_score.KINDS)
+@pytest.mark.parametrize("kind", score_network.KINDS)
 def test_the_loss_is_the_regression_of_the_displacement_less_its_square(tiny, kind):
   model = tiny[kind]
   source, lengths, z = latents(model)
@@ -90,7 +91,7 @@ def test_the_gradient_of_an_energys_loss_has_second_derivatives(tiny, jit):
       tf.reduce_sum(gradient * direction), (ends[0] - ends[1]) / 2e-4, rtol=0.02, atol=0.03, err_msg=variable.path)
 
 
-@pytest.mark.parametrize("kind", lanmt_score.KINDS)
+@pytest.mark.parametrize("kind", score_network.KINDS)
 def test_learns_where_delta_inference_goes_and_leaves_the_frozen_part(kind):
   model = build(kind=kind, delta=1)
   before = {v.path: v.numpy() for v in model.variables}
@@ -135,12 +136,28 @@ def test_steps_of_a_search(tiny, kind, cost):
   np.testing.assert_array_equal(last[:len(tokens)], tokens)
 
 
-def test_adaptive_steps_are_independent(tiny):
-  model, search = tiny["score"], lanmt_score.Search(steps=8, step_size=0.2, stop=True, candidates=2)
+@pytest.mark.parametrize("kind", score_network.KINDS)
+def test_adaptive_steps_are_independent(tiny, kind):
+  model, search = tiny[kind], lanmt_score.Search(kind, steps=8, step_size=0.2, stop=True, candidates=2)
   found = model.translate(tf.pad(BATCH.src, [[0, 1], [0, 3]]), search)
   for row in (0, 3):
     alone = model.translate(BATCH.src[row:row + 1], search)
     np.testing.assert_allclose(alone.score[0], found.score[row], rtol=1e-4)
+    same = lambda one, row: [tokens[tokens > 0].tolist() for tokens in one.tokens[row].numpy()]
+    assert same(alone, 0) == same(found, row)
+
+
+def test_steps_end_once_they_are_a_sixteenth_of_the_first(tiny, monkeypatch):
+  model = tiny["score"]
+  monkeypatch.setattr(model, "step", lambda z, *_: -0.76 * z)  # With steps of 1, each is 0.24 of the one before.
+  passes = lambda **search: int(model.translate(BATCH.src, lanmt_score.Search(steps=8, **search)).passes)
+  assert (passes(stop=True), passes()) == (3 + 1, 8 + 1)
+
+
+def test_steps_down_an_energy_have_its_name_too(tiny):
+  translated = lambda refine: tiny["energy"].translate(BATCH.src, lanmt_score.Search(refine, steps=2))
+  found, same = translated("energy"), translated("score")
+  np.testing.assert_array_equal(found.tokens, same.tokens)
 
 
 @pytest.mark.slow
@@ -166,7 +183,9 @@ def test_a_run_of_phases_holds_both_parts(tmp_path):
   (lambda: lanmt_score.Config(latent=lanmt.Latent("source")), "model.latent.axis must be target"),
   (lambda: lanmt_score.Config(own=2.0), "model.own is a share of the updates, from 0 to 1; got 2.0"),
   (lambda: lanmt_score.Search(step_size=0.0), "search.step_size must be above 0; got 0.0"),
-  (lambda: lanmt_score.Search(refine="energy"), "search.refine is one of none, delta, score; got 'energy'"),
+  (lambda: lanmt_score.Search(refine="flow"), "search.refine is one of none, delta, score, energy; got 'flow'"),
+  (lambda: lanmt_score.check(lanmt_score.Config(), lanmt_score.Search(refine="energy")),
+   "search.refine=energy needs a network of model.kind=energy; got model.kind=score; set search.refine=score"),
 ])
 def test_refuses(make, message):
   with pytest.raises(ValueError, match=message):

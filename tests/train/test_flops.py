@@ -35,7 +35,7 @@ NET = transformer.Config(
   relu_dropout=0.0, max_length=24)
 TARGET = 16
 # Rows and source positions, chosen so that the output layer has whole chunks without padding.
-SHAPES = {"ctc": (64, 8), "dag": (32, 16), "janus": (16, 21), "refinement": (16, 21)}
+SHAPES = {"ctc": (64, 8), "dag": (32, 16), "janus": (16, 21), "lanmt_score": (32, 21), "refinement": (16, 21)}
 ROWS = 1_024
 # Positions of the output layer in one chunk of a loop.
 CHUNKS = {"janus": len(janus.PAIRS) * ROWS // divergence.STREAMS}
@@ -48,7 +48,8 @@ CONFIGS = {
   "glat": glat.Config(NET),
   "janus": janus.Config(NET),
   "lanmt": lanmt.Config(NET),
-  "lanmt_score": lanmt_score.Config(NET, layers=2, delta=1),
+  "lanmt/source": lanmt.Config(NET, lanmt.Latent("source")),
+  "lanmt_score": lanmt_score.Config(NET, layers=2, delta=2),
   "latent_codes": latent_codes.Config(NET, quantizer.Config(codes=48), prior_layers=2),
   "nat_em": nat_em.Config(NET),
   "nat_fertility": nat_fertility.Config(NET),
@@ -74,8 +75,8 @@ def products(graph):
   return total
 
 
-def of_graph(family, rows, source):
-  model = models.build(family, CONFIGS[family], NET.vocab)
+def of_graph(family, config, rows, source):
+  model = models.build(family, config, NET.vocab)
   variables = [variable.value for variable in model.trainable_variables]
 
   @tf.function
@@ -91,16 +92,17 @@ def of_graph(family, rows, source):
   return products(gradients.get_concrete_function(positions(source), positions(TARGET)).graph)
 
 
-@pytest.mark.parametrize("family", sorted(models.FAMILIES))
-def test_the_formula_is_what_the_graph_multiplies(family, monkeypatch):
+@pytest.mark.parametrize("case", sorted(models.FAMILIES | CONFIGS.keys()))
+def test_the_formula_is_what_the_graph_multiplies(case, monkeypatch):
   monkeypatch.setattr(cross_entropy, "ROWS", ROWS)  # One chunk, as the body of a loop is counted once.
+  family = case.partition("/")[0]
   assert family in CONFIGS, f"Add {family} to CONFIGS in tests/train/test_flops.py; docs/adding.md has the whole list."
   rows, source = SHAPES.get(family, (64, 21))
-  config = CONFIGS[family]
+  config = CONFIGS[case]
   cost = models.traits(family).operations(config, source, TARGET)
   canvas = cost.positions or cost.glanced_positions
   assert rows * canvas == CHUNKS.get(family, ROWS)
-  counted = of_graph(family, rows, source)
+  counted = of_graph(family, config, rows, source)
   # The output layer's bias is a column of its table, which the formula leaves out; and so are small heads.
   if cost.positions:
     counted -= 2 * rows * (canvas + cost.glanced_positions) * NET.vocab

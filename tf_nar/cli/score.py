@@ -6,7 +6,7 @@
 The score includes EOS and, if the model predicts a length, the length; there is no label smoothing and no length
 normalisation. A target longer than the model can produce scores -inf, a source longer than it takes is cut; the log
 has the number of both. The log ends with nats per target token: for a NAR model this is NCM, a corpus-level measure of
-multi-modality.
+multi-modality, or an upper bound of it where the score is a lower bound of log p, as for models with latents.
 """
 import math
 

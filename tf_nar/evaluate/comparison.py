@@ -12,6 +12,7 @@ COLUMNS = {  # Heading -> (names of rows of a report, of which the first that ex
   "length ratio": (("length_ratio",), "{:.3f}"),
   "in words": (("length_ratio_words",), "{:.3f}"),
   "NCM": (("ncm",), "{:.3f}"),
+  "NCM, at most": (("ncm_bound",), "{:.3f}"),
   "C": (("total_correlation",), "{:.3f}"),
   "excess NLL": (("excess_nll",), "{:.3f}"),
   "excess NLL, at most": (("excess_nll_bound",), "{:.3f}"),

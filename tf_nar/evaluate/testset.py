@@ -131,11 +131,12 @@ def _cost(meter, sentences, tokens_per_batch):
 
 
 def surprise(score: Callable[..., tf.Tensor], vocab: Any, sources: Sequence[str], references: Sequence[str], *,
-             tokens_per_batch: int, longest: int) -> Iterator[report.Row]:
+             tokens_per_batch: int, longest: int, bound: bool = False) -> Iterator[report.Row]:
   """Yields the row of NCM of the references; no row if all have probability 0.
 
   Args:
     score: maps int32 [B, S], int32 [B, T] to log p float32 [B].
+    bound: whether `score` is only a lower bound of log p, so that the row, "ncm_bound", is an upper bound of NCM.
     vocab, sources, references, tokens_per_batch, longest: as for `measure`.
   """
   if whole_words(references, vocab):
@@ -147,8 +148,8 @@ def surprise(score: Callable[..., tf.Tensor], vocab: Any, sources: Sequence[str]
   left_out = int((log_probs == -float("inf")).sum())
   if left_out < len(pairs):
     ncm = multimodality.normalised_multimodality(log_probs, [len(target) for _, target in pairs])
-    yield report.Row("ncm", ncm, "nats per model token of the references, EOS included, by the score of the family; "
-                     f"{left_out} pairs of probability 0 are left out")
+    yield report.Row("ncm_bound" if bound else "ncm", ncm, "nats per model token of the references, EOS included, by "
+                     f"the score of the family; {left_out} pairs of probability 0 are left out")
 
 
 def check_speed(sources: Sequence[str]) -> None:

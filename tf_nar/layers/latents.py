@@ -15,7 +15,7 @@ from tf_nar.layers.attention import NO_DROPOUT
 from tf_nar.ops import gaussian
 from tf_nar.ops import noise as noise_lib
 
-LEAST = 1e-4  # The smallest standard deviation.
+LEAST = 1e-4  # The smallest standard deviation. # Differs: in the programs of LaNMT there is none.
 
 
 class InputSkip(transformer.Block):

@@ -17,7 +17,7 @@ Continuous Space for NAR Neural Machine Translation".
 # Differs: cross-attention has weights of its own (in the programs those of self-attention), and all stacks have
 `net.heads` heads (there 8). One table embeds source and target and is the output layer. The length head is linear, with
 its classes up to `lengths.REACH` tokens from the source length. Pre-norm is `net.norm="pre"`. Repeated tokens are
-avoided by ODD, not removed.
+avoided by ODD, not removed. The loss is per target token, not per sentence, and validation reads the mean of q.
 """
 import dataclasses
 from collections.abc import Callable
@@ -127,7 +127,7 @@ def passes_of(config: Config, source: int, target: int) -> tuple[int, int, int]:
     prior = 2 * one * source
     posterior = operations.encoder(net, target, depth) + operations.decoder(net, depth, source, target)
     posterior += 2 * one * source
-    decoded += one * source + operations.aligned(net, target, source)
+    decoded += 2 * one * source + operations.aligned(net, target, source)  # z, for the canvas and for the length.
   return operations.encoder(net, source) + prior, decoded, posterior
 
 
@@ -198,10 +198,9 @@ class Model(keras.Model):
     real = tf.cast(self.axis.inside(source, lengths, positions), tf.float32) * batch.weight[:, None]
     budget = self.config.budget.at(step) if training else 0.0
     return types.Loss({
-      "token": token,
-      "length": length._replace(count=token.count),
-      "length_right": right,
-    } | {name: term._replace(count=token.count) for name, term in kl_terms(q, prior, real, budget).items()})
+      "token": token, "length": length._replace(count=token.count), "length_right": right,
+    } | {name: term._replace(count=token.count) if term.count is None else term
+         for name, term in kl_terms(q, prior, real, budget).items()})
 
   def _length_terms(self, source, z, lengths, weight):
     """Returns the `Term`s of the length loss and, with scale 0, of the share of right lengths."""
@@ -258,7 +257,7 @@ class Model(keras.Model):
     return lanmt_search.no_refinement if search.refine == "none" else lanmt_search.delta_refinement(self, search)
 
   def translate(self, src: tf.Tensor, search: Search, rescore: types.Rescore | None = None) -> types.Translation:
-    """Decodes all lengths and latents side by side, refined by `search.steps` steps; see `lanmt_search.py`."""
+    """Decodes all lengths and latents side by side, refined; see `lanmt_search.py`."""
     return lanmt_search.search(self, src, search, self.refinement(search), rescore)[0]
 
   def trace(
@@ -275,7 +274,7 @@ class Model(keras.Model):
 def kl_terms(
     q: gaussian.Gaussian, prior: gaussian.Gaussian, weight: tf.Tensor,
     budget: float | tf.Tensor) -> dict[str, types.Term]:
-  """Returns the KL `Term`s, whose counts the caller sets.
+  """Returns the KL `Term`s; the caller sets the counts of all but "active", whose count is the weight.
 
   Args:
     q, prior: `Gaussian`s of float32 [B, A, Z].
@@ -287,7 +286,7 @@ def kl_terms(
   active = tf.math.count_nonzero(each > ACTIVE, -1, dtype=tf.float32)
   total = lambda x: tf.reduce_sum(x * weight)
   return {"kl": types.Term(total(tf.maximum(whole, budget)), None), "kl_whole": types.Term(total(whole), None, 0.0),
-          "active": types.Term(total(active), None, 0.0)}
+          "active": types.Term(total(active), tf.reduce_sum(weight), 0.0)}
 
 
 def replaced(seed: tf.Tensor, tokens: tf.Tensor, share: float, vocab: int) -> tf.Tensor:

@@ -138,7 +138,8 @@ class SourceAxis(keras.layers.Layer):
     weights = copying.soft(
       sources, lengths, tf.shape(z)[1], positions, 2.0 * tf.convert_to_tensor(self.sigma)**2, first=0)
     mixed = tf.matmul(tf.cast(weights, v.dtype), v) * 0.5**0.5
-    length = tf.gather(tf.convert_to_tensor(self.length_table), lengths) * net.config.width**0.5
+    known = tf.minimum(lengths, net.config.max_length)  # A candidate of the greatest length has an EOS more.
+    length = tf.gather(tf.convert_to_tensor(self.length_table), known) * net.config.width**0.5
     return mixed + 0.5 * (net.embed.positions(positions) + tf.cast(length, v.dtype)[:, None])
 
   def length_memory(self, source: Encoded, z: tf.Tensor) -> encoder_decoder.Memory:

@@ -31,8 +31,8 @@ from tf_nar import config as core_config
 from tf_nar import family
 from tf_nar import types
 from tf_nar.decode import refine
-from tf_nar.layers import dense
 from tf_nar.layers import encoder_decoder
+from tf_nar.layers import score_network
 from tf_nar.layers import transformer
 from tf_nar.layers.attention import NO_DROPOUT
 from tf_nar.models import lanmt
@@ -43,7 +43,6 @@ from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import operations
 
 _NET, _Z, _U, _OWN = range(4)  # Numbers of the random streams.
-KINDS = "score", "energy"
 CALM = 1 / 16  # With `Search.stop`, a candidate is finished when its steps are this much shorter than the first.
 
 
@@ -61,7 +60,7 @@ class Config:
   samples: int = 8  # K, the samples of the bound that `score` returns.
 
   def __post_init__(self):
-    core_config.check_choice("model.kind", self.kind, KINDS)
+    core_config.check_choice("model.kind", self.kind, score_network.KINDS)
     core_config.check_at_least(1, self, "layers", "delta", "samples", group="model.")
     core_config.check_at_least(0, self, "noise", "own_after", group="model.")
     if not 0 <= self.own <= 1:
@@ -78,10 +77,10 @@ class Config:
 
 @dataclasses.dataclass(frozen=True)
 class Search(lanmt.Search):
-  refine: str = "score"  # "score", steps of the network, of an energy too; "delta" or "none", those of `lanmt`.
+  refine: str = "score"  # "score", steps of the network; "energy", the same of an energy; "delta", "none": of `lanmt`.
   step_size: float = 1.0  # a, the factor of a step of the network.
 
-  refinements = "none", "delta", "score"
+  refinements = "none", "delta", *score_network.KINDS
 
   def __post_init__(self):
     super().__post_init__()
@@ -89,9 +88,18 @@ class Search(lanmt.Search):
       raise ValueError(f"search.step_size must be above 0; got {self.step_size}; search.refine=none takes no steps.")
 
 
+def check(config: Config, search: Search) -> None:
+  """Raises ValueError for steps down an energy of a score network, which has none."""
+  if search.refine == "energy" and config.kind != "energy":
+    raise ValueError(f"search.refine=energy needs a network of model.kind=energy; got model.kind={config.kind}; set "
+                     "search.refine=score.")
+
+
 def _operations(config, source, target):
   net = config.net
   encoded, decoded, posterior = lanmt.passes_of(config.lanmt, source, target)
+  blocks = net.decoder_layers + (config.latent.posterior_layers or net.decoder_layers)
+  encoded -= (config.delta - 1) * blocks * 2 * net.width**2 * source  # Projected once for all steps.
   learned = operations.decoder(net, config.layers, target, source)
   learned += (2 if config.kind == "score" else 1) * net.width * config.latent.dimensions * target
   learned -= config.layers * 2 * net.width**2 * source // 3  # The memory is frozen: no gradient for it.
@@ -104,7 +112,7 @@ def _operations(config, source, target):
 TRAITS = family.Traits(
   _operations, offers=frozenset({"trace", "latents", "align"}), side_by_side=True, readings=one_pass.READINGS,
   shared=("lanmt/embed/tokens/", "lanmt/encoder/"), frozen=lambda config: "lanmt", likelihood=lambda config: "bound",
-  proxy=lambda config: "inputs, adaptive")
+  check=check, proxy=lambda config: "inputs, adaptive")
 
 
 class Walk(NamedTuple):
@@ -113,64 +121,6 @@ class Walk(NamedTuple):
   z: tf.Tensor  # float32 [R, A, Z].
   first: tf.Tensor  # float32 [R], the mean length of the first step of a position.
   last: tf.Tensor  # float32 [R], that of the last.
-
-
-class Network(keras.layers.Layer):
-  """s(z; x), a vector at each position, or E(z; x), of which it is the negative gradient."""
-
-  def __init__(self, config: Config):
-    super().__init__(name="network", dtype=config.net.dtype, autocast=False)  # z stays float32.
-    self.config, net, size = config, config.net, config.latent.dimensions
-    with keras.name_scope("network"):
-      self.vector = dense.Dense(net.width, name="vector", dtype=net.dtype)
-      self.stack = transformer.Stack(net, config.layers, cross=True, name="stack")
-      self.hidden = None
-      if config.kind == "energy":
-        self.hidden = dense.Dense(net.width, activation="softplus", name="hidden", dtype="float32")
-        self.hidden.build((None, None, net.width))
-        self.out = keras.layers.Dense(1, use_bias=False, name="out", dtype="float32")
-      else:
-        self.out = dense.Dense(size, name="out", dtype="float32")
-      self.vector.build((None, None, size))
-      self.out.build((None, None, net.width))
-    self.built = True
-
-  def project(self, memory: encoder_decoder.Memory) -> encoder_decoder.Memory:
-    """Returns the memory with the keys and values of every block, to be computed once per sentence."""
-    return memory._replace(states=self.stack.project(memory.states))
-
-  def call(
-      self, z: tf.Tensor, positions: tf.Tensor, inside: tf.Tensor, memory: encoder_decoder.Memory,
-      dropout: noise_lib.Dropout = NO_DROPOUT) -> tf.Tensor:
-    """Computes s at latents.
-
-    Args:
-      z: float32 [R, A, Z].
-      positions: float [A, D], their embeddings.
-      inside: float32 [R, A], 0 at padding.
-      memory: an `encoder_decoder.Memory` of R sentences, or of R / K with K consecutive rows each.
-      dropout: a `noise.Dropout`.
-
-    Returns:
-      float32 [R, A, Z], 0 at padding.
-    """
-    if self.config.kind == "score":
-      return self.out(self._states(z, positions, inside, memory, dropout)) * inside[..., None]
-    with tf.GradientTape() as tape:
-      tape.watch(z)
-      energy = tf.reduce_sum(self.energy(z, positions, inside, memory, dropout))
-    return -tape.gradient(energy, z)
-
-  def energy(
-      self, z: tf.Tensor, positions: tf.Tensor, inside: tf.Tensor, memory: encoder_decoder.Memory,
-      dropout: noise_lib.Dropout = NO_DROPOUT) -> tf.Tensor:
-    """Returns E(z; x), float32 [R], for the arguments of `call`."""
-    each = self.out(self.hidden(self._states(z, positions, inside, memory, dropout)))[..., 0]
-    return tf.math.divide_no_nan(tf.reduce_sum(each * inside, -1), tf.reduce_sum(inside, -1))
-
-  def _states(self, z, positions, inside, memory, dropout):
-    x = self.vector(z) + positions
-    return self.stack(x, (inside > 0)[:, None], memory.states, memory.mask, dropout=dropout)
 
 
 class Model(keras.Model):
@@ -184,7 +134,7 @@ class Model(keras.Model):
     with keras.name_scope("lanmt"):
       self.lanmt = lanmt.Model(config.lanmt)
     self.lanmt.trainable = False
-    self.network = Network(config)
+    self.network = score_network.Network(config.net, config.latent.dimensions, config.layers, config.kind)
     self.built = True
 
   def step(
@@ -204,7 +154,7 @@ class Model(keras.Model):
     """
     stream = lambda n: noise_lib.stream(seed, n)
     tgt, lengths, size = batch.tgt, masking.lengths(batch.tgt), tf.shape(batch.tgt)[1]
-    source = self.lanmt.encode(batch.src)
+    source = self.lanmt.encode(batch.src, project=True)
     source = source._replace(memory=source.memory._replace(states=tf.stop_gradient(source.memory.states)))
     z = self.lanmt.prior(source, lengths, size)
     if training:
@@ -261,7 +211,7 @@ class Model(keras.Model):
 
   def refinement(self, search: Search) -> Callable[..., lanmt_search.Refined]:
     """Returns the refinement of a search, as `lanmt_search.search` takes it."""
-    if search.refine != "score":
+    if search.refine not in score_network.KINDS:
       return self.lanmt.refinement(search)
 
     def refined(source, start, traced):

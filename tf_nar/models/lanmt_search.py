@@ -57,7 +57,8 @@ def search(
 
   Returns:
     A `Translation` and, if `traced`, its `Trace`, else None. A pass is one of the decoder, the posterior or the
-    refinement network over all candidates; those of encoder and prior do not count.
+    refinement network over all candidates; those of encoder and prior do not count. The bound is a pass of the
+    posterior, and one of the decoder for each of its samples. In the trace, only the last reading is by `search.odd`.
   """
   source = model.encode(src, project=True)
   start = begin(model, source, search)
@@ -71,7 +72,8 @@ def search(
   if rescore is not None:
     score, passes = length_parallel.rescored(length_parallel.trimmed(tokens), rescore, alpha=search.alpha), passes + 1
   elif search.rank == "bound":
-    score, passes = _bound(model, source, length_parallel.trimmed(tokens), search.alpha), passes + 2
+    score = _bound(model, source, length_parallel.trimmed(tokens), search.alpha)
+    passes += 1 + model.config.samples
   else:
     lengths = tf.reshape(found.lengths, shape)
     score = tf.reshape(score, shape) / beam.length_penalty(lengths, search.alpha)
