@@ -20,7 +20,7 @@ from tf_nar import types
 
 OPTIONAL = (  # Names of methods; see `Model`.
   "trace", "latents", "score_candidates", "score_tokens", "align", "limit", "translate_with", "check", "upsampling",
-  "absorb", "initialise")
+  "absorb", "initialise", "reconstruct")
 
 
 class Operations(NamedTuple):

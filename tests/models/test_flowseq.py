@@ -80,6 +80,19 @@ def test_score_is_the_importance_bound(model):
   np.testing.assert_allclose(model.score(src, BATCH.tgt[:1])[0], want, rtol=1e-4)
 
 
+def test_latents_and_flow_are_float32_under_bfloat16():
+  model = families.build("flowseq", dtype="mixed_bfloat16")
+  memory, tgt = model.net.encode(BATCH.src), model.filled(BATCH.tgt)
+  q, mask = model.read(memory, tgt), masking.valid(tgt)
+  given = model.given(memory, mask)
+  assert memory.states.dtype == tf.bfloat16 and {x.dtype for x in (*q, given.source)} == {tf.float32}
+  e, log_det = model.prior.flow.forward(q.mean * tf.cast(mask, tf.float32)[..., None], given)
+  again = model.prior.flow.inverse(e, given)
+  assert {x.dtype for x in (e, log_det, again)} == {tf.float32}
+  real = tf.cast(mask, tf.float32)[..., None]
+  np.testing.assert_allclose(again * real, q.mean * real, rtol=1e-4, atol=1e-4)
+
+
 def test_kl_is_that_of_one_sample_and_its_weight_rises(model):
   kl = lambda **how: model.objective(BATCH, **{"seed": [1, 2], "training": True} | how).terms["kl"]
   assert [float(kl(step=step).scale) for step in (0, 50, 500)] == [0.0, 0.5, 1.0]

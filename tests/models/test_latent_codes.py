@@ -12,6 +12,7 @@ from tf_nar import models
 from tf_nar import types
 from tf_nar.layers import quantizer
 from tf_nar.models import latent_codes
+from tf_nar.ops import noise
 from tf_nar.ops import schedule
 from tf_nar.train import optimizer
 from tf_nar.train import step as step_lib
@@ -53,7 +54,7 @@ def test_the_bound_is_below_the_sum_over_all_codes():
   for code in np.ndindex(3, 3):
     labels = tf.constant([code])
     states = model.states(model.bottleneck.embed(labels), lengths, 3, memory)
-    prior = tf.reduce_sum(model.code_log_probs(labels[..., None], memory), 1)
+    prior = tf.reduce_sum(model.prior.log_probs(labels[..., None], memory), 1)
     ways.append(float((prior + model.net.embed.log_prob(states, tgt) + model.net.length_log_prob(memory, lengths))[0]))
   chosen = tuple(model.encode_target(tgt)[1].labels[0, :, 0].numpy())
   score = float(model.score(src, tgt)[0])
@@ -61,7 +62,7 @@ def test_the_bound_is_below_the_sum_over_all_codes():
   assert score < np.log(np.sum(np.exp(ways)))
   # The predictor's probabilities of all code sequences sum to one.
   every = tf.constant(list(np.ndindex(3, 3)))[..., None]
-  log_probs = model.code_log_probs(every, model.net.encode(tf.repeat(src, 9, 0)))
+  log_probs = model.prior.log_probs(every, model.net.encode(tf.repeat(src, 9, 0)))
   assert float(tf.reduce_sum(tf.exp(tf.reduce_sum(log_probs, 1)))) == pytest.approx(1, rel=1e-4)
 
 
@@ -87,7 +88,7 @@ def test_the_search_reads_what_the_predictor_was_trained_on(model):
   found = model._search(lengths, 9, memory, 3)
   real = tf.sequence_mask(-(-lengths // 2), 5)
   for k in range(3):
-    each = tf.where(real, model.code_log_probs(found.codes[:, k, :, None], memory), 0.0)
+    each = tf.where(real, model.prior.log_probs(found.codes[:, k, :, None], memory), 0.0)
     wanted = found.score[:, k] > -np.inf
     np.testing.assert_allclose(tf.reduce_sum(each, 1)[wanted], found.score[:, k][wanted], rtol=1e-4, atol=1e-4)
   assert int(found.passes) == 5
@@ -186,11 +187,33 @@ def test_settled_codes_stay_and_all_else_learns():
   model = build(settled=True)
   learning = {variable.path for variable in model.trainable_variables}
   kept = {variable.path for variable in model.variables} - learning
-  assert kept and {path.split("/")[0] for path in kept} == {"compressor", "bottleneck"}
-  assert not any(path.startswith(("compressor/", "bottleneck/")) for path in learning)
+  assert kept and {path.split("/")[0] for path in kept} == {"targets", "compressor", "bottleneck"}
+  assert not any(path.startswith(("targets/", "compressor/", "bottleneck/")) for path in learning)
   assert np.array_equal(absorbed(model, BATCH).bottleneck.codebook, build(settled=True).bottleneck.codebook)
   made = terms(model, seed=SEED, training=True)
   assert made["codes"].scale == 1.0 and float(made["token"].count) == float(terms(model)["token"].count)
+
+
+def test_settled_codes_of_a_target_stay_in_updates():
+  model = families.build("latent_codes", config=dataclasses.replace(TINY.config, settled=True), dropout=0.3)
+  labels = lambda **noise: model.encode_target(BATCH.tgt, **noise)[1].labels.numpy()
+  before, recipe = labels(), config.Optimizer(learning_rate=1e-2, warmup=1)
+  update = step_lib.Update(model, optimizer.Adam.of(recipe, model), config.Train(optimizer=recipe))
+  for step in range(3):
+    update([BATCH], step)
+  np.testing.assert_array_equal(labels(), before)
+  noisy = noise.Dropout(tf.constant([1, 2]))
+  np.testing.assert_array_equal(labels(dropout=noisy, seed=tf.constant([3, 4])), before)
+
+
+def test_errors_are_those_of_the_reconstruction():
+  model = build()
+  found, real = model.reconstruct(BATCH.src, BATCH.tgt).numpy(), BATCH.tgt.numpy() != types.PAD
+  wrong = ((found != BATCH.tgt.numpy()) & real) * BATCH.weight.numpy()[:, None]
+  made = terms(model)["errors"]
+  assert float(made.total) == pytest.approx(wrong.sum()) and float(made.count) == pytest.approx(
+    (real * BATCH.weight.numpy()[:, None]).sum())
+  assert "errors" not in terms(model, seed=SEED, training=True) and not found[~real].any()
 
 
 def test_the_first_batch_initialises_the_codebook_of_a_new_model_only():

@@ -63,6 +63,6 @@ def test_codes_carry_the_mode_and_without_them_it_is_mixed(codes, within):
   src, tgt = pairs(500, np.random.default_rng(99))
   found = model.translate(src, PLAIN)
   assert within[0] <= share_in_one_mode(src, found.tokens[:, 0]) <= within[1]
-  again = share_in_one_mode(src, model.reconstruct(src, tgt, PLAIN))
+  again = share_in_one_mode(src, model.reconstruct(src, tgt))
   assert within[0] <= again <= within[1]
   assert int(found.passes) == 2 + 1  # Nine positions, eight to a code.

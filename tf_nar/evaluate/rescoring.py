@@ -9,6 +9,12 @@ def several(search: Any) -> bool:
   return search.with_candidates(2) == search
 
 
+def widened(search: Any, count: int) -> list[str]:
+  """Returns the settings, as "search.candidates=9", with which a search finds at least `count` candidates."""
+  wide = vars(search.with_candidates(count)).items()
+  return [f"search.{name}={value}" for name, value in wide if value != getattr(search, name)]
+
+
 def by(teacher: Any, run: Any, search: Any) -> Callable[..., tf.Tensor]:
   """Returns the function of the teacher's scores: src int32 [B, S], tgt int32 [B, N, T] -> float32 [B, N].
 
@@ -23,10 +29,8 @@ def by(teacher: Any, run: Any, search: Any) -> Callable[..., tf.Tensor]:
   """
   check_fits(teacher, run, "rescore")
   if not several(search):
-    wide = vars(search.with_candidates(9)).items()
-    options = [f"search.{name}={value}" for name, value in wide if value != getattr(search, name)]
     raise ValueError(f"{teacher.workdir} has nothing to rank: the search of {run.workdir} returns one candidate; "
-                     f"add {' '.join(f'--set={option}' for option in options)}.")
+                     f"add {' '.join(f'--set={option}' for option in widened(search, 9))}.")
   return of_candidates(teacher.model)
 
 

@@ -9,6 +9,7 @@ from typing import Container, NamedTuple, Sequence
 from tf_nar import runs
 from tf_nar.data import atomic
 from tf_nar.evaluate import drafting
+from tf_nar.evaluate import rescoring
 
 PROGRAMS = {"saved_model": "export", "ct2": "export_ct2", "openvino": "export_openvino"}
 COMMAND = sys.executable, "-m", "tf_nar"
@@ -85,7 +86,8 @@ def _of_nar(own, called, with_openvino, ars, shortlist):
       path = f"{stem}_{engine.lower().replace(' ', '_')}{dtype}{file}"
       yield own(f"{called} {engine}{dtype}{name}", kind, file=path, flags=(f"--weights={dtype}", *more, *flags))
   if ars:
-    flags = f"--set=search.candidates={LENGTHS}", f"--rescore_with={ars[0]}", "--weights=bfloat16", SHARDS
+    wide = (f"--set={each}" for each in rescoring.widened(runs.read(own.keywords["run"]).search, LENGTHS))
+    flags = *wide, f"--rescore_with={ars[0]}", "--weights=bfloat16", SHARDS
     yield own(f"{called} bfloat16, {LENGTHS} lengths", "saved_model", file=f"{stem}_{LENGTHS}", flags=flags, most=MOST)
 
 

@@ -33,14 +33,19 @@ class Embedding(keras.layers.Layer):
 
   no_decay = ("output_bias",)
 
-  def __init__(self, config: transformer.Config, *, of_text: bool = True, **kw: Any):
-    """Args: of_text: whether its tokens are those of the vocabularies; False for others, such as latent codes."""
+  def __init__(self, config: transformer.Config, *, of_text: bool = True, output: bool = True, **kw: Any):
+    """Args:
+      config: its sizes; see the class.
+      of_text: whether its tokens are those of the vocabularies; False for others, such as latent codes.
+      output: whether it has an output layer; without one it embeds target tokens alone, and `config.tied` is "all".
+    """
     super().__init__(dtype=config.dtype, **kw)
-    self.config, self.of_text = config, of_text
+    self.config, self.of_text, self.reads_out = config, of_text, output
     init = lambda: keras.initializers.RandomNormal(stddev=config.width**-0.5)
     self.tokens = keras.layers.ReversibleEmbedding(
       config.vocab, config.width, embeddings_initializer=init(), name="tokens", dtype=config.dtype)
-    self.bias = self.add_weight(name="output_bias", shape=(config.vocab,), initializer="zeros", dtype="float32")
+    if output:
+      self.bias = self.add_weight(name="output_bias", shape=(config.vocab,), initializer="zeros", dtype="float32")
     if config.positions == "learned":
       self.position_table = self.add_weight(
         name="positions", shape=(config.max_length + 1, config.width), initializer=init())
@@ -60,8 +65,8 @@ class Embedding(keras.layers.Layer):
 
     With a joint table both are the same; without `of_text` there are none.
     """
-    if not self.of_text:
-      return {"source": [], "target": []}
+    if not self.of_text or not self.reads_out:
+      return {"source": [], "target": [self.tokens.embeddings] * self.of_text}
     source = self.tokens.embeddings if self.source_table is None else self.source_table
     output = [] if self.output_table is None else [self.output_table]
     return {"source": [source], "target": [self.tokens.embeddings, *output, self.bias]}

@@ -119,8 +119,8 @@ def _operations(config, source, target):
 
 
 TRAITS = family.Traits(
-  _operations, offers=frozenset({"initialise", "align"}), side_by_side=True, smoothed=True, readings=one_pass.READINGS,
-  likelihood=lambda config: "bound", proxy=lambda config: "inputs, adaptive")
+  _operations, offers=frozenset({"initialise", "reconstruct", "align"}), side_by_side=True, smoothed=True,
+  readings=one_pass.READINGS, likelihood=lambda config: "bound", proxy=lambda config: "inputs, adaptive")
 
 
 class Model(keras.Model):

@@ -12,7 +12,7 @@ A few codes for a whole sentence are predicted one after the other, and then all
   loss: tokens, codes, commitment            terms `token`, `codes`, `commitment`
   start-up: bottleneck bypassed              `Config.bypass`, the share of training sentences
   start-up: gold targets                     `Config.gold`, the share of target positions
-  mask_startup_steps of the predictor        `Config.prior`, its weight; or a phase with `Config.settled`
+  mask_startup_steps of the predictor        `Config.prior`, its weight, and a phase with `Config.settled`
   2 S positions, cut at EOS                  a length head
 
 # Differs: the length is predicted, as in the other families: the original decodes codes for 2 S positions and cuts at
@@ -32,6 +32,7 @@ from tf_nar import types
 from tf_nar.decode import code_beam
 from tf_nar.decode import length_parallel
 from tf_nar.layers import attention
+from tf_nar.layers import code_prior
 from tf_nar.layers import compression
 from tf_nar.layers import embedding
 from tf_nar.layers import encoder_decoder
@@ -59,7 +60,7 @@ class Config:
   bypass: schedule.Linear = schedule.Linear(1.0, 0.0, 10_000)  # Share of training sentences decoded from vectors.
   gold: schedule.Linear = schedule.Linear(0.5, 0.0, 50_000)  # Share of target positions that training reveals.
   causal: bool = False  # Whether a position attends to those before it alone, with inputs shifted by one.
-  settled: bool = False  # Whether compressor and codes of an earlier phase are kept; then no schedule applies.
+  settled: bool = False  # Whether the codes of an earlier phase stay as they are; then no schedule applies.
 
   def __post_init__(self):
     core_config.check_at_least(0, self, "compress", group="model.")
@@ -110,8 +111,9 @@ def _operations(config, source, target):
 
 
 TRAITS = family.Traits(
-  _operations, offers=frozenset({"absorb", "initialise", "align"}), side_by_side=True, smoothed=True,
-  readings=one_pass.READINGS, likelihood=lambda config: "bound", proxy=lambda config: "inputs, adaptive")
+  _operations, side_by_side=True, smoothed=True, offers=frozenset({"absorb", "initialise", "reconstruct", "align"}),
+  copies={"targets/": "embed/"}, readings=one_pass.READINGS, likelihood=lambda config: "bound",
+  proxy=lambda config: "inputs, adaptive")
 
 
 class Model(keras.Model):
@@ -123,23 +125,26 @@ class Model(keras.Model):
     super().__init__(name="latent_codes")
     self.config, net = config, config.net
     self.net = encoder_decoder.EncoderDecoder(net, decoder_layers=net.decoder_layers, length=True)
+    # Of its own, as the codes of a target stay the same once they are settled.
+    alone = dataclasses.replace(net, source_vocab=0, tie="all")
+    self.targets = embedding.Embedding(alone, output=False, name="targets")
     self.compressor = compression.Compressor(net, config.compress, name="compressor")
     self.bottleneck = quantizer.build(config.bottleneck, net.width)
     self.upsampler = compression.Upsampler(net, config.compress, name="upsampler")
-    # Positions as in `net`, of which a sentence has more than it has codes.
-    own = dataclasses.replace(net, vocab=config.bottleneck.codes, source_vocab=0, tie="all")
-    self.codes = embedding.Embedding(own, of_text=False, name="codes")
-    self.prior = transformer.Stack(net, config.prior_layers, cross=True, name="prior")
+    self.prior = code_prior.CodePrior(net, config.bottleneck.codes, config.prior_layers)
     if config.settled:
-      self.compressor.trainable = self.bottleneck.trainable = False
+      self.targets.trainable = self.compressor.trainable = self.bottleneck.trainable = False
     self.built = True
 
   def encode_target(
       self, tgt: tf.Tensor, dropout: noise_lib.Dropout = NO_DROPOUT, *, seed: tf.Tensor | None = None,
       step: int | tf.Tensor = 0) -> tuple[tf.Tensor, quantizer.Quantized, tf.Tensor]:
     """Returns the compressed targets int32 [B, T], float [B, M, D]; their codes; and bool [B, M], False at padding."""
+    if self.config.settled:  # Then a target has the same codes in each update.
+      dropout, seed = NO_DROPOUT, None
     lengths = masking.lengths(tgt)
-    vectors = self.compressor(self.net.canvas(tgt), lengths, dropout=dropout)
+    canvas = self.targets.look_up(tgt) + self.targets.positions(tf.shape(tgt)[1])
+    vectors = self.compressor(canvas, lengths, dropout=dropout)
     real = tf.sequence_mask(compression.halved(lengths, self.config.compress), tf.shape(vectors)[1])
     return vectors, self.bottleneck(vectors, tf.cast(real, tf.float32), seed=seed, step=step), real
 
@@ -164,26 +169,11 @@ class Model(keras.Model):
     x = masking.shift_right(x) if self.config.causal else x
     return self.net.decode(x + self.net.embed.positions(positions), lengths, memory, dropout, mask, attended)
 
-  def code_log_probs(
-      self, labels: tf.Tensor, memory: encoder_decoder.Memory, dropout: noise_lib.Dropout = NO_DROPOUT) -> tf.Tensor:
-    """Returns the mean log p of the labels int32 [B, M, m] of each code, given those before it: float32 [B, M].
-
-    `memory` is a `Memory` with unprojected states.
-    """
-    x = tf.reduce_mean(self.codes.look_up(labels), 2)
-    x = masking.shift_right(x) + self.codes.positions(tf.shape(labels)[1])
-    states = self.prior(x, masking.causal(tf.shape(labels)[1]), memory.states, memory.mask, dropout=dropout)
-    table = tf.cast(self.codes.table, states.dtype)
-    logits = tf.matmul(tf.reshape(states, [-1, self.config.net.width]), table, transpose_b=True)
-    log_prob = tf.nn.log_softmax(tf.cast(logits, tf.float32) + tf.convert_to_tensor(self.codes.bias))
-    flat = tf.reshape(labels, [-1, labels.shape[2]])
-    return tf.reshape(tf.reduce_mean(tf.gather(log_prob, flat, batch_dims=1), -1), tf.shape(labels)[:2])
-
   def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
     """Cross-entropy per target token given its codes, plus those of codes and length, and the commitment to codes.
 
-    Terms of scale 0: `perplexity`, the effective number of codes in recent use, and `unused`, the number of codes with
-    less than a tenth of a vote per update.
+    Terms of scale 0: `perplexity`, the effective number of codes in recent use; `unused`, how many have fewer votes per
+    update than `bottleneck.restart`, or a tenth; `errors`, in validation, the share of tokens not reconstructed.
     """
     stream = lambda n: noise_lib.stream(seed, n) if training else None
     dropout, lengths = noise_lib.Dropout(stream(_NET)), masking.lengths(batch.tgt)
@@ -205,15 +195,18 @@ class Model(keras.Model):
     terms["length"] = self.net.length_term(
       memory, lengths, batch.weight, smoothing=self.config.smoothing, scale=self.config.length_factor)
     terms |= self._code_terms(found, real, memory, dropout, batch.weight, step)
+    if not training:
+      wrong = tf.cast(self.net.likeliest(states) != batch.tgt, tf.float32)
+      terms["errors"] = types.Term(tf.reduce_sum(wrong * weight), terms["token"].count, 0.0)
     return types.Loss(terms, found.statistics)
 
   def _code_terms(self, found, real, memory, dropout, weight, step):
     """Returns the terms of the codes, and those about their use."""
     each = tf.cast(real, tf.float32) * weight[:, None]  # [B, M]
     count, sentences = tf.reduce_sum(each), tf.reduce_sum(tf.cast(real[:, 0], tf.float32))
-    nats = -tf.reduce_sum(each * self.code_log_probs(found.labels, memory, dropout))
+    nats = -tf.reduce_sum(each * self.prior.log_probs(found.labels, memory, dropout))
     scale = 1.0 if self.config.settled else self.config.prior.at(step)
-    unused = tf.math.count_nonzero(self.bottleneck.counts < 0.1, dtype=tf.float32)
+    unused = tf.math.count_nonzero(self.bottleneck.counts < (self.config.bottleneck.restart or 0.1), dtype=tf.float32)
     return {
       "codes": types.Term(nats, count, scale),
       "commitment": types.Term(tf.reduce_sum(each * found.distance), count, self.config.bottleneck.commitment),
@@ -237,7 +230,7 @@ class Model(keras.Model):
     """
     memory, lengths = self.net.encode(src), masking.lengths(tgt)
     _, found, real = self.encode_target(tgt)
-    codes = tf.where(real, self.code_log_probs(found.labels, memory), 0.0)
+    codes = tf.where(real, self.prior.log_probs(found.labels, memory), 0.0)
     states = self.states(found.embedded, lengths, tf.shape(tgt)[1], memory)
     return self.net.length_log_prob(memory, lengths) + tf.reduce_sum(codes, 1) + self.net.embed.log_prob(states, tgt)
 
@@ -246,9 +239,9 @@ class Model(keras.Model):
     embedded, memory = self.encode_target(tgt)[1].embedded, self.net.encode(src)
     return self.states(embedded, masking.lengths(tgt), tf.shape(tgt)[1], memory, attended=attended)
 
-  def reconstruct(self, src: tf.Tensor, tgt: tf.Tensor, search: Search) -> tf.Tensor:
-    """Returns the translation from the codes of the reference tgt, int32 [B, T], of the same length: int32 [B, T]."""
-    return one_pass.predictions(self.net, self.reread(src, tgt), masking.lengths(tgt), search)[0]
+  def reconstruct(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
+    """Returns what targets int32 [B, T] are decoded to from their own codes, int32 [B, T]."""
+    return tf.where(masking.valid(tgt), self.net.likeliest(self.reread(src, tgt)), types.PAD)
 
   def align(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the mean cross-attention, given the target's own codes: float32 [B, T, S]."""
@@ -285,14 +278,6 @@ class Model(keras.Model):
   def _search(self, lengths, positions, memory, beam):
     """Returns the `code_beam.Found` of targets of `lengths`, int32 [B·L], for a memory of B sentences."""
     steps = compression.halved(positions, self.config.compress)
-    table, keys = self.codes.positions(steps), self.prior.project(memory.states)
-
-    def step(codes, t, cache):
-      x = tf.where(t == 0, 0.0, 1.0) * tf.cast(self.codes.look_up(codes[:, None]), tf.float32)
-      x = tf.cast(x, table.dtype) + table[t]
-      states, cache = self.prior.step(x, t, cache, keys, memory.mask)
-      return self.codes.logits(states[:, 0]), cache
-
-    cache = self.prior.start_cache(tf.shape(lengths)[0] * beam, steps)
+    step, cache = self.prior.steps(memory, tf.shape(lengths)[0] * beam, steps)
     return code_beam.search(
       step, cache, compression.halved(lengths, self.config.compress), beam=beam, steps=steps)
