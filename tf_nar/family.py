@@ -97,6 +97,7 @@ class Model(Protocol):
   # score_tokens(src, tgt)           -> float32 [B, T]            log p of each target token, as in `score`; 0 at PAD
   # align(src, tgt)                  -> float32 [B, T, S]         the share of each source token in a target token, rows
   #                                                               of sum 1, or 0 where there is none, as at EOS
+  # reconstruct(src, tgt)            -> int32 [B, T], or more     what a target is decoded to from its own latents
   # limit(search, source)            -> int32                     the longest translation, in tokens, that a search
   #                                                               returns for a source of so many tokens
   # translate_with(others, src, search, rescore=None)            `translate`, by the mean log p of this model and other
