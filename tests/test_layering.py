@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 ORDER = [
-    {"types", "quiet", "pretrained", "display", "overrides"},
+    {"types", "quiet", "pretrained", "display", "overrides", "processor"},
     {"family", "configfile"},
     {"config", "ops", "settings"},
     {"losses", "data", "decode"},

@@ -231,6 +231,12 @@ def test_a_folder_keeps_its_phases(finished, texts, tmp_path):
   assert read(workdir, recipe.FILE)["finished"]  # Nothing was written.
 
 
+def test_phases_without_their_record_are_refused(texts, tmp_path):
+  (tmp_path / "run/phases").mkdir(parents=True)
+  with pytest.raises(ValueError, match="run has phases/ but no recipe.json, .*; copy recipe.json too, or choose"):
+    recipe.run(experiment(), texts[0], str(tmp_path / "run"), original_dir=texts[1])
+
+
 def test_a_folder_in_use_is_refused(texts, tmp_path):
   (tmp_path / "run").mkdir()
   code = ("import sys\nfrom tf_nar.data import lock\n"

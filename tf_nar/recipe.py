@@ -180,7 +180,10 @@ def _begun(workdir):
   """Returns the phases that a folder was begun with, as dicts; None if no training has begun in it."""
   if not atomic.exists(os.path.join(workdir, FOLDER)):
     return None
-  return _read(workdir)["experiment"]["phases"] or [dataclasses.asdict(ALONE)]
+  if (record := _read(workdir)) is None:
+    raise ValueError(f"{workdir} has {FOLDER}/ but no {FILE}, which says how they were begun, as if a part of a run were "
+                     f"copied; copy {FILE} too, or choose another --workdir.")
+  return record["experiment"]["phases"] or [dataclasses.asdict(ALONE)]
 
 
 def _called(phases):

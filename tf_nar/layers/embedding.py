@@ -12,6 +12,7 @@ from tf_nar.layers import sine
 from tf_nar.layers import transformer
 from tf_nar.losses import emissions
 from tf_nar.ops import masking
+from tf_nar.ops import products
 
 
 def check_read(net: transformer.Config, reads: bool) -> None:
@@ -102,8 +103,8 @@ class Embedding(keras.layers.Layer):
 
   def logits(self, states: tf.Tensor) -> tf.Tensor:
     """float [..., D] -> float32 [..., V]."""
-    tokens = tf.cast(self.table, states.dtype)
-    return tf.cast(tf.einsum("...d,vd->...v", states, tokens), tf.float32) + tf.convert_to_tensor(self.bias)
+    logits = products.by_rows(states, tf.cast(self.table, states.dtype))
+    return tf.cast(logits, tf.float32) + tf.convert_to_tensor(self.bias)
 
   def token_log_probs(self, states: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """Returns log p of each of the tokens int32 [B, T], given states [B, T, D]: float32 [B, T], 0 at PAD; no gradient.

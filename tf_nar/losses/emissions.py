@@ -14,6 +14,7 @@ import tensorflow as tf
 from tf_nar.losses import chunks as chunks_lib
 from tf_nar.losses import cross_entropy
 from tf_nar.ops import noise
+from tf_nar.ops import products
 from tf_nar.ops import tokens as tokens_lib
 
 LOGITS = 1 << 22  # Logits per chunk in a search: 16 MB, which suits a processor's cache and allocator.
@@ -159,7 +160,7 @@ def top_among(
   among = tf.concat([among, tf.repeat(among[:, -1:], count, 1)], 1)  # At least `count`.
   rows = tf.reshape(states, [tf.shape(among)[0], -1, states.shape[-1]])
   weights = tf.cast(tf.gather(table, among), states.dtype)
-  logits = tf.cast(tf.einsum("brd,bcd->brc", rows, weights), tf.float32) + tf.gather(bias, among)[:, None]
+  logits = tf.cast(products.by_rows(rows, weights), tf.float32) + tf.gather(bias, among)[:, None]
   again = tf.pad(among[:, 1:] == among[:, :-1], [[0, 0], [1, 0]])[:, None]
   log_prob = tf.nn.log_softmax(tf.where(again, -float("inf"), logits))
   never = tf.reduce_any(among[..., None] == tf.constant(forbid, tf.int32, [len(forbid)]), -1)[:, None]
@@ -195,8 +196,7 @@ def label_log_probs(states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, labels
 def _of_chunks(table, bias, dtype):
   """Returns a function from states [R, D] to logits float32 [R, V]; the products run in `dtype`, that of the states."""
   table, bias = tf.cast(tf.convert_to_tensor(table), dtype), tf.convert_to_tensor(bias)
-  # einsum does not transpose the table in memory, while tf.matmul does.
-  return lambda states: tf.cast(tf.einsum("rd,vd->rv", states, table), tf.float32) + bias
+  return lambda states: tf.cast(products.by_rows(states, table), tf.float32) + bias
 
 
 def _swept(chunks, likely, table, bias):

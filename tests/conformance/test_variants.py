@@ -1,0 +1,57 @@
+"""What the conformance suite asks of a family, of variants whose graphs differ from those of its tiny instance."""
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conformance import families
+from tf_nar import config
+from tf_nar import runs
+from tf_nar import types
+from tf_nar.evaluate import corpus
+from tf_nar.evaluate import tracing
+from tf_nar.export import saved_model
+from tf_nar.models import lanmt
+from tf_nar.models import lanmt_score
+from tf_nar.train import optimizer
+from tf_nar.train import step as step_lib
+
+BATCH = families.batch()
+VARIANTS = {
+  "latents of the source": (
+    "lanmt", lanmt.Config(families.NET, lanmt.Latent("source")), lanmt.Search(steps=2, candidates=4, latents=2)),
+  "an energy": (
+    "lanmt_score", lanmt_score.Config(families.NET, kind="energy", layers=1, delta=1),
+    lanmt_score.Search("energy", steps=2, step_size=0.2)),
+}
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("family, made, search", VARIANTS.values(), ids=VARIANTS)]
+
+
+def test_exported_equals_live(family, made, search, tmp_path):
+  model, out = families.build(family, config=made), str(tmp_path / "out")
+  run = runs.Run(config.Experiment(family, model.config, search), model, families.VOCAB, str(tmp_path))
+  # Another process compares the SavedModel's results with those of the run, and raises if they differ.
+  saved_model.export(run, corpus.searcher(model, search), out, trace=tracing.searcher(model, search))
+  assert tf.saved_model.contains_saved_model(out)
+
+
+def test_xla_makes_the_same_step(family, made, search):
+  recipe = config.Optimizer(learning_rate=1e-2, warmup=2)
+
+  def updated(jit):
+    model = families.build(family, config=made)
+    update = step_lib.Update(
+      model, optimizer.Adam(recipe, model.trainable_variables), config.Train(optimizer=recipe, jit=jit))
+    return update([BATCH], 0), model.variables
+
+  (terms, weights), (plain_terms, plain) = updated(True), updated(False)
+  for term, value in plain_terms.items():
+    np.testing.assert_allclose(terms[term], value, rtol=1e-3, atol=1e-5, err_msg=term)
+  for mine, theirs in zip(weights, plain, strict=True):
+    np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4, err_msg=mine.path)
+
+
+def test_bfloat16_is_close(family, made, search):
+  half, whole = (families.build(family, config=made, dtype=dtype) for dtype in ("mixed_bfloat16", "float32"))
+  loss = lambda model: float(types.loss(model.objective(BATCH, seed=None, training=False)))
+  np.testing.assert_allclose(loss(half), loss(whole), rtol=0.02, atol=0.02)
+  assert np.isfinite(half.translate(BATCH.src, search).score[:, 0]).all()
