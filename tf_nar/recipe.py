@@ -181,7 +181,7 @@ def _begun(workdir):
   if not atomic.exists(os.path.join(workdir, FOLDER)):
     return None
   if (record := _read(workdir)) is None:
-    raise ValueError(f"{workdir} has {FOLDER}/ but no {FILE}, which says how they were begun, as if a part of a run was "
+    raise ValueError(f"{workdir} has {FOLDER}/ but no {FILE}, which says how they were begun, as if part of a run was "
                      f"copied; copy {FILE} too, or choose another --workdir.")
   return record["experiment"]["phases"] or [dataclasses.asdict(ALONE)]
 
