@@ -20,7 +20,7 @@ def by_rows(states: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
   if len(table.shape) == 3:
     return tf.matmul(states, table, transpose_b=True) if slow else tf.einsum("brd,bvd->brv", states, table)
   if not slow:
-    return tf.einsum("...d,vd->...v", states, table)
+    return tf.einsum("rd,vd->rv" if len(states.shape) == 2 else "...d,vd->...v", states, table)
   found = tf.matmul(tf.reshape(states, [-1, states.shape[-1]]), table, transpose_b=True)
   shape = tf.concat([tf.shape(states)[:-1], tf.shape(table)[:1]], 0)
   return tf.ensure_shape(tf.reshape(found, shape), [*states.shape[:-1], table.shape[0]])
