@@ -145,7 +145,7 @@ def test_batch_mates_change_nothing():
   for row in (0, 1, 3):
     alone = search(table[row:row + 1], limits[row:row + 1], beam_size=3, nbest=3)
     np.testing.assert_array_equal(alone.tokens[0], together.tokens[row])
-    np.testing.assert_allclose(alone.score[0], together.score[row], rtol=1e-6, atol=1e-6)  # Softmax is in blocks of rows.
+    np.testing.assert_allclose(alone.score[0], together.score[row], rtol=1e-6, atol=1e-6)
   assert not together.tokens[2].numpy().any()
   assert np.all(together.score[2] == -np.inf)
 
