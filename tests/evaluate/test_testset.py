@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import sacrebleu
 import tensorflow as tf
@@ -123,3 +125,20 @@ def test_meter_adds_up_all_but_the_warm_up():
   for _ in range(2):
     meter(tf.constant([[5, 1]]))
   assert (meter.calls, meter.passes, meter.seconds) == (2, 6, 7.0)
+
+
+def test_references_are_decoded_from_their_own_latents():
+  class Model:
+    traits = SimpleNamespace(likelihood=lambda made: "bound", offers={"reconstruct"})
+
+    def reconstruct(self, src, tgt):  # "c" becomes "d".
+      one, other = (VOCAB.encode(word)[0] for word in "cd")
+      return tf.where(tgt == one, other, tgt)
+
+  run = SimpleNamespace(model=Model(), experiment=SimpleNamespace(model=None))
+  score = lambda src, tgt: tf.fill([len(tgt)], -6.0)
+  made = lambda *references: [(row.name, row.value) for row in testset.of_references(
+    run, score, VOCAB, ["a"] * len(references), references, tokens_per_batch=64, longest=9)]
+  (ncm, _), same = made("a b d e")
+  assert ncm == "ncm_bound" and same == ("bleu_reconstruction", pytest.approx(100))
+  assert made("a b c e")[1][1] < 100

@@ -21,8 +21,6 @@ import subprocess
 import sys
 from typing import Any, Iterable, Iterator, NamedTuple, Sequence
 
-from tf_nar import processor
-
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 INSTALL = "pip install -c constraints-cpu.txt -e '.[cpu,dev]'"
 INSTALL_TPU = "pip install -c constraints-tpu.txt -e '.[tpu]'"
@@ -152,7 +150,7 @@ def check_cpu(cpuinfo: str, cores: int, machine: str) -> Finding:
   if machine == "x86_64" and cpuinfo and "avx" not in flags:
     mend = "use another machine, or build tensorflow for this one"
     return Finding("FAIL", "cpu", "no AVX, which TensorFlow's wheels need", mend)
-  fast = " and ".join(processor.bfloat16(cpuinfo))
+  fast = " and ".join(name for name in ("amx_bf16", "avx512_bf16", "bf16") if name in flags)
   return Finding("ok", "cpu", f"{cores} cores, bfloat16 by {fast or SLOW}")
 
 

@@ -130,20 +130,20 @@ def _cost(meter, sentences, tokens_per_batch):
                    f"up to {tokens_per_batch} padded source tokens per batch, {meter.calls} batches")
 
 
-def of_references(model: Any, score: Callable[..., tf.Tensor], vocab: Any, sources: Sequence[str],
+def of_references(run: Any, score: Callable[..., tf.Tensor], vocab: Any, sources: Sequence[str],
                   references: Sequence[str], *, tokens_per_batch: int, longest: int) -> Iterator[report.Row]:
   """Yields the rows of what a model makes of the references themselves: NCM, and BLEU of their reconstruction.
 
   Args:
-    model: of any family.
+    run: a `runs.Run`.
     score, vocab, sources, references, tokens_per_batch, longest: as for `surprise`.
   """
-  bound = model.traits.likelihood(model.config) == "bound"
+  bound = run.model.traits.likelihood(run.experiment.model) == "bound"
   size = {"tokens_per_batch": tokens_per_batch, "longest": longest}
   yield from surprise(score, vocab, sources, references, bound=bound, **size)
-  if "reconstruct" in model.traits.offers and not whole_words(references, vocab):
+  if "reconstruct" in run.model.traits.offers and not whole_words(references, vocab):
     pairs = list(lines.encode_pairs(zip(sources, references, strict=True), vocab, longest))
-    made = corpus.by_token(corpus.of_pairs(model.reconstruct), pairs, **size)
+    made = corpus.by_token(corpus.of_pairs(run.model.reconstruct), pairs, **size)
     texts = ["" if each is None else vocab.decode(each.tolist()) for each in made]
     plain = [vocab.plain(line) for line in references]
     value, signature = bleu.bleu(texts, plain, tokenize=vocab.bleu_tokenize)
