@@ -18,7 +18,6 @@ from tf_nar.models import flowseq
 from tf_nar.ops import schedule
 
 DEEP = flow_prior.Config(ffn=128)
-SWEEP = ("search.odd=False,True",)
 RECONSTRUCT = config.Phase("reconstruct", (
   "model.reconstruct=True", "train.until=errors<0.02", "train.steps=6000", "train.validate_sentences=200",
   "train.optimizer.learning_rate=0.0025", "train.optimizer.cooldown=0"), start="warm_start")
@@ -34,5 +33,5 @@ def get_config(flow=DEEP):
     train=dataclasses.replace(
       student.train, patience=0, optimizer=dataclasses.replace(student.train.optimizer, learning_rate=0.001)),
     phases=(RECONSTRUCT, BOUND),
-    sweep=SWEEP,
+    sweep=("search.odd=False,True",),
   )

@@ -145,8 +145,8 @@ class Translator:
       self.searcher(), self.run.vocab, sources, against, longest=self._longest, progress=progress,
       tokens_per_batch=corpus.positions(self.run.model, search, self._tokens),
       limit=corpus.limit(self.run.model, search), copier=self.copier)
-    rows += testset.of_references(self.run, self._score, self.run.vocab, sources, references,
-                                  tokens_per_batch=self._tokens, longest=self._longest)
+    rows += testset.of_references(self.run, self._score, sources, references, tokens_per_batch=self._tokens,
+                                  longest=self._longest)
     return Evaluation(hypotheses, rows)
 
   def searcher(self, nbest: int = 0) -> Callable[[Any], Any]:

@@ -135,10 +135,10 @@ def test_references_are_decoded_from_their_own_latents():
       one, other = (VOCAB.encode(word)[0] for word in "cd")
       return tf.where(tgt == one, other, tgt)
 
-  run = SimpleNamespace(model=Model(), experiment=SimpleNamespace(model=None))
+  run = SimpleNamespace(model=Model(), experiment=SimpleNamespace(model=None), vocab=VOCAB)
   score = lambda src, tgt: tf.fill([len(tgt)], -6.0)
   made = lambda *references: [(row.name, row.value) for row in testset.of_references(
-    run, score, VOCAB, ["a"] * len(references), references, tokens_per_batch=64, longest=9)]
+    run, score, ["a"] * len(references), references, tokens_per_batch=64, longest=9)]
   (ncm, _), same = made("a b d e")
   assert ncm == "ncm_bound" and same == ("bleu_reconstruction", pytest.approx(100))
   assert made("a b c e")[1][1] < 100

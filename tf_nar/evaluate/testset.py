@@ -130,15 +130,15 @@ def _cost(meter, sentences, tokens_per_batch):
                    f"up to {tokens_per_batch} padded source tokens per batch, {meter.calls} batches")
 
 
-def of_references(run: Any, score: Callable[..., tf.Tensor], vocab: Any, sources: Sequence[str],
-                  references: Sequence[str], *, tokens_per_batch: int, longest: int) -> Iterator[report.Row]:
+def of_references(run: Any, score: Callable[..., tf.Tensor], sources: Sequence[str], references: Sequence[str], *,
+                  tokens_per_batch: int, longest: int) -> Iterator[report.Row]:
   """Yields the rows of what a model makes of the references themselves: NCM, and BLEU of their reconstruction.
 
   Args:
     run: a `runs.Run`.
-    score, vocab, sources, references, tokens_per_batch, longest: as for `surprise`.
+    score, sources, references, tokens_per_batch, longest: as for `surprise`.
   """
-  bound = run.model.traits.likelihood(run.experiment.model) == "bound"
+  vocab, bound = run.vocab, run.model.traits.likelihood(run.experiment.model) == "bound"
   size = {"tokens_per_batch": tokens_per_batch, "longest": longest}
   yield from surprise(score, vocab, sources, references, bound=bound, **size)
   if "reconstruct" in run.model.traits.offers and not whole_words(references, vocab):

@@ -70,13 +70,13 @@ def standard(nars: Sequence[str], ars: Sequence[str], folder: str, *, with_ct2: 
   found = []
   for run, label in labels(nars).items():
     called = f"NAR {label}" if len(nars) > 1 else "NAR"
-    found += _of_nar(functools.partial(own, run=run), called, run in openvino, ars, shortlist)
+    found += _of_nar(functools.partial(own, run=run), run, called, run in openvino, ars, shortlist)
   for run, label in labels(ars).items():
     found += _of_ar(functools.partial(own, run=run), label, with_ct2, drafter, drafter in openvino)
   return found
 
 
-def _of_nar(own, called, with_openvino, ars, shortlist):
+def _of_nar(own, run, called, with_openvino, ars, shortlist):
   """Yields the systems of a NAR run, made by a function `own`."""
   stem = called.lower().replace(" ", "_")
   for name, file, flags in [("", "", ())] + [(SHORT, "_shortlist", (f"--shortlist={shortlist}",))] * bool(shortlist):
@@ -86,7 +86,7 @@ def _of_nar(own, called, with_openvino, ars, shortlist):
       path = f"{stem}_{engine.lower().replace(' ', '_')}{dtype}{file}"
       yield own(f"{called} {engine}{dtype}{name}", kind, file=path, flags=(f"--weights={dtype}", *more, *flags))
   if ars:
-    wide = (f"--set={each}" for each in rescoring.widened(runs.read(own.keywords["run"]).search, LENGTHS))
+    wide = (f"--set={each}" for each in rescoring.widened(runs.read(run).search, LENGTHS))
     flags = *wide, f"--rescore_with={ars[0]}", "--weights=bfloat16", SHARDS
     yield own(f"{called} bfloat16, {LENGTHS} lengths", "saved_model", file=f"{stem}_{LENGTHS}", flags=flags, most=MOST)
 

@@ -41,12 +41,12 @@ class Embedding(keras.layers.Layer):
       output: whether it has an output layer; without one it embeds target tokens alone, and `config.tied` is "all".
     """
     super().__init__(dtype=config.dtype, **kw)
-    self.config, self.of_text, self.reads_out = config, of_text, output
+    self.config, self.of_text = config, of_text
     init = lambda: keras.initializers.RandomNormal(stddev=config.width**-0.5)
     self.tokens = keras.layers.ReversibleEmbedding(
       config.vocab, config.width, embeddings_initializer=init(), name="tokens", dtype=config.dtype)
-    if output:
-      self.bias = self.add_weight(name="output_bias", shape=(config.vocab,), initializer="zeros", dtype="float32")
+    bias = lambda: self.add_weight(name="output_bias", shape=(config.vocab,), initializer="zeros", dtype="float32")
+    self.bias = bias() if output else None
     if config.positions == "learned":
       self.position_table = self.add_weight(
         name="positions", shape=(config.max_length + 1, config.width), initializer=init())
@@ -66,8 +66,10 @@ class Embedding(keras.layers.Layer):
 
     With a joint table both are the same; without `of_text` there are none.
     """
-    if not self.of_text or not self.reads_out:
-      return {"source": [], "target": [self.tokens.embeddings] * self.of_text}
+    if not self.of_text:
+      return {"source": [], "target": []}
+    if self.bias is None:
+      return {"source": [], "target": [self.tokens.embeddings]}
     source = self.tokens.embeddings if self.source_table is None else self.source_table
     output = [] if self.output_table is None else [self.output_table]
     return {"source": [source], "target": [self.tokens.embeddings, *output, self.bias]}

@@ -5,7 +5,7 @@ from tf_nar import processor
 
 
 def by_rows(states: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
-  """Returns the products of states with the rows of a table of their type, as it.
+  """Returns the products of states with the rows of a table, all of one type.
 
   Args:
     states: float [..., D] or, for tables of their own, [B, R, D].
