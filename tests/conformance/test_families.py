@@ -270,7 +270,9 @@ def test_bfloat16_is_close(name):
   gradients = [tf.convert_to_tensor(g) for g in tape.gradient(value, [v.value for v in half.trainable_variables])]
   assert {g.dtype for g in gradients} == {tf.float32} and all(np.isfinite(g).all() for g in gradients)
   scores = half.score(BATCH.src, BATCH.tgt)
-  np.testing.assert_allclose(scores, compiled(name)[1](BATCH.src, BATCH.tgt), rtol=0.02)
+  # In a bound, a distance of latents is divided by their deviation, and so is its rounding error.
+  rtol = 0.1 if half.traits.likelihood(half.config) == "bound" else 0.02
+  np.testing.assert_allclose(scores, compiled(name)[1](BATCH.src, BATCH.tgt), rtol=rtol)
   found = half.translate(BATCH.src, families.TINY[name].search)
   assert scores.dtype == found.score.dtype == tf.float32 and np.isfinite(found.score[:, 0]).all()
 
