@@ -12,11 +12,13 @@ from tf_nar import types
 
 
 def check(search: Any) -> None:
-  """Raises ValueError unless `search.candidates` are so many lengths times `search.latents`."""
+  """Raises ValueError unless `search.candidates` are so many lengths times `search.latents`, drawn with a temperature."""
   core_config.check_at_least(1, search, "candidates", "latents", group="search.")
   if search.candidates % search.latents:
     raise ValueError(f"search.candidates counts lengths times latents, so it is a multiple of search.latents="
                      f"{search.latents}; got {search.candidates}.")
+  if search.temperature < 0:
+    raise ValueError(f"search.temperature is at least 0, which draws the mean; got {search.temperature}.")
 
 
 def widened(search: Any, count: int) -> Any:

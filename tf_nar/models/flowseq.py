@@ -99,8 +99,6 @@ class Search:
   def __post_init__(self):
     core_config.check_choice("search.rank", self.rank, RANKS)
     latent_lib.check(self)
-    if self.temperature < 0:
-      raise ValueError(f"search.temperature is at least 0, which adds no noise; got {self.temperature}.")
 
   def with_candidates(self, count: int) -> "Search":
     """Returns the search that finds at least `count` candidates: more lengths, with as many latents for each."""
@@ -120,7 +118,8 @@ def _operations(config, source, target):
 
 TRAITS = family.Traits(
   _operations, offers=frozenset({"initialise", "reconstruct", "align"}), side_by_side=True, smoothed=True,
-  readings=one_pass.READINGS, likelihood=lambda config: "bound", proxy=lambda config: "inputs, adaptive")
+  copies={"posterior/stack/": "decoder/"}, readings=one_pass.READINGS, likelihood=lambda config: "bound",
+  proxy=lambda config: "inputs, adaptive")
 
 
 class Model(keras.Model):

@@ -105,8 +105,6 @@ class Search:
     core_config.check_choice("search.rank", self.rank, RANKS)
     core_config.check_at_least(1, self, "steps", group="search.")
     latent_lib.check(self)
-    if self.temperature < 0:
-      raise ValueError(f"search.temperature is at least 0, which draws the mean; got {self.temperature}.")
 
   def with_candidates(self, count: int) -> "Search":
     """Returns the search that finds at least `count` candidates: more lengths, with as many latents for each."""
@@ -134,6 +132,7 @@ def passes_of(config: Config, source: int, target: int) -> tuple[int, int, int]:
 TRAITS = family.Traits(
   lambda config, source, target: family.Operations(sum(passes_of(config, source, target)), target),
   offers=frozenset({"trace", "latents", "align"}), side_by_side=True, smoothed=True, readings=one_pass.READINGS,
+  copies={"prior/stack/": "decoder/", "posterior/stack/": "decoder/", "posterior_target/": "encoder/"},
   likelihood=lambda config: "bound", proxy=lambda config: "inputs, adaptive")
 
 

@@ -112,7 +112,7 @@ def _operations(config, source, target):
 
 TRAITS = family.Traits(
   _operations, side_by_side=True, smoothed=True, offers=frozenset({"absorb", "initialise", "reconstruct", "align"}),
-  copies={"targets/": "embed/"}, readings=one_pass.READINGS, likelihood=lambda config: "bound",
+  copies={"targets/": "embed/", "prior/": "decoder/"}, readings=one_pass.READINGS, likelihood=lambda config: "bound",
   proxy=lambda config: "inputs, adaptive")
 
 
