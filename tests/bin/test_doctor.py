@@ -84,6 +84,13 @@ def test_bfloat16_is_named():
   assert "emulation (slow: models may" in doctor.check_cpu("avx", 4, "x86_64").found
 
 
+@pytest.mark.parametrize("flags, machine, hinted", [
+  ("avx avx2", "x86_64", True), ("avx avx512_vnni", "x86_64", False), ("avx amx_tile", "x86_64", False),
+  ("", "x86_64", False), ("neon", "aarch64", False)])
+def test_what_tensorflow_leaves_off(flags, machine, hinted):
+  assert ("TF_ENABLE_ONEDNN_OPTS=1" in doctor.check_cpu(flags, 4, machine).found) == hinted
+
+
 def test_pins_are_read_under_one_spelling():
   pins = doctor.read_pins("# a==1\n-c x.txt\nMl_Dtypes==0.6.0\nhf.xet==1\nlibtpu\n")
   assert pins == {"ml-dtypes": "0.6.0", "hf-xet": "1"}
