@@ -242,6 +242,7 @@ def test_compiled_equals_eager(name):
     for graph in (found, static):
       assert_same_translation(nonempty(graph, row), nonempty(eager, row))
   assert int(found.passes) == int(static.passes) == int(eager.passes)
+  assert int(found.steps) == int(static.steps) == int(eager.steps)
 
 
 def test_exported_equals_live(name, tmp_path):

@@ -31,9 +31,16 @@ def test_measure_sees_the_stutter_and_that_it_can_be_mended():
   assert found["repetition_tokens_deduplicated"].value == found["repetition_words_deduplicated"].value == 0
   assert found["length_ratio"].value == 17 / 14
   assert found["sentences"].value == 4
-  assert found["passes"].value == 3
+  assert found["passes"].value == 3 and "code_steps" not in found
   assert found["sentences_per_second"].value > 0
   assert "up to 8 padded source tokens per batch, 3 batches" in found["sentences_per_second"].signature
+
+
+def test_steps_of_codes_are_told_apart_from_passes():
+  coded = lambda src: stutter(src)._replace(steps=tf.constant(4))
+  _, rows = testset.measure(coded, VOCAB, REFERENCES, REFERENCES, tokens_per_batch=8, longest=9)
+  found = {row.name: row.value for row in rows}
+  assert (found["passes"], found["code_steps"]) == (3, 4)
 
 
 def test_raw_text_is_measured_under_another_name():
@@ -131,6 +138,10 @@ def test_references_are_decoded_from_their_own_latents():
   class Model:
     traits = SimpleNamespace(likelihood=lambda made: "bound", offers={"reconstruct"})
 
+    def objective(self, batch, **_):
+      count = tf.reduce_sum(batch.weight)
+      return types.Loss({"kl_sentence": types.Term(8.0 * count, count, 0.0)})
+
     def reconstruct(self, src, tgt):  # "c" becomes "d".
       one, other = (VOCAB.encode(word)[0] for word in "cd")
       return tf.where(tgt == one, other, tgt)
@@ -139,6 +150,6 @@ def test_references_are_decoded_from_their_own_latents():
   score = lambda src, tgt: tf.fill([len(tgt)], -6.0)
   made = lambda *references: [(row.name, row.value) for row in testset.of_references(
     run, score, ["a"] * len(references), references, tokens_per_batch=64, longest=9)]
-  (ncm, _), same = made("a b d e")
-  assert ncm == "ncm_bound" and same == ("bleu_reconstruction", pytest.approx(100))
+  (ncm, _), same, nats = made("a b d e")
+  assert ncm == "ncm_bound" and same == ("bleu_reconstruction", pytest.approx(100)) and nats == ("kl_sentence", 8.0)
   assert made("a b c e")[1][1] < 100

@@ -81,14 +81,6 @@ def test_a_block_adds_the_input_of_the_stack():
     2, 3, 16), rtol=1e-4, atol=1e-5)
 
 
-def test_replaced_tokens_are_as_many_as_asked():
-  tokens = tf.constant([[7] * 400 + [types.EOS, types.PAD]] * 5)
-  found = lanmt.replaced(tf.constant([1, 2]), tokens, 0.2, len(families.VOCAB)).numpy()
-  assert (found[:, 400:] == [types.EOS, types.PAD]).all() and found[:, :400].min() >= len(types.SPECIALS)
-  assert found.max() < len(families.VOCAB)
-  assert 0.15 < (found[:, :400] != 7).mean() < 0.22  # One in fifteen is replaced by itself.
-
-
 @pytest.mark.parametrize("axis", ["target", "source"])
 def test_a_delta_step_is_the_posterior_mean_of_the_best_tokens(tiny, axis):
   model, search = tiny[axis], lanmt.Search(steps=1, candidates=4, latents=2)

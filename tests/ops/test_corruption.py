@@ -73,3 +73,11 @@ def test_depends_on_the_seed_alone_and_keeps_the_length():
   assert (one != other).any()
   np.testing.assert_array_equal(one == types.PAD, tokens == types.PAD)
   assert one[2, 0] == types.EOS
+
+
+def test_replaced_tokens_are_as_many_as_asked():
+  tokens = tf.constant([[7] * 400 + [types.EOS, types.PAD]] * 5)
+  found = corruption.replaced(tf.constant([1, 2]), tokens, 0.2, VOCAB).numpy()
+  assert (found[:, 400:] == [types.EOS, types.PAD]).all() and found[:, :400].min() >= len(types.SPECIALS)
+  assert found.max() < VOCAB
+  assert 0.15 < (found[:, :400] != 7).mean() < 0.22  # One in fifteen is replaced by itself.

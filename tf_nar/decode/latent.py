@@ -12,7 +12,7 @@ from tf_nar import types
 
 
 def check(search: Any) -> None:
-  """Raises ValueError unless `search.candidates` are so many lengths times `search.latents`, drawn with a temperature."""
+  """Raises ValueError unless `search.candidates` are lengths times `search.latents`, drawn with a temperature."""
   core_config.check_at_least(1, search, "candidates", "latents", group="search.")
   if search.candidates % search.latents:
     raise ValueError(f"search.candidates counts lengths times latents, so it is a multiple of search.latents="

@@ -17,6 +17,7 @@ COLUMNS = {  # Heading -> (names of rows of a report, of which the first that ex
   "excess NLL": (("excess_nll",), "{:.3f}"),
   "excess NLL, at most": (("excess_nll_bound",), "{:.3f}"),
   "passes": (("passes",), "{:.4g}"),
+  "code steps": (("code_steps",), "{:.3g}"),
   "ms alone": (("milliseconds_batch_1",), "{:.1f}"),
   "× baseline": (("times_baseline_batch_1",), "{:.1f}"),
   "sentences/s, 64": (("sentences_per_second_batch_64",), "{:.0f}"),

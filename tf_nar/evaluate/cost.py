@@ -15,14 +15,14 @@ class Meter:
   Attributes:
     devices: those of the search, see `replicas.py`.
     calls: number of batches translated.
-    passes: decoder passes, summed over the batches.
+    passes, steps: those of `types.Translation`, summed over the batches.
     seconds: wall clock time, including the copy of the results to the host, so that the device has finished.
   """
 
   def __init__(self, search, clock=time.perf_counter):
     self._search, self._clock = search, clock
     self.devices = replicas.devices(search)
-    self.calls, self.passes, self.seconds = 0, 0, 0.0
+    self.calls, self.passes, self.steps, self.seconds = 0, 0, 0, 0.0
 
   def warm_up(self) -> None:
     """Translates a padding row without counting it, as the first call also builds the graph."""
@@ -41,6 +41,7 @@ class Meter:
     self.seconds += self._clock() - start
     self.calls += len(found)
     self.passes += sum(int(each.passes) for each in found)
+    self.steps += sum(int(each.steps) for each in found)
     return found
 
 

@@ -124,6 +124,9 @@ def _cost(meter, sentences, tokens_per_batch):
   yield report.Row("sentences", sentences, "lines of the test set, empty ones included")
   yield report.Row("passes", meter.passes / max(meter.calls, 1),
                    "decoder passes per batch, including those of a ranking teacher, mean over batches")
+  if meter.steps:
+    yield report.Row("code_steps", meter.steps / meter.calls,
+                     "steps of the predictor of codes per batch, which come before the passes, mean over batches")
   rate = sentences / meter.seconds if meter.seconds else 0.0
   yield report.Row("sentences_per_second", rate,
                    f"wall clock time of the search and the copy to the host, after one warm-up call; sorted by length, "
@@ -132,7 +135,7 @@ def _cost(meter, sentences, tokens_per_batch):
 
 def of_references(run: Any, score: Callable[..., tf.Tensor], sources: Sequence[str], references: Sequence[str], *,
                   tokens_per_batch: int, longest: int) -> Iterator[report.Row]:
-  """Yields the rows of what a model makes of the references themselves: NCM, and BLEU of their reconstruction.
+  """Yields the rows of what a model makes of the references themselves: NCM, and of latents the reconstruction and KL.
 
   Args:
     run: a `runs.Run`.
@@ -148,6 +151,9 @@ def of_references(run: Any, score: Callable[..., tf.Tensor], sources: Sequence[s
     plain = [vocab.plain(line) for line in references]
     value, signature = bleu.bleu(texts, plain, tokenize=vocab.bleu_tokenize)
     yield report.Row("bleu_reconstruction", value, f"{signature}, of the references decoded from their own latents")
+    nats = corpus.mean_terms(corpus.terms(run.model), pairs, **size).get("kl_sentence")
+    if nats is not None:  # A model without a prior yet has none.
+      yield report.Row("kl_sentence", nats, "nats a reference, of the posterior from the prior of its latents")
 
 
 def surprise(score: Callable[..., tf.Tensor], vocab: Any, sources: Sequence[str], references: Sequence[str], *,

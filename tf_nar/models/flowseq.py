@@ -179,8 +179,8 @@ class Model(keras.Model):
   def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
     """The negative bound of log p(y, T | x) per target token, filling EOS included, with label smoothing.
 
-    If not `training`, tokens are predicted from the mean of q, the KL has one sample and the weight 1, and the term
-    "errors", of scale 0, is the share of tokens that this mean does not reconstruct.
+    If not `training`, tokens are predicted from the mean of q, the KL has one sample and the weight 1. Of scale 0:
+    "kl_sentence" and, if not `training`, "errors", the share of tokens that the mean of q does not reconstruct.
     """
     stream = lambda n: noise_lib.stream(seed, n)
     dropout = noise_lib.Dropout(stream(_NET) if training else None)
@@ -193,8 +193,8 @@ class Model(keras.Model):
       sampled = q.sample(noise_lib.normal(size, stream(_Z)) if training else self.draws(1, SCORE_SEED, size[1]))
       z = sampled if training else z
       each = tf.squeeze(self.log_ratio(memory, q, sampled[:, None], masking.valid(tgt)), 1)
-      kl = -tf.reduce_sum(each * batch.weight)
-      terms["kl"] = types.Term(kl, None, self.config.kl.at(step) if training else 1.0)
+      terms["kl"] = types.Term(-tf.reduce_sum(each * batch.weight), None, self.config.kl.at(step) if training else 1.0)
+      terms["kl_sentence"] = terms["kl"]._replace(count=tf.reduce_sum(weight[:, 0]), scale=0.0)
     states = self.decode(memory, z, lengths, dropout)
     terms["token"] = self.net.token_term(states, tgt, weight, smoothing=self.config.smoothing)
     log_prob = self.length_log_prob(memory, lengths)
@@ -203,7 +203,8 @@ class Model(keras.Model):
     if not training:
       wrong = tf.cast(self.net.likeliest(states) != tgt, tf.float32)
       terms["errors"] = types.Term(tf.reduce_sum(wrong * weight), None, 0.0)
-    return types.Loss({name: term._replace(count=terms["token"].count) for name, term in terms.items()})
+    counts = lambda term: terms["token"].count if term.count is None else term.count
+    return types.Loss({name: term._replace(count=counts(term)) for name, term in terms.items()})
 
   def initialise(self, batch: types.Batch, *, seed: tf.Tensor) -> None:
     """Initialises the prior by latents of the first batch, unless it already is or is not in use yet."""

@@ -37,6 +37,7 @@ from tf_nar.layers.attention import NO_DROPOUT
 from tf_nar.models import lanmt_axes
 from tf_nar.models import lanmt_search
 from tf_nar.models import one_pass
+from tf_nar.ops import corruption
 from tf_nar.ops import gaussian
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
@@ -131,7 +132,8 @@ def passes_of(config: Config, source: int, target: int) -> tuple[int, int, int]:
 
 TRAITS = family.Traits(
   lambda config, source, target: family.Operations(sum(passes_of(config, source, target)), target),
-  offers=frozenset({"trace", "latents", "align"}), side_by_side=True, smoothed=True, readings=one_pass.READINGS,
+  offers=frozenset({"trace", "latents", "align", "reconstruct"}), side_by_side=True, smoothed=True,
+  readings=one_pass.READINGS,
   copies={"prior/stack/": "decoder/", "posterior/stack/": "decoder/", "posterior_target/": "encoder/"},
   likelihood=lambda config: "bound", proxy=lambda config: "inputs, adaptive")
 
@@ -179,15 +181,16 @@ class Model(keras.Model):
   def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
     """The negative bound of log p(y, T | x) per target token, with label smoothing and the budget of free KL.
 
-    The terms of scale 0 are "kl_whole", the KL before the budget, "length_right", the share of right lengths, and
-    "active", the number of active dimensions at a position. If not `training`, z is the mean of q and the budget is 0.
+    The terms of scale 0 are "kl_whole", the KL before the budget, and "kl_sentence", the same of a sentence,
+    "length_right", the share of right lengths, and "active", the number of active dimensions at a position. If not
+    `training`, z is the mean of q and the budget is 0.
     """
     stream = lambda n: noise_lib.stream(seed, n)
     dropout = noise_lib.Dropout(stream(_NET) if training else None)
     tgt, lengths, positions = batch.tgt, masking.lengths(batch.tgt), tf.shape(batch.tgt)[1]
     source = self.encode(batch.src, dropout)
     prior = self.prior(source, lengths, positions, dropout)
-    read = replaced(stream(_REPLACED), tgt, self.config.replaced, self.config.net.vocab) if training else tgt
+    read = corruption.replaced(stream(_REPLACED), tgt, self.config.replaced, self.config.net.vocab) if training else tgt
     q = self.posterior(source, read, lengths, dropout)
     z = q.sample(noise_lib.normal(tf.shape(q.mean), stream(_Z))) if training else q.mean
     weight = tf.cast(masking.valid(tgt), tf.float32) * batch.weight[:, None]
@@ -216,12 +219,19 @@ class Model(keras.Model):
     """
     return self.bound(self.encode(src), tgt)
 
+  def reread(self, src: tf.Tensor, tgt: tf.Tensor, attended: attention.Seen | None = None) -> tf.Tensor:
+    """Returns the decoder states of targets int32 [B, T], given the mean of their posterior: float [B, T, D]."""
+    source, lengths = self.encode(src), masking.lengths(tgt)
+    z = self.posterior(source, tgt, lengths).mean
+    return self.decode(source, z, lengths, tf.shape(tgt)[1], attended=attended)
+
+  def reconstruct(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
+    """Returns what the posterior's mean of targets int32 [B, T] is decoded to, int32 [B, T]."""
+    return tf.where(masking.valid(tgt), self.net.likeliest(self.reread(src, tgt)), types.PAD)
+
   def align(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the mean cross-attention, given the posterior's mean of the target: float32 [B, T, S]."""
-    source, lengths, positions = self.encode(src), masking.lengths(tgt), tf.shape(tgt)[1]
-    z = self.posterior(source, tgt, lengths).mean
-    return attention.alignment_of(
-      lambda seen: self.decode(source, z, lengths, positions, attended=seen), src, tgt)
+    return attention.alignment_of(lambda seen: self.reread(src, tgt, seen), src, tgt)
 
   def bound(self, source: lanmt_axes.Encoded, tgt: tf.Tensor) -> tf.Tensor:
     """Does what `score` does for targets int32 [R, T] of encoded sources: float32 [R]."""
@@ -273,7 +283,7 @@ class Model(keras.Model):
 def kl_terms(
     q: gaussian.Gaussian, prior: gaussian.Gaussian, weight: tf.Tensor,
     budget: float | tf.Tensor) -> dict[str, types.Term]:
-  """Returns the KL `Term`s; the caller sets the counts of all but "active", whose count is the weight.
+  """Returns the KL `Term`s; the caller sets the counts of "kl" and "kl_whole".
 
   Args:
     q, prior: `Gaussian`s of float32 [B, A, Z].
@@ -285,14 +295,5 @@ def kl_terms(
   active = tf.math.count_nonzero(each > ACTIVE, -1, dtype=tf.float32)
   total = lambda x: tf.reduce_sum(x * weight)
   return {"kl": types.Term(total(tf.maximum(whole, budget)), None), "kl_whole": types.Term(total(whole), None, 0.0),
+          "kl_sentence": types.Term(total(whole), tf.reduce_sum(weight[:, 0]), 0.0),
           "active": types.Term(total(active), tf.reduce_sum(weight), 0.0)}
-
-
-def replaced(seed: tf.Tensor, tokens: tf.Tensor, share: float, vocab: int) -> tf.Tensor:
-  """Replaces a share of the tokens int32 [B, T], but not EOS and PAD, by tokens drawn from the vocabulary."""
-  if not share:
-    return tokens
-  shape, ordinary = tf.shape(tokens), len(types.SPECIALS)
-  chosen = (noise_lib.uniform(shape, noise_lib.stream(seed, 0)) < share) & masking.valid(tokens) & (tokens != types.EOS)
-  drawn = noise_lib.uniform(shape, noise_lib.stream(seed, 1)) * (vocab - ordinary)
-  return tf.where(chosen, ordinary + tf.cast(drawn, tf.int32), tokens)

@@ -172,8 +172,9 @@ class Model(keras.Model):
   def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
     """Cross-entropy per target token given its codes, plus those of codes and length, and the commitment to codes.
 
-    Terms of scale 0: `perplexity`, the effective number of codes in recent use; `unused`, how many have fewer votes per
-    update than `bottleneck.restart`, or a tenth; `errors`, in validation, the share of tokens not reconstructed.
+    Terms of scale 0: `kl_sentence`, nats of a sentence's codes, as q(c | x, y) is a point; `perplexity`, the effective
+    number of codes in recent use; `unused`, how many have fewer votes per update than `bottleneck.restart`, or a tenth;
+    `errors`, in validation, the share of tokens not reconstructed.
     """
     stream = lambda n: noise_lib.stream(seed, n) if training else None
     dropout, lengths = noise_lib.Dropout(stream(_NET)), masking.lengths(batch.tgt)
@@ -209,6 +210,7 @@ class Model(keras.Model):
     unused = tf.math.count_nonzero(self.bottleneck.counts < (self.config.bottleneck.restart or 0.1), dtype=tf.float32)
     return {
       "codes": types.Term(nats, count, scale),
+      "kl_sentence": types.Term(nats, tf.reduce_sum(each[:, 0]), 0.0),
       "commitment": types.Term(tf.reduce_sum(each * found.distance), count, self.config.bottleneck.commitment),
       "perplexity": types.Term(sentences * self.bottleneck.perplexity(), sentences, 0.0),
       "unused": types.Term(sentences * unused, sentences, 0.0)}
@@ -251,8 +253,8 @@ class Model(keras.Model):
     """Predicts codes one after the other, then all tokens of all candidates in one pass.
 
     Candidates are ranked by log p of length, codes and tokens, divided by the length penalty; or by `rescore`, which
-    maps tokens int32 [B, N, T] to log p float32 [B, N]. `passes` counts M steps of the predictor, for one code of every
-    hypothesis, and one pass of the decoder over all tokens; a teacher's pass too.
+    maps tokens int32 [B, N, T] to log p float32 [B, N]. `steps` counts M steps of the predictor, each for one code of
+    every hypothesis; `passes` that of the decoder over all tokens, and a teacher's.
     """
     memory, longest = self.net.encode(src), self.config.net.max_length
     logits = self.net.length_logits(memory)
@@ -273,7 +275,7 @@ class Model(keras.Model):
       return tokens, score + tf.reshape(prior, [-1])
 
     best = length_parallel.length_parallel(say, tf.reshape(lengths, shape), rescore, alpha=search.alpha)
-    return best._replace(passes=best.passes + found.passes)
+    return best._replace(steps=found.passes)
 
   def _search(self, lengths, positions, memory, beam):
     """Returns the `code_beam.Found` of targets of `lengths`, int32 [B·L], for a memory of B sentences."""

@@ -6,7 +6,8 @@ At each of max(1, floor(rate T)) positions t < T - 1, drawn without replacement,
   replace   y_t <- any token but the reserved ones
   swap      y_t <-> y_{t+1}
 
-They are made from left to right, so that a token can move further by several of them.
+They are made from left to right, so that a token can move further by several of them. `replaced` makes replacements
+alone, each position by itself.
 
 # Differs: the program makes the changes in random order.
 """
@@ -58,3 +59,13 @@ def changed(tokens: tf.Tensor, kinds: tf.Tensor, others: tf.Tensor) -> tf.Tensor
   here = tf.gather(tokens, start, batch_dims=1)
   following = tf.pad(tokens[:, 1:], [[0, 0], [0, 1]])
   return tf.where(kinds == SWAP, following, tf.where(kinds == REPLACE, others, here))
+
+
+def replaced(seed: tf.Tensor, tokens: tf.Tensor, share: float, vocab: int) -> tf.Tensor:
+  """Replaces a share of the tokens int32 [B, T], but not EOS and PAD, by tokens drawn from the vocabulary."""
+  if not share:
+    return tokens
+  shape, ordinary = tf.shape(tokens), len(types.SPECIALS)
+  chosen = (noise.uniform(shape, noise.stream(seed, 0)) < share) & masking.valid(tokens) & (tokens != types.EOS)
+  drawn = noise.uniform(shape, noise.stream(seed, 1)) * (vocab - ordinary)
+  return tf.where(chosen, ordinary + tf.cast(drawn, tf.int32), tokens)
