@@ -32,11 +32,18 @@ def test_several_runs_are_told_apart_by_what_differs(tmp_path):
       ("one", "nat_em", {}), ("deep", "nat_em", {"encoder_layers": 2}), ("other", "glat", {"width": 8})))
   assert list(systems.labels([one, deep]).values()) == ["1-1", "2-1"]
   assert list(systems.labels([one, other]).values()) == ["nat_em 1-1 of 16", "glat 1-1 of 8"]
+  wide = tiny.run(tmp_path / "wide", "nat_em", candidates=3)
+  assert list(systems.labels([one, wide, deep]).values()) == ["1-1 candidates=1", "1-1 candidates=3", "2-1"]
   found = systems.standard([one, deep], [], "out", with_ct2=False, openvino=[deep])
   assert [system.name for system in found] == [
     "NAR 1-1 float32", "NAR 1-1 bfloat16", "NAR 2-1 float32", "NAR 2-1 bfloat16", "NAR 2-1 OpenVINO float32",
     "NAR 2-1 OpenVINO bfloat16", "NAR 2-1 OpenVINO int8"]
   assert found[0].folder == "out/nar_1-1_float32" and found[2].run == deep
+
+
+def test_beams_are_those_that_are_asked_for(tmp_path):
+  found = systems.standard([], [tiny.run(tmp_path / "ar")], "out", with_ct2=True, beams=[3])
+  assert [system.name for system in found] == ["AR 1-1, beam 3", "CT2 1-1 float32, beam 3", "CT2 1-1 int8, beam 3"]
 
 
 def test_a_drafter_adds_a_system_of_each_ar_run(tmp_path):

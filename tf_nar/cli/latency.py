@@ -6,10 +6,10 @@
 
 Runs are exported into the work directory in every variant that is compared: the NAR model in float32 and bfloat16, with
 one length and with 9 length candidates that the first AR model ranks, and, if openvino is installed, as an OpenVINO
-folder in float32, bfloat16 and int8; each AR model with beams 1 and 5, as a SavedModel and, if ctranslate2 is
+folder in float32, bfloat16 and int8; each AR model with --beams, as a SavedModel and, if ctranslate2 is
 installed, in CTranslate2 in float32 and int8, and with --draft_with=RUN also with greedy search by checking that run's
-drafts, which finds the same translations in fewer passes. With --shortlist each export of the NAR model with one length
-is measured without and with it, and the gain is printed. Folders that are already exported, such as those of a search
+drafts, the same translations in fewer passes. With --shortlist each NAR export of one length is measured without and
+with it, and the gain is printed. Folders that are already exported, such as those of a search
 with other settings or of the other mode of a janus, are added with --system=NAME=FOLDER[,beam=N]; variants of --nar and
 --ar that exist in the work directory are not exported again.
 
@@ -42,22 +42,20 @@ flags = program.Flags()
 
 WORKDIR = flags.DEFINE_string("workdir", None, "The folder for exported systems and results.", required=True)
 NAR = flags.DEFINE_multi_string(
-    "nar", [], "A NAR run, or a config for random weights, then with a length head; may be repeated. A config may have "
-    "settings: CONFIG,model.net.encoder_layers=12.")
+    "nar", [], "A NAR run, or a config for random weights, then with a length head, maybe with settings, as "
+    "CONFIG,model.net.encoder_layers=12; may be repeated.")
 AR = flags.DEFINE_multi_string(
     "ar", [], "An AR run, or a config for random weights, with settings as in --nar; may be repeated.")
 DRAFT_WITH = flags.DEFINE_string(
     "draft_with", "", "A NAR run that drafts the greedy translations of each --ar, systems of their own; it may have "
     "settings: RUN,search.beam=1. Not for random weights, as no draft agrees with them.")
 SHORTLIST = flags.DEFINE_string(
-    "shortlist", "", "A file of data_prep/shortlist.py: each system of --nar is measured with it too. For configs: how "
-    "many tokens, drawn at random, the output layer computes for a sentence of --words words, as 1000.")
-ONLY = flags.DEFINE_string(
-    "only", "", "Of the exports, measure those alone whose names match this regular expression, as 'int8|beam 5$'. All "
-    "that are measured stay in memory, up to 2 GB each at base size.")
+    "shortlist", "", "A file of data_prep/shortlist.py: each system of --nar is measured with it too. For configs: the "
+    "number of tokens, drawn at random, for a sentence of --words words, as 1000.")
+ONLY = flags.DEFINE_string("only", "", "A regular expression of the exports to measure, as 'int8|beam 5$'; empty: all.")
+BEAMS = flags.DEFINE_list("beams", ["1", "5"], "Beams of each AR model.")
 SYSTEM = flags.DEFINE_multi_string("system", [], "An exported system, NAME=FOLDER[,beam=N]; may be repeated.")
-BASELINE = flags.DEFINE_string(
-    "baseline", "", "The system that ratios refer to; empty: the first AR SavedModel with beam 5.")
+BASELINE = flags.DEFINE_string("baseline", "", "The system that ratios refer to; empty: AR with the last of --beams.")
 TEXT = flags.DEFINE_string("text", "", "Sentences, one per line, tokenised if the vocabulary is of tokenised text.")
 REFERENCE = flags.DEFINE_string(
     "reference", "", "References of --text, line by line: BLEU and chrF of every system are measured too, in the end.")
@@ -194,15 +192,17 @@ def compared(nars: Sequence[str], ars: Sequence[str], shortlist: str = "") -> tu
       print(f"{run} is left out of OpenVINO: {why}")
   systems = systems_lib.standard(
     nars, ars, os.path.join(WORKDIR.value, "systems"), with_ct2=has["CTranslate2"],
-    openvino=[run for run, why in lacks.items() if not why], drafter=DRAFT_WITH.value, shortlist=shortlist)
+    openvino=[run for run, why in lacks.items() if not why], drafter=DRAFT_WITH.value, shortlist=shortlist,
+    beams=numbers(BEAMS))
   systems = [*(each for each in systems if only.search(each.name)), *map(systems_lib.given, SYSTEM.value)]
   names = [system.name for system in systems]
   twice = sorted({name for name in names if names.count(name) > 1})
   if not systems or twice:
     raise ValueError(f"Two systems are called {twice[0]!r}; give one another name." if twice
                      else "Nothing to compare: give --nar and --ar, or --system=NAME=FOLDER.")
-  beams = [system.name for system in systems if system.name.startswith("AR ")]
-  baseline = BASELINE.value or [*beams[1:2], *beams, *names][0]
+  of_ar = [name for name in names if name.startswith("AR ")]
+  widest = [name for name in of_ar if name.endswith(f", beam {BEAMS.value[-1]}")]
+  baseline = BASELINE.value or [*widest, *of_ar, *names][0]
   if baseline not in names:
     raise ValueError(f"--baseline={baseline} is not one of the systems: {'; '.join(names)}.")
   for system in systems:

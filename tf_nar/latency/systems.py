@@ -1,4 +1,5 @@
 """The systems that are compared: exported folders, each with the command that makes it."""
+import dataclasses
 import functools
 import os
 import pathlib
@@ -17,7 +18,6 @@ COMMAND = sys.executable, "-m", "tf_nar"
 MARKS = {"saved_model": "saved_model.pb", "openvino": "model.xml", "ct2": "model.bin"}
 SHARDS = "--shards=2"  # For NAR models: a product of few rows is too small to be split among threads otherwise.
 SHORT = ", shortlist"  # What the name of a system with a shortlist ends with.
-BEAMS = 1, 5
 LENGTHS = 9  # Candidate lengths that the teacher ranks.
 MOST = 32  # Sentences per batch with so many candidates each: with 128, logits of base size alone would take 4.4 GB.
 
@@ -53,7 +53,7 @@ def given(text: str) -> System:
 
 
 def standard(nars: Sequence[str], ars: Sequence[str], folder: str, *, with_ct2: bool, openvino: Container[str] = (),
-             drafter: str = "", shortlist: str = "") -> list[System]:
+             drafter: str = "", shortlist: str = "", beams: Sequence[int] = (1, 5)) -> list[System]:
   """Returns the systems to compare: several exports of each run.
 
   Args:
@@ -64,6 +64,7 @@ def standard(nars: Sequence[str], ars: Sequence[str], folder: str, *, with_ct2: 
     openvino: those of `nars`, and `drafter`, that OpenVINO can run; () if it is not installed.
     drafter: a run that drafts the greedy translations of each AR run, with settings after commas; or "".
     shortlist: a file with which each NAR run is a second time among them, or "".
+    beams: those of each AR run.
   """
   own = lambda name, kind, *, run, file, flags, beam=0, most=0: System(
     name, kind, os.path.join(folder, file), beam, (f"--workdir={run}", *flags), run, most)
@@ -72,7 +73,7 @@ def standard(nars: Sequence[str], ars: Sequence[str], folder: str, *, with_ct2: 
     called = f"NAR {label}" if len(nars) > 1 else "NAR"
     found += _of_nar(functools.partial(own, run=run), run, called, run in openvino, ars, shortlist)
   for run, label in labels(ars).items():
-    found += _of_ar(functools.partial(own, run=run), label, with_ct2, drafter, drafter in openvino)
+    found += _of_ar(functools.partial(own, run=run), label, beams, with_ct2, drafter, drafter in openvino)
   return found
 
 
@@ -91,10 +92,10 @@ def _of_nar(own, run, called, with_openvino, ars, shortlist):
     yield own(f"{called} bfloat16, {LENGTHS} lengths", "saved_model", file=f"{stem}_{LENGTHS}", flags=flags, most=MOST)
 
 
-def _of_ar(own, label, with_ct2, drafter, with_openvino):
+def _of_ar(own, label, beams, with_ct2, drafter, with_openvino):
   """Yields the systems of an AR run, made by a function `own`."""
   stem = label.replace(" ", "_")
-  for beam in BEAMS:
+  for beam in beams:
     yield own(f"AR {label}, beam {beam}", "saved_model", file=f"ar_{stem}_{beam}", flags=(f"--set=search.beam={beam}",))
   if drafter:
     run, *settings = drafter.split(",")
@@ -104,22 +105,27 @@ def _of_ar(own, label, with_ct2, drafter, with_openvino):
       yield own(f"AR {label}, drafted, OpenVINO {dtype}", "openvino", file=f"ar_{stem}_drafted_openvino_{dtype}",
                 flags=(f"--weights={dtype}", *flags))
   for dtype in ("float32", "int8") if with_ct2 else ():
-    for beam in BEAMS:
+    for beam in beams:
       yield own(f"CT2 {label} {dtype}, beam {beam}", "ct2", file=f"ct2_{stem}_{dtype}",
                 flags=(f"--quantization={dtype}",), beam=beam)
 
 
 def labels(workdirs: Sequence[str]) -> dict[str, str]:
-  """Returns {run: its encoder and decoder layers, as "12-1"}, with family and width where runs differ in them."""
+  """Returns {run: its encoder and decoder layers, as "12-1"}, with family, width and search where those differ."""
   experiments = {workdir: runs.read(workdir) for workdir in workdirs}
   several = lambda values: len(set(values)) > 1
   families = several(each.family for each in experiments.values())
   widths = several(each.model.net.width for each in experiments.values())
-  found = {}
+  found, searches = {}, {}
   for workdir, each in experiments.items():
     net = each.model.net
     found[workdir] = (f"{each.family} " * families + f"{net.encoder_layers}-{net.decoder_layers}"
                       + f" of {net.width}" * widths)
+    searches.setdefault(found[workdir], []).append(dataclasses.asdict(each.search))
+  for workdir, label in found.items():
+    own, alike = dataclasses.asdict(experiments[workdir].search), searches[label]
+    differ = [name for name in own if several(str(other[name]) for other in alike)]
+    found[workdir] = " ".join([label, *(f"{name}={own[name]}" for name in differ)])
   return found
 
 
