@@ -169,6 +169,11 @@ class EncoderDecoder(keras.layers.Layer):
       states, self.embed.table, self.embed.bias, labels, weight, smoothing)
     return types.Term(total, tf.reduce_sum(weight))
 
+  def error_term(self, states: tf.Tensor, labels: tf.Tensor, weight: tf.Tensor) -> types.Term:
+    """Returns the `Term`, of scale 0, of the share of labels that are not the likeliest token; as for `token_term`."""
+    wrong = tf.cast(self.likeliest(states) != labels, tf.float32)
+    return types.Term(tf.reduce_sum(wrong * weight), tf.reduce_sum(weight), 0.0)
+
   def logits(self, states: tf.Tensor) -> tf.Tensor:
     """float [..., D] -> float32 [..., V]."""
     return self.embed.logits(states)

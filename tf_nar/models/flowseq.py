@@ -201,8 +201,7 @@ class Model(keras.Model):
     known = log_prob > lengths_lib.NEVER / 2  # A length without a class has no loss.
     terms["length"] = types.Term(-tf.reduce_sum(tf.where(known, log_prob, 0.0) * batch.weight), None)
     if not training:
-      wrong = tf.cast(self.net.likeliest(states) != tgt, tf.float32)
-      terms["errors"] = types.Term(tf.reduce_sum(wrong * weight), None, 0.0)
+      terms["errors"] = self.net.error_term(states, tgt, weight)
     counts = lambda term: terms["token"].count if term.count is None else term.count
     return types.Loss({name: term._replace(count=counts(term)) for name, term in terms.items()})
 

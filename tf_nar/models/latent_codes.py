@@ -197,8 +197,7 @@ class Model(keras.Model):
       memory, lengths, batch.weight, smoothing=self.config.smoothing, scale=self.config.length_factor)
     terms |= self._code_terms(found, real, memory, dropout, batch.weight, step)
     if not training:
-      wrong = tf.cast(self.net.likeliest(states) != batch.tgt, tf.float32)
-      terms["errors"] = types.Term(tf.reduce_sum(wrong * weight), terms["token"].count, 0.0)
+      terms["errors"] = self.net.error_term(states, batch.tgt, weight)
     return types.Loss(terms, found.statistics)
 
   def _code_terms(self, found, real, memory, dropout, weight, step):
