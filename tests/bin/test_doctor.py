@@ -116,7 +116,7 @@ def test_probe_reads_the_last_line():
 
 def test_doctor_runs_where_nothing_is_installed():
   # -S leaves out site-packages, so that only the standard library can be imported.
-  said = subprocess.run([sys.executable, "-S", doctor.__file__], capture_output=True, text=True)
+  said = subprocess.run([sys.executable, "-S", doctor.ROOT / "bin/doctor.py"], capture_output=True, text=True)
   assert said.returncode == 1, said.stderr
   assert "FAIL  packages         missing: absl-py" in said.stdout
   assert "FAIL  tensorflow       not installed  ->  pip install -c constraints-cpu.txt" in said.stdout

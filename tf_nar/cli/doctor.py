@@ -21,6 +21,8 @@ import subprocess
 import sys
 from typing import Any, Iterable, Iterator, NamedTuple, Sequence
 
+from tf_nar import processor
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 INSTALL = "pip install -c constraints-cpu.txt -e '.[cpu,dev]'"
 INSTALL_TPU = "pip install -c constraints-tpu.txt -e '.[tpu]'"
@@ -30,7 +32,6 @@ TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-tpu
 NEEDED = ("absl-py", "keras", "keras-hub", "keras-nlp", "matplotlib", "numpy", "rich", "sacrebleu",
           "sentencepiece", "subword-nmt", "tensorboard", "tensorflow-text", "tqdm")
 SLOW = "emulation (slow: models may train faster with --set=model.net.dtype=float32)"
-ONEDNN = {"avx_vnni", "avx512_vnni", "avx512_bf16", "amx_tile"}  # With one of these TensorFlow uses oneDNN by itself.
 
 READER_GONE = 141  # The exit status if the reader of the output closed the pipe, as of a program ended by SIGPIPE.
 
@@ -147,13 +148,11 @@ def check_buckets(probe: dict[str, Any]) -> Finding:
 
 def check_cpu(cpuinfo: str, cores: int, machine: str) -> Finding:
   """Checks for the CPU instructions that TensorFlow's wheels need; reports whether bfloat16 and oneDNN are there."""
-  flags = set(cpuinfo.split())
-  if machine == "x86_64" and cpuinfo and "avx" not in flags:
+  if machine == "x86_64" and cpuinfo and "avx" not in cpuinfo.split():
     mend = "use another machine, or build tensorflow for this one"
     return Finding("FAIL", "cpu", "no AVX, which TensorFlow's wheels need", mend)
-  fast = " and ".join(name for name in ("amx_bf16", "avx512_bf16", "bf16") if name in flags)
-  found = f"{cores} cores, bfloat16 by {fast or SLOW}"
-  if machine == "x86_64" and cpuinfo and not flags & ONEDNN:
+  found = f"{cores} cores, bfloat16 by {' and '.join(processor.bfloat16(cpuinfo)) or SLOW}"
+  if machine == "x86_64" and processor.leaves_out_onednn(cpuinfo):
     found += "; TensorFlow leaves oneDNN off: models may train faster with TF_ENABLE_ONEDNN_OPTS=1"
   return Finding("ok", "cpu", found)
 
