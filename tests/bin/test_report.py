@@ -22,11 +22,16 @@ def written(path, bleu, ms, digest="d1"):
   return str(path)
 
 
+def table(path):
+  return path.read_text().split("\n\n")[0].splitlines()
+
+
 def test_reports_become_a_table_and_a_plot(call, tmp_path, capsys):
   one, two = written(tmp_path / "ar/report.json", 40.0, 20.0), written(tmp_path / "ctc/odd.json", 35.0, 2.0)
   call(one, two, f"CTC=again={two}", f"--out={tmp_path}/all")
-  lines = (tmp_path / "all.md").read_text().splitlines()
-  assert [line.split("|")[1].strip() for line in lines] == ["system", "---", "ar", "ctc, odd", "CTC=again"]
+  lines, about = (tmp_path / "all.md").read_text().split("\n\n")
+  assert [line.split("|")[1].strip() for line in lines.splitlines()] == ["system", "---", "ar", "ctc, odd", "CTC=again"]
+  assert not about.strip()  # BLEU and milliseconds need no legend.
   assert [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()][3:6] == ["ar", "ctc, odd", "CTC=again"]
   assert (tmp_path / "all.png").read_bytes().startswith(b"\x89PNG")
 
@@ -35,7 +40,7 @@ def test_reports_may_be_listed_in_a_file(call, tmp_path):
   one, two = written(tmp_path / "ar/report.json", 40.0, 20.0), written(tmp_path / "ctc/odd.json", 35.0, 2.0)
   (tmp_path / "list.txt").write_text(f"# The first.\nCTC, ODD={two}\n\n {one}\n")
   call(f"--list={tmp_path}/list.txt", f"--out={tmp_path}/all")
-  lines = (tmp_path / "all.md").read_text().splitlines()
+  lines = table(tmp_path / "all.md")
   assert [line.split("|")[1].strip() for line in lines[2:]] == ["CTC, ODD", "ar"]
 
 
@@ -43,8 +48,8 @@ def test_gaps_are_to_the_report_named(call, tmp_path, capsys):
   teacher, plain = written(tmp_path / "ar/report.json", 40.0, 20.0), written(tmp_path / "ctc/odd.json", 35.0, 2.0)
   call(plain, f"--gap_from={teacher}", f"--out={tmp_path}/all")
   assert "No table of gaps, as no report has a total correlation" in capsys.readouterr().out
-  assert (tmp_path / "all.md").read_text().splitlines()[2] == "| ctc, odd | 35.00 | -5.00 | 2.0 |"
-  assert len((tmp_path / "all.md").read_text().splitlines()) == 3  # The AR run has no line of its own.
+  assert table(tmp_path / "all.md")[2:] == ["| ctc, odd | 35.00 | -5.00 | 2.0 |"]  # The AR run has no line of its own.
+  assert "- gap: BLEU less that of" in (tmp_path / "all.md").read_text()
   rows, facts = report.read(plain)
   known = dataclasses.asdict(config.Experiment("ctc", ctc.Config(glance=glancing.Glance()), ctc.Search()))
   report.write(plain, [*rows, report.Row("excess_nll", 0.3, "nats")],
@@ -53,7 +58,7 @@ def test_gaps_are_to_the_report_named(call, tmp_path, capsys):
   (tmp_path / "em.json").write_text(json.dumps(rounds))
   call(plain, f"--gap_from={teacher}", f"--em=EM={tmp_path}/em.json", f"--out={tmp_path}/all")
   assert (tmp_path / "all.gap.png").read_bytes().startswith(b"\x89PNG")
-  assert (tmp_path / "all.gap.md").read_text().splitlines()[2:] == [
+  assert table(tmp_path / "all.gap.md")[2:] == [
     "| ctc, odd | ctc | targets, fixed; targets, adaptive; inputs, adaptive |  | 0.300 | -5.00 |",
     "| EM, round 1 |  | targets, fixed | 0.500 |  | -10.00 |"]
 

@@ -117,7 +117,7 @@ def compare(arguments: Sequence[str]) -> None:
 
 def show(systems: Sequence[comparison.System]) -> None:
   """Writes and prints the table, and plots BLEU against time."""
-  atomic.write(f"{OUT.value}.md", f"{comparison.table(systems)}\n".encode())
+  atomic.write(f"{OUT.value}.md", comparison.page(comparison.table(systems)).encode())
   print(comparison.shown(systems))
   if not comparison.plot(systems, f"{OUT.value}.png"):
     print("\nNo plot, as no system has both BLEU and speed; add --speed_beside to bin/evaluate.py, or --reference to "
@@ -134,7 +134,7 @@ def show_gaps(systems: Sequence[comparison.System], baseline: comparison.System)
   if not points:
     print("\nNo table of gaps, as no report has a total correlation; add --teacher to bin/evaluate.py.")
     return
-  atomic.write(f"{OUT.value}.gap.md", f"{gaps.table(points)}\n".encode())
+  atomic.write(f"{OUT.value}.gap.md", comparison.page(gaps.table(points)).encode())
   print(f"\n{gaps.shown(points)}")
   gaps.plot(points, baseline.name, f"{OUT.value}.gap.png")
 
