@@ -41,7 +41,7 @@ LEGEND = {  # Heading -> what it means, beside those of `display.LEGENDS`.
   "excess NLL, at most": "excess NLL, at most: the same difference for a family whose score is a lower bound of log p.",
   "passes": "passes: of the decoder and a ranking teacher, mean over batches; a beam search makes one for each token.",
   "code steps": "code steps: steps of a small network that predicts codes one after the other, before the passes.",
-  "× baseline": "× baseline: speed by that of the baseline, which was measured in turns with it, one sentence at a time.",
+  "× baseline": "× baseline: speed by that of the baseline, measured in turns with it, one sentence at a time.",
   "× baseline, 128": "× baseline, 128: the same in batches of 128 sentences.",
   "× CTranslate2": "× CTranslate2: the same beside CTranslate2 in place of the baseline.",
   "MiB": "MiB: peak memory.",
