@@ -19,6 +19,8 @@ One encoder and one decoder predict each target token in three ways, from a MASK
 The NAR mode is exactly `cmlm`. In every mode token y_i has position i, and so has the MASK that asks for it. So AR is
 AUX with nothing but the tokens before i; what comes before the first of them, E[BOS], has no position.
 
+Span masks never hide a whole sentence, as the first pass of a search and `score` of mode NAR do; "uniform" ones do.
+
 # Differs: in the program a target begins with b, and AR asks for y_(i+1) at the position of y_i, but NAR at that of
 y_(i+1), as the paper's figure does in both. b and e are never masked there; here EOS may be, since it is when a search
 begins. The mask is `types.MASK`, not UNK. The length is predicted from the slot of `cmlm`, not from the mean of the
