@@ -259,6 +259,9 @@ def test_evaluate_given_translations_and_compare_with_them(call, load, text, tmp
   assert list(content["rows"]) == [
     "bleu_detokenized", "chrf_detokenized", "repetition_words", "length_ratio", "sentences"]
   assert content["facts"]["hypothesis"]["lines"] == 2 and list(content["facts"]["data"]) == ["reference"]
+  packed = tmp_path / "packed.json"  # By a vocabulary of tokenised text.
+  load("evaluate")[1](f"--hypothesis={theirs}", *names, "--workdir=multi30k_en_de", f"--output={packed}")
+  assert "bleu_tokenized" in json.loads(packed.read_text())["rows"]
   call("evaluate", f"--source={source}", *names, f"--output={tmp_path}/ours.json",
        f"--compare_with={tmp_path}/theirs.json")
   rows = json.loads((tmp_path / "ours.json").read_text())["rows"]

@@ -120,10 +120,11 @@ def scoring() -> dict[str, Any]:
 
 def of_file(texts: dict[str, Any], columns: dict[str, list[str]], references: list[str]) -> tuple:
   """Scores given or exported translations; returns (hypotheses, rows, facts, `quality.References`)."""
+  from tf_nar import pretrained
   from tf_nar.data import vocab
   from tf_nar.evaluate import quality
   from tf_nar.evaluate import report
-  folder = OPENVINO.value or WORKDIR.value or ""
+  folder = OPENVINO.value or pretrained.find(WORKDIR.value or "")
   if OPENVINO.value:  # First, as it refuses another folder.
     columns["hypothesis"] = of_openvino(columns["source"])
   against = quality.References(
