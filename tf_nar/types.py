@@ -40,7 +40,7 @@ class Translation(NamedTuple):
   tokens: tf.Tensor  # int32 [B, N, T]: tokens, EOS, then PAD.
   score: tf.Tensor  # float32 [B, N]: the score that candidates are ranked by; higher is better.
   passes: tf.Tensor  # int32 []: number of decoder passes, the unit of NAR cost; a rescoring teacher's pass counts.
-  steps: tf.Tensor | int = 0  # int32 []: those of a smaller network that predicts one after the other, as codes.
+  steps: tf.Tensor | int = 0  # int32 []: steps of a small network before them, which predicts codes one by one.
 
 
 class Trace(NamedTuple):
