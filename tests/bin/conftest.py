@@ -26,6 +26,18 @@ def load():
 
 
 @pytest.fixture
+def refused(load):
+  """Returns a function: the name of a program and arguments that it refuses -> the one line that it ends with."""
+  def refused(name, *arguments):
+    with pytest.raises(SystemExit) as stop:
+      load(name)[1](*arguments)
+    assert isinstance(stop.value.code, str) and "\n" not in stop.value.code
+    return stop.value.code
+
+  return refused
+
+
+@pytest.fixture
 def vocab():
   """The vocabulary of the model that programs load under `call`."""
   return backwards.VOCAB

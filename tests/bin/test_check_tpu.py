@@ -43,18 +43,15 @@ def test_help_teaches():
   (["--config=configs/nothing.py"], "check_tpu: No config configs/nothing.py."),
   (["--config=x.py", "--compile_for=v7"], "check_tpu: No TPU 'v7' is known"),
 ])
-def test_refusals_are_one_line(flags, message):
-  refused = call(*flags)
-  assert refused.returncode == 1 and refused.stderr.splitlines()[-1].startswith(message)
-  assert "Traceback" not in refused.stderr
+def test_refusals_are_one_line(refused, flags, message):
+  assert refused("check_tpu", *flags).startswith(message)
 
 
-def test_a_config_of_something_else_is_one_line(tmp_path):
+def test_a_config_of_something_else_is_one_line(refused, tmp_path):
   path = tmp_path / "config.py"
   path.write_text("def get_config():\n  return 3\n")
-  refused = call(f"--config={path}")
-  assert refused.returncode == 1
-  assert refused.stderr.splitlines()[-1] == f"check_tpu: {path} must return an Experiment or an Alternation; got int."
+  assert refused("check_tpu", f"--config={path}") == (
+    f"check_tpu: {path} must return an Experiment or an Alternation; got int.")
 
 
 @pytest.mark.slow

@@ -41,13 +41,12 @@ def test_weights_in_bfloat16_and_shards_with_passes_to_show(tmp_path):
   assert (tmp_path / "out/assets.extra/tf_serving_warmup_requests").stat().st_size > 100
 
 
-def test_refusals_are_one_line(tmp_path):
+def test_refusals_are_one_line(refused, tmp_path):
   run = tiny.make(tmp_path / "nat", "nat_em", tiny.VOCABULARIES["words"]())
   teacher = tiny.make(tmp_path / "ar", "ar", tiny.VOCABULARIES["bpe"]())
   for arguments, message in (
       ([f"--workdir={tmp_path}/none"], f"export: No run at {tmp_path}/none"),
       ([f"--workdir={run}", f"--rescore_with={teacher}"], f"export: {teacher} cannot rescore {run}"),
   ):
-    refused = call(*arguments, f"--out={tmp_path}/out")
-    assert refused.returncode == 1 and refused.stderr.splitlines()[-1].startswith(message)
-    assert not (tmp_path / "out").exists() and "Traceback" not in refused.stderr
+    assert refused("export", *arguments, f"--out={tmp_path}/out").startswith(message)
+    assert not (tmp_path / "out").exists()

@@ -32,7 +32,6 @@ def test_export_and_use(tmp_path):
                                      "target.json", "translate.py", "vocab.txt"]
 
 
-def test_refusals_are_one_line(tmp_path):
-  refused = call(ROOT / "bin/export_ct2.py", f"--workdir={tmp_path}/none", f"--out={tmp_path}/out")
-  assert refused.returncode == 1 and "Traceback" not in refused.stderr
-  assert refused.stderr.splitlines()[-1].startswith(f"export_ct2: No run at {tmp_path}/none")
+def test_refusals_are_one_line(refused, tmp_path):
+  line = refused("export_ct2", f"--workdir={tmp_path}/none", f"--out={tmp_path}/out")
+  assert line.startswith(f"export_ct2: No run at {tmp_path}/none")
