@@ -122,7 +122,7 @@ def test_bench_train_writes(load, tmp_path, monkeypatch, output, message):
     assert people.listed(tmp_path) == sorted(["c.py", output.removeprefix("{}/")])
 
 
-DOCTOR = [sys.executable, "-S", doctor.__file__]  # Without site-packages, so that nothing heavy is imported.
+DOCTOR = [sys.executable, "-S", str(doctor.ROOT / "bin/doctor.py")]  # Without site-packages.
 
 
 @pytest.mark.parametrize("shell, status, error", [
