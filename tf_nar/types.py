@@ -78,6 +78,11 @@ class Loss(NamedTuple):
   statistics: dict = {}  # Name -> float32 tensor, summed over the batch; see `absorb` in `family.Model`.
 
 
+def counted(terms: dict[str, Term], count: tf.Tensor) -> dict[str, Term]:
+  """Returns the same terms, of which those whose count is None have `count`."""
+  return {name: term._replace(count=count) if term.count is None else term for name, term in terms.items()}
+
+
 def loss(terms: Loss | dict[str, Term]) -> tf.Tensor:
   """Returns the scalar loss, the sum of scale * total / count, of a dict of `Term` or of a `Loss`."""
   terms = terms.terms if isinstance(terms, Loss) else terms

@@ -116,8 +116,8 @@ def test_probe_reads_the_last_line():
 
 def test_doctor_runs_where_nothing_is_installed():
   # -S leaves out site-packages, so that only the standard library can be imported.
-  said = subprocess.run([sys.executable, "-S", doctor.ROOT / "bin/doctor.py"], capture_output=True, text=True)
-  assert said.returncode == 1, said.stderr
-  assert "FAIL  packages         missing: absl-py" in said.stdout
-  assert "FAIL  tensorflow       not installed  ->  pip install -c constraints-cpu.txt" in said.stdout
-  assert said.stderr == ""
+  done = subprocess.run([sys.executable, "-S", doctor.ROOT / "bin/doctor.py"], capture_output=True, text=True)
+  assert done.returncode == 1, done.stderr
+  assert "FAIL  packages         missing: absl-py" in done.stdout
+  assert "FAIL  tensorflow       not installed  ->  pip install -c constraints-cpu.txt" in done.stdout
+  assert done.stderr == ""

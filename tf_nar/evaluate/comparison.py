@@ -34,18 +34,18 @@ COLUMNS = {  # Heading -> (names of rows of a report, of which the first that ex
 }
 
 LEGEND = {  # Heading -> what it means, beside those of `display.LEGENDS`.
-  "gap": "gap: BLEU less that of the autoregressive system of --gap_from.",
-  "length ratio": "length ratio: model tokens of the translations by those of references. In words: the same of words.",
-  "C": "C, conditional total correlation: nats a token that independent tokens lose against an autoregressive model.",
-  "excess NLL": "excess NLL: the same difference for a family whose score is a sum over paths, which is no C.",
-  "excess NLL, at most": "excess NLL, at most: the same difference for a family whose score is a lower bound of log p.",
-  "passes": "passes: of the decoder and a ranking teacher, mean over batches; a beam search makes one for each token.",
-  "code steps": "code steps: steps of a small network that predicts codes one after the other, before the passes.",
-  "× baseline": "× baseline: speed by that of the baseline, measured in turns with it, one sentence at a time.",
-  "× baseline, 128": "× baseline, 128: the same in batches of 128 sentences.",
-  "× CTranslate2": "× CTranslate2: the same beside CTranslate2 in place of the baseline.",
-  "MiB": "MiB: peak memory.",
-  "M tokens": "M tokens: million padded target tokens of all updates, at most.",
+  "gap": "BLEU less that of the autoregressive system of --gap_from.",
+  "length ratio": "model tokens of the translations by those of references. In words: the same of words.",
+  "C": "conditional total correlation, nats a token that independent tokens lose against an autoregressive model.",
+  "excess NLL": "the same difference for a family whose score is a sum over paths, which is no C.",
+  "excess NLL, at most": "the same difference for a family whose score is a lower bound of log p.",
+  "passes": "of the decoder and a ranking teacher, mean over batches; a beam search makes one for each token.",
+  "code steps": "steps of a small network that predicts codes one after the other, before the passes.",
+  "× baseline": "speed by that of the baseline, measured in turns with it, one sentence at a time.",
+  "× baseline, 128": "the same in batches of 128 sentences.",
+  "× CTranslate2": "the same by the speed of CTranslate2.",
+  "MiB": "peak memory.",
+  "M tokens": "million padded target tokens of all updates, at most.",
 }
 
 
@@ -99,7 +99,7 @@ def shown(systems: Sequence[System]) -> str:
 
 def legend(heads: Sequence[str]) -> list[str]:
   """Returns the sentences that explain some headings, of a comparison or of gaps."""
-  return display.legend(heads) + [about for head, about in LEGEND.items() if head in heads]
+  return display.legend(heads) + [f"{head}: {about}" for head, about in LEGEND.items() if head in heads]
 
 
 def page(table: str) -> str:

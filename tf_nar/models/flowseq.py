@@ -202,8 +202,7 @@ class Model(keras.Model):
     terms["length"] = types.Term(-tf.reduce_sum(tf.where(known, log_prob, 0.0) * batch.weight), None)
     if not training:
       terms["errors"] = self.net.error_term(states, tgt, weight)
-    counts = lambda term: terms["token"].count if term.count is None else term.count
-    return types.Loss({name: term._replace(count=counts(term)) for name, term in terms.items()})
+    return types.Loss(types.counted(terms, terms["token"].count))
 
   def initialise(self, batch: types.Batch, *, seed: tf.Tensor) -> None:
     """Initialises the prior by latents of the first batch, unless it already is or is not in use yet."""

@@ -201,8 +201,7 @@ class Model(keras.Model):
     budget = self.config.budget.at(step) if training else 0.0
     return types.Loss({
       "token": token, "length": length._replace(count=token.count), "length_right": right,
-    } | {name: term._replace(count=token.count) if term.count is None else term
-         for name, term in kl_terms(q, prior, real, budget).items()})
+      **types.counted(kl_terms(q, prior, real, budget), token.count)})
 
   def _length_terms(self, source, z, lengths, weight):
     """Returns the `Term`s of the length loss and, with scale 0, of the share of right lengths."""
