@@ -59,8 +59,8 @@ def test_gaps_are_to_the_report_named(call, tmp_path, capsys):
   call(plain, f"--gap_from={teacher}", f"--em=EM={tmp_path}/em.json", f"--out={tmp_path}/all")
   assert (tmp_path / "all.gap.png").read_bytes().startswith(b"\x89PNG")
   assert table(tmp_path / "all.gap.md")[2:] == [
-    "| ctc, odd | ctc | targets, fixed; targets, adaptive; inputs, adaptive |  | 0.300 | -5.00 |",
-    "| EM, round 1 |  | targets, fixed | 0.500 |  | -10.00 |"]
+    "| ctc, odd | ctc | targets, fixed; targets, adaptive; inputs, adaptive |  | 0.300 | -5.00 |  |",
+    "| EM, round 1 |  | targets, fixed | 0.500 |  |  | -10.00 |"]
 
 
 def test_speeds_of_one_run(call, tmp_path):

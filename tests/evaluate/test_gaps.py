@@ -24,14 +24,14 @@ ROUNDS = [
 def test_a_table_of_proxies_losses_and_gaps_the_best_first():
   points = gaps.of_systems(SYSTEMS, TEACHER) + gaps.of_rounds("em", ROUNDS)
   assert gaps.table(points).splitlines() == [
-    "| system | family | proxy | C | excess NLL | excess NLL, at most | gap |",
-    "| --- | --- | --- | --- | --- | --- | --- |",
-    "| ctc | ctc | targets, adaptive |  | 0.200 |  | -2.00 |",
-    "| glat | glat | none | 0.700 |  |  | -7.00 |",
-    "| lanmt | lanmt | none |  |  | 0.800 | -7.50 |",
-    "| nat_em | nat_em | none | 0.900 |  |  | -10.00 |",
-    "| em, round 2 |  | targets, adaptive | 0.400 |  |  | -11.60 |",
-    "| em, round 1 |  | targets, fixed | 0.600 |  |  | -13.70 |"]
+    "| system | family | proxy | C | excess NLL | excess NLL, at most | gap | gap of a round |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    "| ctc | ctc | targets, adaptive |  | 0.200 |  | -2.00 |  |",
+    "| glat | glat | none | 0.700 |  |  | -7.00 |  |",
+    "| lanmt | lanmt | none |  |  | 0.800 | -7.50 |  |",
+    "| nat_em | nat_em | none | 0.900 |  |  | -10.00 |  |",
+    "| em, round 2 |  | targets, adaptive | 0.400 |  |  |  | -11.60 |",
+    "| em, round 1 |  | targets, fixed | 0.600 |  |  |  | -13.70 |"]
 
 
 def test_the_interval_of_a_loss_is_in_the_table():
@@ -41,11 +41,11 @@ def test_the_interval_of_a_loss_is_in_the_table():
   points = gaps.of_systems([comparison.system("nat_em", rows, "nat_em", "none"), SYSTEMS[1]], TEACHER)
   points += gaps.of_rounds("em", [ROUNDS[2] | {"total_correlation_low": 0.3, "total_correlation_high": 0.5}])
   assert gaps.table(points).splitlines() == [
-    "| system | family | proxy | C | 95 % over sentences | gap |",
-    "| --- | --- | --- | --- | --- | --- |",
-    "| glat | glat | none | 0.700 |  | -7.00 |",
-    "| nat_em | nat_em | none | 0.900 | 0.85 to 0.97 | -10.00 |",
-    "| em, round 2 |  | targets, adaptive | 0.400 | 0.30 to 0.50 | -11.60 |"]
+    "| system | family | proxy | C | 95 % over sentences | gap | gap of a round |",
+    "| --- | --- | --- | --- | --- | --- | --- |",
+    "| glat | glat | none | 0.700 |  | -7.00 |  |",
+    "| nat_em | nat_em | none | 0.900 | 0.85 to 0.97 | -10.00 |  |",
+    "| em, round 2 |  | targets, adaptive | 0.400 | 0.30 to 0.50 |  | -11.60 |"]
 
 
 def test_whether_the_loss_orders_the_gaps():

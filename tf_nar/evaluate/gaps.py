@@ -11,6 +11,7 @@ from tf_nar.evaluate import comparison
 from tf_nar.evaluate import plots
 
 LOSSES = {"C": "o", "excess NLL": "s", "excess NLL, at most": "v"}  # Heading -> marker in the plot.
+ROUNDS = "gap of a round"  # Heading of the gaps of EM's rounds.
 DISTILLED = "targets, fixed"  # The proxy of a text that another model has translated.
 
 
@@ -88,12 +89,14 @@ def correlations(points: Sequence[Point]) -> dict[str, tuple[float, int]]:
 def _cells(points):
   losses = [head for head in LOSSES if any(point.loss == head for point in points)]
   intervals = ["95 % over sentences"] * any(point.interval for point in points)
+  gaps = {"gap": False, ROUNDS: True}  # Heading -> whether it is that of rounds of EM, whose gaps do not compare.
+  gaps = {head: rounds for head, rounds in gaps.items() if any(bool(point.series) == rounds for point in points)}
   rows = [[point.name, point.family, point.proxy,
            *(f"{point.nats:.3f}" if point.loss == head else "" for head in losses),
            *("{:.2f} to {:.2f}".format(*point.interval) if point.interval else "" for _ in intervals),
-           f"{point.gap:+.2f}"]
-          for point in sorted(points, key=lambda point: -point.gap)]
-  return ["system", "family", "proxy", *losses, *intervals, "gap"], rows
+           *(f"{point.gap:+.2f}" if bool(point.series) == rounds else "" for rounds in gaps.values())]
+          for point in sorted(points, key=lambda point: (bool(point.series), -point.gap))]
+  return ["system", "family", "proxy", *losses, *intervals, *gaps], rows
 
 
 def plot(points: Sequence[Point], name: str, path: str) -> None:
