@@ -54,7 +54,10 @@ def test_another_config_in_turns(call, tmp_path, capsys):
   other = f"{tmp_path}/config.py,model.net.width=16"
   call("--length=8", "--vocab=45", *SHORT, f"--beside={other}", f"--output={tmp_path}/speed.json")
   assert f"{other}: times its speed" in capsys.readouterr().out
-  spreads = json.loads((tmp_path / "speed.json").read_text())["spreads"]
+  told = json.loads((tmp_path / "speed.json").read_text())
+  spreads = told["spreads"]
+  # Six in the encoder, six in the decoder, from the keys of its memory; the mean logit, the logits, their gradient.
+  assert told["matrix products in a row"] == told[f"{other}: matrix products in a row"] == 15
   assert 0.3 < spreads[f"{other}: times its operations"]["median"] < 0.6  # Half as wide.
 
 

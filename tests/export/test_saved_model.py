@@ -322,6 +322,8 @@ def test_metadata(exported, tmp_path):
   with open(f"{exported.out}/assets.extra/metadata.json", encoding="utf-8") as file:
     facts = json.load(file)
   assert facts["family"] == run.experiment.family
+  # One encoder block of six products, decoder blocks from the keys of its memory on, and the output layer.
+  assert facts["products_in_a_row"] >= 6 * run.experiment.model.net.encoder_layers + 7
   assert facts["search"] == vars(run.experiment.search)
   assert facts["vocabulary_sha256"] == run.vocab.sha256 and facts["tokenization"] == run.vocab.tokenization
   assert facts["versions"]["tensorflow"] == tf.__version__

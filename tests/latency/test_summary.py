@@ -40,6 +40,9 @@ def test_ratios_and_what_is_shown(tmp_path):
   found["fast"]["sentences/s"], found["fast"]["times"]["sentences/s"] = {}, {}  # A system without batches of 8.
   shown = summary.table({name: own | more for name, own in found.items()}, "slow")
   assert shown.splitlines()[2].split() == "fast float32 2.5 (4.00x) 3.8 - 90 1.5 10.0".split()
+  found["fast"]["products in a row"] = 48
+  head, slow, fast, last = summary.table({name: own | more for name, own in found.items()}, "slow").splitlines()
+  assert [line.split()[-1] for line in (head, slow, fast)] == ["row", "-", "48"] and "in a row: matrix pro" in last
   assert summary.plot(found, f"{tmp_path}/latency.png")
   assert (tmp_path / "latency.png").read_bytes().startswith(b"\x89PNG")
   assert [path.name for path in tmp_path.iterdir()] == ["latency.png"]

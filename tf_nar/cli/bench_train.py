@@ -15,6 +15,8 @@ and float32. The minimum, median and maximum over the rounds are printed:
   share of input           share of the time spent waiting for the next batch; prefetching runs during the update.
                            On an accelerator, which works behind the host, this overstates the cost
   share of output softmax  output layer, loss and their gradients: a part of the update, timed separately
+  matrix products in a row the longest chain of those that wait for each other in the forward part of an update, with
+                           one turn of each loop: a device of any width takes at least as many steps
 
 Beside other configs, in turns, with the ratio of speeds and that of operations, both of a target token:
 
@@ -155,10 +157,12 @@ def measure() -> dict[str, Any]:
           "updates a round": UPDATES.value}
   baseline = start_baseline(experiment, model)
   try:
-    positions = training.warm_up(UPDATES.value).batches[-1].tgt.shape.num_elements()
+    batch = training.warm_up(UPDATES.value).batches[-1]
+    positions = batch.tgt.shape.num_elements()
     told["peak memory of training, GiB"] = round(speed.peak_memory(), 3)
-    for other, _ in others.values():
-      other.warm_up(UPDATES.value)
+    told["matrix products in a row"] = training.chain(batch)
+    for name, (other, _) in others.items():
+      told[f"{name}: matrix products in a row"] = other.chain(other.warm_up(UPDATES.value).batches[-1])
     bench = speed.Bench(training, experiment, positions, baseline=baseline, beside=others, decode=decode)
     bench.round(UPDATES.value)
     rounds = [bench.round(UPDATES.value) for _ in range(ROUNDS.value)]

@@ -35,7 +35,7 @@ COLUMNS = {  # Heading -> (names of rows of a report, of which the first that ex
 
 LEGEND = {  # Heading -> what it means, beside those of `display.LEGENDS`.
   "gap": "BLEU less that of the autoregressive system of --gap_from.",
-  "gap of a round": "BLEU of the student of a round of EM, by argmax if measured, less its teacher's, on validation text.",
+  "gap of a round": "BLEU of a round's student, by argmax if measured, less that of its teacher, on validation text.",
   "length ratio": "model tokens of the translations by those of references. In words: the same of words.",
   "C": "conditional total correlation, nats a token that independent tokens lose against an autoregressive model.",
   "excess NLL": "the same difference for a family whose score is a sum over paths, which is no C.",

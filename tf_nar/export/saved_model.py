@@ -32,6 +32,7 @@ from tf_nar.export import text
 from tf_nar.export import unknown
 from tf_nar.export import verify
 from tf_nar.export import warmup
+from tf_nar.ops import depth
 
 TEXT = tf.TensorSpec([None], tf.string)
 IDS = tf.TensorSpec([None, None], tf.int32)
@@ -59,7 +60,8 @@ def export(run: Any, search: Callable, out: str, teacher: Any = None, trace: Cal
   with atomic.folder(out) as folder:
     module, signatures = build(run, search, teacher, trace, copies=copier is not None)
     tf.saved_model.save(module, paths.literal(folder), signatures | {"serving_default": module.translate})
-    facts = metadata.describe(run, signatures, teacher)
+    graph = signatures["translate_ids"].get_concrete_function().graph
+    facts = metadata.describe(run, signatures, teacher) | {"products_in_a_row": depth.longest(graph)}
     metadata.write(facts, folder)
     card.write(folder, run, facts, **about)
     asked = {name: [(spec.name, spec.dtype) for spec in one.input_signature] for name, one in signatures.items()}

@@ -6,6 +6,7 @@ import numpy as np
 from tf_nar.evaluate import plots
 
 SCORES = {f"{score.lower()}_{kind}": score for score in ("BLEU", "chrF") for kind in ("tokenized", "detokenized")}
+CHAIN = "products in a row"  # A fact of SavedModels, see `ops/depth.py`.
 ONE = "1"  # The name of the task of sentences one by one.
 
 
@@ -53,15 +54,17 @@ def table(systems: dict[str, dict], baseline: str) -> str:
   """Returns a table of the systems as text; cells have a number and by which factor it is faster than the baseline.
 
   Args:
-    systems: {name: result of `with_ratios`, with "dtype" and "disk MB" added, and with those of `SCORES` or without}.
+    systems: {name: result of `with_ratios`, with "dtype" and "disk MB" added, and with `CHAIN` and those of `SCORES`
+      or without}.
     baseline: the baseline's name.
   """
   sizes = sorted({size for own in systems.values() for size in own["sentences/s"]})
   scores = [name for name in SCORES if any(name in own for own in systems.values())]
+  chains = any(own.get(CHAIN) for own in systems.values())
   wide = max(len(name) for name in systems) + 2
   head = f"{'':{wide}}{'dtype':14}{'p50 ms':>18}{'p95 ms':>10}" + "".join(
-    f"{'sent/s at ' + str(size):>20}" for size in sizes) + f"{'MiB':>8}{'MB':>8}{'words':>7}" + "".join(
-      f"{SCORES[name]:>7}" for name in scores)
+    f"{'sent/s at ' + str(size):>20}" for size in sizes) + f"{'MiB':>8}{'MB':>8}{'words':>7}"
+  head += f"{'in a row':>10}" * chains + "".join(f"{SCORES[name]:>7}" for name in scores)
   rows = [head]
   for name, own in systems.items():
     cell = lambda number, times: "-" if number is None else f"{number:.1f}" + f" ({times:.2f}x)" * (times is not None)
@@ -69,8 +72,11 @@ def table(systems: dict[str, dict], baseline: str) -> str:
     rows.append(f"{name:{wide}}{own['dtype']:14}{cell(own['p50 ms'], own['times']['p50']):>18}{own['p95 ms']:>10.1f}"
                 + "".join(f"{rate:>20}" for rate in rates)
                 + f"{own['peak MiB']:>8.0f}{own['disk MB']:>8.1f}{own['words out']:>7.1f}"
+                + f"{own.get(CHAIN) or '-':>10}" * chains
                 + "".join(f"{own[name]:>7.2f}" for name in scores))
-  return "\n".join([*rows, f"(x): times as fast as {baseline}; MiB: peak of memory, MB: the folder's size on disk"])
+  told = "; in a row: matrix products that wait for each other, with one turn of each loop" * chains
+  last = f"(x): times as fast as {baseline}; MiB: peak of memory, MB: the folder's size on disk{told}"
+  return "\n".join([*rows, last])
 
 
 def gains(systems: dict[str, dict], ending: str) -> str:

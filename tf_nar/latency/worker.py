@@ -3,7 +3,7 @@
 It reads lines of JSON from standard input and answers each with one line:
 
   <- {"kind": "saved_model", "folder": ..., "threads": ...}, or "openvino", or "ct2", with "beam"
-  -> {"dtype": ..., "versions": {package: version}}
+  -> {"dtype": ..., "versions": {package: version}}, and of a SavedModel "products in a row"
   <- {"task": name, "batches": [[text ...] ...]}, or with "told": true
   -> {"seconds": [of each batch], "cpu": seconds of all cores, "words": of all translations, "peak": MiB so far,
       "threads"}, and {"lines": [translation ...]} if it was to be told
@@ -39,7 +39,8 @@ def saved_model(question: dict) -> tuple[dict[int, Callable], dict]:
     return [line.decode() for line in model.translate(tf.constant(lines))["translation"].numpy()]
 
   return {question["threads"]: translate}, {
-    "dtype": facts["dtype"], "versions": versions("tensorflow", "tensorflow-text")}
+    "dtype": facts["dtype"], "products in a row": facts.get("products_in_a_row"),  # None: of an older export.
+    "versions": versions("tensorflow", "tensorflow-text")}
 
 
 def ct2(question: dict) -> tuple[dict[int, Callable], dict]:

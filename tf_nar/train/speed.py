@@ -14,6 +14,8 @@ import tensorflow as tf
 
 from tf_nar import types
 from tf_nar.losses import cross_entropy
+from tf_nar.ops import depth
+from tf_nar.ops import graphs
 from tf_nar.train import ema
 from tf_nar.train import flops
 from tf_nar.train import optimizer
@@ -50,7 +52,7 @@ class Training:
   def __init__(self, model, train, batches):
     adam = optimizer.Adam.of(train.optimizer, model, train.steps)
     averages = ema.Ema(train.ema, model.trainable_variables) if train.ema else None
-    self._update, self.traits = step_lib.Update(model, adam, train, averages), model.traits
+    self._update, self._model, self.traits = step_lib.Update(model, adam, train, averages), model, model.traits
     self._batches, self._accumulate, self._done = iter(batches), train.optimizer.accumulate, 0
 
   def turn(self, updates: int) -> Turn:
@@ -65,6 +67,12 @@ class Training:
       drawn += batches
     tf.test.experimental.sync_devices()
     return Turn(time.perf_counter() - began, waited, drawn)
+
+  def chain(self, batch: types.Batch | types.Aligned) -> int:
+    """Returns the matrix products in a row of the forward part of an update, see `ops/depth.py`."""
+    loss = tf.function(lambda: types.loss(self._model.objective(batch, seed=tf.constant([0, 0]), training=True)))
+    with graphs.freed():
+      return depth.longest(loss.get_concrete_function().graph)
 
   def warm_up(self, updates: int) -> Turn:
     """Makes updates until `updates` in a row had no new batch shape, as each is compiled. Returns the last `Turn`."""
