@@ -116,7 +116,18 @@ def test_unused_codes_stay_where_they_are():
     bottleneck.absorb(bottleneck(X[:, :1], VOTERS[:, :1]).statistics)
   unused = np.setdiff1d(range(16), bottleneck(X[:, :1], VOTERS[:, :1]).labels.numpy())
   np.testing.assert_allclose(bottleneck.codebook.numpy()[0, unused], before[0, unused], rtol=1e-3)
-  assert 1 < float(bottleneck.perplexity()) <= 16
+  assert 1 < float(bottleneck.use()["perplexity"]) <= 16
+  assert float(bottleneck.use()["unused"]) == np.count_nonzero(bottleneck.counts < 0.1)
+
+
+def test_a_dead_code_is_restarted_and_counted():
+  bottleneck = build(codes=4, decay=0.0, restart=0.5)
+  bottleneck.sums.assign(tf.constant([0.0, 1e3, 2e3, 3e3])[None, :, None] + tf.zeros_like(bottleneck.sums))
+  bottleneck.absorb(bottleneck(X, VOTERS).statistics)  # All vectors vote for the first, the only one to be halved.
+  assert {name: float(value) for name, value in bottleneck.use().items()} == {
+    "perplexity": pytest.approx(2), "restarted": 1}
+  bottleneck.absorb(bottleneck(X[:, :1], VOTERS[:, :1]).statistics | {"counts": tf.ones([1, 4])})
+  assert not bottleneck.use()["restarted"]  # Of the last update.
 
 
 def test_the_first_batch_initialises_an_untrained_codebook_only():

@@ -18,6 +18,7 @@ from tf_nar.ops import copying
 from tf_nar.ops import gaussian
 from tf_nar.ops import masking
 from tf_nar.ops import noise
+from tf_nar.ops import tokens as tokens_lib
 
 BATCH = families.batch()
 SOURCE = lanmt.Config(families.NET, lanmt.Latent("source"))
@@ -44,6 +45,36 @@ def test_the_kl_under_the_budget_has_no_gradient(budget, moves):
   np.testing.assert_allclose(tape.gradient(terms["kl"].total, mean)[0], [[float(moves)] * 2, [5.0, 0.0]])
 
 
+def test_noise_is_for_the_posterior_in_training_alone(tiny):
+  model = families.build("lanmt", config=lanmt.Config(families.NET, replaced=0.9))
+  read, posterior = [], model.posterior
+  model.posterior = lambda source, tokens, *more: read.append(tokens.numpy()) or posterior(source, tokens, *more)
+  clean, noisy = (model.objective(BATCH, seed=tf.constant([1, 2]), training=training).terms for training in (False, True))
+  np.testing.assert_array_equal(read[0], BATCH.tgt)
+  changed = read[1] != BATCH.tgt.numpy()
+  assert changed.any() and not changed[BATCH.tgt.numpy() == types.PAD].any()
+  assert float(clean["token"].count) == float(noisy["token"].count)
+  same = tiny["target"].objective(BATCH, seed=None, training=False).terms  # The same weights, without the option.
+  np.testing.assert_allclose(clean["token"].total, same["token"].total, rtol=1e-5)
+
+
+def test_what_is_logged_by_hand(tiny):
+  model = tiny["target"]
+  terms = model.objective(BATCH, seed=None, training=False).terms
+  lengths = masking.lengths(BATCH.tgt)
+  source = model.encode(BATCH.src)
+  likeliest = np.argmax(model.net.length_logits(source.memory), -1)
+  real = BATCH.weight.numpy() * (lengths.numpy() > 0)
+  total, count, scale = terms["length_right"]
+  assert (float(total), float(count), scale) == ((real * (likeliest == lengths.numpy())).sum(), real.sum(), 0.0)
+  q, prior = (gaussian.Gaussian(*(part.numpy() for part in each)) for each in (
+    model.posterior(source, BATCH.tgt, lengths), model.prior(source, lengths, BATCH.tgt.shape[1])))
+  each = np.log(prior.std / q.std) + (q.std**2 + (q.mean - prior.mean)**2) / (2 * prior.std**2) - 0.5
+  nats = (each.sum(-1) * (BATCH.tgt.numpy() > 0) * BATCH.weight.numpy()[:, None]).sum()
+  total, count, scale = terms["kl_sentence"]
+  np.testing.assert_allclose([total, count, scale], [nats, real.sum(), 0.0], rtol=1e-4)
+
+
 def test_the_gradient_of_a_sample():
   eps, target = noise.normal([3, 4], tf.constant([1, 2])), noise.normal([3, 4], tf.constant([3, 4]))
   f = lambda mean, std: tf.reduce_sum(tf.sin(gaussian.Gaussian(mean, std).sample(eps)) * target)
@@ -52,10 +83,10 @@ def test_the_gradient_of_a_sample():
     tape.watch([mean, std])
     value = f(mean, std)
   gradients = tape.gradient(value, [mean, std])
-  ones = tf.ones([3, 4])
-  for gradient, high, low in ((gradients[0], f(mean + step * ones, std), f(mean - step * ones, std)),
-                              (gradients[1], f(mean, std + step * ones), f(mean, std - step * ones))):
-    np.testing.assert_allclose(tf.reduce_sum(gradient), (high - low) / (2 * step), rtol=1e-3)
+  for way in (tf.ones([3, 4]), noise.normal([3, 4], tf.constant([5, 6]))):
+    for gradient, high, low in ((gradients[0], f(mean + step * way, std), f(mean - step * way, std)),
+                                (gradients[1], f(mean, std + step * way), f(mean, std - step * way))):
+      np.testing.assert_allclose(tf.reduce_sum(gradient * way), (high - low) / (2 * step), rtol=2e-3)
 
 
 def test_length_transform_by_hand():
@@ -66,6 +97,22 @@ def test_length_transform_by_hand():
   np.testing.assert_allclose(weights[7], [*want, 0.0], rtol=1e-5)
   np.testing.assert_allclose(weights[7, 5], 0.64, atol=0.005)
   np.testing.assert_allclose(weights.sum(-1), 1.0, rtol=1e-5)
+
+
+def test_the_canvas_of_latents_of_the_source_by_hand(tiny):
+  model, src = tiny["source"], tf.constant([[5, 6, 7, types.EOS]])
+  axis, source, lengths = model.axis, model.encode(src), tf.constant([3])
+  z, sigma = noise.normal([1, 4, model.config.latent.dimensions], tf.constant([1, 2])), axis.sigma.numpy()
+  axis.sigma.assign(0.7)
+  away = np.arange(4) - np.arange(3)[:, None] * 4 / 3
+  weights = np.exp(-away**2 / (2 * 0.7**2))
+  mixed = (weights / weights.sum(-1, keepdims=True)) @ axis.vector(z).numpy()[0]
+  length = axis.length_table.numpy()[3] * families.NET.width**0.5
+  want = mixed / 2**0.5 + (model.net.embed.positions(3).numpy() + length) / 2
+  np.testing.assert_allclose(axis.canvas(model.net, source, z, lengths, 3)[0], want, rtol=1e-4, atol=1e-5)
+  axis.sigma.assign(0.0)  # Then each position reads the nearest latent; there is no division by zero.
+  assert np.isfinite(axis.canvas(model.net, source, z, lengths, 3)).all()
+  axis.sigma.assign(sigma)
 
 
 def test_a_block_adds_the_input_of_the_stack():
@@ -87,7 +134,9 @@ def test_a_delta_step_is_the_posterior_mean_of_the_best_tokens(tiny, axis):
   source = model.encode(BATCH.src)
   start = lanmt_search.begin(model, source, search)
   made = lanmt_search.delta_refinement(model, search)(source, start, False)
-  tokens = lanmt_search.predict(model, source, start.z, start.lengths, tf.shape(start.tokens)[1])
+  logits = model.net.logits(model.decode(source, start.z, start.lengths, tf.shape(start.tokens)[1])).numpy()
+  logits[..., tokens_lib.forbidden(False)] = -np.inf
+  tokens = tf.where(tf.sequence_mask(start.lengths, logits.shape[1]), tf.argmax(logits, -1, tf.int32), types.PAD)
   np.testing.assert_allclose(made.z, model.posterior(source, tokens, start.lengths).mean, rtol=1e-4, atol=1e-5)
   assert int(made.passes) == 2
   np.testing.assert_array_equal(masking.lengths(tokens), start.lengths)
@@ -170,7 +219,7 @@ def test_every_weight_of_the_source_axis_has_a_gradient(tiny):
 def test_passes_and_the_steps_of_a_trace(tiny):
   model = tiny["target"]
   for search, passes in ((lanmt.Search(refine="none"), 1), (lanmt.Search(steps=2), 5),
-                         (lanmt.Search(steps=2, candidates=2, rank="bound"), 5 + 1 + 8)):
+                         (lanmt.Search(steps=2, candidates=2, rank="bound"), 5 + 2)):
     found, trace = model.trace(BATCH.src, search)
     assert int(found.passes) == passes
     steps = 1 if search.refine == "none" else search.steps + 1

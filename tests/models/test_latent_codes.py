@@ -227,6 +227,14 @@ def test_the_first_batch_initialises_the_codebook_of_a_new_model_only():
   np.testing.assert_array_equal(model.bottleneck.codebook, trained)
 
 
+def test_the_use_of_codes_is_logged_until_they_are_settled(model):
+  made = terms(model)
+  total, count, scale = made["perplexity"]
+  assert float(total / count) == pytest.approx(float(model.bottleneck.use()["perplexity"])) and not scale
+  assert made["restarted"].scale == 0 and "unused" not in made
+  assert not {"perplexity", "restarted"} & terms(build(settled=True)).keys()
+
+
 @pytest.mark.parametrize("bottleneck", [
   dict(samples=5), dict(slices=2), dict(kind="hash"), dict(kind="gumbel")], ids=str)
 def test_every_bottleneck_learns_and_translates(bottleneck):
@@ -235,7 +243,7 @@ def test_every_bottleneck_learns_and_translates(bottleneck):
     loss = types.loss(model.objective(BATCH, seed=SEED, training=True, step=50))
   gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
   assert all(np.isfinite(tf.convert_to_tensor(each)).all() for each in gradients)
-  assert 1 < float(absorbed(model, BATCH).bottleneck.perplexity()) <= 16
+  assert 1 < float(absorbed(model, BATCH).bottleneck.use()["perplexity"]) <= 16
   found = model.translate(BATCH.src, TINY.search)
   assert np.isfinite(found.score).all() and np.isfinite(model.score(BATCH.src, BATCH.tgt)).all()
 

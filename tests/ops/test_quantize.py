@@ -65,10 +65,11 @@ def test_draws_are_a_function_of_the_seed():
 def test_a_dead_code_takes_half_of_the_most_used_one():
   counts = tf.constant([[0.01, 6.0, 0.02, 8.0, 2.0]])
   vectors = tf.constant([[[0.0], [1.0], [2.0], [3.0], [4.0]]])
-  book = quantize.split(quantize.Votes(counts, counts[..., None] * vectors), 0.1, tf.constant(0.0), [0, 0])
+  book, count = quantize.split(quantize.Votes(counts, counts[..., None] * vectors), 0.1, tf.constant(0.0), [0, 0])
+  assert float(count) == 2
   np.testing.assert_allclose(book.counts, [[4.0, 3.0, 3.0, 4.0, 2.0]], rtol=1e-6)
   np.testing.assert_allclose(quantize.vectors(book)[0, :, 0], [3.0, 1.0, 1.0, 3.0, 4.0], rtol=1e-6)
-  noisy = quantize.split(quantize.Votes(counts, counts[..., None] * vectors), 0.1, tf.constant(0.5), [0, 0])
+  noisy, _ = quantize.split(quantize.Votes(counts, counts[..., None] * vectors), 0.1, tf.constant(0.5), [0, 0])
   moved = quantize.vectors(noisy)[0, :, 0] - [3.0, 1.0, 1.0, 3.0, 4.0]
   np.testing.assert_allclose(moved.numpy()[[1, 3, 4]], 0.0, atol=1e-6)
   assert (np.abs(moved.numpy()[[0, 2]]) > 1e-3).all()
@@ -77,7 +78,9 @@ def test_a_dead_code_takes_half_of_the_most_used_one():
 @pytest.mark.parametrize("counts", [[1.0, 1.0, 1.0], [0.0, 0.0, 0.15], [0.0, 0.0, 0.0]])
 def test_without_a_code_to_halve_nothing_is_replaced(counts):
   old = quantize.Votes(tf.constant([counts]), tf.zeros([1, 3, 2]))
-  np.testing.assert_array_equal(quantize.split(old, 0.1, tf.constant(1.0), [0, 0]).counts, old.counts)
+  book, count = quantize.split(old, 0.1, tf.constant(1.0), [0, 0])
+  assert not count
+  np.testing.assert_array_equal(book.counts, old.counts)
 
 
 def test_perplexity():

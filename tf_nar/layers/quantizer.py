@@ -31,6 +31,7 @@ from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import quantize
 from tf_nar.ops import schedule
 
+RARE = 0.1  # Votes per update below which a code counts as unused.
 _DRAW, _ROWS = range(2)  # Numbers of the random streams.
 
 
@@ -91,9 +92,15 @@ class Bottleneck(keras.layers.Layer):
       name="counts", shape=(config.slices, each), initializer="ones", trainable=False)
     self.updates = self.add_weight(name="updates", shape=(), initializer="zeros", dtype="int32", trainable=False)
 
-  def perplexity(self) -> tf.Tensor:
-    """Returns the effective number of codes in recent use, float32 []."""
-    return quantize.perplexity(tf.convert_to_tensor(self.counts))
+  def use(self) -> dict[str, tf.Tensor]:
+    """Returns what is logged of the use of codes, float32 []: `perplexity`, the effective number in recent use; and of
+    those with fewer votes per update than `Config.restart` how many the last update replaced, `restarted`. Without
+    restarts, how many have less than a tenth of a vote: `unused`.
+    """
+    found = {"perplexity": quantize.perplexity(tf.convert_to_tensor(self.counts))}
+    if self.config.restart:
+      return found | {"restarted": tf.convert_to_tensor(self.restarted)}
+    return found | {"unused": tf.math.count_nonzero(self.counts < RARE, dtype=tf.float32)}
 
   def absorb(self, statistics: dict) -> None:
     """Averages the votes of an update."""
@@ -121,6 +128,8 @@ class VectorQuantizer(Bottleneck):
     self.sums = self.add_weight(
       name="sums", shape=(config.slices, config.each, width // config.slices), trainable=False,
       initializer=keras.initializers.RandomNormal(stddev=1.0))
+    # Codes that the last update replaced.
+    self.restarted = self.add_weight(name="restarted", shape=(), initializer="zeros", trainable=False)
     self.built = True
 
   @property
@@ -172,7 +181,8 @@ class VectorQuantizer(Bottleneck):
     if self.config.restart:
       spread = tf.sqrt(tf.math.divide_no_nan(statistics["distance"], statistics["voters"]))
       seed = tf.stack([tf.convert_to_tensor(self.updates), 0])
-      book = quantize.split(book, self.config.restart, spread, seed)
+      book, restarted = quantize.split(book, self.config.restart, spread, seed)
+      self.restarted.assign(restarted)
     self.counts.assign(book.counts)
     self.sums.assign(book.sums)
     self.updates.assign_add(1)

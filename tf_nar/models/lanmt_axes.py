@@ -89,6 +89,8 @@ class SourceAxis(keras.layers.Layer):
   The encoder states are the prior's; the posterior encodes the target and reads it from the source's positions.
   """
 
+  no_decay = ("sigma",)  # A width, which decay would draw to 0.
+
   def __init__(self, config: Any):
     super().__init__(name="latents", dtype=config.net.dtype)
     net, latent = config.net, config.latent
@@ -136,7 +138,7 @@ class SourceAxis(keras.layers.Layer):
     """
     v, sources = self.vector(z), rows(masking.lengths(source.tokens), tf.shape(lengths)[0])
     weights = copying.soft(
-      sources, lengths, tf.shape(z)[1], positions, 2.0 * tf.convert_to_tensor(self.sigma)**2, first=0)
+      sources, lengths, tf.shape(z)[1], positions, 2.0 * tf.convert_to_tensor(self.sigma)**2 + 1e-6, first=0)
     mixed = tf.matmul(tf.cast(weights, v.dtype), v) * 0.5**0.5
     known = tf.minimum(lengths, net.config.max_length)  # A candidate of the greatest length has an EOS more.
     length = tf.gather(tf.convert_to_tensor(self.length_table), known) * net.config.width**0.5

@@ -58,7 +58,7 @@ def search(
   Returns:
     A `Translation` and, if `traced`, its `Trace`, else None. A pass is one of the decoder, the posterior or the
     refinement network over all candidates; those of encoder and prior do not count. The bound is a pass of the
-    posterior, and one of the decoder for each of its samples. In the trace, only the last reading is by `search.odd`.
+    posterior and one of the decoder, over all its samples. In the trace, only the last reading is by `search.odd`.
   """
   source = model.encode(src, project=True)
   start = begin(model, source, search)
@@ -73,7 +73,7 @@ def search(
     score, passes = length_parallel.rescored(length_parallel.trimmed(tokens), rescore, alpha=search.alpha), passes + 1
   elif search.rank == "bound":
     score = _bound(model, source, length_parallel.trimmed(tokens), search.alpha)
-    passes += 1 + model.config.samples
+    passes += 2
   else:
     lengths = tf.reshape(found.lengths, shape)
     score = tf.reshape(score, shape) / beam.length_penalty(lengths, search.alpha)

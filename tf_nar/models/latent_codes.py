@@ -172,9 +172,8 @@ class Model(keras.Model):
   def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
     """Cross-entropy per target token given its codes, plus those of codes and length, and the commitment to codes.
 
-    Terms of scale 0: `kl_sentence`, nats of a sentence's codes, as q(c | x, y) is a point; `perplexity`, the effective
-    number of codes in recent use; `unused`, how many have fewer votes per update than `bottleneck.restart`, or a tenth;
-    `errors`, in validation, the share of tokens not reconstructed.
+    Terms of scale 0: `kl_sentence`, nats of a sentence's codes, as q(c | x, y) is a point; those of `Bottleneck.use`,
+    until the codes are settled; `errors`, in validation, the share of tokens not reconstructed.
     """
     stream = lambda n: noise_lib.stream(seed, n) if training else None
     dropout, lengths = noise_lib.Dropout(stream(_NET)), masking.lengths(batch.tgt)
@@ -206,13 +205,12 @@ class Model(keras.Model):
     count, sentences = tf.reduce_sum(each), tf.reduce_sum(tf.cast(real[:, 0], tf.float32))
     nats = -tf.reduce_sum(each * self.prior.log_probs(found.labels, memory, dropout))
     scale = 1.0 if self.config.settled else self.config.prior.at(step)
-    unused = tf.math.count_nonzero(self.bottleneck.counts < (self.config.bottleneck.restart or 0.1), dtype=tf.float32)
-    return {
+    terms = {
       "codes": types.Term(nats, count, scale),
       "kl_sentence": types.Term(nats, tf.reduce_sum(each[:, 0]), 0.0),
-      "commitment": types.Term(tf.reduce_sum(each * found.distance), count, self.config.bottleneck.commitment),
-      "perplexity": types.Term(sentences * self.bottleneck.perplexity(), sentences, 0.0),
-      "unused": types.Term(sentences * unused, sentences, 0.0)}
+      "commitment": types.Term(tf.reduce_sum(each * found.distance), count, self.config.bottleneck.commitment)}
+    use = {} if self.config.settled else self.bottleneck.use()
+    return terms | {name: types.Term(sentences * value, sentences, 0.0) for name, value in use.items()}
 
   def absorb(self, statistics: dict[str, tf.Tensor]) -> None:
     """Updates the average votes of the codes, and the codebook; not once they are settled."""

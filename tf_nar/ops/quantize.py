@@ -89,7 +89,7 @@ def averaged(old: Votes, new: Votes, decay: float) -> Votes:
   return Votes(*(decay * one + (1 - decay) * other for one, other in zip(old, new, strict=True)))
 
 
-def split(book: Votes, least: float, spread: tf.Tensor, seed: tf.Tensor) -> Votes:
+def split(book: Votes, least: float, spread: tf.Tensor, seed: tf.Tensor) -> tuple[Votes, tf.Tensor]:
   """Replaces rarely used codes by halves of the most used ones, as in the algorithm of Linde, Buzo and Gray (1980).
 
   The rarest code of a slice takes half of the votes of the most used one and its vector plus noise, the next rarest
@@ -100,6 +100,9 @@ def split(book: Votes, least: float, spread: tf.Tensor, seed: tf.Tensor) -> Vote
     least: a code with fewer votes than this, in the average of an update, is replaced.
     spread: float32 [], the standard deviation of the noise in each dimension.
     seed: int32 [2].
+
+  Returns:
+    The votes, and float32 [], how many codes were replaced.
   """
   counts, codebook = book.counts, vectors(book)
   ascending = tf.argsort(counts, stable=True)  # [G, K]
@@ -110,7 +113,8 @@ def split(book: Votes, least: float, spread: tf.Tensor, seed: tf.Tensor) -> Vote
   given = tf.gather(taken, donor, batch_dims=1)  # Mirroring is its own inverse.
   new = tf.gather(codebook, donor, batch_dims=1) + spread * noise.normal(tf.shape(codebook), seed)
   counts = tf.where(taken, half, tf.where(given, 0.5 * counts, counts))
-  return Votes(counts, counts[..., None] * tf.where(taken[..., None], new, codebook))
+  book = Votes(counts, counts[..., None] * tf.where(taken[..., None], new, codebook))
+  return book, tf.math.count_nonzero(taken, dtype=tf.float32)
 
 
 def perplexity(counts: tf.Tensor) -> tf.Tensor:
