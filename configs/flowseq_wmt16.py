@@ -2,7 +2,7 @@
 
   python bin/train.py --config=configs/flowseq_wmt16.py --data_dir=data/wmt16_en_ro --workdir=runs/flowseq_wmt16
 
-Not measured yet, as it needs an accelerator.
+Cost: 30,000 updates at most and 75,000, of 65,536 padded tokens. Not measured yet, as it needs an accelerator.
 """
 import dataclasses
 

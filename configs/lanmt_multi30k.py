@@ -34,4 +34,5 @@ def get_config():
     search=lanmt.Search(),
     train=dataclasses.replace(student.train, patience=0),
     phases=PHASES,
+    sweep=("search.refine=none,delta", "search.odd=False,True"),
   )

@@ -4,10 +4,10 @@
       --workdir=runs/lanmt_score
 
 The phases "budget" and "bound" train the model as configs/lanmt_multi30k.py does; "score" trains the network with that
-model frozen. The number of steps is chosen on validation text. An energy network: --set=phases.score.model.kind=energy.
-Cost: 4,320 updates of 4,096 padded tokens, 1,440 of them of the network. Measured with 480 of these on a teacher's
-translations, with --warm_start=multi30k_en_de/teacher: test BLEU 33.5 after one step, 36.8 ranked by the teacher
-(docs/results.md has the command).
+model frozen. The kind of steps and their number are chosen on validation text. An energy network:
+--set=phases.score.model.kind=energy. Cost: 4,320 updates of 4,096 padded tokens, 1,440 of them of the network. Measured
+with 480 of these on a teacher's translations, with --warm_start=multi30k_en_de/teacher: test BLEU 33.5 after one step,
+36.8 ranked by the teacher (docs/results.md has the command).
 """
 import dataclasses
 
@@ -26,5 +26,5 @@ def get_config():
     search=lanmt_score.Search(),
     train=latent.train,
     phases=(*before, config.Phase("score", start="scratch", frozen="bound")),
-    sweep=("search.steps=1,2,4", "search.step_size=0.5,1.0"),
+    sweep=("search.refine=none,delta,score", "search.steps=1,2", "search.step_size=0.5,1.0"),
   )

@@ -3,7 +3,8 @@
   python bin/train.py --config=configs/latent_codes_wmt16.py --data_dir=data/wmt16_en_ro \\
       --workdir=runs/latent_codes_wmt16
 
-Not measured yet, as it needs an accelerator. The papers train on a teacher's translations too; see bin/em.py.
+Cost: 75,000 updates of 20,480 padded tokens. Not measured yet, as it needs an accelerator. The papers
+train on a teacher's translations too; see bin/em.py.
 """
 import dataclasses
 

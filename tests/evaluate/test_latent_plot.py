@@ -13,6 +13,7 @@ from tf_nar import runs
 from tf_nar import types
 from tf_nar.evaluate import latent_plot
 from tf_nar.models import lanmt
+from tf_nar.models import lanmt_score
 from tf_nar.models import lanmt_search
 from tf_nar.models import nat_em
 
@@ -41,6 +42,18 @@ def test_a_walk_goes_by_the_search_from_the_mean_of_the_prior(model):
       np.testing.assert_allclose(walk[:, step], tf.where(BATCH.tgt[..., None] != types.PAD, z, 0.0), atol=1e-5)
   std = model.prior(source, lengths, BATCH.tgt.shape[1]).std
   np.testing.assert_allclose(np.std(found.draws, 1)[:, 0], std[:, 0], rtol=0.4)
+
+
+@pytest.mark.parametrize("kind", ["score", "energy"])
+def test_a_walk_of_a_network_goes_by_its_steps(kind):
+  model = families.build("lanmt_score", config=lanmt_score.Config(families.NET, kind=kind, layers=1, delta=1))
+  found = model.latents(BATCH.src, lanmt_score.Search(steps=2, step_size=0.5), BATCH.tgt)
+  assert found.walks.keys() == {"delta", kind}
+  memory, lengths = model.lanmt.encode(BATCH.src).memory, tf.math.count_nonzero(BATCH.tgt, 1, dtype=tf.int32)
+  z = found.prior
+  for step in range(3):
+    np.testing.assert_allclose(found.walks[kind][:, step], z, rtol=1e-4, atol=1e-5)
+    z += 0.5 * tf.where(BATCH.tgt[..., None] != types.PAD, model.step(z, lengths, memory), 0.0)
 
 
 def test_other_sentences_change_nothing(model):

@@ -31,8 +31,8 @@ def make(folder, family):
 
 
 @pytest.mark.parametrize("family, dtype", [
-  ("ar", "float32"), ("janus", "float32"), ("lanmt", "float32"), ("latent_codes", "float32"), ("nat_em", "float32"),
-  ("nat_em", "mixed_bfloat16"), ("refinement", "float32")])
+  *((family, "float32") for family in ("ar", "janus", "lanmt", "lanmt_score", "latent_codes", "nat_em", "refinement")),
+  ("nat_em", "mixed_bfloat16")])
 def test_translations_are_as_long_as_their_sources(tmp_path, family, dtype):
   make(tmp_path, family)
   whole = ["search.collapse=False"] * (family == "refinement")

@@ -10,7 +10,7 @@ from tf_nar.layers import flow_prior
 from tf_nar.layers import transformer
 
 NET = transformer.Config(width=12, ffn=16, heads=2, max_length=16)
-CHANNELS = 8
+CHANNELS = 12  # Three groups of four for a matrix.
 LENGTHS = (8, 4, 0)  # The last row is padding.
 PARTS = {
   "norm": lambda: flow.ActNorm(CHANNELS),
@@ -59,6 +59,15 @@ def first():
   """Returns latents of mean 2 and standard deviation 3, and what they are conditioned on."""
   z, given = latents()
   return (3.0 * z + 2.0) * given.real, given
+
+
+def test_a_matrix_maps_neighbours_or_channels_far_apart():
+  z, given = latents()
+  for name, channels in (("neighbours", [0, 1, 2, 3]), ("strided", [0, 3, 6, 9])):
+    part = shaken(PARTS[name]())
+    assert (part.group, part.channels) == (4, 12)
+    moved = part.forward(z + tf.one_hot(channels[1], CHANNELS), given)[0] - part.forward(z, given)[0]
+    assert np.flatnonzero(np.abs(moved[0, 0]) > 1e-4).tolist() == channels
 
 
 @pytest.mark.parametrize("name", PARTS)
@@ -163,9 +172,9 @@ def test_couplings_begin_at_a_scale_of_sigmoid_two():
   coupling.build(None)
   z, given = latents()
   e, log_det = coupling.forward(z, given)
-  scale = 1 / (1 + np.exp(-2.0))
-  np.testing.assert_allclose(e, np.concatenate([z[..., :4], scale * z[..., 4:]], -1), rtol=1e-6)
-  np.testing.assert_allclose(log_det, np.log(scale) * 4 * np.array(LENGTHS), rtol=1e-5)
+  scale, half = 1 / (1 + np.exp(-2.0)), CHANNELS // 2
+  np.testing.assert_allclose(e, np.concatenate([z[..., :half], scale * z[..., half:]], -1), rtol=1e-6)
+  np.testing.assert_allclose(log_det, np.log(scale) * half * np.array(LENGTHS), rtol=1e-5)
 
 
 def test_a_density_integrates_to_one():

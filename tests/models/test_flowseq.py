@@ -207,13 +207,13 @@ EXPERIMENT = config.Experiment(
                validate_sentences=2, optimizer=config.Optimizer(learning_rate=0.01, warmup=1)), PHASES)
 
 
-def dying(last):
-  """Returns the class of an update that kills the training after `last` calls."""
+def dying(reconstruct, last):
+  """Returns the class of an update that kills the phase that has `Config.reconstruct` or not, after `last` calls."""
   class Dying(loop.step_lib.Update):
     made = 0
 
     def __call__(self, *args):
-      self.made += 1
+      self.made += self._model.config.reconstruct == reconstruct
       if self.made > last:
         raise Killed
       return super().__call__(*args)
@@ -226,9 +226,10 @@ def test_phases_killed_and_resumed_equal_the_whole(tmp_path, monkeypatch):
   data = folders.make(tmp_path / "data", folders.random_pairs(40, longest=11))
   whole, broken = (str(tmp_path / name) for name in ("whole", "broken"))
   recipe.run(EXPERIMENT, data, whole)
-  for last in (1, 2):  # In the first phase before its checkpoint, in the second after one.
+  # Before the first checkpoint of each phase, which in the second is after `initialise`; and after a checkpoint.
+  for reconstruct, last in ((True, 1), (False, 1), (False, 2)):
     with monkeypatch.context() as patch, pytest.raises(Killed):
-      patch.setattr(loop.step_lib, "Update", dying(last))
+      patch.setattr(loop.step_lib, "Update", dying(reconstruct, last))
       recipe.run(EXPERIMENT, data, broken)
   recipe.run(EXPERIMENT, data, broken)
   one, other = (dict(np.load(os.path.join(folder, runs.WEIGHTS))) for folder in (whole, broken))

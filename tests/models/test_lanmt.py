@@ -49,7 +49,8 @@ def test_noise_is_for_the_posterior_in_training_alone(tiny):
   model = families.build("lanmt", config=lanmt.Config(families.NET, replaced=0.9))
   read, posterior = [], model.posterior
   model.posterior = lambda source, tokens, *more: read.append(tokens.numpy()) or posterior(source, tokens, *more)
-  clean, noisy = (model.objective(BATCH, seed=tf.constant([1, 2]), training=training).terms for training in (False, True))
+  clean, noisy = (
+    model.objective(BATCH, seed=tf.constant([1, 2]), training=training).terms for training in (False, True))
   np.testing.assert_array_equal(read[0], BATCH.tgt)
   changed = read[1] != BATCH.tgt.numpy()
   assert changed.any() and not changed[BATCH.tgt.numpy() == types.PAD].any()

@@ -17,8 +17,9 @@ Targets are filled up with EOS, which are predicted like other tokens, to multip
 
 # Differs: every target has an EOS, also one whose length is a multiple. Positions are added to the decoder's input,
 where the original attends to z from positions. A length head of this package is used: the probability of a filled
-length is the sum of those of the lengths that are filled up to it, and a length beyond its classes has no loss. The first sample of each length has zero noise in
-every search. The deviation is a softplus, without weight normalisation. Ranking uses the house's length penalty.
+length is the sum of those of the lengths that are filled up to it, and a length beyond its classes has no loss. The
+first sample of each length has zero noise in every search. The deviation is a softplus, without weight normalisation.
+Ranking uses the house's length penalty.
 """
 import dataclasses
 

@@ -110,9 +110,9 @@ def _operations(config, source, target):
 
 
 TRAITS = family.Traits(
-  _operations, offers=frozenset({"trace", "latents", "align"}), side_by_side=True, readings=one_pass.READINGS,
-  shared=("lanmt/embed/tokens/", "lanmt/encoder/"), frozen=lambda config: "lanmt", likelihood=lambda config: "bound",
-  check=check, proxy=lambda config: "inputs, adaptive")
+  _operations, offers=frozenset({"trace", "latents", "align", "reconstruct"}), side_by_side=True,
+  readings=one_pass.READINGS, shared=("lanmt/embed/tokens/", "lanmt/encoder/"), frozen=lambda config: "lanmt",
+  likelihood=lambda config: "bound", check=check, proxy=lambda config: "inputs, adaptive")
 
 
 class Walk(NamedTuple):
@@ -150,18 +150,16 @@ class Model(keras.Model):
     """The score matching loss per sentence. If not `training`, z is the prior's mean.
 
     The terms of scale 0 are "cosine", between s and the displacement z~ - z, "moved", the squared displacement, of
-    which -"score" is at most 1, and, if not `training`, "token", of the latents after one step.
+    which -"score" is at most 1, and, if not `training`, "token", of the latents after one step, and "kl_sentence"
+    of the frozen `lanmt`.
     """
     stream = lambda n: noise_lib.stream(seed, n)
     tgt, lengths, size = batch.tgt, masking.lengths(batch.tgt), tf.shape(batch.tgt)[1]
     source = self.lanmt.encode(batch.src, project=True)
     source = source._replace(memory=source.memory._replace(states=tf.stop_gradient(source.memory.states)))
-    z = self.lanmt.prior(source, lengths, size)
-    if training:
-      z = self._noisy(z, stream)
-      z = self._after_own_step(z, lengths, source, stream(_OWN), step)
-    else:
-      z = z.mean
+    prior = self.lanmt.prior(source, lengths, size)
+    z = self._after_own_step(
+      self._noisy(prior, stream), lengths, source, stream(_OWN), step) if training else prior.mean
     z = tf.stop_gradient(z)
     inside = tf.cast(masking.valid(tgt), tf.float32)[..., None]
     moved = tf.stop_gradient(self._delta(source, z, lengths) - z) * inside
@@ -178,7 +176,9 @@ class Model(keras.Model):
     if not training:
       states = self.lanmt.decode(source, z + s, lengths, size)
       token = self.lanmt.net.token_term(states, tgt, inside[..., 0] * batch.weight[:, None])
+      q = self.lanmt.posterior(source, tgt, lengths)
       terms["token"] = token._replace(scale=0.0)
+      terms["kl_sentence"] = lanmt.kl_terms(q, prior, inside[..., 0] * weight[:, None], 0.0)["kl_sentence"]
     return types.Loss(terms)
 
   def _noisy(self, prior, stream):
@@ -208,6 +208,10 @@ class Model(keras.Model):
   def align(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the alignment of the frozen `lanmt`, float32 [B, T, S]."""
     return self.lanmt.align(src, tgt)
+
+  def reconstruct(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
+    """Returns what the frozen `lanmt` reconstructs, int32 [B, T]; see `lanmt.Model.reconstruct`."""
+    return self.lanmt.reconstruct(src, tgt)
 
   def refinement(self, search: Search) -> Callable[..., lanmt_search.Refined]:
     """Returns the refinement of a search, as `lanmt_search.search` takes it."""
