@@ -158,8 +158,9 @@ class Model(keras.Model):
     source = self.lanmt.encode(batch.src, project=True)
     source = source._replace(memory=source.memory._replace(states=tf.stop_gradient(source.memory.states)))
     prior = self.lanmt.prior(source, lengths, size)
-    z = self._after_own_step(
-      self._noisy(prior, stream), lengths, source, stream(_OWN), step) if training else prior.mean
+    z = prior.mean
+    if training:
+      z = self._after_own_step(self._noisy(prior, stream), lengths, source, stream(_OWN), step)
     z = tf.stop_gradient(z)
     inside = tf.cast(masking.valid(tgt), tf.float32)[..., None]
     moved = tf.stop_gradient(self._delta(source, z, lengths) - z) * inside

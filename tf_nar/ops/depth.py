@@ -3,12 +3,11 @@
 However many products a device computes at a time, a pass takes as long as the longest chain of them: a Transformer
 block is a chain of six or more, so that a flow of 120 blocks is slow with few operations in each.
 """
-from typing import Any
+from typing import Any, Iterator
 
 PRODUCTS = "MatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum"
-LOOPS = "While", "StatelessWhile"
-CALLS = "PartitionedCall", "StatefulPartitionedCall"
-BRANCHES = "If", "StatelessIf", "Case", "StatelessCase"
+# Type of an operation, without "Stateless" or "Stateful" -> attributes that name the functions that it runs.
+BODIES = {"While": ("body",), "PartitionedCall": ("f",), "If": ("then_branch", "else_branch"), "Case": ("branches",)}
 
 
 def longest(graph: Any) -> int:
@@ -19,23 +18,16 @@ def longest(graph: Any) -> int:
   Args:
     graph: a `tf.Graph`, as of a concrete function.
   """
-  return max(_behind(graph).values(), default=0)
-
-
-def _behind(graph):
-  """Returns {operation: the products in the longest chain that ends with it}."""
-  found = {}
+  found = {}  # Operation -> the products in the longest chain that ends with it.
   for op in graph.get_operations():  # In the order of their making, so that inputs come first.
-    found[op] = max((found.get(each.op, 0) for each in op.inputs), default=0) + _own(op, graph)
-  return found
+    own = op.type in PRODUCTS or max(map(longest, _bodies(op)), default=0)
+    found[op] = max((found.get(each.op, 0) for each in op.inputs), default=0) + own
+  return max(found.values(), default=0)
 
 
-def _own(op, graph):
-  if op.type in PRODUCTS:
-    return 1
-  names = [op.get_attr("body").name] if op.type in LOOPS else [op.get_attr("f").name] if op.type in CALLS else []
-  if op.type in BRANCHES:
-    both = [op.get_attr(f"{way}_branch") for way in ("then", "else")] if "If" in op.type else op.get_attr("branches")
-    names = [each.name for each in both]
-  # Private: no public call gives the graph of a function by its name.
-  return max((longest(graph._get_function(name).graph) for name in names), default=0)
+def _bodies(op: Any) -> Iterator[Any]:
+  """Yields the graphs of the functions that an operation runs."""
+  for attribute in BODIES.get(op.type.removeprefix("Stateless").removeprefix("Stateful"), ()):
+    functions = op.get_attr(attribute)
+    for function in functions if isinstance(functions, list) else [functions]:
+      yield op.graph._get_function(function.name).graph  # Private: no public call gives a graph by its function's name.
