@@ -46,7 +46,7 @@ class Exported(tf.Module):
 
 def built(run, search, teacher, trace, copies):
   module = Exported()
-  return module, {"translate": module.translate}
+  return module, {"translate": module.translate, "translate_ids": module.translate}
 
 
 class Spec:
