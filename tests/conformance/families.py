@@ -49,7 +49,8 @@ TINY = {
   "ctc": Tiny(ctc.Config(NET, upsample=4, glance=glancing.Glance(updates=200)),
               ctc.Search(beam=4, candidates=3, rank="consensus")),
   "dag": Tiny(dag.Config(NET, upsample=4), dag.Search("joint", candidates=3, rank="consensus")),
-  "flowseq": Tiny(flowseq.Config(NET, flow_prior.Config((1, 1), ("half",), ffn=16), kl=schedule.Linear(updates=100)),
+  # One level; two are among the variants and in tests/layers/test_flow.py, as each coupling is a block to compile.
+  "flowseq": Tiny(flowseq.Config(NET, flow_prior.Config((1,), ("half",), ffn=16), kl=schedule.Linear(updates=100)),
                   flowseq.Search(candidates=3, latents=3)),
   "glat": Tiny(glat.Config(NET), glat.Search(candidates=3)),
   "janus": Tiny(janus.Config(NET), janus.Search(beam=3, candidates=3, extra_length=4)),

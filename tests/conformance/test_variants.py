@@ -10,18 +10,41 @@ from tf_nar import types
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import tracing
 from tf_nar.export import saved_model
+from tf_nar.layers import flow_prior
+from tf_nar.layers import quantizer
+from tf_nar.models import flowseq
 from tf_nar.models import lanmt
 from tf_nar.models import lanmt_score
+from tf_nar.models import latent_codes
+from tf_nar.ops import schedule
 from tf_nar.train import optimizer
 from tf_nar.train import step as step_lib
 
 BATCH = families.batch()
+
+
+def codes(**bottleneck):
+  """Returns the variant of a Latent Transformer with a bottleneck, in the middle of its first phase."""
+  settings = dict(
+    compress=1, prior_layers=1, prior=schedule.Linear(0.5, 0.5), bypass=schedule.Linear(0.5, 0.5),
+    gold=schedule.Linear(0.25, 0.25))
+  made = latent_codes.Config(families.NET, quantizer.Config(**{"codes": 16} | bottleneck), **settings)
+  return "latent_codes", made, latent_codes.Search(beam=2, candidates=2)
+
+
 VARIANTS = {
   "latents of the source": (
     "lanmt", lanmt.Config(families.NET, lanmt.Latent("source")), lanmt.Search(steps=2, candidates=4, latents=2)),
   "an energy": (
     "lanmt_score", lanmt_score.Config(families.NET, kind="energy", layers=1, delta=1),
     lanmt_score.Search("energy", steps=2, step_size=0.2)),
+  "soft EM": codes(samples=3),
+  "two codebooks": codes(slices=2),
+  "semantic hashing": codes(kind="hash"),
+  "Gumbel-softmax": codes(kind="gumbel"),
+  "a flow of all splits": (
+    "flowseq", flowseq.Config(families.NET, flow_prior.Config((1, 1), ffn=16), kl=schedule.Linear(updates=100)),
+    flowseq.Search(candidates=2, latents=2)),
 }
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("family, made, search", VARIANTS.values(), ids=VARIANTS)]
 
@@ -29,8 +52,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.parametrize("family, made, search", 
 def test_exported_equals_live(family, made, search, tmp_path):
   model, out = families.build(family, config=made), str(tmp_path / "out")
   run = runs.Run(config.Experiment(family, model.config, search), model, families.VOCAB, str(tmp_path))
+  trace = tracing.searcher(model, search) if "trace" in model.traits.offers else None
   # Another process compares the SavedModel's results with those of the run, and raises if they differ.
-  saved_model.export(run, corpus.searcher(model, search), out, trace=tracing.searcher(model, search))
+  saved_model.export(run, corpus.searcher(model, search), out, trace=trace)
   assert tf.saved_model.contains_saved_model(out)
 
 

@@ -44,6 +44,16 @@ def test_translations_are_as_long_as_their_sources(tmp_path, family, dtype):
   assert lengths == [len(line.split()) + 1 + (family not in ("ar", "janus")) for line in LINES]
 
 
+def test_other_candidates_have_lengths_nearby(tmp_path):
+  make(tmp_path, "lanmt")
+  run = runs.load(f"{tmp_path}/run", ["search.candidates=3"])
+  found = corpus.translate(
+    corpus.searcher(run.model, run.experiment.search), [[*VOCAB.encode(line), types.EOS] for line in LINES],
+    tokens_per_batch=200)
+  lengths = [sorted(len(each.tokens) for each in candidates) for candidates in found]
+  assert lengths == [[count + 1, count + 2, count + 3] for count in (len(line.split()) for line in LINES)]
+
+
 def test_family_without_lengths(tmp_path):
   with pytest.raises(ValueError, match="config.py is of the family ctc, which has no length head"):
     make(tmp_path, "ctc")

@@ -4,7 +4,7 @@ The time of a translation depends on its length, not on its tokens. So all weigh
   - EOS has the bias `NEVER`: the AR model decodes up to its limit, the length of its source (search.extra_length=0);
     no output of the NAR model is cut off at an EOS;
   - the NAR model's length head is fitted by least squares to predict the source's length for the given sentences; a
-    head of differences is given a bias for the difference 0.
+    head of differences is given biases that fall with the difference, so that other candidates are near it.
 """
 import dataclasses
 from typing import Any, Iterable
@@ -21,7 +21,7 @@ from tf_nar.layers import encoder_decoder
 from tf_nar.layers import lengths as lengths_lib
 
 NEVER = -100.0  # Bias of EOS in the output layer.
-ALWAYS = 1e4  # Bias of the difference 0.
+STEEP = 100.0  # Fall of the biases of differences with each token, above what random weights add to them.
 RIDGE = 1e-4  # Ridge penalty, relative to the mean square of a feature.
 
 
@@ -52,7 +52,8 @@ def make(path: str, vocab: Any, lines: Iterable[str], workdir: str, settings: It
   weights = {variable.path: variable.numpy() for variable in run.model.variables}
   weights[(net or run.model).embed.bias.path][types.EOS] = NEVER
   for head in offsets:
-    weights[head.out.bias.path][lengths_lib.REACH] = ALWAYS
+    differences = np.arange(-lengths_lib.REACH, lengths_lib.REACH + 1, dtype=np.float32)
+    weights[head.out.bias.path] = -STEEP * np.abs(differences)
   if net and net.length is not None:
     weights[net.length.path] = _lengths(net, [[*vocab.source.encode(line), types.EOS] for line in lines])
   runs.save_weights(weights, workdir)
