@@ -6,8 +6,7 @@
 First everything is trained together for 960 updates; then the codes are settled, and the predictor of codes, encoder
 and decoder train on with the budget of the other families' configs, 1,440 updates of 4,096 padded tokens. The search is
 chosen on validation text. To start from a teacher's weights add --warm_start. Cost: 2,400 updates of 4,096 padded
-tokens. Measured so on distilled text, when settled codes still moved a little: test BLEU 34.1, ranked by the teacher
-37.1 (docs/results.md).
+tokens. Measured so on distilled text: test BLEU 33.6, ranked by the teacher 37.3 (docs/results.md).
 
   hard EM, a codebook of 512 vectors     as it is
   soft EM                                --set=model.bottleneck.samples=10
