@@ -25,10 +25,10 @@ BATCH = families.batch()
 
 def codes(**bottleneck):
   """Returns the variant of a Latent Transformer with a bottleneck, in the middle of its first phase."""
-  settings = dict(
-    compress=1, prior_layers=1, prior=schedule.Linear(0.5, 0.5), bypass=schedule.Linear(0.5, 0.5),
-    gold=schedule.Linear(0.25, 0.25))
-  made = latent_codes.Config(families.NET, quantizer.Config(**{"codes": 16} | bottleneck), **settings)
+  half, quarter = schedule.Linear(0.5, 0.5), schedule.Linear(0.25, 0.25)
+  made = latent_codes.Config(
+    families.NET, quantizer.Config(codes=16, **bottleneck), compress=1, prior_layers=1, prior=half, bypass=half,
+    gold=quarter)
   return "latent_codes", made, latent_codes.Search(beam=2, candidates=2)
 
 

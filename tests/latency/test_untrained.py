@@ -30,15 +30,20 @@ def make(folder, family):
   untrained.make(f"{folder}/config.py", VOCAB, LINES, f"{folder}/run")
 
 
+def translated(folder, *settings):
+  """Returns the candidates of each of `LINES`, by the run that `make` made."""
+  run = runs.load(f"{folder}/run", settings)
+  search = corpus.searcher(run.model, run.experiment.search)
+  return corpus.translate(search, [[*VOCAB.encode(line), types.EOS] for line in LINES], tokens_per_batch=200)
+
+
 @pytest.mark.parametrize("family, dtype", [
   *((family, "float32") for family in ("ar", "janus", "lanmt", "lanmt_score", "latent_codes", "nat_em", "refinement")),
   ("nat_em", "mixed_bfloat16")])
 def test_translations_are_as_long_as_their_sources(tmp_path, family, dtype):
   make(tmp_path, family)
   whole = ["search.collapse=False"] * (family == "refinement")
-  run = runs.load(f"{tmp_path}/run", [f"model.net.dtype={dtype}", *whole])
-  search = corpus.searcher(run.model, run.experiment.search)
-  found = corpus.translate(search, [[*VOCAB.encode(line), types.EOS] for line in LINES], tokens_per_batch=200)
+  found = translated(tmp_path, f"model.net.dtype={dtype}", *whole)
   lengths = [len(candidates[0].tokens) for candidates in found]
   # The NAR model predicts a token at the last position, where EOS would be, and gets its EOS after it.
   assert lengths == [len(line.split()) + 1 + (family not in ("ar", "janus")) for line in LINES]
@@ -46,10 +51,7 @@ def test_translations_are_as_long_as_their_sources(tmp_path, family, dtype):
 
 def test_other_candidates_have_lengths_nearby(tmp_path):
   make(tmp_path, "lanmt")
-  run = runs.load(f"{tmp_path}/run", ["search.candidates=3"])
-  found = corpus.translate(
-    corpus.searcher(run.model, run.experiment.search), [[*VOCAB.encode(line), types.EOS] for line in LINES],
-    tokens_per_batch=200)
+  found = translated(tmp_path, "search.candidates=3")
   lengths = [sorted(len(each.tokens) for each in candidates) for candidates in found]
   assert lengths == [[count + 1, count + 2, count + 3] for count in (len(line.split()) for line in LINES)]
 
