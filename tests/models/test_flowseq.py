@@ -41,11 +41,13 @@ def said(translation, row=0):
   return [tokens[tokens != types.PAD].tolist() for tokens in translation.tokens[row].numpy()]
 
 
-def test_targets_are_filled_up_with_ends(model):
+def test_targets_are_filled_up_with_ends():
+  model = small()
+  model.unit = 2
   tgt = tf.constant([[5, 6, types.EOS], [7, types.EOS, 0], [0, 0, 0]])
   end = types.EOS
   np.testing.assert_array_equal(model.filled(tgt), [[5, 6, end, end], [7, end, 0, 0], [0, 0, 0, 0]])
-  assert model.unit == 2 and flowseq.Config().flow.unit == 4
+  assert ONE.unit == 1 and flowseq.Config().flow.unit == 4
 
 
 @pytest.mark.parametrize("length", ["offset", "absolute"])
@@ -75,7 +77,7 @@ def test_score_is_the_importance_bound(model):
     logits = model.net.logits(model.decode(memory, z, tf.constant([length])))
     log_y = -tf.nn.sparse_softmax_cross_entropy_with_logits(tgt, logits)
     log_weights.append(float(tf.reduce_sum(log_y) + model.prior.log_prob(z, given)[0] - tf.reduce_sum(q.log_prob(z))))
-  log_length = model.length_log_probs(memory)[0, length // 2]
+  log_length = model.length_log_probs(memory)[0, length // model.unit]
   want = np.logaddexp.reduce(log_weights) - np.log(len(log_weights)) + log_length
   np.testing.assert_allclose(model.score(src, BATCH.tgt[:1])[0], want, rtol=1e-4)
 
