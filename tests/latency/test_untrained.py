@@ -25,9 +25,9 @@ TEXTS = texts.made_up(VOCAB, words=6, count=3, lengths=[2, 9], each=2)
 LINES = [*TEXTS.lines, *TEXTS.by_length[2], *TEXTS.by_length[9]]
 
 
-def make(folder, family):
+def make(folder, family, *settings):
   (folder / "config.py").write_text(CONFIG.format(family))
-  untrained.make(f"{folder}/config.py", VOCAB, LINES, f"{folder}/run")
+  untrained.make(f"{folder}/config.py", VOCAB, LINES, f"{folder}/run", settings)
 
 
 def translated(folder, *settings):
@@ -41,9 +41,10 @@ def translated(folder, *settings):
   *((family, "float32") for family in ("ar", "janus", "lanmt", "lanmt_score", "latent_codes", "nat_em", "refinement")),
   ("nat_em", "mixed_bfloat16")])
 def test_translations_are_as_long_as_their_sources(tmp_path, family, dtype):
-  make(tmp_path, family)
+  make(tmp_path, family, f"model.net.dtype={dtype}")
+  assert runs.load(f"{tmp_path}/run").experiment.model.net.dtype == dtype
   whole = ["search.collapse=False"] * (family == "refinement")
-  found = translated(tmp_path, f"model.net.dtype={dtype}", *whole)
+  found = translated(tmp_path, *whole)
   lengths = [len(candidates[0].tokens) for candidates in found]
   # The NAR model predicts a token at the last position, where EOS would be, and gets its EOS after it.
   assert lengths == [len(line.split()) + 1 + (family not in ("ar", "janus")) for line in LINES]

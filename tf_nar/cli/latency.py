@@ -14,7 +14,7 @@ with other settings or of the other mode of a janus, are added with --system=NAM
 --ar that exist in the work directory are not exported again.
 
 A config in place of a run means random weights of that shape, with the predicted lengths set so that every translation
-is as long as its source. Speed needs no training; see tf_nar/latency/untrained.py.
+is as long as its source (tf_nar/latency/untrained.py). On a processor without bfloat16: CONFIG,model.net.dtype=float32.
 
 Each system runs in its own process, with the same number of threads, and all translate the same sentences in turns.
 Time is measured from strings to strings, so tokenisation counts: inside the graph of a SavedModel, in Python for

@@ -39,7 +39,7 @@ def make(path: str, vocab: Any, lines: Iterable[str], workdir: str, settings: It
     ValueError: for a config of another family, or if lengths cannot be planted.
   """
   experiment = config.load(path, config.Experiment, settings)
-  sizes = dataclasses.replace(experiment.model.net, vocab=0, dtype="mixed_bfloat16")
+  sizes = dataclasses.replace(experiment.model.net, vocab=0)
   experiment = dataclasses.replace(experiment, model=dataclasses.replace(experiment.model, net=sizes))
   if "limit" in models.traits(experiment.family).offers:
     experiment = config.override(experiment, "search.extra_length=0")
