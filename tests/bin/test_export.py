@@ -4,6 +4,7 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
 import tensorflow as tf
 
 from tests.export import tiny
@@ -32,6 +33,7 @@ def test_export_and_use(tmp_path, capsys):
   assert facts["signatures"] == ["candidates", "candidates_ids", "score", "score_ids", "translate", "translate_ids"]
 
 
+@pytest.mark.slow  # Another whole export; tests/export has its parts.
 def test_weights_in_bfloat16_and_shards_with_passes_to_show(tmp_path):
   run = tiny.make(tmp_path / "cmlm", "cmlm", tiny.VOCABULARIES["words"](), passes=2, candidates=2)
   done = call(f"--workdir={run}", f"--out={tmp_path}/out", "--weights=bfloat16", "--shards=2")

@@ -1,14 +1,21 @@
 """A tiny instance of every family: the list that the conformance tests run over."""
 import dataclasses
+import os
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
+from tf_nar import config as config_lib
 from tf_nar import models
+from tf_nar import runs
 from tf_nar import types
 from tf_nar.data import vocab as vocab_lib
+from tf_nar.evaluate import corpus
+from tf_nar.evaluate import tracing
+from tf_nar.export import saved_model
 from tf_nar.layers import flow_prior
 from tf_nar.layers import quantizer
 from tf_nar.layers import transformer
@@ -69,6 +76,11 @@ TINY = {
 }
 
 
+def each(names, quick):
+  """Returns `names` as parameters of a test; those beside `quick`, which go the same way for longer, are slow tests."""
+  return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in sorted(names)]
+
+
 def build(name, seed=0, config=None, **net):
   """Returns a tiny model in which every weight has an effect: those initialised to zero are changed.
 
@@ -79,6 +91,14 @@ def build(name, seed=0, config=None, **net):
   config = config or TINY[name].config
   config = dataclasses.replace(config, net=dataclasses.replace(config.net, **net))
   return shaken(models.build(name, config, len(VOCAB)), 0.1, seed)
+
+
+def export(name, model, search, folder):
+  """Exports a model of the family; another process compares the SavedModel's results with the run's."""
+  run = runs.Run(config_lib.Experiment(name, model.config, search), model, VOCAB, str(folder))
+  trace = tracing.searcher(model, search) if "trace" in model.traits.offers else None
+  saved_model.export(run, corpus.searcher(model, search), f"{folder}/out", trace=trace)
+  assert os.listdir(folder) == ["out"] and tf.saved_model.contains_saved_model(f"{folder}/out")
 
 
 def shaken(layer, scale, seed=0):

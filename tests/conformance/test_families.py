@@ -2,7 +2,6 @@
 import dataclasses
 import functools
 import inspect
-import os
 
 import keras
 import numpy as np
@@ -16,9 +15,6 @@ from tf_nar import models
 from tf_nar import runs
 from tf_nar import types
 from tf_nar.data import pipeline
-from tf_nar.evaluate import corpus
-from tf_nar.evaluate import tracing
-from tf_nar.export import saved_model
 from tf_nar.layers import shards
 from tf_nar.ops import graphs
 from tf_nar.train import checkpoint
@@ -245,13 +241,13 @@ def test_compiled_equals_eager(name):
   assert int(found.steps) == int(static.steps) == int(eager.steps)
 
 
+# The graphs of glat are those of nat_em, and those of lanmt are among those of lanmt_score.
+QUICK = set(models.FAMILIES) - {"glat", "lanmt"}
+
+
+@pytest.mark.parametrize("name", families.each(models.FAMILIES, QUICK), indirect=True)
 def test_exported_equals_live(name, tmp_path):
-  model, search, out = tiny(name), families.TINY[name].search, str(tmp_path / "out")
-  run = runs.Run(config.Experiment(name, model.config, search), model, families.VOCAB, str(tmp_path))
-  trace = tracing.searcher(model, search) if "trace" in model.traits.offers else None
-  # Another process compares the SavedModel's results with those of the run, and raises if they differ.
-  saved_model.export(run, corpus.searcher(model, search), out, trace=trace)
-  assert os.listdir(tmp_path) == ["out"] and tf.saved_model.contains_saved_model(out)
+  families.export(name, tiny(name), families.TINY[name].search, tmp_path)
 
 
 def test_score_is_a_log_probability_of_each_sentence(name):
@@ -307,6 +303,8 @@ def test_a_checkpoint_holds_every_variable(name, tmp_path):
     np.testing.assert_array_equal(v.numpy(), 3, err_msg=v.path)
 
 
+# One whose terms are counted in its graph, one with statistics beside its gradients, and a plain one.
+@pytest.mark.parametrize("name", families.each(models.FAMILIES, ("ctc", "latent_codes", "nat_em")), indirect=True)
 def test_two_replicas_make_the_step_of_their_parts(name, two):
   # Each has its own dropout, glancing and masks; counts and gradients are summed before they are used.
   recipe, step = config.Optimizer(learning_rate=1e-2, warmup=1), 3

@@ -1,15 +1,10 @@
 """What the conformance suite asks of a family, of variants whose graphs differ from those of its tiny instance."""
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tests.conformance import families
 from tf_nar import config
-from tf_nar import runs
 from tf_nar import types
-from tf_nar.evaluate import corpus
-from tf_nar.evaluate import tracing
-from tf_nar.export import saved_model
 from tf_nar.layers import flow_prior
 from tf_nar.layers import quantizer
 from tf_nar.models import flowseq
@@ -50,12 +45,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.parametrize("family, made, search", 
 
 
 def test_exported_equals_live(family, made, search, tmp_path):
-  model, out = families.build(family, config=made), str(tmp_path / "out")
-  run = runs.Run(config.Experiment(family, model.config, search), model, families.VOCAB, str(tmp_path))
-  trace = tracing.searcher(model, search) if "trace" in model.traits.offers else None
-  # Another process compares the SavedModel's results with those of the run, and raises if they differ.
-  saved_model.export(run, corpus.searcher(model, search), out, trace=trace)
-  assert tf.saved_model.contains_saved_model(out)
+  families.export(family, families.build(family, config=made), search, tmp_path)
 
 
 def test_xla_makes_the_same_step(family, made, search):

@@ -68,8 +68,7 @@ def test_stops_early(tmp_path):
 QUICK = "ctc", "lanmt_score", "nat_em", "nat_fertility"  # No length head, two phases, plain, needs no alignments here.
 
 
-@pytest.mark.parametrize("family", [
-  pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in sorted(set(families.TINY) - {"ar"})])
+@pytest.mark.parametrize("family", families.each(set(families.TINY) - {"ar"}, QUICK))
 def test_every_family_is_a_student(tmp_path, family):
   teacher, student = (config.Experiment(name, *families.TINY[name], minuscule.TRAIN) for name in ("ar", family))
   if hasattr(student.model, "copy"):

@@ -5,6 +5,7 @@ import math
 import pytest
 import tensorflow as tf
 
+from tests.conformance import families
 from tf_nar import models
 from tf_nar import types
 from tf_nar.layers import flow_prior
@@ -92,7 +93,10 @@ def of_graph(family, config, rows, source):
   return products(gradients.get_concrete_function(positions(source), positions(TARGET)).graph)
 
 
-@pytest.mark.parametrize("case", sorted(models.FAMILIES | CONFIGS.keys()))
+QUICK = "ar", "ctc", "lanmt_score", "nat_em"  # A cache, a canvas longer than the target, a frozen part, a plain one.
+
+
+@pytest.mark.parametrize("case", families.each(models.FAMILIES | CONFIGS.keys(), QUICK))
 def test_the_formula_is_what_the_graph_multiplies(case, monkeypatch):
   monkeypatch.setattr(cross_entropy, "ROWS", ROWS)  # One chunk, as the body of a loop is counted once.
   family = case.partition("/")[0]
