@@ -19,6 +19,7 @@ from tf_nar.layers import flow
 from tf_nar.layers import flow_prior
 from tf_nar.models import flowseq
 from tf_nar.ops import masking
+from tf_nar.ops import schedule
 from tf_nar.train import loop
 
 BATCH = families.batch(4, length=8)
@@ -104,6 +105,18 @@ def test_kl_is_that_of_one_sample_and_its_weight_rises(model):
   z = q.sample(model.draws(1, flowseq.SCORE_SEED, tgt.shape[1]))
   ratio = model.log_ratio(memory, q, z[:, None], mask)[:, 0]
   np.testing.assert_allclose(kl(training=False).total, -tf.reduce_sum(ratio * BATCH.weight), rtol=1e-5)
+
+
+def test_below_the_budget_the_kl_is_free():
+  plain, model = small(), small(budget=schedule.Linear(1e4, 0.0, updates=10))
+  with tf.GradientTape() as tape:
+    kl = model.objective(BATCH, seed=[1, 2], training=True).terms["kl"]
+  lengths = tf.cast(masking.lengths(BATCH.tgt), tf.float32)
+  np.testing.assert_allclose(kl.total, 1e4 * tf.reduce_sum(lengths * BATCH.weight), rtol=1e-6)
+  assert tf.linalg.global_norm(tape.gradient(kl.total, model.prior.trainable_variables)) == 0
+  for how in (dict(step=10, training=True), dict(step=0, training=False)):
+    ours, theirs = (each.objective(BATCH, seed=[1, 2], **how).terms["kl"].total for each in (model, plain))
+    np.testing.assert_array_equal(ours, theirs)
 
 
 def test_the_prior_is_initialised_once_when_it_is_first_used():

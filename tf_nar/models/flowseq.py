@@ -11,15 +11,14 @@ Targets are filled up with EOS, which are predicted like other tokens, to multip
   flow, levels 3, steps (4, 4, 2)             `layers/flow_prior.py`, `Config.flow`
   initialisation by data                      `Model.initialise`, once, when the prior is first used
   init_steps, reconstruction first            `Config.reconstruct`, a phase of its own
-  KL weight w                                 `Config.kl`
+  KL weight w; free nats (not in the paper)   `Config.kl`, `Config.budget`
   argmax decoding; NPD, l lengths, r samples  `Search.candidates` = l r, `Search.latents` = r, `Search.temperature`
   importance-weighted decoding, k samples     `Search.rank="bound"`, `Config.samples`
 
 # Differs: every target has an EOS, also one whose length is a multiple. Positions are added to the decoder's input,
-where the original attends to z from positions. A length head of this package is used: the probability of a filled
-length is the sum of those of the lengths that are filled up to it, and a length beyond its classes has no loss. The
-first sample of each length has zero noise in every search. The deviation is a softplus, without weight normalisation.
-Ranking uses the house's length penalty.
+where the original attends to z from positions. The length head is this package's: a filled length has the sum of the
+probabilities of those that are filled up to it, and one beyond its classes no loss. The first sample of each length has
+zero noise. The deviation is a softplus, without weight normalisation. Ranking uses the house's length penalty.
 """
 import dataclasses
 
@@ -39,7 +38,6 @@ from tf_nar.layers import flow_prior
 from tf_nar.layers import latents
 from tf_nar.layers import lengths as lengths_lib
 from tf_nar.layers import transformer
-from tf_nar.layers.attention import NO_DROPOUT
 from tf_nar.models import one_pass
 from tf_nar.ops import gaussian
 from tf_nar.ops import masking
@@ -63,6 +61,7 @@ class Config:
   smoothing: float = 0.1  # Label smoothing of the token loss.
   word_dropout: float = 0.2  # Share of the posterior's input tokens that are dropped in training.
   kl: schedule.Linear = schedule.Linear(0.0, 1.0, updates=10_000)  # Weight of the KL in training.
+  budget: schedule.Linear = schedule.Linear(0.0, 0.0)  # KL that is free in training, in nats a position of a sentence.
   reconstruct: bool = False  # Trains posterior and decoder to reconstruct targets, without noise, prior and KL.
   samples: int = 4  # K, the samples of the bound that `score` returns.
 
@@ -70,6 +69,7 @@ class Config:
     core_config.check_choice("model.length", self.length, tuple(LENGTHS))
     core_config.check_at_least(0, self, "dimensions", "posterior_layers", group="model.")
     core_config.check_at_least(1, self, "samples", group="model.")
+    core_config.check_at_least(0, self.budget, "start", "end", group="model.budget.")
     if not 0 <= self.word_dropout < 1:
       raise ValueError(f"model.word_dropout is a share of tokens, at least 0 and below 1; got {self.word_dropout}.")
     if self.net.max_length % self.flow.unit:
@@ -151,7 +151,7 @@ class Model(keras.Model):
 
   def read(
       self, memory: encoder_decoder.Memory, tgt: tf.Tensor,
-      dropout: noise_lib.Dropout = NO_DROPOUT) -> gaussian.Gaussian:
+      dropout: noise_lib.Dropout = attention.NO_DROPOUT) -> gaussian.Gaussian:
     """Returns q(z | x, y) of filled targets int32 [R, T], a `Gaussian` of float32 [R, T, Z]."""
     tokens = self.net.embed.look_up(tgt)
     tokens *= dropout.drop(tf.ones_like(tokens[..., :1]), self.config.word_dropout)
@@ -159,8 +159,8 @@ class Model(keras.Model):
     return self.posterior(queries, masking.valid(tgt), memory, dropout=dropout)
 
   def decode(
-      self, memory: encoder_decoder.Memory, z: tf.Tensor, lengths: tf.Tensor, dropout: noise_lib.Dropout = NO_DROPOUT,
-      attended: attention.Seen | None = None) -> tf.Tensor:
+      self, memory: encoder_decoder.Memory, z: tf.Tensor, lengths: tf.Tensor,
+      dropout: noise_lib.Dropout = attention.NO_DROPOUT, attended: attention.Seen | None = None) -> tf.Tensor:
     """Returns the decoder states float [R, T, D] of latents float32 [R, T, Z], for targets of `lengths` [R]."""
     canvas = self.vector(z) + self.net.embed.positions(tf.shape(z)[1])
     return self.net.decode(canvas, lengths, memory, dropout, attended=attended)
@@ -180,8 +180,8 @@ class Model(keras.Model):
   def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
     """The negative bound of log p(y, T | x) per target token, filling EOS included, with label smoothing.
 
-    If not `training`, tokens are predicted from the mean of q, the KL has one sample and the weight 1. Of scale 0:
-    "kl_sentence" and, if not `training`, "errors", the share of tokens that the mean of q does not reconstruct.
+    If not `training`, tokens are predicted from the mean of q, the KL has one sample, weight 1 and no budget. Of scale
+    0: "kl_sentence", and if not `training` "errors", the share of tokens that the mean of q does not reconstruct.
     """
     stream = lambda n: noise_lib.stream(seed, n)
     dropout = noise_lib.Dropout(stream(_NET) if training else None)
@@ -190,12 +190,14 @@ class Model(keras.Model):
     q, terms = self.read(memory, tgt, dropout), {}
     z = q.mean
     if not self.config.reconstruct:
-      size = tf.shape(z)
-      sampled = q.sample(noise_lib.normal(size, stream(_Z)) if training else self.draws(1, SCORE_SEED, size[1]))
+      drawn = noise_lib.normal(tf.shape(z), stream(_Z)) if training else self.draws(1, SCORE_SEED, tf.shape(z)[1])
+      sampled = q.sample(drawn)
       z = sampled if training else z
-      each = tf.squeeze(self.log_ratio(memory, q, sampled[:, None], masking.valid(tgt)), 1)
-      terms["kl"] = types.Term(-tf.reduce_sum(each * batch.weight), None, self.config.kl.at(step) if training else 1.0)
-      terms["kl_sentence"] = terms["kl"]._replace(count=tf.reduce_sum(weight[:, 0]), scale=0.0)
+      whole = -tf.squeeze(self.log_ratio(memory, q, sampled[:, None], masking.valid(tgt)), 1)  # [B]
+      terms["kl_sentence"] = types.Term(tf.reduce_sum(whole * batch.weight), tf.reduce_sum(weight[:, 0]), 0.0)
+      if training and self.config.budget.start:
+        whole = tf.maximum(whole, self.config.budget.at(step) * tf.cast(lengths, tf.float32))
+      terms["kl"] = types.Term(tf.reduce_sum(whole * batch.weight), None, self.config.kl.at(step) if training else 1.0)
     states = self.decode(memory, z, lengths, dropout)
     terms["token"] = self.net.token_term(states, tgt, weight, smoothing=self.config.smoothing)
     log_prob = self.length_log_prob(memory, lengths)
@@ -244,10 +246,9 @@ class Model(keras.Model):
     flat = tf.reshape(z, [-1, tf.shape(tgt)[1], self.config.size])
     states = self.decode(memory, flat, tf.repeat(lengths, samples))
     log_prob = tf.reshape(self.net.embed.log_prob(states, tf.repeat(tgt, samples, axis=0)), [-1, samples])
-    bound = gaussian.importance_bound(log_prob + self.log_ratio(memory, q, z, mask))
     log_length = self.length_log_prob(memory, lengths)
-    known = log_length > lengths_lib.NEVER / 2
-    return tf.where(known, tf.minimum(bound + log_length, 0.0), -float("inf"))  # A sample may be above log 1.
+    bound = gaussian.importance_bound(log_prob + self.log_ratio(memory, q, z, mask)) + log_length  # Above 0 by chance.
+    return tf.where(log_length > lengths_lib.NEVER / 2, tf.minimum(bound, 0.0), -float("inf"))
 
   def draws(self, count: int, seed: tuple[int, int], size: int | tf.Tensor) -> tf.Tensor:
     """Returns standard normal float32 [count, size, Z], of which the first `size` positions depend on nothing else."""
