@@ -19,12 +19,28 @@ def test_table_has_the_columns_that_somebody_has():
     "| student | 33.33 | 1.20% |  |  |")
 
 
+def test_seeds_become_one_row():
+  seeds = [system("student", bleu)._replace(seed=seed) for seed, bleu in enumerate((33.0, 35.0))]
+  found = comparison.merged([seeds[0], system("teacher", 40.0), seeds[1]])
+  assert comparison.table(found).splitlines()[2:] == ["| student | 34.00 ± 1.41 | 1.20% | 2 |",
+                                                      "| teacher | 40.00 | 1.20% |  |"]
+  assert comparison.with_gaps(found, found[1])[0].values["gap"] == -6.0
+
+
+@pytest.mark.parametrize("change", [{"seed": 0}, {"settings": {"search": "odd"}}])
+def test_others_of_one_name_are_refused(change):
+  one = system("student", 33.0)._replace(seed=0)
+  with pytest.raises(ValueError, match="2 reports are called .student., which is for trainings of one model"):
+    comparison.merged([one, one._replace(**{"seed": 1} | change)])
+
+
 def test_plot_shows_those_whose_speed_was_measured(tmp_path):
   path = tmp_path / "plot.png"
   assert comparison.plot([system("teacher", 40.0, 10.0), system("student", 33.3)], str(path)) == 1
   assert path.read_bytes().startswith(b"\x89PNG")
   families = [system(name, 38.0, ms)._replace(family=name) for name, ms in (("ctc", 9), ("dag", 12))]
   assert comparison.plot([*families, system("teacher", 40.0, 10.0)], str(path)) == 3
+  assert comparison.plot([families[0]._replace(spread={"bleu_tokenized": 0.5}), families[1]], str(path)) == 2
   assert not comparison.plot([system("student", 33.3)], str(tmp_path / "none.png"))
   assert [each.name for each in tmp_path.iterdir()] == ["plot.png"]
 

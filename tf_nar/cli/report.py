@@ -8,6 +8,9 @@ OUT.md, and the plot to OUT.png. A report is named after its folder, or after it
 a name is given before it. Only systems whose speed was measured are in the plot. Absolute times depend on the load of
 the machine at the time; compare systems by their speed relative to RUN, which was measured in turns with each.
 
+Reports of one model and search by trainings with different seeds have one NAME, and become one row: the means, with the
+standard deviation of BLEU and chrF, which is a bar in the plot.
+
 --list=FILE names reports in a file, NAME=PATH on each line, in the order of the table; # begins a comment.
 
 --gap_from=REPORT, the report of an AR run, adds a column with the BLEU that each system has more than that run. Then
@@ -52,7 +55,9 @@ def read(argument: str) -> tuple[comparison.System, dict[str, str]]:
   name, _, path = argument.rpartition("=")
   rows, facts = report.read(path)
   known = facts.get("experiment") or {}
-  return comparison.system(name or own_name(path), rows, known.get("family", ""), proxy(facts)), report.digests(facts)
+  settings = {part: known.get(part) for part in ("family", "model", "search")} | {"teacher": facts.get("rescored_with")}
+  return comparison.system(name or own_name(path), rows, known.get("family", ""), proxy(facts), settings=settings,
+                           seed=facts.get("seed")), report.digests(facts)
 
 
 def named(arguments: Sequence[str]) -> list[str]:
@@ -105,10 +110,11 @@ def compare(arguments: Sequence[str]) -> None:
     common = digest.keys() & digests[0].keys()  # A report of given translations may lack the source.
     if not common or any(digest[use] != digests[0][use] for use in common):
       raise ValueError(f"{argument} is of another test set than {arguments[0]}; give reports of the same test set.")
+  systems = [*comparison.merged(systems[:len(arguments)]), systems[-1]]
   if LATENCY.value:
     systems = speeds.measured(systems, json_file.read(LATENCY.value), CT2.value)
   comparison.comparable(systems)
-  baseline, systems = systems[-1], systems[:len(arguments)]
+  *systems, baseline = systems
   systems = comparison.with_gaps(systems, baseline) if GAP_FROM.value else systems
   show(systems)
   if GAP_FROM.value:

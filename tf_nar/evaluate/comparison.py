@@ -1,4 +1,5 @@
 """Compares systems by their reports, in one table and one plot."""
+import statistics
 from typing import Any, Iterable, NamedTuple, Sequence
 
 from tf_nar import display
@@ -31,7 +32,9 @@ COLUMNS = {  # Heading -> (names of rows of a report, of which the first that ex
   "MB on disk": (("megabytes_on_disk",), "{:.1f}"),
   "updates": (("updates",), "{:,.0f}"),
   "M tokens": (("million_tokens",), "{:.1f}"),
+  "seeds": (("seeds",), "{:.0f}"),
 }
+SPREAD = "BLEU", "chrF"  # Columns that show a standard deviation over seeds.
 
 LEGEND = {  # Heading -> what it means, beside those of `display.LEGENDS`.
   "gap": "BLEU less that of the autoregressive system of --gap_from.",
@@ -47,6 +50,7 @@ LEGEND = {  # Heading -> what it means, beside those of `display.LEGENDS`.
   "× CTranslate2": "the same by the speed of CTranslate2.",
   "MiB": "peak memory.",
   "M tokens": "million padded target tokens of all updates, at most.",
+  "seeds": "trainings that differ in the seed; a row has the means of their numbers, ± is the standard deviation.",
 }
 
 
@@ -58,11 +62,39 @@ class System(NamedTuple):
   signatures: dict  # Row name -> signature.
   family: str = ""  # Of models, if it is known; each has a marker of its own in the plot.
   proxy: str = ""  # What stands for the text in training, as in `Traits.proxy`.
+  settings: Any = None  # What its trainings with other seeds have in common.
+  seed: int | None = None  # Of its training.
+  spread: dict = {}  # Row name -> standard deviation over seeds.
 
 
-def system(name: str, rows: Iterable[Any], family: str = "", proxy: str = "") -> System:
+def system(name: str, rows: Iterable[Any], family: str = "", proxy: str = "", **known: Any) -> System:
   """Returns the `System` of a list of `report.Row`."""
-  return System(name, {row.name: row.value for row in rows}, {row.name: row.signature for row in rows}, family, proxy)
+  values, signatures = {row.name: row.value for row in rows}, {row.name: row.signature for row in rows}
+  return System(name, values, signatures, family, proxy, **known)
+
+
+def merged(systems: Iterable[System]) -> list[System]:
+  """Returns the systems, those of one name as one, with the mean and the standard deviation of each of their numbers.
+
+  Raises:
+    ValueError: if systems of one name differ in more than the seed, or not in that.
+  """
+  named = {}
+  for each in systems:
+    named.setdefault(each.name, []).append(each)
+  return [_mean(seeds) if len(seeds) > 1 else seeds[0] for seeds in named.values()]
+
+
+def _mean(seeds):
+  first = seeds[0]
+  if len({each.seed for each in seeds}) < len(seeds) or any(each.settings != first.settings for each in seeds):
+    raise ValueError(f"{len(seeds)} reports are called {first.name!r}, which is for trainings of one model and search "
+                     "with different seeds; these are not, so give each a name of its own, as NAME=PATH.")
+  comparable(seeds)
+  keys = [key for key in first.values if all(key in each.values for each in seeds)]
+  numbers = {key: [each.values[key] for each in seeds] for key in keys}
+  values = {key: statistics.mean(each) for key, each in numbers.items()} | {"seeds": len(seeds)}
+  return first._replace(values=values, spread={key: statistics.stdev(each) for key, each in numbers.items()})
 
 
 def with_gaps(systems: Iterable[System], baseline: System) -> list[System]:
@@ -112,26 +144,31 @@ def page(table: str) -> str:
 def _cells(systems):
   """Returns the headings and the rows of the table."""
   there = {head: column for head, column in COLUMNS.items() if any(value(each, head) is not None for each in systems)}
-  rows = []
-  for each in systems:
-    values = [(value(each, head), form) for head, (_, form) in there.items()]
-    rows.append([each.name, *("" if value is None else form.format(value) for value, form in values)])
-  return ["system", *there], rows
+  return ["system", *there], [[each.name, *(_cell(each, head) for head in there)] for each in systems]
+
+
+def _cell(system, head):
+  keys, form = COLUMNS[head]
+  key = next((key for key in keys if key in system.values), None)
+  around = f" ± {system.spread[key]:.2f}" if head in SPREAD and key in system.spread else ""
+  return "" if key is None else form.format(system.values[key]) + around
 
 
 def plot(systems: Iterable[System], path: str) -> int:
   """Plots BLEU against the time per sentence at batch 1 to a PNG file. Returns the number of systems with both.
 
-  A line joins the Pareto front.
+  A line joins the Pareto front; bars are standard deviations over seeds.
   """
+  systems = [each for each in systems if None not in (value(each, "ms alone"), value(each, "BLEU"))]
   points = [(value(each, "ms alone"), value(each, "BLEU"), each.name, each.family) for each in systems]
-  points = [point for point in points if None not in point]
   if points:
     with plots.drawing(path, size=(10, 5.5)) as axis:
       for number, family in enumerate(sorted({point[3] for point in points})):
         here = [point for point in points if point[3] == family]
         times, bleus, *_ = zip(*here, strict=True)
         axis.scatter(times, bleus, marker=plots.MARKERS[number % len(plots.MARKERS)], label=family or "unknown")
+      spreads = [next((each.spread[key] for key in COLUMNS["BLEU"][0] if key in each.spread), 0) for each in systems]
+      axis.errorbar(*zip(*(point[:2] for point in points), strict=True), yerr=spreads, fmt="none", ecolor="grey")
       axis.plot(*zip(*front([point[:2] for point in points]), strict=True), color="grey", linewidth=0.8, linestyle="--",
                 label="no other is faster and better")
       axis.set_xscale("log")
