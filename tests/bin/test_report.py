@@ -36,6 +36,25 @@ def test_reports_become_a_table_and_a_plot(call, tmp_path, capsys):
   assert (tmp_path / "all.png").read_bytes().startswith(b"\x89PNG")
 
 
+def trained(path, bleu, seed, **train):
+  """Writes the report of a CTC run."""
+  train = config.Train(seed=seed, **train)
+  known = dataclasses.asdict(config.Experiment("ctc", ctc.Config(), ctc.Search(), train=train))
+  facts = {"data": {"source": {"sha256": "d1"}}, "experiment": known, "seed": seed}
+  report.write(str(path), [report.Row("bleu_tokenized", bleu, "tok:none")], facts)
+  return str(path)
+
+
+def test_reports_of_one_name_are_seeds(call, tmp_path):
+  one, two = trained(tmp_path / "one.json", 33.0, 1), trained(tmp_path / "two.json", 35.0, 2, validate_every=5)
+  call(f"CTC={one}", f"CTC={two}", f"--out={tmp_path}/all")
+  assert table(tmp_path / "all.md")[2:] == ["| CTC | 34.00 ± 1.41 | 2 |"]
+  longer = trained(tmp_path / "longer.json", 36.0, 3, steps=7)
+  for other in (longer, one):
+    with pytest.raises(SystemExit, match="report: 2 reports are called 'CTC', which is for trainings that differ"):
+      call(f"CTC={one}", f"CTC={other}", f"--out={tmp_path}/none")
+
+
 def test_reports_may_be_listed_in_a_file(call, tmp_path):
   one, two = written(tmp_path / "ar/report.json", 40.0, 20.0), written(tmp_path / "ctc/odd.json", 35.0, 2.0)
   (tmp_path / "list.txt").write_text(f"# The first.\nCTC, ODD={two}\n\n {one}\n")

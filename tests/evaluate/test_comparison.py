@@ -30,7 +30,7 @@ def test_seeds_become_one_row():
 @pytest.mark.parametrize("change", [{"seed": 0}, {"settings": {"search": "odd"}}])
 def test_others_of_one_name_are_refused(change):
   one = system("student", 33.0)._replace(seed=0)
-  with pytest.raises(ValueError, match="2 reports are called .student., which is for trainings of one model"):
+  with pytest.raises(ValueError, match="2 reports are called .student., which is for trainings that differ"):
     comparison.merged([one, one._replace(**{"seed": 1} | change)])
 
 

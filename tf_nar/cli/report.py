@@ -8,8 +8,9 @@ OUT.md, and the plot to OUT.png. A report is named after its folder, or after it
 a name is given before it. Only systems whose speed was measured are in the plot. Absolute times depend on the load of
 the machine at the time; compare systems by their speed relative to RUN, which was measured in turns with each.
 
-Reports of one model and search by trainings with different seeds have one NAME, and become one row: the means, with the
-standard deviation of BLEU and chrF, which is a bar in the plot.
+Reports that are given one NAME are of trainings that differ in the seed alone, and become one row: the means, with the
+standard deviation of BLEU and chrF, a bar in the plot. Those of other models, trainings or searches are refused; that
+they learned from the same text is not known to them.
 
 --list=FILE names reports in a file, NAME=PATH on each line, in the order of the table; # begins a comment.
 
@@ -27,9 +28,11 @@ by their BLEU too if bin/latency.py had --reference; --one_core adds the times o
 
   python bin/report.py --latency=runs/latency/latency.json --out=runs/latency/table
 """
+import dataclasses
 import os
 from typing import Any, Sequence
 
+from tf_nar import config
 from tf_nar import program
 from tf_nar.data import atomic
 from tf_nar.data import json_file
@@ -54,10 +57,10 @@ def read(argument: str) -> tuple[comparison.System, dict[str, str]]:
   from tf_nar.evaluate import report
   name, _, path = argument.rpartition("=")
   rows, facts = report.read(path)
-  known = facts.get("experiment") or {}
-  settings = {part: known.get(part) for part in ("family", "model", "search")} | {"teacher": facts.get("rescored_with")}
-  return comparison.system(name or own_name(path), rows, known.get("family", ""), proxy(facts), settings=settings,
-                           seed=facts.get("seed")), report.digests(facts)
+  family = (facts.get("experiment") or {}).get("family", "")
+  found = comparison.system(name or own_name(path), rows, family, proxy(facts))
+  # Only reports with a NAME may be seeds of one system.
+  return found._replace(settings=settings(facts), seed=facts.get("seed") if name else None), report.digests(facts)
 
 
 def named(arguments: Sequence[str]) -> list[str]:
@@ -80,6 +83,19 @@ def listed(path: str) -> list[str]:
   with atomic.open_read(path) as file:
     lines = [line.strip() for line in file.read().decode().splitlines()]
   return [line for line in lines if line and not line.startswith("#")]
+
+
+def settings(facts: dict[str, Any]) -> dict[str, Any]:
+  """Returns what reports of trainings with other seeds have in common; the training text is not among their facts."""
+  from tf_nar import runs
+  known = {fact: facts.get(fact) for fact in ("rescored_with", "draft_with", "shortlist", "copy_unknown")}
+  if not facts.get("experiment"):
+    return known
+  experiment = runs.experiment(facts["experiment"])
+  free = "seed", "validate_every", "validate_sentences", "log_every"
+  usual = {name: getattr(config.Train(), name) for name in free}
+  train = dataclasses.replace(experiment.train, **usual)
+  return known | {"experiment": dataclasses.replace(experiment, train=train)}
 
 
 def proxy(facts: dict[str, Any]) -> str:

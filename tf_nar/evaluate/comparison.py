@@ -50,7 +50,7 @@ LEGEND = {  # Heading -> what it means, beside those of `display.LEGENDS`.
   "× CTranslate2": "the same by the speed of CTranslate2.",
   "MiB": "peak memory.",
   "M tokens": "million padded target tokens of all updates, at most.",
-  "seeds": "trainings that differ in the seed; a row has the means of their numbers, ± is the standard deviation.",
+  "seeds": "trainings that differ in the seed alone; means of what all report, ± is their sample standard deviation.",
 }
 
 
@@ -63,7 +63,7 @@ class System(NamedTuple):
   family: str = ""  # Of models, if it is known; each has a marker of its own in the plot.
   proxy: str = ""  # What stands for the text in training, as in `Traits.proxy`.
   settings: Any = None  # What its trainings with other seeds have in common.
-  seed: int | None = None  # Of its training.
+  seed: int | None = None  # Of its training; None if it is no seed of a system.
   spread: dict = {}  # Row name -> standard deviation over seeds.
 
 
@@ -77,7 +77,7 @@ def merged(systems: Iterable[System]) -> list[System]:
   """Returns the systems, those of one name as one, with the mean and the standard deviation of each of their numbers.
 
   Raises:
-    ValueError: if systems of one name differ in more than the seed, or not in that.
+    ValueError: if systems of one name differ in `System.settings`, or not in `System.seed`.
   """
   named = {}
   for each in systems:
@@ -88,10 +88,11 @@ def merged(systems: Iterable[System]) -> list[System]:
 def _mean(seeds):
   first = seeds[0]
   if len({each.seed for each in seeds}) < len(seeds) or any(each.settings != first.settings for each in seeds):
-    raise ValueError(f"{len(seeds)} reports are called {first.name!r}, which is for trainings of one model and search "
-                     "with different seeds; these are not, so give each a name of its own, as NAME=PATH.")
+    raise ValueError(f"{len(seeds)} reports are called {first.name!r}, which is for trainings that differ in the seed "
+                     "alone; these do not, so give each a name of its own, as NAME=PATH.")
   comparable(seeds)
-  keys = [key for key in first.values if all(key in each.values for each in seeds)]
+  intervals = "_low", "_high"  # Over the sentences of one training.
+  keys = [key for key in first.values if all(key in each.values for each in seeds) and not key.endswith(intervals)]
   numbers = {key: [each.values[key] for each in seeds] for key in keys}
   values = {key: statistics.mean(each) for key, each in numbers.items()} | {"seeds": len(seeds)}
   return first._replace(values=values, spread={key: statistics.stdev(each) for key, each in numbers.items()})

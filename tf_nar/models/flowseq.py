@@ -11,7 +11,7 @@ Targets are filled up with EOS, which are predicted like other tokens, to multip
   flow, levels 3, steps (4, 4, 2)             `layers/flow_prior.py`, `Config.flow`
   initialisation by data                      `Model.initialise`, once, when the prior is first used
   init_steps, reconstruction first            `Config.reconstruct`, a phase of its own
-  KL weight w; free nats (not in the paper)   `Config.kl`, `Config.budget`
+  KL weight w                                 `Config.kl`
   argmax decoding; NPD, l lengths, r samples  `Search.candidates` = l r, `Search.latents` = r, `Search.temperature`
   importance-weighted decoding, k samples     `Search.rank="bound"`, `Config.samples`
 
@@ -61,7 +61,7 @@ class Config:
   smoothing: float = 0.1  # Label smoothing of the token loss.
   word_dropout: float = 0.2  # Share of the posterior's input tokens that are dropped in training.
   kl: schedule.Linear = schedule.Linear(0.0, 1.0, updates=10_000)  # Weight of the KL in training.
-  budget: schedule.Linear = schedule.Linear(0.0, 0.0)  # KL that is free in training, in nats a position of a sentence.
+  budget: schedule.Linear = schedule.Linear(0.0, 0.0)  # Differs: free nats of KL at a position, in training.
   reconstruct: bool = False  # Trains posterior and decoder to reconstruct targets, without noise, prior and KL.
   samples: int = 4  # K, the samples of the bound that `score` returns.
 
@@ -195,8 +195,8 @@ class Model(keras.Model):
       z = sampled if training else z
       whole = -tf.squeeze(self.log_ratio(memory, q, sampled[:, None], masking.valid(tgt)), 1)  # [B]
       terms["kl_sentence"] = types.Term(tf.reduce_sum(whole * batch.weight), tf.reduce_sum(weight[:, 0]), 0.0)
-      if training and self.config.budget.start:
-        whole = tf.maximum(whole, self.config.budget.at(step) * tf.cast(lengths, tf.float32))
+      free = self.config.budget.at(step) * tf.cast(lengths, tf.float32) if training else 0.0
+      whole = tf.where(free > 0, tf.maximum(whole, free), whole)
       terms["kl"] = types.Term(tf.reduce_sum(whole * batch.weight), None, self.config.kl.at(step) if training else 1.0)
     states = self.decode(memory, z, lengths, dropout)
     terms["token"] = self.net.token_term(states, tgt, weight, smoothing=self.config.smoothing)
