@@ -67,10 +67,9 @@ class System(NamedTuple):
   spread: dict = {}  # Row name -> standard deviation over seeds.
 
 
-def system(name: str, rows: Iterable[Any], family: str = "", proxy: str = "", **known: Any) -> System:
+def system(name: str, rows: Iterable[Any], family: str = "", proxy: str = "") -> System:
   """Returns the `System` of a list of `report.Row`."""
-  values, signatures = {row.name: row.value for row in rows}, {row.name: row.signature for row in rows}
-  return System(name, values, signatures, family, proxy, **known)
+  return System(name, {row.name: row.value for row in rows}, {row.name: row.signature for row in rows}, family, proxy)
 
 
 def merged(systems: Iterable[System]) -> list[System]:
@@ -149,10 +148,8 @@ def _cells(systems):
 
 
 def _cell(system, head):
-  keys, form = COLUMNS[head]
-  key = next((key for key in keys if key in system.values), None)
-  around = f" ± {system.spread[key]:.2f}" if head in SPREAD and key in system.spread else ""
-  return "" if key is None else form.format(system.values[key]) + around
+  number, around = value(system, head), _first(system.spread, head) if head in SPREAD else None
+  return "" if number is None else COLUMNS[head][1].format(number) + (f" ± {around:.2f}" if around is not None else "")
 
 
 def plot(systems: Iterable[System], path: str) -> int:
@@ -168,7 +165,7 @@ def plot(systems: Iterable[System], path: str) -> int:
         here = [point for point in points if point[3] == family]
         times, bleus, *_ = zip(*here, strict=True)
         axis.scatter(times, bleus, marker=plots.MARKERS[number % len(plots.MARKERS)], label=family or "unknown")
-      spreads = [next((each.spread[key] for key in COLUMNS["BLEU"][0] if key in each.spread), 0) for each in systems]
+      spreads = [_first(each.spread, "BLEU") or 0.0 for each in systems]
       axis.errorbar(*zip(*(point[:2] for point in points), strict=True), yerr=spreads, fmt="none", ecolor="grey")
       axis.plot(*zip(*front([point[:2] for point in points]), strict=True), color="grey", linewidth=0.8, linestyle="--",
                 label="no other is faster and better")
@@ -201,4 +198,8 @@ def bleu(system: System) -> float:
 
 def value(system: System, head: str) -> float | None:
   """Returns the value of a `System` in a column of `COLUMNS`; None if it has none."""
-  return next((system.values[key] for key in COLUMNS[head][0] if key in system.values), None)
+  return _first(system.values, head)
+
+
+def _first(numbers, head):
+  return next((numbers[key] for key in COLUMNS[head][0] if key in numbers), None)
