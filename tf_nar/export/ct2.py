@@ -133,7 +133,7 @@ def check(folder: str, run: runs.Run) -> None:
   sources = [draw.integers(len(types.SPECIALS), len(of_source), length) for length in lengths]
   ids = tf.ragged.constant([[*map(int, source), types.EOS] for source in sources], tf.int32).to_tensor(types.PAD)
   greedy = dataclasses.replace(run.experiment.search, beam=1, candidates=1, alpha=0.0)
-  found = tf.function(run.model.translate)(ids, greedy)
+  found = tf.function(run.model.translate, autograph=False)(ids, greedy)
   predictions, ours = found.tokens[:, 0].numpy(), found.score[:, 0].numpy()
   spell = lambda rows, names: [[names[word] for word in row if word not in (types.PAD, types.EOS)] for row in rows]
   translator = optional.package("ctranslate2").Translator(folder)

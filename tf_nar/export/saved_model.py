@@ -92,23 +92,23 @@ def build(run: Any, search: Callable, teacher: Any = None, trace: Callable | Non
 def _searches(sources, search, spell, longest):
   """Returns the functions of the signatures that translate, given those of `text.build` and `unknown.speller`."""
 
-  @tf.function(input_signature=[_named(IDS, "ids")])
+  @tf.function(input_signature=[_named(IDS, "ids")], autograph=False)
   def candidates_ids(ids):
     found = _answer(search(_fitted(ids, longest)), ids)
     return {"ids": found.tokens, "score": found.score, "truncated": _too_long(ids, longest)}
 
-  @tf.function(input_signature=[_named(IDS, "ids")])
+  @tf.function(input_signature=[_named(IDS, "ids")], autograph=False)
   def translate_ids(ids):
     found = candidates_ids(ids)
     return found | {name: found[name][:, 0] for name in ("ids", "score")}
 
-  @tf.function(input_signature=[_named(TEXT, "text")])
+  @tf.function(input_signature=[_named(TEXT, "text")], autograph=False)
   def candidates(text):
     ids = _ids(sources, text)
     found = candidates_ids(ids)
     return {"translation": spell(text, _fitted(ids, longest), found.pop("ids")), **found}
 
-  @tf.function(input_signature=[_named(TEXT, "text")])
+  @tf.function(input_signature=[_named(TEXT, "text")], autograph=False)
   def translate(text):
     ids = _ids(sources, text)
     found = translate_ids(ids)
@@ -121,13 +121,13 @@ def _searches(sources, search, spell, longest):
 def _scorers(sources, words, model, longest):
   """Returns the functions of the signatures that score."""
 
-  @tf.function(input_signature=[_named(IDS, "source"), _named(IDS, "target")])
+  @tf.function(input_signature=[_named(IDS, "source"), _named(IDS, "target")], autograph=False)
   def score_ids(source, target):
     found = model.score(_fitted(source, longest), _fitted(target, longest))[:tf.shape(target)[0]]
     found = tf.where(_too_long(target, longest), -float("inf"), found)
     return {"score": found, "truncated": _too_long(source, longest)}
 
-  @tf.function(input_signature=[_named(TEXT, "source"), _named(TEXT, "target")])
+  @tf.function(input_signature=[_named(TEXT, "source"), _named(TEXT, "target")], autograph=False)
   def score(source, target):
     return score_ids(_ids(sources, source), _ids(words, target))
 
@@ -137,7 +137,7 @@ def _scorers(sources, words, model, longest):
 def _tracer(sources, words, trace, spell, longest):
   """Returns the function of the signature `trace`."""
 
-  @tf.function(input_signature=[_named(TEXT, "text")])
+  @tf.function(input_signature=[_named(TEXT, "text")], autograph=False)
   def trace_text(text):
     ids = _ids(sources, text)
     found, steps = trace(_fitted(ids, longest))

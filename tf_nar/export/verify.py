@@ -56,7 +56,7 @@ def check(folder: str, run: Any, search: Callable, trace: Callable | None = None
   copy = copying(copier, texts, ids) if copier else lambda tokens: tokens
   wanted = live(run, search, ids, copy)
   # A graph of unknown shape, like the exported one: other graphs use other kernels, which round bfloat16 differently.
-  graph = tf.function(run.model.score, input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2)
+  graph = tf.function(run.model.score, input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2, autograph=False)
   scores = graph(ids, of_targets).numpy().tolist()
   wanted["score_ids"] = [[("", score)] for score in scores]
   wanted["score"] = [[("", score if len(run.vocab.encode(text)) < longest else -np.inf)]

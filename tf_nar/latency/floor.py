@@ -25,7 +25,7 @@ class Machine:
     """Args: net: a `transformer.Config`, whose largest product, [D, ffn], is measured."""
     self._products = {dtype: speed.product(ROWS, net.width, net.ffn, dtype) for dtype in BYTES}
     self._memory = tf.zeros([MEMORY // 4])
-    self._read = tf.function(tf.reduce_sum)
+    self._read = tf.function(tf.reduce_sum, autograph=False)
 
   def rates(self) -> dict[str, float]:
     """Returns {"GFLOP/s, float32", "GFLOP/s, bfloat16", "GB/s"}, measured now."""

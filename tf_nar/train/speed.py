@@ -70,9 +70,9 @@ class Training:
 
   def chain(self, batch: types.Batch | types.Aligned) -> int:
     """Returns the matrix products in a row of the forward part of an update, see `ops/depth.py`."""
-    loss = tf.function(lambda: types.loss(self._model.objective(batch, seed=tf.constant([0, 0]), training=True)))
+    loss = lambda: types.loss(self._model.objective(batch, seed=tf.constant([0, 0]), training=True))
     with graphs.freed():
-      return depth.longest(loss.get_concrete_function().graph)
+      return depth.longest(tf.function(loss, autograph=False).get_concrete_function().graph)
 
   def warm_up(self, updates: int) -> Turn:
     """Makes updates until `updates` in a row had no new batch shape, as each is compiled. Returns the last `Turn`."""
@@ -111,7 +111,7 @@ def product(rows: int, inner: int, columns: int, dtype: str) -> tuple[Callable, 
   """Returns (a function that multiplies two random matrices, its number of operations)."""
   draw = lambda n, shape: tf.cast(tf.random.stateless_normal(shape, [n, 0], alg="philox"), dtype)
   left, right = draw(0, [rows, inner]), draw(1, [inner, columns])
-  multiply = tf.function(tf.matmul)
+  multiply = tf.function(tf.matmul, autograph=False)
   multiply(left, right)
   return lambda: multiply(left, right), 2 * rows * inner * columns
 
@@ -134,7 +134,7 @@ def output_softmax(net: Any, smoothing: float, positions: int) -> Callable:
   given = states, normal(1, [net.vocab, net.width]), tf.zeros([net.vocab])
   labels = tf.random.stateless_uniform([positions], [2, 0], 0, net.vocab, tf.int32, alg="philox")
 
-  @tf.function
+  @tf.function(autograph=False)
   def gradients(*given):
     with tf.GradientTape() as tape:
       tape.watch(given)

@@ -43,7 +43,8 @@ class Update:
     self._whole = self._everywhere(self._descend)
     self._count = self._everywhere(lambda batch, draw: _sum_over_replicas(self._terms(batch, draw)[1]))
     self._gather = self._everywhere(self._add, counts)
-    self._finish = tf.function(lambda loss, statistics: self._strategy.run(self._apply_sums, (loss, statistics)))
+    self._finish = tf.function(
+      lambda loss, statistics: self._strategy.run(self._apply_sums, (loss, statistics)), autograph=False)
 
   def __call__(self, batches, step):
     """Returns {name: float32 []}: loss, each term, gradient norm and learning rate; does not wait for them."""
@@ -78,7 +79,8 @@ class Update:
     batch = SPECS[self._model.traits.batch(self._model.config)]
     signature = None if static else (batch, tf.TensorSpec([], tf.int64), *more)
     return tf.function(
-      lambda *args: self._strategy.run(fn, args), jit_compile=self._train.jit or None, input_signature=signature)
+      lambda *args: self._strategy.run(fn, args), jit_compile=self._train.jit or None, input_signature=signature,
+      autograph=False)
 
   def _first(self, values):
     """Returns the values of the first replica of this machine; after a sum all replicas have the same."""
