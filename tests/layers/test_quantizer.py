@@ -5,6 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tf_nar.layers import quantizer
+from tf_nar.ops import noise as noise_lib
+from tf_nar.ops import quantize
 from tf_nar.ops import schedule
 
 DRAW = np.random.default_rng(1)
@@ -118,6 +120,43 @@ def test_unused_codes_stay_where_they_are():
   np.testing.assert_allclose(bottleneck.codebook.numpy()[0, unused], before[0, unused], rtol=1e-3)
   assert 1 < float(bottleneck.use()["perplexity"]) <= 16
   assert float(bottleneck.use()["unused"]) == np.count_nonzero(bottleneck.counts < 0.1)
+
+
+@pytest.mark.parametrize("kind", ["hash", "gumbel"])
+def test_noise_makes_no_code_look_used(kind):
+  bottleneck = build(**KINDS[kind], decay=0.0)
+  bottleneck.logits.kernel.assign(tf.zeros_like(bottleneck.logits.kernel))
+  bottleneck.logits.bias.assign(1e-3 * tf.range(1.0, bottleneck.logits.bias.shape[0] + 1))
+  found = bottleneck(X, VOTERS, seed=[1, 2])
+  assert len(np.unique(found.labels)) > 2  # What the noise makes of equal vectors,
+  bottleneck.absorb(found.statistics)
+  assert float(bottleneck.use()["perplexity"]) == pytest.approx(1)  # though they have a single code.
+
+
+def test_the_gradient_of_semantic_hashing_is_that_of_its_surrogate():
+  bottleneck, weight = build(**KINDS["hash"]), tf.constant(DRAW.normal(size=(3, 4, 8)), tf.float32)
+  noise = noise_lib.normal([3, 4, 4], noise_lib.stream(tf.constant([1, 2]), quantizer._DRAW))
+
+  def surrogate(x):
+    return tf.reduce_sum(weight * bottleneck.vectors(quantize.saturating(bottleneck.logits(x) + noise)))
+
+  with tf.GradientTape() as tape:
+    tape.watch(X)
+    value = tf.reduce_sum(weight * bottleneck(X, VOTERS, seed=[1, 2]).embedded)
+  gradient, direction = tape.gradient(value, X), tf.constant(DRAW.normal(size=X.shape), tf.float32)
+  slope = (surrogate(X + 1e-3 * direction) - surrogate(X - 1e-3 * direction)) / 2e-3
+  np.testing.assert_allclose(tf.reduce_sum(gradient * direction), slope, rtol=0.01, atol=0.02)
+
+
+@pytest.mark.parametrize("step, temperature", [(0, 1.0), (5, 0.75), (20, 0.5)])
+def test_gumbel_softmax_mixes_codes_by_its_temperature(step, temperature):
+  bottleneck = build(**KINDS["gumbel"])
+  noise = quantize.gumbel([3, 4, 16], noise_lib.stream(tf.constant([1, 2]), quantizer._DRAW))
+  found = bottleneck(X, VOTERS, seed=[1, 2], step=step)
+  logits = bottleneck.logits(X) + noise
+  mixed = tf.einsum("bmk,kd->bmd", tf.nn.softmax(logits / temperature), bottleneck.vectors)
+  np.testing.assert_allclose(found.embedded, mixed, rtol=1e-4, atol=1e-5)
+  np.testing.assert_array_equal(found.labels[..., 0], tf.argmax(logits, -1))
 
 
 def test_a_dead_code_is_restarted_and_counted():

@@ -32,6 +32,15 @@ def test_votes_and_the_average_by_hand():
   np.testing.assert_allclose(quantize.vectors(book), [[[9.4 / 1.1], [18.4]]], rtol=1e-6)
 
 
+def test_a_code_without_votes_keeps_its_vector():
+  book = quantize.Votes(tf.fill([2, 5], 1e-29), 1e-29 * CODEBOOK)
+  none = quantize.Votes(tf.zeros([2, 5]), tf.zeros([2, 5, 3]))
+  for _ in range(40):
+    book = quantize.averaged(book, none, 0.5)
+  np.testing.assert_allclose(quantize.vectors(book), CODEBOOK, rtol=1e-4)
+  np.testing.assert_allclose(book.counts, 1e-30, rtol=1e-4)
+
+
 def test_samples_share_a_vote():
   new = quantize.votes(tf.constant([[[0, 0, 1, 0]]]), tf.constant([[[8.0]]]), tf.ones([1]), 3)
   np.testing.assert_allclose(new.counts, [[0.75, 0.25, 0.0]])

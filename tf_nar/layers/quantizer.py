@@ -15,9 +15,9 @@ batch as statistics, and `absorb` averages those of a whole update. Padding has 
 # Differs: the program starts its average counts at 0 and its sums at the random codebook, so that after the first
 update the vectors of unused codes are thousands of times too long and one code gets all votes; here counts start at 1
 and the codebook at vectors of the first batch. Counts are not smoothed. The program embeds the bits of semantic hashing
-by Dense(c) + Dense(1 - c) and a layer after it, which together are one affine map of c, as here. Its schedules of noise
-and of discretisation are left out: half of the training sentences get bits, the others their surrogate. Gumbel-softmax
-has no regulariser.
+by Dense(c) + Dense(1 - c) and layers after it; here it is one affine map of c, as the decoder's convolutions follow.
+Its schedules of noise and of discretisation are left out: half of the training sentences get bits, the others their
+surrogate. Gumbel-softmax has no regulariser, and no sentences of a random temperature.
 """
 import dataclasses
 from typing import Any, NamedTuple
@@ -111,9 +111,9 @@ class Bottleneck(keras.layers.Layer):
   def initialise(self, x: tf.Tensor, voters: tf.Tensor, *, seed: tf.Tensor) -> None:
     """Initialises state by the vectors of a first batch, float [B, M, D] and float32 [B, M]; by default nothing."""
 
-  def _statistics(self, labels, voters):
-    """Returns the votes for labels int32 [B, M, 1]."""
-    codes = tf.reshape(labels, [-1, 1, 1])
+  def _statistics(self, codes, voters):
+    """Returns the votes for codes int32 [B, M], which must be those without noise: with it any code looks used."""
+    codes = tf.reshape(codes, [-1, 1, 1])
     none = tf.zeros([tf.size(voters), 1, 1])
     return {"counts": quantize.votes(codes, none, tf.reshape(voters, [-1]), self.counts.shape[1]).counts}
 
@@ -218,6 +218,7 @@ class SemanticHash(Bottleneck):
       self, x: tf.Tensor, voters: tf.Tensor, *, seed: tf.Tensor | None = None, step: int | tf.Tensor = 0) -> Quantized:
     """As `VectorQuantizer.call`; in training half of the sentences get the surrogate of the bits, not the bits."""
     logits = self.logits(tf.cast(x, tf.float32))  # [B, M, b]
+    clean = quantize.number(tf.cast(logits > 0, tf.int32), 2)
     if seed is not None:
       logits += noise_lib.normal(tf.shape(logits), noise_lib.stream(seed, _DRAW))
     soft = quantize.saturating(logits)
@@ -227,7 +228,7 @@ class SemanticHash(Bottleneck):
       half = noise_lib.uniform(tf.shape(x)[:1], noise_lib.stream(seed, _ROWS))[:, None, None] < 0.5
       given = tf.where(half, given, soft)
     labels = quantize.number(tf.cast(bits, tf.int32), 2)[..., None]
-    return Quantized(self.vectors(given), labels, tf.zeros_like(voters), self._statistics(labels, voters))
+    return Quantized(self.vectors(given), labels, tf.zeros_like(voters), self._statistics(clean, voters))
 
   def embed(self, codes: tf.Tensor) -> tf.Tensor:
     """int32 [B, M] -> float32 [B, M, D]."""
@@ -252,6 +253,7 @@ class GumbelSoftmax(Bottleneck):
       self, x: tf.Tensor, voters: tf.Tensor, *, seed: tf.Tensor | None = None, step: int | tf.Tensor = 0) -> Quantized:
     """As `VectorQuantizer.call`; in training codes are mixed by their softmax."""
     logits = self.logits(tf.cast(x, tf.float32))  # [B, M, K]
+    clean = tf.argmax(logits, -1, tf.int32)
     if seed is not None:
       logits += quantize.gumbel(tf.shape(logits), noise_lib.stream(seed, _DRAW))
     labels = tf.argmax(logits, -1, tf.int32)[..., None]
@@ -259,7 +261,7 @@ class GumbelSoftmax(Bottleneck):
     shares = tf.nn.softmax(logits / self.config.temperature.at(step))
     soft = tf.reshape(tf.matmul(tf.reshape(shares, [-1, self.config.codes]), table), tf.shape(x))
     embedded = soft if seed is not None else quantize.straight_through(self.embed(labels[..., 0]), soft)
-    return Quantized(embedded, labels, tf.zeros_like(voters), self._statistics(labels, voters))
+    return Quantized(embedded, labels, tf.zeros_like(voters), self._statistics(clean, voters))
 
   def embed(self, codes: tf.Tensor) -> tf.Tensor:
     """int32 [B, M] -> float32 [B, M, D]."""

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tf_nar.ops import noise
 
-LEAST = 1e-30  # Lower bound of counts before a division.
+LEAST = 1e-30  # Lower bound of counts.
 
 
 class Votes(NamedTuple):
@@ -85,8 +85,13 @@ def votes(codes: tf.Tensor, x: tf.Tensor, voters: tf.Tensor, size: int) -> Votes
 
 
 def averaged(old: Votes, new: Votes, decay: float) -> Votes:
-  """Returns the moving average of votes after an update: decay old + (1 - decay) new."""
-  return Votes(*(decay * one + (1 - decay) * other for one, other in zip(old, new, strict=True)))
+  """Returns the moving average of votes after an update: decay old + (1 - decay) new.
+
+  A code without votes keeps its vector, as its average does not fall below `LEAST`.
+  """
+  mixed = Votes(*(decay * one + (1 - decay) * other for one, other in zip(old, new, strict=True)))
+  still = (mixed.counts < LEAST)[..., None]
+  return Votes(tf.maximum(mixed.counts, LEAST), tf.where(still, LEAST * vectors(old), mixed.sums))
 
 
 def split(book: Votes, least: float, spread: tf.Tensor, seed: tf.Tensor) -> tuple[Votes, tf.Tensor]:
