@@ -25,6 +25,6 @@ def get_config():
     model=lanmt_score.Config(latent.model.net, latent.model.latent),
     search=lanmt_score.Search(),
     train=latent.train,
-    phases=(*before, config.Phase("score", start="scratch", frozen="bound")),
-    sweep=("search.refine=none,delta,score", "search.steps=1,2", "search.step_size=0.5,1.0"),
+    phases=(*before, config.Phase("score", frozen="bound")),
+    sweep=("search.refine=none,delta,score", "search.steps=1,2"),
   )

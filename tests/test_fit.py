@@ -344,6 +344,12 @@ def test_validation_leaves_out_of_ncm_what_the_model_cannot_say(text_data, monke
   assert validation(text_data)()[0]["ncm"] == pytest.approx(0.5)
 
 
+def test_ncm_by_a_bound_has_a_name_of_its_own(text_data, monkeypatch):
+  monkeypatch.setattr(Echo, "traits", Echo.traits._replace(likelihood=lambda config: "bound"))
+  numbers, _ = validation(text_data)()
+  assert "ncm" not in numbers and numbers["ncm_bound"] == pytest.approx(0.5)
+
+
 def test_a_measure_that_cannot_be_had_does_not_end_a_training(text_data, monkeypatch):
   monkeypatch.setattr(Echo, "score", lambda self, src, tgt: tf.fill([tf.shape(tgt)[0]], -float("inf")))
   numbers, _ = validation(text_data)()

@@ -181,7 +181,7 @@ def test_a_phase_of_another_family_and_a_frozen_part(texts, tmp_path, fits, monk
   with pytest.raises(ValueError, match="Phase last: ctc takes no frozen part from another run; leave out frozen="):
     recipe.run(scored, texts[0], str(tmp_path))
   module = recipe.models.family("ctc")
-  monkeypatch.setattr(module, "TRAITS", module.TRAITS._replace(frozen=lambda config: "latent"))
+  monkeypatch.setattr(module, "TRAITS", module.TRAITS._replace(frozen=lambda config: {"latent": first.model}))
   with pytest.raises(Killed):
     recipe.run(scored, texts[0], str(tmp_path))
   assert fits[0][0] == config.override(first, "train.steps=2")
@@ -189,9 +189,15 @@ def test_a_phase_of_another_family_and_a_frozen_part(texts, tmp_path, fits, monk
   of_warm_start = experiment(phases=(phases[0], dataclasses.replace(phases[1], frozen="warm_start")))
   with pytest.raises(ValueError, match="Phase last freezes the weights of the run of --warm_start, but none is given"):
     recipe.run(of_warm_start, texts[0], str(tmp_path / "other"))
+  teacher = str(tmp_path / "teacher")
+  runs.create(first, families.VOCAB, teacher)
   with pytest.raises(Killed):
-    recipe.run(of_warm_start, texts[0], str(tmp_path / "other"), warm_start="runs/teacher")
-  assert fits[3][3:] == (None, "runs/teacher")
+    recipe.run(of_warm_start, texts[0], str(tmp_path / "other"), warm_start=teacher)
+  assert fits[3][3:] == (None, teacher)
+  other = str(tmp_path / "deeper")
+  runs.create(config.override(first, "model.net.decoder_layers=2"), families.VOCAB, other)
+  with pytest.raises(ValueError, match="Phase last: The frozen part has net.decoder_layers=1, but .*deeper, whose"):
+    recipe.run(of_warm_start, texts[0], str(tmp_path / "other"), warm_start=other)
   with pytest.raises(ValueError, match="Phase latent: ctc trains with a frozen part.*give the name of an earlier"):
     recipe.run(experiment(phases=(Phase("latent", start="scratch"),)), texts[0], str(tmp_path))
 

@@ -11,17 +11,18 @@ from tf_nar.models import lanmt
 SOURCE = families.Tiny(lanmt.Config(families.NET, lanmt.Latent("source")), lanmt.Search())
 
 
-@pytest.mark.parametrize("name, tiny, prefixes", [
-  ("flowseq", families.TINY["flowseq"], {"posterior/stack/"}),
-  ("lanmt", families.TINY["lanmt"], {"prior/stack/", "posterior/stack/"}),
-  ("lanmt", SOURCE, {"posterior_target/", "posterior/stack/"}),
-  ("latent_codes", families.TINY["latent_codes"], {"targets/", "prior/"}),
-  ("refinement", families.TINY["refinement"], {"refiner/"}),
-], ids=["flowseq", "lanmt", "lanmt of the source", "latent_codes", "refinement"])
-def test_other_stacks_start_from_a_teachers(name, tiny, prefixes, tmp_path):
-  teacher = families.build("ar")
-  weights = {v.path: v.numpy() for v in teacher.variables}
-  runs.create(core_config.Experiment("ar", teacher.config, families.TINY["ar"].search), families.VOCAB, str(tmp_path))
+@pytest.mark.parametrize("name, tiny, before, prefixes", [
+  ("flowseq", families.TINY["flowseq"], "ar", {"posterior/stack/"}),
+  ("lanmt", families.TINY["lanmt"], "ar", {"prior/stack/", "posterior/stack/"}),
+  ("lanmt", SOURCE, "ar", {"posterior_target/", "posterior/stack/"}),
+  ("lanmt_score", families.TINY["lanmt_score"], "lanmt", {"network/stack/", "network/vector/"}),
+  ("latent_codes", families.TINY["latent_codes"], "ar", {"targets/", "prior/"}),
+  ("refinement", families.TINY["refinement"], "ar", {"refiner/"}),
+], ids=["flowseq", "lanmt", "lanmt of the source", "lanmt_score", "latent_codes", "refinement"])
+def test_other_stacks_start_from_a_decoder(name, tiny, before, prefixes, tmp_path):
+  first = families.build(before)
+  weights = {v.path: v.numpy() for v in first.variables}
+  runs.create(core_config.Experiment(before, first.config, families.TINY[before].search), families.VOCAB, str(tmp_path))
   runs.save_weights(weights, str(tmp_path))
   run = runs.plan(core_config.Experiment(name, tiny.config, tiny.search), families.VOCAB, str(tmp_path / "new"))
   warm_starts.start_from(run, str(tmp_path))
@@ -33,3 +34,18 @@ def test_other_stacks_start_from_a_teachers(name, tiny, prefixes, tmp_path):
         np.testing.assert_array_equal(variable.numpy(), theirs[variable.path])
         filled.add(prefix)
   assert filled == prefixes
+
+
+@pytest.mark.parametrize("ours, name, value, theirs", [
+  ("model.net.heads=4", "net.heads", "4", "2"), ("model.net.norm=pre", "net.norm", "pre", "post"),
+  ("model.latent.dimensions=4", "latent.dimensions", "4", "8"),
+  ("model.net.max_length=14", "net.max_length", "14", "12"),  # As its positions are learned.
+])
+def test_a_frozen_part_has_the_function_of_its_run(ours, name, value, theirs):
+  made = core_config.Experiment("lanmt_score", *families.TINY["lanmt_score"])
+  trained = core_config.override(
+    core_config.Experiment("lanmt", *families.TINY["lanmt"]), "model.net.dropout=0.3", "model.smoothing=0.2").model
+  warm_starts.check_frozen(made.model.lanmt, trained, "runs/old")
+  message = f"The frozen part has {name}={value}, but runs/old, whose weights it would get, has {name}={theirs};"
+  with pytest.raises(ValueError, match=message):
+    warm_starts.check_frozen(core_config.override(made, ours).model.lanmt, trained, "runs/old")

@@ -55,8 +55,8 @@ class Traits(NamedTuple):
   # "autoregressive", log p of each token given those before.
   proxy: Callable[[Any], str] = lambda config: "none"  # What stands for the text in training: "targets" or "inputs",
   # "fixed" or "adaptive", as "targets, adaptive; inputs, fixed"; docs/theory.md.
-  frozen: Callable[[Any], str] = lambda config: ""  # The part of a `Config`'s model that comes from another run and is
-  # not trained; "": none.
+  frozen: Callable[[Any], dict] = lambda config: {}  # {the part of a `Config`'s model that comes from another run and
+  # is not trained: its `Config`}, of one part at most.
 
 
 class Model(Protocol):

@@ -106,9 +106,9 @@ def _ready(run, data_dir, warm_start, frozen):
     warm_starts.start_from(run, warm_start)
   if frozen:
     warm_starts.freeze(run, frozen)
-  elif part := run.model.traits.frozen(run.model.config):
-    raise ValueError(f"{run.experiment.family} trains with a frozen part, {part!r}, whose weights are those of a "
-                     "finished run; give that run as frozen.")
+  elif parts := run.model.traits.frozen(run.model.config):
+    raise ValueError(f"{run.experiment.family} trains with a frozen part, {', '.join(parts)}, whose weights are those "
+                     "of a finished run; give that run as frozen.")
   return _checked(run, data_dir)
 
 
@@ -204,7 +204,7 @@ class Validation:
     self._places = corpus.positions(run.model, run.experiment.search, self._batch)
     self._longest = run.model.config.net.max_length
     self._translate = corpus.searcher(run.model, run.experiment.search)
-    self._score = corpus.scorer(run.model)
+    self._score, self._ncm = corpus.scorer(run.model), multimodality.name(run.model)
     ids = lambda vocab, texts: [[*vocab.encode(text), types.EOS] for text in texts]
     sources, targets = ids(run.vocab.source, self._sources), ids(run.vocab, self._references)
     pairs = zip(sources, targets, strict=True)
@@ -216,14 +216,17 @@ class Validation:
     self._terms = None if _aligned(run) else corpus.terms(run.model)  # Validation text has no fertilities.
 
   def __call__(self):
-    """Returns ({"bleu", "chrf", "ncm", "repeats", loss terms with dropout off: value}, {"translations": text})."""
+    """Returns ({"bleu", "chrf", "repeats", "ncm", loss terms without dropout: value}, {"translations": text}).
+
+    Of a score that is a bound NCM has another name, see `multimodality.name`.
+    """
     options = dict(tokens_per_batch=self._batch, longest=self._longest)
     _, texts, numbers = testset.brief(
       self._translate, self._vocab, self._ids, self._references, **options | {"tokens_per_batch": self._places})
     log_probs = corpus.score(self._score, self._pairs, **options)
     lengths = [len(target) for _, target in self._pairs]
     if (log_probs > -np.inf).any():  # Else NCM is undefined, which must not end a training.
-      numbers["ncm"] = multimodality.normalised_multimodality(log_probs, lengths)
+      numbers[self._ncm] = multimodality.normalised_multimodality(log_probs, lengths)
     else:
       logging.warning("Every validation target has probability 0 under the model, so NCM is not defined.")
     if self._terms is not None:

@@ -8,6 +8,7 @@
 
 The same call resumes wherever it was stopped. An experiment without phases and without a sweep goes to `fit.fit`.
 """
+import contextlib
 import dataclasses
 import json
 import os
@@ -17,7 +18,9 @@ from tf_nar import budget
 from tf_nar import config
 from tf_nar import fit
 from tf_nar import models
+from tf_nar import pretrained
 from tf_nar import runs
+from tf_nar import warm_starts
 from tf_nar.data import atomic
 from tf_nar.data import corpus as data_corpus
 from tf_nar.data import json_file
@@ -43,14 +46,19 @@ def check(experiment: config.Experiment) -> None:
   Raises:
     ValueError: if the experiment could not be run to its end; the message names the phase.
   """
+  before = {}
   for phase, each in trainings(experiment):
     models.check(each)
-    part = models.traits(each.family).frozen(each.model)
-    if experiment.phases and bool(part) != bool(phase.frozen):
+    parts = models.traits(each.family).frozen(each.model)
+    if experiment.phases and bool(parts) != bool(phase.frozen):
       raise ValueError(f"Phase {phase.name}: {each.family} " + (
-        f"trains with a frozen part, {part!r}, of another run; give the name of an earlier phase as frozen, or "
-        "warm_start."
-        if part else f"takes no frozen part from another run; leave out frozen={phase.frozen}."))
+        f"trains with a frozen part, {', '.join(parts)}, of another run; give the name of an earlier phase as frozen, "
+        "or warm_start."
+        if parts else f"takes no frozen part from another run; leave out frozen={phase.frozen}."))
+    if phase.frozen in before:
+      with _named(phase):
+        warm_starts.check_frozen(*parts.values(), before[phase.frozen].model, f"phase {phase.frozen}")
+    before[phase.name] = each
   if experiment.sweep:
     tuning.searches(each, experiment.sweep)
 
@@ -75,6 +83,11 @@ def run(experiment: config.Experiment, data_dir: str, workdir: str, *, original_
   options = dict(warm_start=warm_start, profile_steps=profile_steps)
   if not warm_start and (wanting := [phase.name for phase in experiment.phases if phase.frozen == "warm_start"]):
     raise ValueError(f"Phase {wanting[0]} freezes the weights of the run of --warm_start, but none is given; give it.")
+  for phase, each in trainings(experiment):
+    if phase.frozen == "warm_start":
+      part, = models.traits(each.family).frozen(each.model).values()
+      with _named(phase):
+        warm_starts.check_frozen(part, runs.read(pretrained.find(warm_start)).model, warm_start)
   if not experiment.phases and not experiment.sweep:
     if begun := _begun(workdir):
       raise ValueError(f"{workdir} holds a training in phases ({_called(begun)}), the config has none; choose another "
@@ -99,6 +112,15 @@ def run(experiment: config.Experiment, data_dir: str, workdir: str, *, original_
         _write(workdir, record | {"finished": True})
       strategy.any_replica(False)  # A barrier: all machines wait until the first has written.
       return runs.load(workdir)
+
+
+@contextlib.contextmanager
+def _named(phase):
+  """Names a phase in the ValueErrors that are raised inside."""
+  try:
+    yield
+  except ValueError as problem:
+    raise ValueError(f"Phase {phase.name}: {problem}") from None
 
 
 def at(workdir: str, name: str) -> str:
@@ -200,10 +222,8 @@ def _check_phases(experiment, texts, workdir):
     if begun and runs.is_lengthened(budget.recorded(each, folder), folder):
       raise ValueError(f"Phase {phase.name}: it is finished, and {begun[0]} after it has begun; give more train.steps "
                        "to the last phase only, or choose another --workdir.")
-    try:
+    with _named(phase):
       fit.check(each, texts[phase.text], folder)
-    except ValueError as problem:
-      raise ValueError(f"Phase {phase.name}: {problem}") from None
 
 
 def _chosen(experiment, last, texts, workdir):

@@ -4,13 +4,21 @@ Weights are found by their paths. A table with a row for each token of a vocabul
 same vocabulary of that language.
 """
 import re
+from typing import Any
 
 from absl import logging
 
 from tf_nar import pretrained
 from tf_nar import runs
+from tf_nar import settings
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.layers import owners
+
+# Sizes and layout, which a frozen run must have in common with the part of a model that it fills, but for `_FREE`: what
+# does not change its function, and what is checked with its weights.
+_FUNCTION = "net.", "latent."
+_FREE = {f"net.{name}" for name in (
+  "vocab", "source_vocab", "tie", "max_length", "dropout", "attention_dropout", "relu_dropout", "shards", "dtype")}
 
 
 def start_from(run: runs.Run, workdir: str) -> None:
@@ -56,7 +64,7 @@ def freeze(run: runs.Run, workdir: str) -> None:
 
   Raises:
     ValueError: if the family has no such part, or if that run is not trained yet or has another vocabulary, `net.tie`
-      or sizes.
+      or function.
   """
   part, variables = _frozen(run)
   if not part:
@@ -65,13 +73,24 @@ def freeze(run: runs.Run, workdir: str) -> None:
   if _other_sides(run, workdir):
     raise ValueError(f"{workdir} was trained with another vocabulary; take a run with the same vocabulary.")
   _check_tied(run, workdir, "take")
+  check_frozen(run.model.traits.frozen(run.model.config)[part], runs.read(workdir).model, workdir)
   weights = {f"{part}/{path}": value for path, value in runs.stored(workdir, run.model).items()}
   runs.assign(variables, weights, workdir)
 
 
+def check_frozen(part: Any, trained: Any, name: str) -> None:
+  """Raises ValueError unless a frozen part and the run called `name` that fills it have `Config`s of one function."""
+  ours, theirs = ({each.name: each.value for each in settings.settings(config)} for config in (part, trained))
+  free = _FREE - {"net.max_length" if part.net.positions == "learned" else ""}
+  for setting, value in ours.items():
+    if setting.startswith(_FUNCTION) and setting not in free and value != theirs.get(setting):
+      raise ValueError(f"The frozen part has {setting}={value}, but {name}, whose weights it would get, has "
+                       f"{setting}={theirs.get(setting)}; give both the same.")
+
+
 def _frozen(run):
   """Returns the name of the part that `Traits.frozen` names, or "", and its variables."""
-  part = run.model.traits.frozen(run.model.config)
+  part = "".join(run.model.traits.frozen(run.model.config))
   return part, [variable for variable in run.model.variables if part and variable.path.startswith(f"{part}/")]
 
 

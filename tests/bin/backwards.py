@@ -11,7 +11,7 @@ VOCAB = vocab_lib.WordList([*types.SPECIALS, *"abcdefgh"])
 class Backwards:
   """Candidates are the source backwards, then, each a nat worse, the source itself and others shifted by letters."""
 
-  traits = family.Traits(lambda *_: family.Operations(0, 0))
+  traits, config = family.Traits(lambda *_: family.Operations(0, 0)), None
 
   def translate(self, src, search, rescore=None):
     words = tf.reduce_sum(tf.cast(src > types.EOS, tf.int32), 1)

@@ -35,6 +35,8 @@ from tf_nar.models import refinement
 from tf_nar.ops import glancing
 from tf_nar.ops import masking
 from tf_nar.ops import schedule
+from tf_nar.train import optimizer
+from tf_nar.train import step as step_lib
 
 VOCAB = vocab_lib.WordList([*types.SPECIALS, *(f"w{n}" for n in range(15))])
 NET = transformer.Config(width=16, ffn=32, heads=2, encoder_layers=1, decoder_layers=1, max_length=12)
@@ -138,3 +140,38 @@ def given(model, pairs):
   token = tf.where(position < ends[1], position * ends[0] // tf.maximum(ends[1], 1), ends[0])  # [B, T]
   token = tf.where(position <= ends[1], token, -1)
   return types.Aligned(*pairs, tf.reduce_sum(tf.one_hot(token, tf.shape(pairs.src)[1], dtype=tf.int32), 1))
+
+
+def nonempty(translation, row):
+  """The candidates of one sentence without their padding, [(ids, score)]."""
+  tokens, scores = translation.tokens[row].numpy(), translation.score[row].numpy()
+  return [(tokens[tokens != types.PAD].tolist(), score) for tokens, score in zip(tokens, scores, strict=True)]
+
+
+def learns_by_heart(model, search):
+  """Trains a model, without dropout, on eight pairs until it is as sure of the targets as their smoothed labels are."""
+  src, tgt = (padded(sentences(8, 6, seed), 7) for seed in (3, 4))
+  pairs = given(model, types.Batch(src, tgt, tf.ones([8])))
+  for frozen in model.traits.frozen(model.config):  # The part that another run trains is an attribute of that name.
+    part = getattr(model, frozen)
+    part.config, part.trainable = dataclasses.replace(part.config, smoothing=0.0), True
+    _learn(part, pairs)
+    part.trainable = False
+  _learn(model, pairs)
+
+  smoothing, tokens = (model.config.smoothing if model.traits.smoothed else 0.0), len(VOCAB)
+  q = (1 - smoothing) * np.eye(tokens)[0] + smoothing / tokens
+  floor = -np.sum(q * np.log(np.maximum(q, 1e-37)))
+  token = model.objective(pairs, seed=None, training=False).terms["token"]
+  assert floor - 0.1 < token.total / token.count < floor + 0.1
+  found = model.translate(src, search)
+  right = [row[row != types.PAD].tolist() for row in tgt.numpy()]
+  assert [nonempty(found, row)[0][0] for row in range(8)] == right
+
+
+def _learn(model, pairs):
+  recipe = config_lib.Optimizer(learning_rate=5e-3, warmup=20)
+  update = step_lib.Update(
+    model, optimizer.Adam(recipe, model.trainable_variables), config_lib.Train(optimizer=recipe))
+  for step in range(250):
+    update([pairs], step)

@@ -49,20 +49,14 @@ def compiled(name):
   terms = lambda batch: model.objective(families.given(model, batch), seed=None, training=False).terms
   parts = lambda batch: {name: (term.total, term.count) for name, term in terms(batch).items()}
   return (
-    tf.function(parts, input_signature=[step_lib.BATCH]),
-    tf.function(lambda src, tgt: model.score(src, tgt), input_signature=[tokens] * 2),
-    tf.function(lambda src: model.translate(src, search), input_signature=[tokens]),
+    tf.function(parts, input_signature=[step_lib.BATCH], autograph=False),
+    tf.function(lambda src, tgt: model.score(src, tgt), input_signature=[tokens] * 2, autograph=False),
+    tf.function(lambda src: model.translate(src, search), input_signature=[tokens], autograph=False),
   )
 
 
 def loss(model, seed, training=True):
   return float(types.loss(model.objective(families.given(model, BATCH), seed=seed, training=training)))
-
-
-def nonempty(translation, row):
-  """The candidates of one sentence without their padding, [(ids, score)]."""
-  tokens, scores = translation.tokens[row].numpy(), translation.score[row].numpy()
-  return [(tokens[tokens != types.PAD].tolist(), score) for tokens, score in zip(tokens, scores, strict=True)]
 
 
 def assert_same_translation(one, other):
@@ -130,7 +124,7 @@ def test_in_shards_it_says_the_same(name):
   np.testing.assert_allclose(apart.score(BATCH.src, BATCH.tgt), whole.score(BATCH.src, BATCH.tgt), **CLOSE)
   one, other = (model.translate(BATCH.src, families.TINY[name].search) for model in (whole, apart))
   for row in range(len(BATCH.src)):
-    assert_same_translation(nonempty(one, row), nonempty(other, row))
+    assert_same_translation(families.nonempty(one, row), families.nonempty(other, row))
 
 
 def test_at_rest_no_seed_matters(name):
@@ -160,7 +154,7 @@ def test_padding_changes_nothing(name):
   np.testing.assert_allclose(score(BATCH.src, BATCH.tgt), score(BATCH.src, wider.tgt), **CLOSE)
   narrow, broad = translate(BATCH.src), translate(wider.src)
   for row in range(BATCH.src.shape[0]):
-    assert_same_translation(nonempty(narrow, row), nonempty(broad, row))
+    assert_same_translation(families.nonempty(narrow, row), families.nonempty(broad, row))
 
 
 def test_batch_mates_and_blank_rows_change_nothing(name):
@@ -177,7 +171,7 @@ def test_batch_mates_and_blank_rows_change_nothing(name):
   np.testing.assert_allclose(score(together.src, together.tgt)[:len(rows)], scores, **CLOSE)
   found = translate(together.src)
   for row in rows:
-    assert_same_translation(nonempty(found, row), nonempty(translate(alone[row].src), 0))
+    assert_same_translation(families.nonempty(found, row), families.nonempty(translate(alone[row].src), 0))
   assert not np.any(found.tokens[-2:])
 
 
@@ -228,15 +222,16 @@ def test_compiled_equals_eager(name):
   for term, (total, count) in objective(BATCH).items():
     eager = model.objective(families.given(model, BATCH), seed=None, training=False).terms[term]
     np.testing.assert_allclose((total, count), (eager.total, eager.count), **CLOSE)
-  noisy = tf.function(lambda: types.loss(model.objective(families.given(model, BATCH), seed=[1, 2], training=True)))
+  noisy = tf.function(
+    lambda: types.loss(model.objective(families.given(model, BATCH), seed=[1, 2], training=True)), autograph=False)
   np.testing.assert_allclose(noisy(), loss(model, [1, 2]), **CLOSE)
   np.testing.assert_allclose(score(BATCH.src, BATCH.tgt), model.score(BATCH.src, BATCH.tgt), **CLOSE)
   found, eager = translate(BATCH.src), model.translate(BATCH.src, families.TINY[name].search)
   search = families.TINY[name].search
-  static = tf.function(lambda src: model.translate(src, search))(BATCH.src)  # For one fixed shape, as XLA needs.
+  static = tf.function(lambda src: model.translate(src, search), autograph=False)(BATCH.src)  # As XLA needs.
   for row in range(BATCH.src.shape[0]):
     for graph in (found, static):
-      assert_same_translation(nonempty(graph, row), nonempty(eager, row))
+      assert_same_translation(families.nonempty(graph, row), families.nonempty(eager, row))
   assert int(found.passes) == int(static.passes) == int(eager.passes)
   assert int(found.steps) == int(static.steps) == int(eager.steps)
 
@@ -329,30 +324,5 @@ def test_two_replicas_make_the_step_of_their_parts(name, two):
     np.testing.assert_allclose(said[term], number, rtol=1e-4, err_msg=term)
 
 
-def learn(model, batch):
-  recipe = config.Optimizer(learning_rate=5e-3, warmup=20)
-  adam = optimizer.Adam(recipe, model.trainable_variables)
-  update = step_lib.Update(model, adam, config.Train(optimizer=recipe))
-  for step in range(250):
-    update([batch], step)
-
-
 def test_learns_eight_sentences_by_heart(name):
-  src, tgt = (families.padded(families.sentences(8, 6, seed), 7) for seed in (3, 4))
-  model = families.build(name, width=32, ffn=64, **families.STILL)
-  batch = families.given(model, types.Batch(src, tgt, tf.ones([8])))
-  if frozen := model.traits.frozen(model.config):  # The part that another run trains is an attribute of that name.
-    part = getattr(model, frozen)
-    part.config, part.trainable = dataclasses.replace(part.config, smoothing=0.0), True
-    learn(part, batch)
-    part.trainable = False
-  learn(model, batch)
-
-  smoothing, tokens = (model.config.smoothing if model.traits.smoothed else 0.0), len(families.VOCAB)
-  q = (1 - smoothing) * np.eye(tokens)[0] + smoothing / tokens
-  floor = -np.sum(q * np.log(np.maximum(q, 1e-37)))
-  token = model.objective(batch, seed=None, training=False).terms["token"]
-  assert floor - 0.1 < token.total / token.count < floor + 0.1
-  found = model.translate(src, families.TINY[name].search)
-  right = [row[row != types.PAD].tolist() for row in tgt.numpy()]
-  assert [nonempty(found, row)[0][0] for row in range(8)] == right
+  families.learns_by_heart(families.build(name, width=32, ffn=64, **families.STILL), families.TINY[name].search)

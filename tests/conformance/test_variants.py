@@ -1,6 +1,7 @@
 """What the conformance suite asks of a family, of variants whose graphs differ from those of its tiny instance."""
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.conformance import families
 from tf_nar import config
@@ -39,13 +40,32 @@ VARIANTS = {
   "Gumbel-softmax": codes(kind="gumbel"),
   "a flow of all splits": (
     "flowseq", flowseq.Config(families.NET, flow_prior.Config((1, 1), ffn=16), kl=schedule.Linear(updates=100)),
-    flowseq.Search(candidates=2, latents=2)),
+    flowseq.Search(candidates=2, latents=2, rank="bound")),
+  "a flow of three levels": (
+    "flowseq", flowseq.Config(families.NET, flow_prior.Config((1, 1, 1), ("half",), 16), kl=schedule.Linear(updates=9)),
+    flowseq.Search(candidates=4, latents=2)),
 }
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("family, made, search", VARIANTS.values(), ids=VARIANTS)]
 
 
 def test_exported_equals_live(family, made, search, tmp_path):
   families.export(family, families.build(family, config=made), search, tmp_path)
+
+
+def test_padding_and_batch_mates_change_nothing(family, made, search):
+  model = families.build(family, config=made)
+  src, tgt = (tf.pad(tokens, [[0, 1], [0, 3]]) for tokens in (BATCH.src, BATCH.tgt))  # A blank row, and padding.
+  scores, found = model.score(src, tgt), model.translate(src, search)
+  for row in (0, 4):
+    np.testing.assert_allclose(scores[row], model.score(BATCH.src[row:row + 1], BATCH.tgt[row:row + 1])[0], rtol=1e-3)
+    alone = families.nonempty(model.translate(BATCH.src[row:row + 1], search), 0)
+    together = families.nonempty(found, row)
+    assert [tokens for tokens, _ in alone] == [tokens for tokens, _ in together]
+    np.testing.assert_allclose(*([score for _, score in each] for each in (alone, together)), rtol=1e-3)
+
+
+def test_learns_eight_sentences_by_heart(family, made, search):
+  families.learns_by_heart(families.build(family, config=made, width=32, ffn=64, **families.STILL), search)
 
 
 def test_xla_makes_the_same_step(family, made, search):

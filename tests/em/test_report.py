@@ -94,6 +94,7 @@ def rows(name, *values):
     ("none", rows("ncm_distilled", 0, 5.0, 6.0), False),
     ("ncm", rows("ncm_distilled", 0, 0.5, 0.4), False),
     ("ncm", rows("ncm_distilled", 0, 0.5, 0.4, 0.4), True),
+    ("ncm", rows("ncm_bound_distilled", 0, 0.5, 0.4, 0.4), True),
     ("ncm", rows("ncm_distilled", 0.1, 0.5), False),  # Round 0 does not count.
     ("bleu", rows("student_odd_bleu", 0, 30.0, 31.0), False),
     ("bleu", rows("student_odd_bleu", 0, 30.0, 29.0), True),

@@ -74,8 +74,8 @@ def test_every_family_is_a_student(tmp_path, family):
   if hasattr(student.model, "copy"):
     student = config.override(student, "model.copy=uniform")  # Copying by fertility needs alignments.
   student = dataclasses.replace(student, search=type(student.search)())  # One candidate, so it must be widened.
-  if part := models.traits(family).frozen(student.model):  # A first phase trains it; a field has its name and config.
-    own = config.Experiment(part, getattr(student.model, part), families.TINY[part].search, minuscule.TRAIN)
+  for part, model in models.traits(family).frozen(student.model).items():  # A first phase trains it.
+    own = config.Experiment(part, model, families.TINY[part].search, minuscule.TRAIN)
     student = dataclasses.replace(student, phases=(
       config.Phase("first", experiment=own, start="scratch"), config.Phase("last", start="scratch", frozen="first")))
   alternation = dataclasses.replace(

@@ -91,12 +91,6 @@ def test_surprise_is_the_mean_over_tokens_that_can_be_said():
   assert "1 pairs of probability 0 are left out" in row.signature
 
 
-def test_surprise_by_a_bound_has_a_name_of_its_own():
-  score = lambda src, tgt: tf.fill([len(tgt)], -6.0)
-  row, = testset.surprise(score, VOCAB, ["a"], ["a b"], tokens_per_batch=64, longest=9, bound=True)
-  assert row.name == "ncm_bound" and row.value == pytest.approx(2.0)
-
-
 def test_speed_is_taken_in_turns_with_the_baseline(monkeypatch):
   monkeypatch.setattr(testset, "CROWD", 2)
   calls = []
@@ -136,7 +130,7 @@ def test_meter_adds_up_all_but_the_warm_up():
 
 def test_references_are_decoded_from_their_own_latents():
   class Model:
-    traits = SimpleNamespace(likelihood=lambda made: "bound", offers={"reconstruct"})
+    traits, config = SimpleNamespace(likelihood=lambda config: "bound", offers={"reconstruct"}), None
 
     def objective(self, batch, **_):
       count = tf.reduce_sum(batch.weight)
@@ -146,7 +140,7 @@ def test_references_are_decoded_from_their_own_latents():
       one, other = (VOCAB.encode(word)[0] for word in "cd")
       return tf.where(tgt == one, other, tgt)
 
-  run = SimpleNamespace(model=Model(), experiment=SimpleNamespace(model=None), vocab=VOCAB)
+  run = SimpleNamespace(model=Model(), vocab=VOCAB)
   score = lambda src, tgt: tf.fill([len(tgt)], -6.0)
   made = lambda *references: [(row.name, row.value) for row in testset.of_references(
     run, score, ["a"] * len(references), references, tokens_per_batch=64, longest=9)]

@@ -15,8 +15,10 @@ from tf_nar import types
 from tf_nar.layers import score_network
 from tf_nar.models import lanmt
 from tf_nar.models import lanmt_score
+from tf_nar.ops import gaussian
 from tf_nar.ops import masking
 from tf_nar.ops import noise
+from tf_nar.ops import tokens as tokens_lib
 from tf_nar.train import optimizer
 from tf_nar.train import step as step_lib
 
@@ -44,7 +46,13 @@ def test_the_loss_is_the_regression_of_the_displacement_less_its_square(tiny, ki
   model = tiny[kind]
   source, lengths, z = latents(model)
   inside = tf.cast(tf.sequence_mask(lengths, tf.shape(z)[1]), tf.float32)[..., None]
-  moved = (model._delta(source, z, lengths) - z) * inside
+  after = z
+  for _ in range(2):  # Delta steps by hand, of the true length.
+    states = model.lanmt.decode(source, after, lengths, tf.shape(z)[1])
+    best = model.lanmt.net.best_tokens(states, tokens_lib.forbidden())[0]
+    tokens = tf.where(inside[..., 0] > 0, best, types.PAD)
+    after = model.lanmt.posterior(source, tokens, lengths).mean
+  moved = (after - z) * inside
   s = model.step(z, lengths, source.memory)
   assert not np.any(s * (1 - inside))
   want = tf.reduce_sum((s - moved)**2 - moved**2, [1, 2])
@@ -109,6 +117,18 @@ def test_learns_where_delta_inference_goes_and_leaves_the_frozen_part(kind):
   assert {path for path in before if path.startswith("lanmt/")} == before.keys() - moved
 
 
+def test_the_noise_has_a_size_of_its_own_in_each_sentence():
+  model, count = build(noise=0.3), 400
+  normal = lambda n: noise.normal([count, 5, model.config.latent.dimensions], tf.constant([n, 0]))
+  prior = gaussian.Gaussian(normal(1), tf.exp(normal(2)))
+  drawn = model._noisy(prior, lambda n: noise.stream([3, 4], n))
+  sizes = tf.math.reduce_std((drawn - prior.mean) / prior.std, [1, 2]).numpy()  # 0.3 u
+  assert sizes.max() < 0.5 and sizes.min() < 0.02
+  np.testing.assert_allclose(np.quantile(sizes, [0.25, 0.5, 0.75]), [0.075, 0.15, 0.225], atol=0.03)
+  still = build(noise=0.0)._noisy(prior, lambda n: noise.stream([3, 4], n))
+  np.testing.assert_array_equal(still, prior.mean)
+
+
 def test_it_starts_from_its_own_steps():
   losses = {}
   for own, after in ((0.0, 0), (1.0, 0), (1.0, 5)):
@@ -167,7 +187,9 @@ def test_a_run_of_phases_holds_both_parts(tmp_path):
   first = config.Experiment("lanmt", *families.TINY["lanmt"], train)
   whole = config.Experiment("lanmt_score", *families.TINY["lanmt_score"], train, phases=(
     config.Phase("latent", experiment=first, start="scratch"),
-    config.Phase("score", start="scratch", frozen="latent")))
+    config.Phase("score", frozen="latent")))
+  with pytest.raises(ValueError, match="Phase score: The frozen part has net.heads=4, but phase latent, whose"):
+    recipe.run(config.override(whole, "model.net.heads=4"), data, str(tmp_path / "run"))
   made = recipe.run(whole, data, str(tmp_path / "run"))
   part = {v.path: v.numpy() for v in runs.load(str(tmp_path / "run/phases/latent")).model.variables}
   shutil.rmtree(tmp_path / "run/phases")

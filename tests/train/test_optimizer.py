@@ -118,8 +118,7 @@ def test_only_norms_and_the_two_outer_biases_are_spared(name):
   model = families.build(name)
   spared, every = owners.spared(model), {v.path for v in model.variables}
   assert spared == {path for path in every if re.search(SPARED, path)}
-  frozen = model.traits.frozen(model.config)
-  part = f"{frozen}/" if frozen else ""
+  part = "".join(f"{frozen}/" for frozen in model.traits.frozen(model.config))
   assert {f"{part}encoder/norm/gamma", f"{part}embed/output_bias"} <= spared
   assert f"{part}encoder/block_0/ffn_in/bias" in every - spared
 

@@ -44,7 +44,7 @@ def measure(folders: dict[str, str], data_dir: str, alternation: config.Alternat
 
   Returns:
     dict, name -> number:
-      ncm_raw, ncm_distilled, ncm_selected   see the module's docstring
+      ncm_raw, ncm_distilled, ncm_selected   see the module's docstring; or ncm_bound_raw and so on
       kept_first      share of the sample's sources whose selected target is the teacher's best candidate
       X_bleu, X_repeats, X_valid   of the validation text translated by X: student_argmax and student_odd, or
         student if its family has no ODD; student_rescored, several candidates ranked by the teacher; teacher
@@ -61,8 +61,9 @@ def _measured(folders, data_dir, alternation, advance):
   data = {"raw": data_dir} | {name: folders[name] for name in ("distilled", "selected") if name in folders}
   texts = {name: sample(folder, alternation.sample) for name, folder in data.items()}
   score = corpus.scorer(student.model)
-  found = {f"ncm_{name}": ncm(score, pairs, student, alternation, advance) for name, pairs in texts.items()}
-  measures = {name: value for name, value in found.items() if value is not None}
+  found = {name: ncm(score, pairs, student, alternation, advance) for name, pairs in texts.items()}
+  called = multimodality.name(student.model)
+  measures = {f"{called}_{name}": value for name, value in found.items() if value is not None}
   if "selected" in texts:
     measures["kept_first"] = kept_first(texts["distilled"], texts["selected"])
   teacher = runs.load(folders["teacher"]) if "teacher" in folders else None

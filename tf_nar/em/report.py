@@ -1,4 +1,5 @@
 """Reports an alternation, read from its folders so far, as em.json, a table, a plot and TensorBoard scalars."""
+import itertools
 import json
 import os
 from typing import Sequence
@@ -17,6 +18,9 @@ COLUMNS = {  # Heading -> measures, of which the first that exists is shown.
   "NCM\nraw": ("ncm_raw",),
   "NCM\ndistilled": ("ncm_distilled",),
   "NCM\nselected": ("ncm_selected",),
+  "NCM, raw,\nat most": ("ncm_bound_raw",),
+  "NCM, distilled,\nat most": ("ncm_bound_distilled",),
+  "NCM, selected,\nat most": ("ncm_bound_selected",),
   "kept\n1st": ("kept_first",),
   "total\ncorr.": ("total_correlation",),
   "excess\nNLL": ("excess_nll", "excess_nll_bound"),
@@ -43,6 +47,8 @@ LEGEND = {  # Part of a heading -> what it means, beside those of `display.LEGEN
 
 LABELS = {  # Of the plot.
   "NCM\nraw": "raw text", "NCM\ndistilled": "distilled text", "NCM\nselected": "selected text",
+  "NCM, raw,\nat most": "raw text, at most", "NCM, distilled,\nat most": "distilled text, at most",
+  "NCM, selected,\nat most": "selected text, at most",
   "teacher": "teacher, beam", "argmax": "student, argmax",
   "ODD": "student, ODD", "rescored": "student, ranked by the teacher",
 }
@@ -124,7 +130,7 @@ def no_better(rows: Sequence[dict], stop: str) -> bool:
     stop: "none"; "ncm", NCM of the distilled text, as that of the validation references, which no selection makes less
       multi-modal, rises from round to round; or "bleu", of the student's translations of the validation text by ODD.
   """
-  keys = {"ncm": ("ncm_distilled",), "bleu": ("student_odd_bleu", "student_bleu")}.get(stop)
+  keys = {"ncm": ("ncm_distilled", "ncm_bound_distilled"), "bleu": ("student_odd_bleu", "student_bleu")}.get(stop)
   values = [_first(row, keys) for row in rows if row["round"]] if keys else []
   if len(values) < 2 or None in values[-2:]:
     return False
@@ -146,8 +152,8 @@ def plot(rows: Sequence[dict], workdir: str) -> bool:
   bleus = ("teacher", "student", "argmax", "ODD", "rescored")
   try:
     with plots.drawing(os.path.join(workdir, PLOT), columns=2, size=(9, 3.5)) as (left, right):
-      for axis, names in ((left, ("NCM\nraw", "NCM\ndistilled", "NCM\nselected")), (right, bleus)):
-        for name, marker in zip(names, plots.MARKERS, strict=False):
+      for axis, names in ((left, [name for name in COLUMNS if name.startswith("NCM")]), (right, bleus)):
+        for name, marker in zip(names, itertools.cycle(plots.MARKERS), strict=False):
           points = [(row["round"], value) for row in rows if (value := _first(row, COLUMNS[name])) is not None]
           if points:
             axis.plot(*zip(*points, strict=True), marker=marker, label=LABELS.get(name, name))

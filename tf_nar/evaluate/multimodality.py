@@ -1,7 +1,12 @@
 """Normalised corpus-level multi-modality, NCM (Sun & Yang, ICML 2020), a measure to compare training targets."""
-from typing import Sequence
+from typing import Any, Sequence
 
 import numpy as np
+
+
+def name(model: Any) -> str:
+  """Returns what NCM is called under a model: "ncm", or "ncm_bound" if its score is only a lower bound of log p."""
+  return "ncm_bound" if model.traits.likelihood(model.config) == "bound" else "ncm"
 
 
 def normalised_multimodality(log_probs: Sequence[float] | np.ndarray, target_lengths: Sequence[int] | np.ndarray,

@@ -141,9 +141,9 @@ def of_references(run: Any, score: Callable[..., tf.Tensor], sources: Sequence[s
     run: a `runs.Run`.
     score, sources, references, tokens_per_batch, longest: as for `surprise`.
   """
-  vocab, bound = run.vocab, run.model.traits.likelihood(run.experiment.model) == "bound"
+  vocab = run.vocab
   size = {"tokens_per_batch": tokens_per_batch, "longest": longest}
-  yield from surprise(score, vocab, sources, references, bound=bound, **size)
+  yield from surprise(score, vocab, sources, references, name=multimodality.name(run.model), **size)
   if "reconstruct" in run.model.traits.offers and not whole_words(references, vocab):
     pairs = list(lines.encode_pairs(zip(sources, references, strict=True), vocab, longest))
     made = corpus.by_token(corpus.of_pairs(run.model.reconstruct), pairs, **size)
@@ -157,12 +157,12 @@ def of_references(run: Any, score: Callable[..., tf.Tensor], sources: Sequence[s
 
 
 def surprise(score: Callable[..., tf.Tensor], vocab: Any, sources: Sequence[str], references: Sequence[str], *,
-             tokens_per_batch: int, longest: int, bound: bool = False) -> Iterator[report.Row]:
+             tokens_per_batch: int, longest: int, name: str = "ncm") -> Iterator[report.Row]:
   """Yields the row of NCM of the references; no row if all have probability 0.
 
   Args:
     score: maps int32 [B, S], int32 [B, T] to log p float32 [B].
-    bound: whether `score` is only a lower bound of log p, so that the row, "ncm_bound", is an upper bound of NCM.
+    name: of the row, see `multimodality.name`.
     vocab, sources, references, tokens_per_batch, longest: as for `measure`.
   """
   if whole_words(references, vocab):
@@ -174,7 +174,7 @@ def surprise(score: Callable[..., tf.Tensor], vocab: Any, sources: Sequence[str]
   left_out = int((log_probs == -float("inf")).sum())
   if left_out < len(pairs):
     ncm = multimodality.normalised_multimodality(log_probs, [len(target) for _, target in pairs])
-    yield report.Row("ncm_bound" if bound else "ncm", ncm, "nats per model token of the references, EOS included, by "
+    yield report.Row(name, ncm, "nats per model token of the references, EOS included, by "
                      f"the score of the family; {left_out} pairs of probability 0 are left out")
 
 

@@ -17,8 +17,9 @@ derivative.
   train_sgd_steps, after 100k updates         `Config.own`, `Config.own_after`
   step size a, number of steps                `Search.step_size`, `Search.steps`
 
-# Differs: u is drawn for each sentence, not for each batch; positions are added to the network's input; the energy is a
-mean over positions of a hidden layer's output, as the last layer norm and bias of a linear one would have no gradient.
+# Differs: u is drawn for each sentence, not for each batch; positions are added to the network's input; its blocks can
+start from the first ones of the decoder of `lanmt`; the energy is a mean over positions of a hidden layer's output, as
+the last layer norm and bias of a linear one would have no gradient.
 """
 import dataclasses
 from collections.abc import Callable
@@ -111,7 +112,9 @@ def _operations(config, source, target):
 
 TRAITS = family.Traits(
   _operations, offers=frozenset({"trace", "latents", "align", "reconstruct"}), side_by_side=True,
-  readings=one_pass.READINGS, shared=("lanmt/embed/tokens/", "lanmt/encoder/"), frozen=lambda config: "lanmt",
+  readings=one_pass.READINGS, shared=("lanmt/embed/tokens/", "lanmt/encoder/"),
+  frozen=lambda config: {"lanmt": config.lanmt},
+  copies={"network/stack/": "decoder/", "network/vector/": "vector/"},
   likelihood=lambda config: "bound", check=check, proxy=lambda config: "inputs, adaptive")
 
 

@@ -100,7 +100,7 @@ TRAITS = family.Traits(
   readings=one_pass.READINGS, likelihood=lambda config: "bound" if config.aligned else "factorised",
   check=lambda config, search: embedding.check_read(config.net, False),
   proxy=lambda config: "inputs, fixed" if config.aligned else "none",
-  frozen=lambda config: "teacher" if config.tuning.share else "")
+  frozen=lambda config: {"teacher": config.tuning.teacher} if config.tuning.share else {})
 
 
 class Model(keras.Model):
