@@ -75,6 +75,13 @@ def test_the_teacher_chooses_the_length():
   assert alone.tokens[0, 0].numpy().tolist() == [5, EOS, 0, 0, 0, 0, 0]
 
 
+def test_a_candidate_that_a_ranker_has_no_probability_for_is_the_last_and_stays():
+  ranker = lambda tokens: tf.where(tokens[..., 1] == EOS, -float("inf"), -2.0)
+  found = length_parallel.length_parallel(ramble, tf.constant([[2, 3, 0]]), ranker, alpha=1.0)
+  assert found.tokens[0].numpy().tolist() == [[5, 5, EOS, 0, 0, 0, 0], [5, EOS, 0, 0, 0, 0, 0], [0] * 7]
+  assert np.isfinite(found.score[0, :2]).all() and found.score[0, 2] == -np.inf  # The third is missing.
+
+
 def test_the_penalty_counts_the_end():
   # log p -2 in 2 tokens against -2.3 in 4: the longer wins with a large enough penalty.
   teacher = lambda tokens: tf.where(tokens[..., 1] == EOS, -2.0, -2.3)

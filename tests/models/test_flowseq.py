@@ -20,6 +20,7 @@ from tf_nar.layers import flow_prior
 from tf_nar.models import flowseq
 from tf_nar.ops import masking
 from tf_nar.ops import schedule
+from tf_nar.ops import tokens as tokens_lib
 from tf_nar.train import loop
 
 BATCH = families.batch(4, length=8)
@@ -156,6 +157,21 @@ def test_errors_are_those_of_the_reconstruction(model):
   assert terms["errors"].scale == 0.0 and not np.any(found.numpy()[tgt.numpy() == types.PAD])
 
 
+def test_a_translation_decodes_what_the_flow_makes_of_zeros(model):
+  found = model.translate(BATCH.src, flowseq.Search(odd=False))
+  for row in range(4):
+    memory = model.net.encode(BATCH.src[row:row + 1])
+    lengths = model._lengths(memory, 1)[:, 0]
+    positions = int(lengths[0])
+    given = model.given(memory, tf.ones([1, positions], tf.bool))
+    z = model.prior.flow.inverse(tf.zeros([1, positions, model.config.size]), given)
+    logits = model.net.logits(model.decode(memory, z, lengths)).numpy()[0]
+    logits[:, tokens_lib.forbidden()] = -np.inf
+    tokens = logits.argmax(-1)
+    ends = np.flatnonzero(tokens == types.EOS)
+    assert said(found, row)[0] == [*tokens[:ends[0] if len(ends) else None], types.EOS]
+
+
 def test_candidates_are_lengths_times_latents(model):
   plain = model.translate(BATCH.src, flowseq.Search())
   assert int(plain.passes) == 1
@@ -175,7 +191,7 @@ def test_ranking_by_the_bound_and_by_a_teacher(model):
   for n in range(6):
     tokens = found.tokens[:, n]
     want = model.score(BATCH.src, tokens) / beam.length_penalty(masking.lengths(tokens), 1.0)
-    np.testing.assert_allclose(found.score[:, n], want, rtol=1e-4)
+    np.testing.assert_allclose(found.score[:, n], tf.maximum(want, tf.float32.min), rtol=1e-4)
   # A teacher who likes token 7 best.
   likes = lambda tokens: tf.reduce_sum(tf.cast(tokens == 7, tf.float32), -1)
   taught = model.translate(BATCH.src, dataclasses.replace(search, alpha=0.0), rescore=likes)

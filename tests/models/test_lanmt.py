@@ -164,6 +164,20 @@ def test_the_bound_of_the_longest_candidate():
   model = families.build("lanmt", config=dataclasses.replace(SOURCE, net=net))
   tgt = tf.constant([[5] * 6 + [types.EOS]])  # As of a candidate of the greatest length that has no EOS.
   assert -np.inf <= float(model.score(tf.constant([[5, 6, types.EOS]]), tgt)[0]) < 0
+  search = lanmt.Search("none", candidates=5, rank="bound")  # All lengths there are.
+  model.net.embed.bias.assign(-100.0 * tf.one_hot(types.EOS, len(families.VOCAB)))
+  found = model.translate(tf.fill([2, 6], 5), search)
+  assert np.any(found.tokens.numpy()[..., 6] == types.EOS)  # The longest, which is the last, and not missing.
+  np.testing.assert_array_equal(np.isfinite(found.score), np.any(found.tokens, -1))
+
+
+def test_the_walk_of_a_plot_has_room_whatever_the_search(tiny):
+  walk = lambda refine: tiny["source"].latents(BATCH.src, lanmt.Search(refine, steps=2)).walks["delta"]
+  np.testing.assert_array_equal(walk("none"), walk("delta"))
+  start = lambda refine: lanmt_search.begin(tiny["source"], tiny["source"].encode(BATCH.src), lanmt.Search(refine))
+  longest = max(start("none").lengths.numpy())
+  assert start("none").tokens.shape[1] == longest
+  assert start("delta").tokens.shape[1] == min(longest + lanmt_search.GROWTH, families.NET.max_length)
 
 
 @pytest.mark.parametrize("axis", ["target", "source"])
@@ -195,11 +209,12 @@ def test_a_predicted_length_is_never_0(tiny, axis):
   assert start.lengths.numpy()[:-2].min() >= 2 and (start.lengths.numpy()[-2:] == 0).all()
 
 
+@pytest.mark.parametrize("axis", ["target", "source"])
 @pytest.mark.parametrize("search", [
   lanmt.Search(steps=3, stop=True, candidates=4, latents=2, rank="bound"),
   lanmt.Search(refine="none", candidates=3, latents=3, temperature=1.0, odd=False)])
-def test_sentences_with_latents_of_the_source_are_independent(tiny, search):
-  model = tiny["source"]
+def test_sentences_are_independent(tiny, axis, search):
+  model = tiny[axis]
   found = model.translate(tf.pad(BATCH.src, [[0, 1], [0, 3]]), search)
   rows = lambda one, row: [tokens[tokens > 0].tolist() for tokens in one.tokens[row].numpy()]
   for row in (0, 3):
@@ -245,22 +260,20 @@ def test_a_length_without_a_class_has_probability_0():
   assert float(types.loss(loss)) < 1e3
 
 
-@pytest.fixture(scope="module")
-def one_dimension():
-  """A model with one latent number: Z = 1, and a target of one token, EOS."""
-  return families.build("lanmt", config=lanmt.Config(families.NET, lanmt.Latent(dimensions=1)))
-
-
-def test_the_bound_rises_to_the_integral(one_dimension):
-  model, src = one_dimension, BATCH.src[:1]
-  tgt, one = tf.constant([[types.EOS]]), tf.constant([1])
-  source = model.encode(src)
+@pytest.mark.parametrize("axis, src, tgt", [
+  ("target", [5, 6, 7, types.EOS], [types.EOS]), ("source", [types.EOS], [5, 6, types.EOS])])
+def test_the_bound_rises_to_the_integral(axis, src, tgt):
+  # Z = 1, and one position on the axis: one latent number, and on the axis of the source three tokens and a length.
+  model = families.build("lanmt", config=lanmt.Config(families.NET, lanmt.Latent(axis, dimensions=1)))
+  src, tgt = tf.constant([src]), tf.constant([tgt])
+  source, lengths = model.encode(src), tf.fill([4_001], tgt.shape[1])
   z = tf.reshape(tf.linspace(-12.0, 12.0, 4_001), [-1, 1, 1])
-  prior = model.prior(source, one, 1)
-  states = model.decode(source, z, tf.ones([4_001], tf.int32), 1)
+  prior = model.prior(source, lengths[:1], 1)
+  states = model.decode(source, z, lengths, tgt.shape[1])
   log_prob = prior.log_prob(z)[:, 0] + model.net.embed.log_prob(states, tf.repeat(tgt, 4_001, 0))
-  exact = tf.reduce_logsumexp(log_prob) + np.log(24 / 4_000) + model.net.length_log_prob(source.memory, one)[0]
-  weights = model.log_weights(source, tgt, 4_096)
+  log_prob += model.net.length_log_prob(model.axis.length_memory(source, z), lengths)
+  exact = tf.reduce_logsumexp(log_prob) + np.log(24 / 4_000)
+  weights = tf.concat([model.log_weights(source, tgt, 1_024, (seed, 0)) for seed in range(4)], 1)
   means = [tf.reduce_mean(gaussian.importance_bound(tf.reshape(weights, [-1, count]))) for count in (1, 8, 512)]
   assert means[0] < means[1] < means[2] < float(exact) + 0.02
   np.testing.assert_allclose(means[2], exact, atol=0.05)

@@ -117,12 +117,14 @@ def trimmed(tokens: tf.Tensor) -> tf.Tensor:
 def rescored(tokens: tf.Tensor, rescore: types.Rescore, *, alpha: float, penalty: str = "gnmt") -> tf.Tensor:
   """Returns log p / the `beam.length_penalty` under `rescore` of candidates int32 [B, N, T], float32 [B, N].
 
+  A candidate of log p -inf, as of a length that has no class, is the last and not a missing one.
+
   # Differs: the original takes the requested length for T, and scores the positions after EOS too. Here these are cut
   # and add no log p, so that the requested length for T would favour candidates with an early EOS.
   """
   lengths = masking.lengths(tokens)  # [B, N]
   score = rescore(tokens) / beam.length_penalty(lengths, alpha, penalty)
-  return tf.where(lengths > 0, score, -float("inf"))
+  return tf.where(lengths > 0, tf.maximum(score, score.dtype.min), -float("inf"))
 
 
 def ordered(tokens: tf.Tensor, score: tf.Tensor, passes: tf.Tensor) -> types.Translation:

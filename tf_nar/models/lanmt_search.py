@@ -69,11 +69,10 @@ def search(
   tokens = argmax.finish(last)
   tokens = tf.reshape(tokens, [*shape, tf.shape(tokens)[1]])
   passes = found.passes + 1
+  if rescore is None and search.rank == "bound":
+    rescore, passes = _bound(model, source), passes + 1  # And one more below.
   if rescore is not None:
     score, passes = length_parallel.rescored(length_parallel.trimmed(tokens), rescore, alpha=search.alpha), passes + 1
-  elif search.rank == "bound":
-    score = _bound(model, source, length_parallel.trimmed(tokens), search.alpha)
-    passes += 2
   else:
     lengths = tf.reshape(found.lengths, shape)
     score = tf.reshape(score, shape) / beam.length_penalty(lengths, search.alpha)
@@ -86,7 +85,10 @@ def search(
 
 
 def begin(model: Any, source: lanmt_axes.Encoded, search: Any) -> State:
-  """Draws the first `State`: the likeliest lengths, and for each the prior mean and draws from the prior."""
+  """Draws the first `State`: the likeliest lengths, and for each the prior mean and draws from the prior.
+
+  With latents at the source it has room for the lengths that a refinement predicts again.
+  """
   axis, src, count = model.config.latent.axis, source.tokens, search.candidates // search.latents
   longest, batch = model.config.net.max_length, tf.shape(source.tokens)[0]
   if axis == "target":
@@ -98,7 +100,8 @@ def begin(model: Any, source: lanmt_axes.Encoded, search: Any) -> State:
   z = _drawn(model, model.prior(source, masking.lengths(src), None), search)
   lengths = tf.reshape(length_parallel.likeliest(_length_logits(model, source, z), count), [batch, -1])
   lengths = length_parallel.nonempty(lengths, src)
-  positions = length_parallel.positions(tf.minimum(lengths + GROWTH, longest), longest, src)
+  grown = lengths if search.refine == "none" else tf.minimum(lengths + GROWTH, longest)
+  positions = length_parallel.positions(grown, longest, src)
   return _state(tf.repeat(z, count, axis=0), tf.reshape(lengths, [-1]), positions)
 
 
@@ -113,7 +116,8 @@ def latents(
     tgt: int32 [B, T], whose posterior is wanted; latents at the target then have its length. None: the likeliest.
   """
   source = model.encode(src, project=True)
-  start, posterior = begin(model, source, dataclasses.replace(search, candidates=1, latents=1)), None
+  search = dataclasses.replace(search, refine="delta", candidates=1, latents=1)
+  start, posterior = begin(model, source, search), None
   if tgt is not None:
     lengths, positions = masking.lengths(tgt), tf.shape(tgt)[1]
     posterior = model.posterior(source, tgt, lengths).mean
@@ -192,8 +196,7 @@ def _length_logits(model, source, z):
   return model.net.length_logits(model.axis.length_memory(source, z))
 
 
-def _bound(model, source, tokens, alpha):
-  """Returns `model.bound` of candidates int32 [B, N, T] over the length penalty, float32 [B, N]."""
-  shape, lengths = tf.shape(tokens), masking.lengths(tokens)
-  bound = tf.reshape(model.bound(source, tf.reshape(tokens, [-1, shape[2]])), shape[:2])
-  return tf.where(lengths > 0, bound / beam.length_penalty(lengths, alpha), -float("inf"))
+def _bound(model, source):
+  """Returns `model.bound` of candidates as a `types.Rescore`."""
+  return lambda tokens: tf.reshape(
+    model.bound(source, tf.reshape(tokens, [-1, tf.shape(tokens)[2]])), tf.shape(tokens)[:2])
