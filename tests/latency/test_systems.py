@@ -5,6 +5,8 @@ import sys
 import pytest
 
 from tests.latency import tiny
+from tf_nar import config
+from tf_nar import runs
 from tf_nar.latency import systems
 
 
@@ -34,6 +36,9 @@ def test_several_runs_are_told_apart_by_what_differs(tmp_path):
   assert list(systems.labels([one, other]).values()) == ["nat_em 1-1 of 16", "glat 1-1 of 8"]
   wide = tiny.run(tmp_path / "wide", "nat_em", candidates=3)
   assert list(systems.labels([one, wide, deep]).values()) == ["1-1 candidates=1", "1-1 candidates=3", "2-1"]
+  narrow = str(tmp_path / "narrow")
+  runs.create(config.override(runs.read(one), "model.net.ffn=24"), tiny.VOCAB, narrow)
+  assert list(systems.labels([one, narrow]).values()) == ["1-1 net.ffn=32", "1-1 net.ffn=24"]
   found = systems.standard([one, deep], [], "out", with_ct2=False, openvino=[deep])
   assert [system.name for system in found] == [
     "NAR 1-1 float32", "NAR 1-1 bfloat16", "NAR 2-1 float32", "NAR 2-1 bfloat16", "NAR 2-1 OpenVINO float32",

@@ -1,5 +1,4 @@
 """The systems that are compared: exported folders, each with the command that makes it."""
-import dataclasses
 import functools
 import os
 import pathlib
@@ -8,6 +7,7 @@ import sys
 from typing import Container, NamedTuple, Sequence
 
 from tf_nar import runs
+from tf_nar import settings
 from tf_nar.data import atomic
 from tf_nar.evaluate import drafting
 from tf_nar.evaluate import rescoring
@@ -111,22 +111,33 @@ def _of_ar(own, label, beams, with_ct2, drafter, with_openvino):
 
 
 def labels(workdirs: Sequence[str]) -> dict[str, str]:
-  """Returns {run: its encoder and decoder layers, as "12-1"}, with family, width and search where those differ."""
+  """Returns {run: its encoder and decoder layers, as "12-1"}, with family, width and search where those differ.
+
+  Runs that are alike in all of these are told apart by the first setting of their models that differs.
+  """
   experiments = {workdir: runs.read(workdir) for workdir in workdirs}
   several = lambda values: len(set(values)) > 1
   families = several(each.family for each in experiments.values())
   widths = several(each.model.net.width for each in experiments.values())
-  found, searches = {}, {}
+  found, alike = {}, {}
   for workdir, each in experiments.items():
     net = each.model.net
     found[workdir] = (f"{each.family} " * families + f"{net.encoder_layers}-{net.decoder_layers}"
                       + f" of {net.width}" * widths)
-    searches.setdefault(found[workdir], []).append(dataclasses.asdict(each.search))
+    alike.setdefault(found[workdir], []).append(each)
   for workdir, label in found.items():
-    own, alike = dataclasses.asdict(experiments[workdir].search), searches[label]
-    differ = [name for name in own if several(str(other[name]) for other in alike)]
-    found[workdir] = " ".join([label, *(f"{name}={own[name]}" for name in differ)])
+    own = experiments[workdir]
+    differ = _different("search", own, alike[label]) or _different("model", own, alike[label])[:1]
+    found[workdir] = " ".join([label, *differ])
   return found
+
+
+def _different(part, experiment, alike):
+  """Returns ["name=value"] of the settings of an experiment's part in which some of `alike` differ; `net` last."""
+  own, *others = (
+    {one.name: str(one.value) for one in settings.settings(getattr(each, part))} for each in (experiment, *alike))
+  names = [name for name in own if len({other.get(name) for other in others}) > 1]
+  return [f"{name}={own[name]}" for name in sorted(names, key=lambda name: name.startswith("net."))]
 
 
 def prepare(system: System, command: Sequence[str] = COMMAND) -> None:
