@@ -15,10 +15,10 @@ def converted(text):
   """Returns the lines of a program that make a tf.function without autograph=False."""
   plain = {"autograph": False}
   nodes = list(ast.walk(ast.parse(text)))
-  said = {id(node.func) for node in nodes if isinstance(node, ast.Call) and plain == {
+  traced = {id(node.func) for node in nodes if isinstance(node, ast.Call) and plain == {
     each.arg: getattr(each.value, "value", None) for each in node.keywords if each.arg == "autograph"}}
   return [node.lineno for node in nodes
-          if isinstance(node, ast.Attribute) and ast.unparse(node) == "tf.function" and id(node) not in said]
+          if isinstance(node, ast.Attribute) and ast.unparse(node) == "tf.function" and id(node) not in traced]
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)

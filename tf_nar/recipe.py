@@ -40,13 +40,15 @@ def trainings(experiment: config.Experiment) -> list[tuple[config.Phase, config.
   return [(phase, experiment.in_phase(phase)) for phase in experiment.phases or (ALONE,)]
 
 
-def check(experiment: config.Experiment) -> None:
-  """Checks what does not depend on the text: families, frozen parts and the sweep.
+def check(experiment: config.Experiment, warm_start: str | None = None) -> None:
+  """Checks what does not depend on the text: families, frozen parts, also of the run `warm_start`, and the sweep.
 
   Raises:
     ValueError: if the experiment could not be run to its end; the message names the phase.
   """
-  before = {}
+  known = {}  # Name of a run that a phase can freeze -> its `Config`.
+  if warm_start and any(phase.frozen == "warm_start" for phase in experiment.phases):
+    known["warm_start"] = runs.read(pretrained.find(warm_start)).model
   for phase, each in trainings(experiment):
     models.check(each)
     parts = models.traits(each.family).frozen(each.model)
@@ -55,10 +57,11 @@ def check(experiment: config.Experiment) -> None:
         f"trains with a frozen part, {', '.join(parts)}, of another run; give the name of an earlier phase as frozen, "
         "or warm_start."
         if parts else f"takes no frozen part from another run; leave out frozen={phase.frozen}."))
-    if phase.frozen in before:
+    if phase.frozen in known:
+      name = warm_start if phase.frozen == "warm_start" else f"phase {phase.frozen}"
       with _named(phase):
-        warm_starts.check_frozen(*parts.values(), before[phase.frozen].model, f"phase {phase.frozen}")
-    before[phase.name] = each
+        warm_starts.check_frozen(*parts.values(), known[phase.frozen], name)
+    known[phase.name] = each.model
   if experiment.sweep:
     tuning.searches(each, experiment.sweep)
 
@@ -79,15 +82,10 @@ def run(experiment: config.Experiment, data_dir: str, workdir: str, *, original_
     ValueError: if experiment, texts and folder do not match; before any training.
     Whatever `fit.fit` raises for a phase.
   """
-  check(experiment)
+  check(experiment, warm_start)
   options = dict(warm_start=warm_start, profile_steps=profile_steps)
   if not warm_start and (wanting := [phase.name for phase in experiment.phases if phase.frozen == "warm_start"]):
     raise ValueError(f"Phase {wanting[0]} freezes the weights of the run of --warm_start, but none is given; give it.")
-  for phase, each in trainings(experiment):
-    if phase.frozen == "warm_start":
-      part, = models.traits(each.family).frozen(each.model).values()
-      with _named(phase):
-        warm_starts.check_frozen(part, runs.read(pretrained.find(warm_start)).model, warm_start)
   if not experiment.phases and not experiment.sweep:
     if begun := _begun(workdir):
       raise ValueError(f"{workdir} holds a training in phases ({_called(begun)}), the config has none; choose another "

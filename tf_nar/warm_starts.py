@@ -81,7 +81,7 @@ def freeze(run: runs.Run, workdir: str) -> None:
 def check_frozen(part: Any, trained: Any, name: str) -> None:
   """Raises ValueError unless a frozen part and the run called `name` that fills it have `Config`s of one function."""
   ours, theirs = ({each.name: each.value for each in settings.settings(config)} for config in (part, trained))
-  free = _FREE - {"net.max_length" if part.net.positions == "learned" else ""}
+  free = _FREE - {"net.max_length"} if part.net.positions == "learned" else _FREE
   for setting, value in ours.items():
     if setting.startswith(_FUNCTION) and setting not in free and value != theirs.get(setting):
       raise ValueError(f"The frozen part has {setting}={value}, but {name}, whose weights it would get, has "

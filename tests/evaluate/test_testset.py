@@ -91,6 +91,12 @@ def test_surprise_is_the_mean_over_tokens_that_can_be_said():
   assert "1 pairs of probability 0 are left out" in row.signature
 
 
+def test_surprise_by_a_bound_has_a_name_of_its_own():
+  score = lambda src, tgt: tf.fill([len(tgt)], -6.0)
+  row, = testset.surprise(score, VOCAB, ["a"], ["a b"], tokens_per_batch=64, longest=9, name="ncm_bound")
+  assert row.name == "ncm_bound" and row.value == pytest.approx(2.0)
+
+
 def test_speed_is_taken_in_turns_with_the_baseline(monkeypatch):
   monkeypatch.setattr(testset, "CROWD", 2)
   calls = []

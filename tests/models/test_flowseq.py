@@ -39,7 +39,7 @@ def small(**changes):
   return models.build("flowseq", flowseq.Config(net, ONE, **changes), len(families.VOCAB))
 
 
-def said(translation, row=0):
+def predicted(translation, row=0):
   return [tokens[tokens != types.PAD].tolist() for tokens in translation.tokens[row].numpy()]
 
 
@@ -169,7 +169,7 @@ def test_a_translation_decodes_what_the_flow_makes_of_zeros(model):
     logits[:, tokens_lib.forbidden()] = -np.inf
     tokens = logits.argmax(-1)
     ends = np.flatnonzero(tokens == types.EOS)
-    assert said(found, row)[0] == [*tokens[:ends[0] if len(ends) else None], types.EOS]
+    assert predicted(found, row)[0] == [*tokens[:ends[0] if len(ends) else None], types.EOS]
 
 
 def test_candidates_are_lengths_times_latents(model):
@@ -178,10 +178,10 @@ def test_candidates_are_lengths_times_latents(model):
   several = model.translate(BATCH.src, flowseq.Search(candidates=6, latents=3, temperature=2.0))
   still = model.translate(BATCH.src, flowseq.Search(candidates=6, latents=3, temperature=0.0))
   for row in range(4):
-    assert said(plain, row)[0] in said(several, row)  # The zero noise of the likeliest length.
-    assert len(set(map(tuple, said(still, row)))) <= 2 < len(set(map(tuple, said(several, row))))
+    assert predicted(plain, row)[0] in predicted(several, row)  # The zero noise of the likeliest length.
+    assert len(set(map(tuple, predicted(still, row)))) <= 2 < len(set(map(tuple, predicted(several, row))))
   again = model.translate(BATCH.src, flowseq.Search(candidates=6, latents=3, temperature=2.0, seed=1))
-  assert any(set(map(tuple, said(several, row))) != set(map(tuple, said(again, row))) for row in range(4))
+  assert any(set(map(tuple, predicted(several, row))) != set(map(tuple, predicted(again, row))) for row in range(4))
 
 
 def test_ranking_by_the_bound_and_by_a_teacher(model):
@@ -196,13 +196,14 @@ def test_ranking_by_the_bound_and_by_a_teacher(model):
   likes = lambda tokens: tf.reduce_sum(tf.cast(tokens == 7, tf.float32), -1)
   taught = model.translate(BATCH.src, dataclasses.replace(search, alpha=0.0), rescore=likes)
   assert int(taught.passes) == 2
-  np.testing.assert_array_equal(taught.score, [[sum(t == 7 for t in tokens) for tokens in said(taught, row)]
+  np.testing.assert_array_equal(taught.score, [[sum(t == 7 for t in tokens) for tokens in predicted(taught, row)]
                                                for row in range(4)])
 
 
 def test_odd_lets_ends_be_repeated(model):
   plain, odd = (model.translate(BATCH.src, flowseq.Search(odd=odd)) for odd in (False, True))
-  assert not any(a == b for row in range(4) for a, b in zip(said(odd, row)[0], said(odd, row)[0][1:], strict=False))
+  best = [predicted(odd, row)[0] for row in range(4)]
+  assert not any(a == b for tokens in best for a, b in zip(tokens, tokens[1:], strict=False))
   np.testing.assert_array_less(odd.score, plain.score + 1e-5)
 
 

@@ -127,6 +127,11 @@ def rescored(tokens: tf.Tensor, rescore: types.Rescore, *, alpha: float, penalty
   return tf.where(lengths > 0, tf.maximum(score, score.dtype.min), -float("inf"))
 
 
+def by_rows(score: Callable[[tf.Tensor], tf.Tensor]) -> types.Rescore:
+  """Returns the `types.Rescore` of a function that maps the tokens of all candidates, int32 [R, T], to float32 [R]."""
+  return lambda tokens: tf.reshape(score(tf.reshape(tokens, [-1, tf.shape(tokens)[2]])), tf.shape(tokens)[:2])
+
+
 def ordered(tokens: tf.Tensor, score: tf.Tensor, passes: tf.Tensor) -> types.Translation:
   """Returns the `Translation` of candidates int32 [B, N, T], sorted by falling score, float32 [B, N]."""
   score, order = tf.math.top_k(score, tf.shape(score)[1])  # [B, N]; ties keep their order.

@@ -1,5 +1,4 @@
 """Reports an alternation, read from its folders so far, as em.json, a table, a plot and TensorBoard scalars."""
-import itertools
 import json
 import os
 from typing import Sequence
@@ -14,13 +13,10 @@ from tf_nar.em import measure
 from tf_nar.evaluate import plots
 
 FILE, PLOT = "em.json", "em.png"
+TEXTS = "raw", "distilled", "selected"
 COLUMNS = {  # Heading -> measures, of which the first that exists is shown.
-  "NCM\nraw": ("ncm_raw",),
-  "NCM\ndistilled": ("ncm_distilled",),
-  "NCM\nselected": ("ncm_selected",),
-  "NCM, raw,\nat most": ("ncm_bound_raw",),
-  "NCM, distilled,\nat most": ("ncm_bound_distilled",),
-  "NCM, selected,\nat most": ("ncm_bound_selected",),
+  **{f"NCM\n{text}": (f"ncm_{text}",) for text in TEXTS},
+  **{f"NCM, {text},\nat most": (f"ncm_bound_{text}",) for text in TEXTS},
   "kept\n1st": ("kept_first",),
   "total\ncorr.": ("total_correlation",),
   "excess\nNLL": ("excess_nll", "excess_nll_bound"),
@@ -46,9 +42,8 @@ LEGEND = {  # Part of a heading -> what it means, beside those of `display.LEGEN
 
 
 LABELS = {  # Of the plot.
-  "NCM\nraw": "raw text", "NCM\ndistilled": "distilled text", "NCM\nselected": "selected text",
-  "NCM, raw,\nat most": "raw text, at most", "NCM, distilled,\nat most": "distilled text, at most",
-  "NCM, selected,\nat most": "selected text, at most",
+  **{f"NCM\n{text}": f"{text} text" for text in TEXTS},
+  **{f"NCM, {text},\nat most": f"{text} text, at most" for text in TEXTS},
   "teacher": "teacher, beam", "argmax": "student, argmax",
   "ODD": "student, ODD", "rescored": "student, ranked by the teacher",
 }
@@ -153,7 +148,7 @@ def plot(rows: Sequence[dict], workdir: str) -> bool:
   try:
     with plots.drawing(os.path.join(workdir, PLOT), columns=2, size=(9, 3.5)) as (left, right):
       for axis, names in ((left, [name for name in COLUMNS if name.startswith("NCM")]), (right, bleus)):
-        for name, marker in zip(names, itertools.cycle(plots.MARKERS), strict=False):
+        for name, marker in zip(names, plots.MARKERS, strict=False):
           points = [(row["round"], value) for row in rows if (value := _first(row, COLUMNS[name])) is not None]
           if points:
             axis.plot(*zip(*points, strict=True), marker=marker, label=LABELS.get(name, name))

@@ -59,7 +59,7 @@ def export(run: Any, search: Callable, out: str, teacher: Any = None, trace: Cal
   """
   with atomic.folder(out) as folder:
     module, signatures = build(run, search, teacher, trace, copies=copier is not None)
-    # Nobody differentiates an export, and tracing its custom gradients takes most of the time of a deep network.
+    # Nobody differentiates an export, and tracing its custom gradients takes half of the time of a deep network.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(module, paths.literal(folder), signatures | {"serving_default": module.translate}, options)
     graph = signatures["translate_ids"].get_concrete_function().graph

@@ -273,7 +273,7 @@ class Model(keras.Model):
 
     Ranking by the bound adds a pass of the posterior and one of the decoder; `rescore` is as in `length_parallel`.
     """
-    memory, longest, shape = self.net.encode(src), self.config.net.max_length, [tf.shape(src)[0], search.candidates]
+    memory, longest = self.net.encode(src), self.config.net.max_length
     lengths = length_parallel.nonempty(self._lengths(memory, search.candidates // search.latents), src)
     positions = -(-length_parallel.positions(lengths, longest, src) // self.unit) * self.unit
     lengths = tf.repeat(lengths, search.latents, axis=1)  # [B, N]
@@ -287,8 +287,7 @@ class Model(keras.Model):
       return tokens, score + self.length_log_prob(memory, flat)
 
     bounded = rescore is None and search.rank == "bound"
-    rank = (lambda tokens: tf.reshape(
-      self.bound(memory, tf.reshape(tokens, [-1, tf.shape(tokens)[2]])), shape)) if bounded else rescore
+    rank = length_parallel.by_rows(lambda tokens: self.bound(memory, tokens)) if bounded else rescore
     found = length_parallel.length_parallel(say, lengths, rank, alpha=search.alpha)
     return found._replace(passes=found.passes + 1) if bounded else found
 

@@ -70,7 +70,8 @@ def search(
   tokens = tf.reshape(tokens, [*shape, tf.shape(tokens)[1]])
   passes = found.passes + 1
   if rescore is None and search.rank == "bound":
-    rescore, passes = _bound(model, source), passes + 1  # And one more below.
+    rescore = length_parallel.by_rows(lambda tokens: model.bound(source, tokens))
+    passes += 1  # And one more below.
   if rescore is not None:
     score, passes = length_parallel.rescored(length_parallel.trimmed(tokens), rescore, alpha=search.alpha), passes + 1
   else:
@@ -194,9 +195,3 @@ def _drawn(model, prior, search):
 
 def _length_logits(model, source, z):
   return model.net.length_logits(model.axis.length_memory(source, z))
-
-
-def _bound(model, source):
-  """Returns `model.bound` of candidates as a `types.Rescore`."""
-  return lambda tokens: tf.reshape(
-    model.bound(source, tf.reshape(tokens, [-1, tf.shape(tokens)[2]])), tf.shape(tokens)[:2])
