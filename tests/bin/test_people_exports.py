@@ -115,7 +115,7 @@ def test_exports_refuse_a_place(exporter, tmp_path, name, out, message):
   tf.errors.ResourceExhaustedError(None, None, "out/x; No space left"),
 ])
 def test_an_export_onto_a_full_disk_leaves_nothing(exporter, tmp_path, monkeypatch, problem):
-  def full(module, folder, signatures):
+  def full(module, folder, signatures, options):
     tf.io.gfile.makedirs(f"{folder}/variables")
     raise problem
   monkeypatch.setattr(tf.saved_model, "save", full)
