@@ -58,7 +58,10 @@ def export(run: Any, search: Callable, out: str, teacher: Any = None, trace: Cal
     RuntimeError: if the other process fails or its outputs differ; then nothing is left behind.
   """
   with atomic.folder(out) as folder:
-    module, signatures = build(run, search, teacher, trace, copies=copier is not None)
+    # The SavedModel and the check share the graphs of the network, as a function is traced anew while it is saved.
+    search, score = traced(search, IDS), traced(run.model.score, IDS, IDS)
+    trace = trace and traced(trace, IDS)
+    module, signatures = build(run, search, teacher, trace, copies=copier is not None, score=score)
     # Nobody differentiates an export, and tracing its custom gradients takes half of the time of a deep network.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(module, paths.literal(folder), signatures | {"serving_default": module.translate}, options)
@@ -69,12 +72,20 @@ def export(run: Any, search: Callable, out: str, teacher: Any = None, trace: Cal
     asked = {name: [(spec.name, spec.dtype) for spec in one.input_signature] for name, one in signatures.items()}
     served = {name: arguments for name, arguments in asked.items() if name not in FOR_CORPORA}
     warmup.write(os.path.join(folder, metadata.FOLDER), served, facts["warm"])
-    verify.check(folder, run, search, trace, copier)
+    verify.check(folder, run, search, score, trace, copier)
 
 
-def build(run: Any, search: Callable, teacher: Any = None, trace: Callable | None = None,
-          copies: bool = False) -> tuple[tf.Module, dict[str, Callable]]:
-  """Returns a `tf.Module` with one function for each signature, and a dict of these functions; see `export`."""
+def traced(function: Callable, *signature: tf.TensorSpec) -> Callable:
+  """Returns the graph of a function of tensors of these shapes, a `tf.types.experimental.ConcreteFunction`."""
+  return tf.function(function, input_signature=signature, autograph=False).get_concrete_function()
+
+
+def build(run: Any, search: Callable, teacher: Any = None, trace: Callable | None = None, copies: bool = False,
+          score: Callable | None = None) -> tuple[tf.Module, dict[str, Callable]]:
+  """Returns a `tf.Module` with one function for each signature, and a dict of these functions; see `export`.
+
+  `score` is the graph of the model's score, or None to trace it.
+  """
   models = [run.model] if teacher is None else [run.model, teacher.model]
   module = tf.Module()
   module.weights = [variable.value for model in models for variable in model.variables]
@@ -83,7 +94,7 @@ def build(run: Any, search: Callable, teacher: Any = None, trace: Callable | Non
   longest = run.experiment.model.net.max_length
   spell = unknown.speller(sources, words, run.model.align if copies else None, longest)
   functions = _searches(sources, search, spell, longest)
-  functions |= _scorers(sources, words, run.model, longest)
+  functions |= _scorers(sources, words, score or run.model.score, longest)
   if trace is not None:
     functions["trace"] = _tracer(sources, words, trace, spell, longest)
   for name, function in functions.items():
@@ -120,12 +131,12 @@ def _searches(sources, search, spell, longest):
           "candidates_ids": candidates_ids}
 
 
-def _scorers(sources, words, model, longest):
+def _scorers(sources, words, log_p, longest):
   """Returns the functions of the signatures that score."""
 
   @tf.function(input_signature=[_named(IDS, "source"), _named(IDS, "target")], autograph=False)
   def score_ids(source, target):
-    found = model.score(_fitted(source, longest), _fitted(target, longest))[:tf.shape(target)[0]]
+    found = log_p(_fitted(source, longest), _fitted(target, longest))[:tf.shape(target)[0]]
     found = tf.where(_too_long(target, longest), -float("inf"), found)
     return {"score": found, "truncated": _too_long(source, longest)}
 

@@ -39,13 +39,16 @@ print(json.dumps(answers))
 """
 
 
-def check(folder: str, run: Any, search: Callable, trace: Callable | None = None, copier: Any = None) -> None:
+def check(folder: str, run: Any, search: Callable, score: Callable, trace: Callable | None = None,
+          copier: Any = None) -> None:
   """Compares all signatures of a SavedModel, loaded in another process, with the live run on `samples`.
 
   Args:
     folder: of the SavedModel.
     run: the `runs.Run` that it was made from.
     search, trace, copier: see `saved_model.export`.
+    score: the run's `model.score`, a graph of unknown shape like the exported one: other graphs use other kernels, which
+      round bfloat16 differently.
 
   Raises:
     RuntimeError: if the process fails, or the outputs of a sentence differ.
@@ -55,12 +58,10 @@ def check(folder: str, run: Any, search: Callable, trace: Callable | None = None
   ids, of_targets = encode(texts, run.vocab.source, longest), encode(targets, run.vocab, longest)
   copy = copying(copier, texts, ids) if copier else lambda tokens: tokens
   wanted = live(run, search, ids, copy)
-  # A graph of unknown shape, like the exported one: other graphs use other kernels, which round bfloat16 differently.
-  graph = tf.function(run.model.score, input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2, autograph=False)
-  scores = graph(ids, of_targets).numpy().tolist()
-  wanted["score_ids"] = [[("", score)] for score in scores]
-  wanted["score"] = [[("", score if len(run.vocab.encode(text)) < longest else -np.inf)]
-                     for text, score in zip(targets, scores, strict=True)]
+  scores = score(ids, of_targets).numpy().tolist()
+  wanted["score_ids"] = [[("", value)] for value in scores]
+  wanted["score"] = [[("", value if len(run.vocab.encode(text)) < longest else -np.inf)]
+                     for text, value in zip(targets, scores, strict=True)]
   asked = {"translate": {"text": texts}, "translate_ids": {"ids": ids.tolist()}, "candidates": {"text": texts},
            "candidates_ids": {"ids": ids.tolist()}, "score": {"source": texts, "target": targets},
            "score_ids": {"source": ids.tolist(), "target": of_targets.tolist()}}
