@@ -123,10 +123,12 @@ def test_files_of_settings_override_in_order(tmp_path):
   assert (made.family, made.train.steps, made.train.keep, made.train.average) == ("b#c", 6, 12, 12)
 
 
-def test_what_print_config_prints_is_a_file_of_settings(tmp_path):
-  made = config.load("ctc_multi30k", config.Experiment, ["model.net=base", "train.steps=7"])
+@pytest.mark.parametrize("name, changes", [
+  ("ctc_multi30k", ["model.net=base", "train.steps=7"]), ("lanmt_score_multi30k", ["phases.budget.train.steps=7"])])
+def test_what_print_config_prints_is_a_file_of_settings(tmp_path, name, changes):
+  made = config.load(name, config.Experiment, changes)
   (tmp_path / "mine.txt").write_text(settings.table(made))
-  assert config.load(["ctc_multi30k", str(tmp_path / "mine.txt")], config.Experiment) == made
+  assert config.load([name, str(tmp_path / "mine.txt")], config.Experiment) == made
 
 
 @pytest.mark.parametrize("more, text, message", [
@@ -258,6 +260,17 @@ def test_override_reaches_into_a_phase():
                          ("phases.b.train.setps=1", "Phase b: .*Did you mean 'steps'")):
     with pytest.raises(ValueError, match=message):
       config.override(whole, wrong)
+
+
+def test_what_all_networks_have_in_common_reaches_phases_of_other_experiments():
+  other = dataclasses.replace(experiment(), family="nat_em", model=Model(fill="mine"))
+  whole = phased(config.Phase("a", ("train.keep=3",), start="scratch", experiment=other), SECOND)
+  new = config.override(whole, "train.steps=7", "train.keep=4", "model.net=small", "model.fill=yours")
+  first, second = (new.in_phase(phase) for phase in new.phases)
+  assert (first.train.steps, first.train.keep, first.model) == (7, 3, Model(Net(2, tied=False), fill="mine"))
+  assert (second.train.keep, second.model) == (4, Model(Net(2, tied=False), fill="yours"))
+  one = config.override(whole, "phases.a.experiment.train.steps=9", "train.steps=7")
+  assert [one.in_phase(phase).train.steps for phase in one.phases] == [9, 3]
 
 
 def test_a_setting_of_a_phase_keeps_its_origin(tmp_path):

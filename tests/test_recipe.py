@@ -71,6 +71,7 @@ def fits(monkeypatch):
 
   monkeypatch.setattr(fit, "fit", fit_)
   monkeypatch.setattr(fit, "check", lambda *_: None)
+  monkeypatch.setattr(recipe.warm_starts, "check", lambda *_: None)
   return calls
 
 
@@ -210,6 +211,10 @@ def test_a_phase_of_another_family_and_a_frozen_part(texts, tmp_path, fits, monk
   (dict(phases=(PHASES[0], Phase("b", ("model.net.max_length=9",)))),
    r"^Phase b: .* has pairs of \d+ tokens, but the model takes model.net.max_length=9"),
   (dict(phases=(PHASES[0], Phase("b", ("model.net.shards=2",)))), "^Phase b: net.shards=2 is for translation only"),
+  (dict(phases=(PHASES[0], Phase("b", ("model.net.ffn=9",)))),
+   "^Phase b: The run of .*/phases/likelihood has no weight .* of shape .*; its model is of another family or"),
+  (dict(phases=(Phase("a", ("train.until=errors<0.1", "train.minutes=1"), start="scratch"),)),
+   "^Phase a: train.until=errors<0.1 takes as many updates as it needs, so train.minutes cannot limit them; leave"),
 ])
 def test_refused_before_any_work(texts, tmp_path, monkeypatch, changes, message):
   monkeypatch.setattr(loop, "run", lambda *_, **__: pytest.fail("It trained."))

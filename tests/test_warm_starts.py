@@ -36,6 +36,48 @@ def test_other_stacks_start_from_a_decoder(name, tiny, before, prefixes, tmp_pat
   assert filled == prefixes
 
 
+def saved(name, folder, model=None):
+  """Writes a run of a family, or of its `model`, and returns its weights {path: array}."""
+  model = model or families.build(name)
+  weights = {v.path: v.numpy() for v in model.variables}
+  runs.create(core_config.Experiment(name, model.config, families.TINY[name].search), families.VOCAB, str(folder))
+  runs.save_weights(weights, str(folder))
+  return weights
+
+
+def planned(name, folder, *changes):
+  made = core_config.override(core_config.Experiment(name, *families.TINY[name]), *changes)
+  return runs.plan(made, families.VOCAB, str(folder))
+
+
+def test_a_run_starts_from_the_frozen_part_of_another(tmp_path):
+  weights = saved("lanmt_score", tmp_path / "old")
+  run = planned("lanmt", tmp_path / "new")
+  warm_starts.start_from(run, str(tmp_path / "old"))
+  for variable in run.model.variables:
+    np.testing.assert_array_equal(variable.numpy(), weights[f"lanmt/{variable.path}"])
+
+
+@pytest.mark.parametrize("name, stacks", [
+  ("lanmt", ["decoder", "posterior/stack", "prior/stack"]), ("flowseq", ["decoder", "posterior/stack"])])
+@pytest.mark.parametrize("before", ["ar", "itself"])
+def test_all_stacks_start_from_those_of_another_depth(name, stacks, before, tmp_path):
+  before = name if before == "itself" else before
+  weights = saved(before, tmp_path / "old")
+  run = planned(name, tmp_path / "new", "model.net.decoder_layers=2")
+  warm_starts.start_from(run, str(tmp_path / "old"))
+  filled = {stack: set() for stack in stacks}
+  for variable in run.model.variables:
+    for stack in stacks:
+      if variable.path.startswith(f"{stack}/block_"):
+        _, block, rest = variable.path.removeprefix(stack).split("/", 2)
+        theirs = weights.get(f"{stack}/block_0/{rest}", weights.get(f"decoder/block_0/{rest}"))
+        if theirs is not None and theirs.shape == tuple(variable.shape):
+          np.testing.assert_array_equal(variable.numpy(), theirs)
+          filled[stack].add(block)
+  assert filled == {stack: {"block_0", "block_1"} for stack in stacks}
+
+
 @pytest.mark.parametrize("ours, name, value, theirs", [
   ("model.net.heads=4", "net.heads", "4", "2"), ("model.net.norm=pre", "net.norm", "pre", "post"),
   ("model.latent.dimensions=4", "latent.dimensions", "4", "8"),

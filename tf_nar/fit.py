@@ -85,11 +85,13 @@ def fit(experiment: config.Experiment, data_dir: str, workdir: str, *, warm_star
       return run
 
 
-def check(experiment: config.Experiment, data_dir: str, workdir: str) -> None:
-  """Raises what `fit` would raise about settings, sizes and text, for a run that begins much later."""
+def check(experiment: config.Experiment, data_dir: str, workdir: str) -> runs.Run:
+  """Returns a run that begins much later, planned, or raises what `fit` would of its settings, sizes and text."""
   experiment = budget.recorded(experiment, workdir)
   _same_text(data_dir, workdir)
-  _checked(_planned(experiment, data_dir, workdir), data_dir)
+  run = _planned(experiment, data_dir, workdir)
+  _checked(run, data_dir)
+  return run
 
 
 def _planned(experiment, data_dir, workdir):

@@ -11,6 +11,11 @@ RENAMED = {"Search": dict.fromkeys(("lengths", "samples", "nbest"), "candidates"
   "draft_places": "draft_positions"}}
 
 
+# Groups of an experiment whose assignments are also for the phases that train an experiment of their own: what every
+# experiment has, and what networks that fill each other's parts have in common.
+COMMON = ["train"], ["model", "net"]
+
+
 class Assignment(str):
   """An assignment of another origin than --set, which messages begin with, such as mine.txt:3."""
 
@@ -26,7 +31,8 @@ def override(node: Any, *assignments: str) -> Any:
   """Returns `node`, a tree of frozen dataclasses, with assignments such as "train.steps=500" applied.
 
   All are applied at once, so that their order does not matter to checks that compare two fields. If two assign the
-  same field, the last counts. A class may have values by name, `NAMED`, {name: {field: value}}: "model.net=base"
+  same field, the last counts. Those of `train` and `model.net` are for the phases of an experiment too, whatever they
+  train. A class may have values by name, `NAMED`, {name: {field: value}}: "model.net=base"
   assigns those fields.
 
   Raises:
@@ -58,7 +64,16 @@ def _replace(node, changes):
       leaf = _parse(text, node, assignment)
   if not below:
     return leaf
+  if common := _for_phases(node, changes):
+    below["phases"] = common + below.get("phases", [])  # Those that name a phase come later, and count.
   return dataclasses.replace(node, **{name: _replace(getattr(node, name), inner) for name, inner in below.items()})
+
+
+def _for_phases(node, changes):
+  """Returns the changes of `COMMON` groups of an experiment as changes of the experiments that its phases train."""
+  common = [each for each in changes if any(each[0][:len(group)] == group for group in COMMON)]
+  return [([phase.name, "experiment", *path], text, assignment)
+          for phase in getattr(node, "phases", ()) if phase.experiment for path, text, assignment in common]
 
 
 def _shown(assignment):

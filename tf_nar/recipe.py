@@ -51,6 +51,10 @@ def check(experiment: config.Experiment, warm_start: str | None = None) -> None:
     known["warm_start"] = runs.read(pretrained.find(warm_start)).model
   for phase, each in trainings(experiment):
     models.check(each)
+    if each.train.until and each.train.minutes:
+      raise ValueError(f"Phase {phase.name}: train.until={each.train.until} takes as many updates as it needs, so "
+                       "train.minutes cannot limit them; leave one out, or set the minutes of other phases, as "
+                       "--set=phases.NAME.train.minutes=30.")
     parts = models.traits(each.family).frozen(each.model)
     if experiment.phases and bool(parts) != bool(phase.frozen):
       raise ValueError(f"Phase {phase.name}: {each.family} " + (
@@ -63,7 +67,7 @@ def check(experiment: config.Experiment, warm_start: str | None = None) -> None:
         warm_starts.check_frozen(*parts.values(), known[phase.frozen], name)
     known[phase.name] = each.model
   if experiment.sweep:
-    tuning.searches(each, experiment.sweep)
+    tuning.searches(each, experiment.sweep, check=models.check)
 
 
 def run(experiment: config.Experiment, data_dir: str, workdir: str, *, original_dir: str | None = None,
@@ -212,7 +216,7 @@ def _called(phases):
 
 def _check_phases(experiment, texts, workdir):
   """Checks every phase now, so that a later one does not fail after hours of training."""
-  phases = trainings(experiment)
+  phases, planned = trainings(experiment), {}
   for number, (phase, each) in enumerate(phases):
     folder = at(workdir, phase.name)
     begun = [name for name in (later.name for later, _ in phases[number + 1:])
@@ -221,7 +225,10 @@ def _check_phases(experiment, texts, workdir):
       raise ValueError(f"Phase {phase.name}: it is finished, and {begun[0]} after it has begun; give more train.steps "
                        "to the last phase only, or choose another --workdir.")
     with _named(phase):
-      fit.check(each, texts[phase.text], folder)
+      run = fit.check(each, texts[phase.text], folder)
+      before = [*planned.values()][-1] if phase.start == "before" else None
+      warm_starts.check(run, before, planned.get(phase.frozen))
+    planned[phase.name] = run
 
 
 def _chosen(experiment, last, texts, workdir):
@@ -234,7 +241,7 @@ def _chosen(experiment, last, texts, workdir):
   asked = {"sweep": experiment.sweep, "search": dataclasses.asdict(last.experiment.search),
            "steps": last.experiment.train.steps}
   asked = json.loads(json.dumps(asked))  # Lists in place of tuples, as above.
-  tried = tuning.searches(last.experiment, experiment.sweep)
+  tried = tuning.searches(last.experiment, experiment.sweep, check=models.check)
 
   def write(systems, **more):
     rows = [system._asdict() for system in systems]

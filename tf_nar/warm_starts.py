@@ -3,11 +3,13 @@
 Weights are found by their paths. A table with a row for each token of a vocabulary is taken only if both runs have the
 same vocabulary of that language.
 """
+import collections
 import re
 from typing import Any
 
 from absl import logging
 
+from tf_nar import models
 from tf_nar import pretrained
 from tf_nar import runs
 from tf_nar import settings
@@ -26,6 +28,7 @@ def start_from(run: runs.Run, workdir: str) -> None:
 
   From a run of another family, such as a student's teacher, it takes the weights that have the same path and shape in
   both: token embeddings, the encoder, and those blocks of the decoder that match; and those that `Traits.copies` names.
+  A part of that run that `Traits.frozen` names is a whole model, whose weights are taken as those of a run of its own.
   If the nets differ in depth, each layer starts from the one at its relative depth: twelve from four, each of these
   three times. What `freeze` fills is left out.
   If only one of the source and target vocabularies is the same in both runs, the tables of the other language keep
@@ -35,28 +38,12 @@ def start_from(run: runs.Run, workdir: str) -> None:
     ValueError: if that run is not trained yet, or has other vocabularies, another `net.tie` or other sizes.
   """
   workdir = pretrained.find(workdir)
-  weights = runs.stored(workdir, run.model)
-  theirs = runs.read(workdir)
-  family = theirs.family
-  weights = _of_depth(weights, theirs.model.net, run)
+  weights, theirs = runs.stored(workdir, run.model), runs.read(workdir)
   other = _other_sides(run, workdir)
   if len(other) == 2:
     raise ValueError(f"{workdir} was trained with other vocabularies; start from a run with one that is the same, of "
                      "both languages or of one.")
-  _check_tied(run, workdir, "start from")
-  apart = {path for side in other for path in owners.tables(run.model, side)}
-  left = apart | {variable.path for variable in _frozen(run)[1]}
-  taken = [variable for variable in run.model.variables if variable.path not in left]
-  if family != run.experiment.family:
-    for own, copied in run.model.traits.copies.items():
-      weights |= {own + path.removeprefix(copied): weights[path] for path in list(weights) if path.startswith(copied)}
-    taken = [variable for variable in taken
-             if variable.path.startswith(run.model.traits.shared) or runs.fits(variable, weights)]
-  runs.assign(taken, weights, workdir)
-  tables = ", ".join(sorted(apart))
-  fresh = "".join(f" Its {side} vocabulary is another, so {tables} start at random." for side in other)
-  logging.info("%d of %d variables start from %s, of family %s.%s", len(taken), len(run.model.variables), workdir,
-               family, fresh)
+  _start(run, weights, theirs, workdir, other)
 
 
 def freeze(run: runs.Run, workdir: str) -> None:
@@ -66,16 +53,66 @@ def freeze(run: runs.Run, workdir: str) -> None:
     ValueError: if the family has no such part, or if that run is not trained yet or has another vocabulary, `net.tie`
       or function.
   """
-  part, variables = _frozen(run)
-  if not part:
+  if not _frozen(run)[0]:
     raise ValueError(f"{run.experiment.family} takes no frozen part from another run; leave out frozen={workdir}.")
   workdir = pretrained.find(workdir)
   if _other_sides(run, workdir):
     raise ValueError(f"{workdir} was trained with another vocabulary; take a run with the same vocabulary.")
-  _check_tied(run, workdir, "take")
-  check_frozen(run.model.traits.frozen(run.model.config)[part], runs.read(workdir).model, workdir)
-  weights = {f"{part}/{path}": value for path, value in runs.stored(workdir, run.model).items()}
-  runs.assign(variables, weights, workdir)
+  _freeze(run, runs.stored(workdir, run.model), runs.read(workdir), workdir)
+
+
+def check(run: runs.Run, before: runs.Run | None, frozen: runs.Run | None) -> None:
+  """Raises what `start_from` and `freeze` would raise of a run that is planned, like those that it will be given.
+
+  Args:
+    run: a `runs.Run`, whose weights are changed.
+    before: that which it starts from, of the same vocabulary; or None.
+    frozen: that which fills its frozen part, of the same vocabulary; or None.
+  """
+  name = lambda planned: f"The run of {planned.workdir}"
+  weights = lambda planned: {variable.path: variable.numpy() for variable in planned.model.variables}
+  if before:
+    _start(run, weights(before), before.experiment, name(before))
+  if frozen:
+    _freeze(run, weights(frozen), frozen.experiment, name(frozen))
+
+
+def _start(run, weights, theirs, name, other=()):
+  """Does what `start_from` does, with weights {path: array} of the `config.Experiment` `theirs`, in the run `name`.
+
+  `other` are the languages whose vocabulary differs.
+  """
+  _check_tied(run, theirs, name, "start from")
+  apart = {path for side in other for path in owners.tables(run.model, side)}
+  left = apart | {variable.path for variable in _frozen(run)[1]}
+  taken = [variable for variable in run.model.variables if variable.path not in left]
+  if theirs.family != run.experiment.family:
+    for part in models.traits(theirs.family).frozen(theirs.model):
+      weights |= _renamed(weights, f"{part}/", "")
+    for own, copied in run.model.traits.copies.items():
+      weights = _renamed(weights, copied, own) | weights  # What has the path already is nearer.
+  weights = _of_depth(weights, run)
+  if theirs.family != run.experiment.family:
+    taken = [variable for variable in taken
+             if variable.path.startswith(run.model.traits.shared) or runs.fits(variable, weights)]
+  runs.assign(taken, weights, name)
+  tables = ", ".join(sorted(apart))
+  fresh = "".join(f" Its {side} vocabulary is another, so {tables} start at random." for side in other)
+  logging.info("%d of %d variables start from %s, of family %s.%s", len(taken), len(run.model.variables), name,
+               theirs.family, fresh)
+
+
+def _freeze(run, weights, theirs, name):
+  """Does what `freeze` does, with weights {path: array} of the `config.Experiment` `theirs`, in the run `name`."""
+  part, variables = _frozen(run)
+  _check_tied(run, theirs, name, "take")
+  check_frozen(run.model.traits.frozen(run.model.config)[part], theirs.model, name)
+  runs.assign(variables, _renamed(weights, "", f"{part}/"), name)
+
+
+def _renamed(weights, old, new):
+  """Returns those of the weights {path: array} whose path begins with `old`, which becomes `new`."""
+  return {new + path.removeprefix(old): value for path, value in weights.items() if path.startswith(old)}
 
 
 def check_frozen(part: Any, trained: Any, name: str) -> None:
@@ -94,27 +131,33 @@ def _frozen(run):
   return part, [variable for variable in run.model.variables if part and variable.path.startswith(f"{part}/")]
 
 
-def _of_depth(weights, theirs, run):
-  """Returns weights {path: array} by the paths of a `runs.Run` whose net has other numbers of layers than `theirs`."""
-  ours = run.experiment.model.net
-  for part in ("encoder", "decoder"):
-    if getattr(ours, f"{part}_layers") == getattr(theirs, f"{part}_layers"):
+def _of_depth(weights, run):
+  """Returns weights {path: array} with as many blocks in each stack as the model of a `runs.Run` has."""
+  block = re.compile(r"((?:.*/)?block_)(\d+)/")
+
+  def depths(paths):
+    found = collections.defaultdict(set)
+    for each in filter(None, map(block.match, paths)):
+      found[each[1]].add(each[2])
+    return {stack: len(numbers) for stack, numbers in found.items()}
+
+  has, wanted = depths(weights), depths(variable.path for variable in run.model.variables)
+  found = {}
+  for path, value in weights.items():
+    own = block.match(path)
+    stack = own[1] if own else ""
+    layers, old = wanted.get(stack, 0), has.get(stack, 0)
+    if layers in (0, old):
+      found[path] = value
       continue
-    block = re.compile(rf"(?:.*/)?{part}/block_(\d+)/")
-    layers = [{int(found[1]) for found in map(block.match, paths) if found}
-              for paths in (weights, [variable.path for variable in run.model.variables])]
-    has, wanted = map(len, layers)
-    logging.info("%s of %d layers: each starts from the one of %d at its relative depth.", part, wanted, has)
-    found = {}
-    for path, value in weights.items():
-      if (own := block.match(path)) is None:
-        found[path] = value
-        continue
-      for layer in range(wanted):
-        if layer * has // wanted == int(own[1]):
-          found[f"{path[:own.start(1)]}{layer}{path[own.end(1):]}"] = value
-    weights = found
-  return weights
+    for layer in range(layers):
+      if layer * old // layers == int(own[2]):
+        found[f"{stack}{layer}/{path[own.end():]}"] = value
+  for stack in has.keys() & wanted.keys():
+    if has[stack] != wanted[stack]:
+      logging.info("%s of %d layers: each starts from the one of %d at its relative depth.", stack.rpartition("/")[0],
+                   wanted[stack], has[stack])
+  return found
 
 
 def _other_sides(run, workdir):
@@ -124,9 +167,9 @@ def _other_sides(run, workdir):
   return [side for side, (own, other) in pairs.items() if own.files() != other.files()]
 
 
-def _check_tied(run, workdir, verb):
-  """Raises ValueError if a finished run shares its token tables otherwise than a `runs.Run` does."""
-  theirs, ours = runs.read(workdir).model.net.tied, run.experiment.model.net.tied
+def _check_tied(run, theirs, name, verb):
+  """Raises ValueError if the `config.Experiment` of the run `name` shares token tables otherwise than a `runs.Run`."""
+  theirs, ours = theirs.model.net.tied, run.experiment.model.net.tied
   if theirs != ours:
-    raise ValueError(f"{workdir} was trained with net.tie={theirs}, but this model has net.tie={ours}; {verb} a run "
+    raise ValueError(f"{name} was trained with net.tie={theirs}, but this model has net.tie={ours}; {verb} a run "
                      "with the same.")

@@ -149,11 +149,15 @@ def test_reconstruction_trains_all_but_the_prior():
   assert not any(g is None for g in tape.gradient(value, [v.value for v in model.trainable_variables]))
 
 
-def test_errors_are_those_of_the_reconstruction(model):
+def test_errors_are_those_of_the_reconstruction(model, monkeypatch):
+  monkeypatch.setattr(model, "unit", 2)
   terms = model.objective(BATCH, seed=None, training=False).terms
   tgt, found = model.filled(BATCH.tgt), model.reconstruct(BATCH.src, BATCH.tgt)
-  wrong = np.sum((found.numpy() != tgt.numpy()) * BATCH.weight.numpy()[:, None])
-  np.testing.assert_allclose(terms["errors"].total, wrong, rtol=1e-5)
+  own = np.pad(BATCH.tgt.numpy() != types.PAD, [[0, 0], [0, tgt.shape[1] - BATCH.tgt.shape[1]]])
+  weight = own * BATCH.weight.numpy()[:, None]
+  assert own.sum() < (tgt.numpy() != types.PAD).sum()  # The other ends fill targets.
+  np.testing.assert_allclose(terms["errors"].total, np.sum((found.numpy() != tgt.numpy()) * weight), rtol=1e-5)
+  np.testing.assert_allclose(terms["errors"].count, weight.sum(), rtol=1e-5)
   assert terms["errors"].scale == 0.0 and not np.any(found.numpy()[tgt.numpy() == types.PAD])
 
 
@@ -179,7 +183,9 @@ def test_candidates_are_lengths_times_latents(model):
   still = model.translate(BATCH.src, flowseq.Search(candidates=6, latents=3, temperature=0.0))
   for row in range(4):
     assert predicted(plain, row)[0] in predicted(several, row)  # The zero noise of the likeliest length.
-    assert len(set(map(tuple, predicted(still, row)))) <= 2 < len(set(map(tuple, predicted(several, row))))
+    one, other = ([tuple(tokens) for tokens in predicted(found, row) if tokens] for found in (still, several))
+    assert len(set(one)) == len(one) <= 2 < len(other) == len(set(other))  # Doubles are missing.
+    assert list(np.isfinite(still.score[row])) == [True] * len(one) + [False] * (6 - len(one))
   again = model.translate(BATCH.src, flowseq.Search(candidates=6, latents=3, temperature=2.0, seed=1))
   assert any(set(map(tuple, predicted(several, row))) != set(map(tuple, predicted(again, row))) for row in range(4))
 
@@ -191,13 +197,16 @@ def test_ranking_by_the_bound_and_by_a_teacher(model):
   for n in range(6):
     tokens = found.tokens[:, n]
     want = model.score(BATCH.src, tokens) / beam.length_penalty(masking.lengths(tokens), 1.0)
-    np.testing.assert_allclose(found.score[:, n], tf.maximum(want, tf.float32.min), rtol=1e-4)
+    there = masking.lengths(tokens) > 0
+    want = tf.where(there, tf.maximum(want, tf.float32.min), -np.inf)
+    np.testing.assert_allclose(found.score[:, n], want, rtol=1e-4)
   # A teacher who likes token 7 best.
   likes = lambda tokens: tf.reduce_sum(tf.cast(tokens == 7, tf.float32), -1)
   taught = model.translate(BATCH.src, dataclasses.replace(search, alpha=0.0), rescore=likes)
   assert int(taught.passes) == 2
-  np.testing.assert_array_equal(taught.score, [[sum(t == 7 for t in tokens) for tokens in predicted(taught, row)]
-                                               for row in range(4)])
+  np.testing.assert_array_equal(
+    taught.score, [[sum(t == 7 for t in tokens) if tokens else -np.inf for tokens in predicted(taught, row)]
+                   for row in range(4)])
 
 
 def test_odd_lets_ends_be_repeated(model):

@@ -200,7 +200,11 @@ def test_a_run_of_phases_holds_both_parts(tmp_path):
   np.testing.assert_array_equal(found.tokens, want.tokens)
 
 
+NO_ENERGY = config.Experiment("lanmt_score", *families.TINY["lanmt_score"], sweep=("search.refine=score,energy",))
+
+
 @pytest.mark.parametrize("make, message", [
+  (lambda: recipe.check(NO_ENERGY), "search.refine=energy needs a network of model.kind=energy; got model.kind=score"),
   (lambda: lanmt_score.Config(kind="flow"), "model.kind is one of score, energy; got 'flow'"),
   (lambda: lanmt_score.Config(latent=lanmt.Latent("source")), "model.latent.axis must be target"),
   (lambda: lanmt_score.Config(own=2.0), "model.own is a share of the updates, from 0 to 1; got 2.0"),

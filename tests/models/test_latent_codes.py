@@ -12,6 +12,7 @@ from tf_nar import models
 from tf_nar import types
 from tf_nar.layers import quantizer
 from tf_nar.models import latent_codes
+from tf_nar.ops import masking
 from tf_nar.ops import noise
 from tf_nar.ops import schedule
 from tf_nar.train import optimizer
@@ -79,8 +80,8 @@ def test_no_padding_reaches_a_code(model):
   one, other = (model.objective(each, seed=None, training=False).statistics for each in (BATCH, wide))
   for name, value in one.items():
     np.testing.assert_allclose(value, other[name], rtol=1e-4, atol=1e-5, err_msg=name)
-  real = np.sum(-(-np.count_nonzero(BATCH.tgt, 1) // 2))
-  np.testing.assert_allclose(np.sum(one["counts"]), real)
+  real = -(-np.count_nonzero(BATCH.tgt, 1) // 2) * BATCH.weight.numpy()
+  np.testing.assert_allclose(np.sum(one["counts"]), np.sum(real), rtol=1e-6)
 
 
 def test_the_search_reads_what_the_predictor_was_trained_on(model):
@@ -172,6 +173,18 @@ def test_micro_batches_move_the_codebook_as_their_whole():
   assert_same_codes(absorbed(build(**PLAIN), *HALVES), whole)
 
 
+def test_a_sentence_votes_with_its_weight():
+  model, batch = build(**PLAIN), BATCH._replace(weight=tf.constant([3.0, 0.0, 0.5, 1.0, 1.0, 1.0]))
+  labels = model.encode_target(batch.tgt)[1].labels.numpy()[..., 0]
+  lengths = -(-masking.lengths(batch.tgt).numpy() // 2)  # In codes of two positions.
+  wanted = np.zeros(16)
+  for row, weight in enumerate(batch.weight.numpy()):
+    np.add.at(wanted, labels[row, :lengths[row]], weight)
+  made = model.objective(batch, seed=None, training=False).statistics
+  np.testing.assert_allclose(made["counts"][0], wanted, rtol=1e-6)
+  assert float(made["voters"]) == pytest.approx(wanted.sum())
+
+
 @pytest.mark.slow  # It compiles an update twice.
 def test_replicas_move_the_codebook_as_their_whole(two):
   def updated():
@@ -252,6 +265,9 @@ def test_every_bottleneck_learns_and_translates(bottleneck):
   (lambda: latent_codes.Config(compress=-1), "model.compress is at least 0; got -1"),
   (lambda: latent_codes.Config(prior_layers=0), "model.prior_layers is at least 1; got 0"),
   (lambda: latent_codes.Config(gold=schedule.Linear(1.5, 0.0, 9)), r"model.gold must be a share .*; got \(1.5, 0.0\)"),
+  (lambda: latent_codes.TRAITS.check(
+    latent_codes.Config(dataclasses.replace(families.NET, tie="none"), settled=True), latent_codes.Search()),
+   "net.tie=none .*, which this model never reads; choose net.tie=target"),
   (lambda: latent_codes.Search(lengths=0), "search.lengths is at least 1; got 0"),
   (lambda: latent_codes.Search(beam=4, candidates=4, lengths=3), "must be a multiple of search.lengths.*; got 4 and 3"),
   (lambda: latent_codes.Search(candidates=4, lengths=2), "beam=1, candidates=4, lengths=2; set search.beam=2"),

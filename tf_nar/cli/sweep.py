@@ -27,6 +27,7 @@ TOKENS = flags.DEFINE_integer("tokens_per_batch", 8192, "Padded source tokens pe
 
 def sweep() -> None:
   """Measures every combination of the values given by the flags and prints them."""
+  from tf_nar import models
   from tf_nar import runs
   from tf_nar import translator
   from tf_nar.evaluate import comparison
@@ -35,7 +36,7 @@ def sweep() -> None:
   pairs = list(lines.paired(text.read(SOURCE.value), text.read(REFERENCE.value)))
   sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
   run = runs.load(WORKDIR.value, [each for each in SET.value if not each.startswith("search.")])
-  tried = tuning.searches(run.experiment, TRY.value, SET.value)
+  tried = tuning.searches(run.experiment, TRY.value, SET.value, check=models.check)
   teacher = translator.opened(RESCORE_WITH.value) if RESCORE_WITH.value else None
   systems = tuning.measure(
     run, tried, sources, references, tokens_per_batch=TOKENS.value, teacher=teacher)

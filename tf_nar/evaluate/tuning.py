@@ -21,13 +21,25 @@ def combinations(tries: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def searches(experiment: config.Experiment, tries: Sequence[str],
-             settings: Iterable[str] = ()) -> dict[tuple[str, ...], Any]:
+             settings: Iterable[str] = (), *,
+             check: Callable[[config.Experiment], None]) -> dict[tuple[str, ...], Any]:
   """Returns {options: search} of every combination; `settings` are overrides that apply to all of them.
 
+  Args:
+    experiment: a `config.Experiment`.
+    tries: options and their values, as "search.beam=1,5".
+    settings: as "search.beam=20".
+    check: `models.check`, which raises if the family has no such search.
+
   Raises:
-    ValueError: for an option that the experiment's search does not have, or a value that does not fit.
+    ValueError: for an option that the experiment's search does not have, or a value that does not fit it or its model.
   """
-  return {options: config.override(experiment, *settings, *options).search for options in combinations(tries)}
+  found = {}
+  for options in combinations(tries):
+    tried = config.override(experiment, *settings, *options)
+    check(tried)
+    found[options] = tried.search
+  return found
 
 
 def measure(run: Any, tried: dict[tuple[str, ...], Any], sources: Sequence[str], references: Sequence[str], *,

@@ -7,7 +7,6 @@ import tempfile
 from typing import Any, Callable, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from tf_nar import types
 from tf_nar.data import atomic
@@ -47,7 +46,7 @@ def check(folder: str, run: Any, search: Callable, score: Callable, trace: Calla
     folder: of the SavedModel.
     run: the `runs.Run` that it was made from.
     search, trace, copier: see `saved_model.export`.
-    score: the run's `model.score`, a graph of unknown shape like the exported one: other graphs use other kernels, which
+    score: the run's `model.score`, a graph of unknown shape like the exported one, as others use other kernels, which
       round bfloat16 differently.
 
   Raises:

@@ -203,8 +203,9 @@ class Model(keras.Model):
     log_prob = self.length_log_prob(memory, lengths)
     known = log_prob > lengths_lib.NEVER / 2  # A length without a class has no loss.
     terms["length"] = types.Term(-tf.reduce_sum(tf.where(known, log_prob, 0.0) * batch.weight), None)
-    if not training:
-      terms["errors"] = self.net.error_term(states, tgt, weight)
+    if not training:  # The EOS that fill a target are no errors of its tokens.
+      own = tf.sequence_mask(masking.lengths(batch.tgt), tf.shape(tgt)[1], tf.float32)
+      terms["errors"] = self.net.error_term(states, tgt, own * batch.weight[:, None])
     return types.Loss(types.counted(terms, terms["token"].count))
 
   def initialise(self, batch: types.Batch, *, seed: tf.Tensor) -> None:
@@ -289,7 +290,7 @@ class Model(keras.Model):
     bounded = rescore is None and search.rank == "bound"
     rank = length_parallel.by_rows(lambda tokens: self.bound(memory, tokens)) if bounded else rescore
     found = length_parallel.length_parallel(say, lengths, rank, alpha=search.alpha)
-    return found._replace(passes=found.passes + 1) if bounded else found
+    return latent_lib.ordered(found.tokens, found.score, found.passes + int(bounded))[0]
 
   def _lengths(self, memory, count):
     """Returns the likeliest filled lengths of at least 2, int32 [B, count]; 0 for more than there are."""

@@ -88,7 +88,8 @@ class Config:
 class Search:
   refine: str = "delta"  # Refinement of the latents: "delta" (delta inference) or "none", which decodes the prior mean.
   steps: int = 1  # Number of steps of refinement.
-  stop: bool = False  # Whether a candidate is finished once a step does not change it; see `decode/latent.py`.
+  stop: bool = False  # Whether a candidate is finished once a delta step leaves its tokens as they were, or one of a
+  # network is a sixteenth of the first.
   candidates: int = 1  # N, lengths times latents.
   latents: int = 1  # Latents per length: the prior mean and draws from the prior; a divisor of `candidates`.
   temperature: float = 0.5  # Factor of the prior's standard deviation in the draws.

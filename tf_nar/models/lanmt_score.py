@@ -112,8 +112,7 @@ def _operations(config, source, target):
 
 TRAITS = family.Traits(
   _operations, offers=frozenset({"trace", "latents", "align", "reconstruct"}), side_by_side=True,
-  readings=one_pass.READINGS, shared=("lanmt/embed/tokens/", "lanmt/encoder/"),
-  frozen=lambda config: {"lanmt": config.lanmt},
+  readings=one_pass.READINGS, frozen=lambda config: {"lanmt": config.lanmt},
   copies={"network/stack/": "decoder/", "network/vector/": "vector/"},
   likelihood=lambda config: "bound", check=check, proxy=lambda config: "inputs, adaptive")
 

@@ -113,7 +113,8 @@ def _operations(config, source, target):
 TRAITS = family.Traits(
   _operations, side_by_side=True, smoothed=True, offers=frozenset({"absorb", "initialise", "reconstruct", "align"}),
   copies={"targets/": "embed/", "prior/": "decoder/"}, readings=one_pass.READINGS, likelihood=lambda config: "bound",
-  proxy=lambda config: "inputs, adaptive")
+  proxy=lambda config: "inputs, adaptive",
+  check=lambda config, search: embedding.check_read(config.net, not config.settled))
 
 
 class Model(keras.Model):
@@ -138,15 +139,19 @@ class Model(keras.Model):
 
   def encode_target(
       self, tgt: tf.Tensor, dropout: noise_lib.Dropout = NO_DROPOUT, *, seed: tf.Tensor | None = None,
-      step: int | tf.Tensor = 0) -> tuple[tf.Tensor, quantizer.Quantized, tf.Tensor]:
-    """Returns the compressed targets int32 [B, T], float [B, M, D]; their codes; and bool [B, M], False at padding."""
+      step: int | tf.Tensor = 0, weight: tf.Tensor | None = None) -> tuple[tf.Tensor, quantizer.Quantized, tf.Tensor]:
+    """Returns the compressed targets int32 [B, T], float [B, M, D]; their codes; and bool [B, M], False at padding.
+
+    `weight` float32 [B] is that of a sentence's votes for the codebook; None: all 1.
+    """
     if self.config.settled:  # Then a target has the same codes in each update.
       dropout, seed = NO_DROPOUT, None
     lengths = masking.lengths(tgt)
     canvas = self.targets.look_up(tgt) + self.targets.positions(tf.shape(tgt)[1])
     vectors = self.compressor(canvas, lengths, dropout=dropout)
     real = tf.sequence_mask(compression.halved(lengths, self.config.compress), tf.shape(vectors)[1])
-    return vectors, self.bottleneck(vectors, tf.cast(real, tf.float32), seed=seed, step=step), real
+    votes = tf.cast(real, tf.float32) * (1.0 if weight is None else weight[:, None])
+    return vectors, self.bottleneck(vectors, votes, seed=seed, step=step), real
 
   def states(
       self, embedded: tf.Tensor, lengths: tf.Tensor, positions: int | tf.Tensor, memory: encoder_decoder.Memory,
@@ -178,7 +183,8 @@ class Model(keras.Model):
     stream = lambda n: noise_lib.stream(seed, n) if training else None
     dropout, lengths = noise_lib.Dropout(stream(_NET)), masking.lengths(batch.tgt)
     memory = self.net.encode(batch.src, dropout)
-    vectors, found, real = self.encode_target(batch.tgt, dropout, seed=stream(_CODES), step=step)
+    vectors, found, real = self.encode_target(
+      batch.tgt, dropout, seed=stream(_CODES), step=step, weight=batch.weight)
     embedded, gold, hidden = found.embedded, None, masking.valid(batch.tgt)
     if training and not self.config.settled:
       drawn = noise_lib.uniform(tf.shape(lengths), stream(_BYPASS)) < self.config.bypass.at(step)
