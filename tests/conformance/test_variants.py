@@ -33,7 +33,7 @@ VARIANTS = {
     "lanmt", lanmt.Config(families.NET, lanmt.Latent("source")), lanmt.Search(steps=2, candidates=4, latents=2)),
   "an energy": (
     "lanmt_score", lanmt_score.Config(families.NET, kind="energy", layers=1, delta=1),
-    lanmt_score.Search("energy", steps=2, step_size=0.2)),
+    lanmt_score.Search(refine="energy", steps=2, step_size=0.2)),
   "soft EM": codes(samples=3),
   "two codebooks": codes(slices=2),
   "semantic hashing": codes(kind="hash"),

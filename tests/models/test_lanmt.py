@@ -164,7 +164,7 @@ def test_the_bound_of_the_longest_candidate():
   model = families.build("lanmt", config=dataclasses.replace(SOURCE, net=net))
   tgt = tf.constant([[5] * 6 + [types.EOS]])  # As of a candidate of the greatest length that has no EOS.
   assert -np.inf <= float(model.score(tf.constant([[5, 6, types.EOS]]), tgt)[0]) < 0
-  search = lanmt.Search("none", candidates=5, rank="bound")  # All lengths there are.
+  search = lanmt.Search(refine="none", candidates=5, rank="bound")  # All lengths there are.
   model.net.embed.bias.assign(-100.0 * tf.one_hot(types.EOS, len(families.VOCAB)))
   found = model.translate(tf.fill([2, 6], 5), search)
   assert np.any(found.tokens.numpy()[..., 6] == types.EOS)  # The longest, which is the last, and not missing.
@@ -172,9 +172,10 @@ def test_the_bound_of_the_longest_candidate():
 
 
 def test_the_walk_of_a_plot_has_room_whatever_the_search(tiny):
-  walk = lambda refine: tiny["source"].latents(BATCH.src, lanmt.Search(refine, steps=2)).walks["delta"]
+  walk = lambda refine: tiny["source"].latents(BATCH.src, lanmt.Search(refine=refine, steps=2)).walks["delta"]
   np.testing.assert_array_equal(walk("none"), walk("delta"))
-  start = lambda refine: lanmt_search.begin(tiny["source"], tiny["source"].encode(BATCH.src), lanmt.Search(refine))
+  source = tiny["source"].encode(BATCH.src)
+  start = lambda refine: lanmt_search.begin(tiny["source"], source, lanmt.Search(refine=refine))
   longest = max(start("none").lengths.numpy())
   assert start("none").tokens.shape[1] == longest
   assert start("delta").tokens.shape[1] == min(longest + lanmt_search.GROWTH, families.NET.max_length)

@@ -74,7 +74,7 @@ def latent():
 @pytest.mark.slow
 def test_delta_inference_chooses_one(latent):
   mean, one, two = (whole(latent, search) for search in (
-    lanmt.Search("none", **SEARCH), lanmt.Search(steps=1, **SEARCH), lanmt.Search(steps=2, **SEARCH)))
+    lanmt.Search(refine="none", **SEARCH), lanmt.Search(steps=1, **SEARCH), lanmt.Search(steps=2, **SEARCH)))
   assert mean < one <= two and two > 0.8, (mean, one, two)
 
 
@@ -86,7 +86,7 @@ def test_so_do_steps_of_a_network(latent, kind, least):
     mine.assign(theirs)
   learn(model, STEPS)
   mean, delta, one, four = (whole(model, search) for search in (
-    lanmt_score.Search("none", **SEARCH), lanmt_score.Search("delta", steps=4, **SEARCH),
+    lanmt_score.Search(refine="none", **SEARCH), lanmt_score.Search(refine="delta", steps=4, **SEARCH),
     lanmt_score.Search(steps=1, **SEARCH), lanmt_score.Search(steps=4, **SEARCH)))
   assert mean < one < four and mean < delta and four > least, (mean, delta, one, four)
   assert kind == "energy" or delta < four, (delta, four)

@@ -9,9 +9,11 @@ import tensorflow as tf
 from tests.conformance import families
 from tests.data import folders
 from tf_nar import config
+from tf_nar import models
 from tf_nar import recipe
 from tf_nar import runs
 from tf_nar import types
+from tf_nar.evaluate import tuning
 from tf_nar.layers import score_network
 from tf_nar.models import lanmt
 from tf_nar.models import lanmt_score
@@ -158,7 +160,7 @@ def test_steps_of_a_search(tiny, kind, cost):
 
 @pytest.mark.parametrize("kind", score_network.KINDS)
 def test_adaptive_steps_are_independent(tiny, kind):
-  model, search = tiny[kind], lanmt_score.Search(kind, steps=8, step_size=0.2, stop=True, candidates=2)
+  model, search = tiny[kind], lanmt_score.Search(refine=kind, steps=8, step_size=0.2, stop=True, candidates=2)
   found = model.translate(tf.pad(BATCH.src, [[0, 1], [0, 3]]), search)
   for row in (0, 3):
     alone = model.translate(BATCH.src[row:row + 1], search)
@@ -175,7 +177,7 @@ def test_steps_end_once_they_are_a_sixteenth_of_the_first(tiny, monkeypatch):
 
 
 def test_steps_down_an_energy_have_its_name_too(tiny):
-  translated = lambda refine: tiny["energy"].translate(BATCH.src, lanmt_score.Search(refine, steps=2))
+  translated = lambda refine: tiny["energy"].translate(BATCH.src, lanmt_score.Search(refine=refine, steps=2))
   found, same = translated("energy"), translated("score")
   np.testing.assert_array_equal(found.tokens, same.tokens)
 
@@ -198,6 +200,15 @@ def test_a_run_of_phases_holds_both_parts(tmp_path):
     np.testing.assert_array_equal(variable, part[variable.path.removeprefix("lanmt/")])
   found, want = (model.translate(BATCH.src, families.TINY["lanmt_score"].search) for model in (alone, made.model))
   np.testing.assert_array_equal(found.tokens, want.tokens)
+
+
+def test_a_sweep_tries_equal_searches_once():
+  tries = "search.refine=none,delta,score", "search.steps=1,2", "search.step_size=0.5,1.0"
+  made = config.Experiment("lanmt_score", *families.TINY["lanmt_score"])
+  tried = tuning.searches(made, tries, check=models.check).values()
+  assert [(each.refine, each.steps, each.step_size) for each in tried] == [
+    ("none", 1, 0.5), ("delta", 1, 0.5), ("delta", 2, 0.5), ("score", 1, 0.5), ("score", 1, 1.0), ("score", 2, 0.5),
+    ("score", 2, 1.0)]
 
 
 NO_ENERGY = config.Experiment("lanmt_score", *families.TINY["lanmt_score"], sweep=("search.refine=score,energy",))

@@ -3,27 +3,41 @@
 Different latents may give the same translation. The best-ranked of equal candidates stays; the others are missing.
 """
 import dataclasses
-from typing import Any
 
 import tensorflow as tf
 
 from tf_nar import config as core_config
 from tf_nar import types
 
-
-def check(search: Any) -> None:
-  """Raises ValueError unless `search.candidates` are lengths times `search.latents`, drawn with a temperature."""
-  core_config.check_at_least(1, search, "candidates", "latents", group="search.")
-  if search.candidates % search.latents:
-    raise ValueError(f"search.candidates counts lengths times latents, so it is a multiple of search.latents="
-                     f"{search.latents}; got {search.candidates}.")
-  if search.temperature < 0:
-    raise ValueError(f"search.temperature is at least 0, which draws the mean; got {search.temperature}.")
+RANKS = "decoder", "bound"  # The choices of `Search.rank`.
 
 
-def widened(search: Any, count: int) -> Any:
-  """Returns the search that finds at least `count` candidates: more lengths, with as many latents for each."""
-  return dataclasses.replace(search, candidates=-(-max(search.candidates, count) // search.latents) * search.latents)
+@dataclasses.dataclass(frozen=True)
+class Search:
+  """Options that all families with such candidates have."""
+
+  candidates: int = 1  # N, lengths times latents.
+  latents: int = 1  # Latents per length: the one without noise, and draws from the prior; a divisor of `candidates`.
+  temperature: float = 0.5  # Factor of the prior's standard deviation in the draws.
+  seed: int = 0  # Of the draws.
+  rank: str = "decoder"  # Ranking by log p of the tokens given z, or "bound", by `Model.score`; a teacher overrides it.
+  odd: bool = True  # Optimal de-duplicated decoding of the last latents: no token but a filling EOS twice in a row.
+  odd_everywhere: bool = False  # Whether `odd` applies to digits within a word too.
+  alpha: float = 0.6  # Exponent of the length penalty in ranking, as in the teacher's beam search.
+  unknown: bool = False  # Whether a translation may contain <unk>.
+
+  def __post_init__(self):
+    core_config.check_choice("search.rank", self.rank, RANKS)
+    core_config.check_at_least(1, self, "candidates", "latents", group="search.")
+    if self.candidates % self.latents:
+      raise ValueError(f"search.candidates counts lengths times latents, so it is a multiple of search.latents="
+                       f"{self.latents}; got {self.candidates}.")
+    if self.temperature < 0:
+      raise ValueError(f"search.temperature is at least 0, which draws the mean; got {self.temperature}.")
+
+  def with_candidates(self, count: int) -> "Search":
+    """Returns the search that finds at least `count` candidates: more lengths, with as many latents for each."""
+    return dataclasses.replace(self, candidates=-(-max(self.candidates, count) // self.latents) * self.latents)
 
 
 def centred(noise: tf.Tensor) -> tf.Tensor:

@@ -25,6 +25,9 @@ def searches(experiment: config.Experiment, tries: Sequence[str],
              check: Callable[[config.Experiment], None]) -> dict[tuple[str, ...], Any]:
   """Returns {options: search} of every combination; `settings` are overrides that apply to all of them.
 
+  Of combinations that translate alike, as those that differ in an option that another one turns off
+  (`Search.effective`), the first stands for all.
+
   Args:
     experiment: a `config.Experiment`.
     tries: options and their values, as "search.beam=1,5".
@@ -34,11 +37,14 @@ def searches(experiment: config.Experiment, tries: Sequence[str],
   Raises:
     ValueError: for an option that the experiment's search does not have, or a value that does not fit it or its model.
   """
-  found = {}
+  found, before = {}, []
   for options in combinations(tries):
     tried = config.override(experiment, *settings, *options)
     check(tried)
-    found[options] = tried.search
+    effective = tried.search.effective() if hasattr(tried.search, "effective") else tried.search
+    if effective not in before:
+      found[options] = tried.search
+    before.append(effective)
   return found
 
 

@@ -47,7 +47,6 @@ from tf_nar.ops import schedule
 
 _NET, _Z = range(2)  # Numbers of the random streams.
 LENGTHS = {"offset": "offset", "absolute": True}  # The length heads of `EncoderDecoder`.
-RANKS = "decoder", "bound"
 SCORE_SEED = (21, 0)  # Of the samples in `Model.score` and in the validation loss.
 
 
@@ -86,24 +85,8 @@ class Config:
 
 
 @dataclasses.dataclass(frozen=True)
-class Search:
-  candidates: int = 1  # N, lengths times latents.
-  latents: int = 1  # Latents per length: that of zero noise, and samples of the prior; a divisor of `candidates`.
-  temperature: float = 0.5  # Standard deviation of the noise of the samples.
-  seed: int = 0  # Of the samples.
-  rank: str = "decoder"  # Ranking by log p(T | x) and that of the tokens given z, or "bound", by `Model.score`.
+class Search(latent_lib.Search):  # By "decoder" the rank is log p of the length and of the tokens given z.
   odd: bool = False  # Optimal de-duplicated decoding: no token but EOS twice in a row.
-  odd_everywhere: bool = False  # Whether `odd` applies to digits within a word too.
-  alpha: float = 0.6  # Exponent of the length penalty in ranking, as in the teacher's beam search.
-  unknown: bool = False  # Whether a translation may contain <unk>.
-
-  def __post_init__(self):
-    core_config.check_choice("search.rank", self.rank, RANKS)
-    latent_lib.check(self)
-
-  def with_candidates(self, count: int) -> "Search":
-    """Returns the search that finds at least `count` candidates: more lengths, with as many latents for each."""
-    return latent_lib.widened(self, count)
 
 
 def _operations(config, source, target):

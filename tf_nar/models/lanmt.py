@@ -46,7 +46,6 @@ from tf_nar.ops import schedule
 
 _NET, _Z, _REPLACED = range(3)  # Numbers of the random streams.
 AXES = {"target": lanmt_axes.TargetAxis, "source": lanmt_axes.SourceAxis}
-RANKS = "decoder", "bound"
 ACTIVE = 0.01  # A latent dimension is active at a position if its KL is above this, in nats.
 SCORE_SEED = (20, 0)  # Of the samples in `Model.score`.
 
@@ -85,32 +84,22 @@ class Config:
 
 
 @dataclasses.dataclass(frozen=True)
-class Search:
+class Search(latent_lib.Search):
   refine: str = "delta"  # Refinement of the latents: "delta" (delta inference) or "none", which decodes the prior mean.
   steps: int = 1  # Number of steps of refinement.
   stop: bool = False  # Whether a candidate is finished once a delta step leaves its tokens as they were, or one of a
   # network is a sixteenth of the first.
-  candidates: int = 1  # N, lengths times latents.
-  latents: int = 1  # Latents per length: the prior mean and draws from the prior; a divisor of `candidates`.
-  temperature: float = 0.5  # Factor of the prior's standard deviation in the draws.
-  seed: int = 0  # Of the draws.
-  rank: str = "decoder"  # Ranking by log p of the tokens given z, or "bound", by `Model.score`; a teacher overrides it.
-  odd: bool = True  # Optimal de-duplicated decoding of the last latents: no token twice in a row.
-  odd_everywhere: bool = False  # Whether `odd` applies to digits within a word too.
-  alpha: float = 0.6  # Exponent of the length penalty in ranking, as in the teacher's beam search.
-  unknown: bool = False  # Whether a translation may contain <unk>.
 
   refinements = "none", "delta"  # The choices of `refine`.
 
   def __post_init__(self):
+    super().__post_init__()
     core_config.check_choice("search.refine", self.refine, self.refinements)
-    core_config.check_choice("search.rank", self.rank, RANKS)
     core_config.check_at_least(1, self, "steps", group="search.")
-    latent_lib.check(self)
 
-  def with_candidates(self, count: int) -> "Search":
-    """Returns the search that finds at least `count` candidates: more lengths, with as many latents for each."""
-    return latent_lib.widened(self, count)
+  def effective(self) -> "Search":
+    """Returns the search with those options that it does not read as they are by default."""
+    return dataclasses.replace(self, steps=1, stop=False) if self.refine == "none" else self
 
 
 def passes_of(config: Config, source: int, target: int) -> tuple[int, int, int]:

@@ -88,6 +88,11 @@ class Search(lanmt.Search):
     if self.step_size <= 0:
       raise ValueError(f"search.step_size must be above 0; got {self.step_size}; search.refine=none takes no steps.")
 
+  def effective(self) -> "Search":
+    """As in `lanmt.Search`."""
+    found = super().effective()
+    return found if self.refine in score_network.KINDS else dataclasses.replace(found, step_size=1.0)
+
 
 def check(config: Config, search: Search) -> None:
   """Raises ValueError for steps down an energy of a score network, which has none."""
