@@ -39,7 +39,7 @@ class Exported(tf.Module):
     super().__init__()
     self.weight = tf.Variable(1.0)
 
-  @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])
+  @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")], autograph=False)
   def translate(self, text):
     return {"translation": tf.strings.upper(text), "score": self.weight * tf.ones(tf.shape(text))}
 

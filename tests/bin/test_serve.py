@@ -136,7 +136,7 @@ def test_stopped_while_it_warms_up(exported):
 
 def test_a_model_that_cannot_be_warmed_up(tmp_path):
   class Broken(tf.Module):
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")], autograph=False)
     def translate(self, text):
       with tf.control_dependencies([tf.debugging.Assert(tf.size(text) > 99, ["planted"])]):
         return {"translation": tf.identity(text), "score": tf.zeros(tf.shape(text))}

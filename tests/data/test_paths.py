@@ -50,7 +50,7 @@ class Shout(tf.Module):
     super().__init__()
     self.weight = tf.Variable(2.5)
 
-  @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])
+  @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")], autograph=False)
   def translate(self, text):
     return {"translation": tf.strings.upper(text), "score": tf.fill(tf.shape(text), -self.weight)}
 

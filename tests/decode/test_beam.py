@@ -246,12 +246,14 @@ def test_what_is_not_there_is_blank():
 def test_compiled_says_the_same(jit):
   table, limits = tables(5, seed=11), [5, 3, 0, 4, 5]
   run = lambda table: search(table, limits, beam_size=3, nbest=2)
-  for ours, theirs in zip(tf.function(run, jit_compile=jit)(table), run(table), strict=True):
+  for ours, theirs in zip(tf.function(run, jit_compile=jit, autograph=False)(table), run(table), strict=True):
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
 def test_sizes_may_be_unknown_when_traced():
-  @tf.function(input_signature=[tf.TensorSpec([None, VOCAB, VOCAB, VOCAB]), tf.TensorSpec([None], tf.int32)])
+  signature = [tf.TensorSpec([None, VOCAB, VOCAB, VOCAB]), tf.TensorSpec([None], tf.int32)]
+
+  @tf.function(input_signature=signature, autograph=False)
   def run(table, limit):
     wide = tf.repeat(table, 3, 0)
     step = lambda said, t, state: (tf.gather(wide[:, BOS], said, batch_dims=1), state)

@@ -157,7 +157,7 @@ def test_what_is_not_there_is_blank():
 @pytest.mark.parametrize("jit", [False, True])
 def test_compiled_says_the_same(run, jit):
   logits, positions = alignments.logits(4, 5, seed=4), [5, 3, 0, 4]
-  compiled = tf.function(lambda x: run(x, positions), jit_compile=jit)(logits)
+  compiled = tf.function(lambda x: run(x, positions), jit_compile=jit, autograph=False)(logits)
   for ours, theirs in zip(compiled, run(logits, positions), strict=True):
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 

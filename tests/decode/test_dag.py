@@ -136,8 +136,9 @@ def test_compiled_says_the_same(search):
   expected = search(graph(4))
   signature = [tf.TensorSpec([None, None, None]), tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None]),
                tf.TensorSpec([None], tf.int32)]
-  open_shapes = tf.function(lambda *parts: search(decode.Graph(*parts)), input_signature=signature)
-  for compiled in (open_shapes, tf.function(lambda *parts: search(decode.Graph(*parts)), jit_compile=True)):
+  open_shapes = tf.function(lambda *parts: search(decode.Graph(*parts)), input_signature=signature, autograph=False)
+  by_xla = tf.function(lambda *parts: search(decode.Graph(*parts)), jit_compile=True, autograph=False)
+  for compiled in (open_shapes, by_xla):
     found = compiled(*graph(4))
     np.testing.assert_array_equal(found.tokens, expected.tokens)
     np.testing.assert_allclose(found.score, expected.score, rtol=1e-5)

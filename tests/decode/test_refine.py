@@ -29,7 +29,7 @@ def stable(before, after):
 @pytest.mark.parametrize("compiled", [False, True])
 def test_all_passes(compiled):
   run = lambda: refine.refine(step, start(3, 1), 3)
-  found = (tf.function(run) if compiled else run)()
+  found = (tf.function(run, autograph=False) if compiled else run)()
   assert int(found.passes) == 3 and found.trace is None
   np.testing.assert_array_equal(found.state.seen[:, 0], [1 + 2 + 3, 1 + 100 + 100])
 
@@ -37,7 +37,7 @@ def test_all_passes(compiled):
 @pytest.mark.parametrize("compiled", [None, False, True])
 def test_rows_that_are_done_are_frozen_and_the_loop_ends_with_the_last(compiled):
   run = lambda: refine.refine(step, start(3, 1, 2), 9, done=stable, trace=True)
-  found = (run if compiled is None else tf.function(run, jit_compile=compiled))()
+  found = (run if compiled is None else tf.function(run, jit_compile=compiled, autograph=False))()
   assert int(found.passes) == 3
   np.testing.assert_array_equal(found.state.seen[:, 0], [6, 1, 3])
   assert found.trace.seen.shape == (9, 3, 2)

@@ -26,7 +26,7 @@ def model(request):
 def graph(model, **options):
   search = dataclasses.replace(GREEDY, **options)
   specs = [tf.TensorSpec(SRC.shape, tf.int32), tf.TensorSpec([len(SRC), None, None], tf.int32)]
-  return tf.function(lambda src, drafts: model.check(src, drafts, search), input_signature=specs)
+  return tf.function(lambda src, drafts: model.check(src, drafts, search), input_signature=specs, autograph=False)
 
 
 def check(model, drafts, **options):

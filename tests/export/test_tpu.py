@@ -21,7 +21,7 @@ TABLE = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer([1], [2]),
 
 
 def found(fn, *specs):
-  return tpu_ops.findings(tf.function(fn).get_concrete_function(*specs or (X,)))
+  return tpu_ops.findings(tf.function(fn, autograph=False).get_concrete_function(*specs or (X,)))
 
 
 def looping(x):
@@ -54,7 +54,7 @@ def test_a_planted_operator_is_found_by_its_name_and_line(name):
 
 
 def test_an_operator_in_a_loop_or_a_call_is_found():
-  inner = tf.function(lambda x: tf.unique(x[0])[0])
+  inner = tf.function(lambda x: tf.unique(x[0])[0], autograph=False)
   assert [line.split()[0] for line in found(lambda x: inner(x))] == ["Unique"]
   lines = found(looping)
   assert any(line.startswith("PrintV2 ") and "test_tpu.py, line " in line for line in lines)
@@ -90,7 +90,7 @@ class Update:
 
   def __init__(self, argument):
     self._argument = argument
-    self._graph = tf.function(lambda batch, step: {"loss": tf.reduce_sum(batch.weight)})
+    self._graph = tf.function(lambda batch, step: {"loss": tf.reduce_sum(batch.weight)}, autograph=False)
 
   def __call__(self, batches, step):
     return self._graph(batches[0], self._argument(step))

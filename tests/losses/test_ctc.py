@@ -101,7 +101,7 @@ def test_log_prob_is_that_of_all_logits():
 @pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16])
 def test_xla_says_the_same(dtype):
   run = lambda *learned: with_gradients(fused, list(learned))
-  ours, theirs = tf.function(run, jit_compile=True)(*parts(dtype)), run(*parts(dtype))
+  ours, theirs = tf.function(run, jit_compile=True, autograph=False)(*parts(dtype)), run(*parts(dtype))
   assert [x.dtype for x in ours] == [tf.float32, dtype, tf.float32, tf.float32]
   for mine, other in zip(ours, theirs, strict=True):
     np.testing.assert_allclose(
@@ -114,7 +114,8 @@ def test_logits_never_exist_at_once():
   given = {name: tf.repeat(value, 4, 0) for name, value in GIVEN.items()}
   run = tf.function(
     lambda *learned: with_gradients(
-      lambda *parts: loss_lib.tied_ctc(*parts, **given, weight=tf.repeat(WEIGHT, 4)), list(learned)), jit_compile=True)
+      lambda *parts: loss_lib.tied_ctc(*parts, **given, weight=tf.repeat(WEIGHT, 4)), list(learned)),
+    jit_compile=True, autograph=False)
   program = run.experimental_get_compiler_ir(states, *parts()[1:])(stage="hlo")
   whole = [f"f32[{positions},{tokens}]" for positions in ("80", "20,4") for tokens in (7, 64)]
   assert "f32[8,64]" in program and not any(shape in program for shape in whole)
@@ -128,7 +129,7 @@ def optimum(sentences, positions):
   adam = tf.keras.optimizers.Adam(0.3)
   adam.build([logits])
 
-  @tf.function
+  @tf.function(autograph=False)
   def update():
     with tf.GradientTape() as tape:
       loss = -tf.reduce_mean(of_logits(tf.repeat(logits, len(sentences), 0), *given))

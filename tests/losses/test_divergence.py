@@ -52,7 +52,7 @@ def gradients(function, learned):
 @pytest.mark.parametrize("pairs", [PAIRS, ((0, 1),)])
 def test_values_and_gradients_are_those_of_all_words(pairs):
   function, by_definition = (lambda *learned, f=f: f(*learned, pairs=pairs) for f in (ours, plain))
-  for mine, theirs in zip(tf.function(function)(*parts()), by_definition(*parts()), strict=True):
+  for mine, theirs in zip(tf.function(function, autograph=False)(*parts()), by_definition(*parts()), strict=True):
     np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-5)
   for mine, theirs in zip(gradients(function, parts()), gradients(by_definition, parts()), strict=True):
     np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
@@ -63,7 +63,7 @@ def test_other_positions_are_left_out(where):
   where = tf.cast(where, tf.bool)
   some = lambda *learned: divergence.compare(*learned, LABELS, PAIRS, where)
   zeroed = lambda *learned: divergence.Compared(*(tf.where(where, x, 0.0) for x in plain(*learned)))
-  for function in (some, tf.function(some), tf.function(some, jit_compile=True)):
+  for function in (some, tf.function(some, autograph=False), tf.function(some, jit_compile=True, autograph=False)):
     for mine, theirs in zip(function(*parts()), zeroed(*parts()), strict=True):
       np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-5)
     for mine, theirs in zip(gradients(function, parts()), gradients(zeroed, parts()), strict=True):
@@ -95,7 +95,7 @@ def test_smoothed_cross_entropy_is_that_of_the_other_module():
 
 
 def test_bfloat16_is_close():
-  half, whole = (tf.function(ours)(*parts(dtype)) for dtype in (tf.bfloat16, tf.float32))
+  half, whole = (tf.function(ours, autograph=False)(*parts(dtype)) for dtype in (tf.bfloat16, tf.float32))
   for mine, theirs in zip(half, whole, strict=True):
     assert mine.dtype == tf.float32
     np.testing.assert_allclose(mine, theirs, rtol=0.1, atol=0.1)
@@ -103,7 +103,7 @@ def test_bfloat16_is_close():
 
 
 def test_xla_computes_the_same():
-  compiled = tf.function(lambda *learned: gradients(ours, learned), jit_compile=True)(*parts())
+  compiled = tf.function(lambda *learned: gradients(ours, learned), jit_compile=True, autograph=False)(*parts())
   for mine, theirs in zip(compiled, gradients(ours, parts()), strict=True):
     np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
 

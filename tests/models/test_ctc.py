@@ -170,7 +170,7 @@ def test_shown_are_words_of_an_alignment_of_the_target(monkeypatch):
 def test_likeliest_is_the_argmax(model, monkeypatch):
   monkeypatch.setattr(cross_entropy, "ROWS", 4)
   states = tf.constant(np.random.default_rng(0).normal(size=[3, 5, 8]), tf.float32)
-  for run in (model.net.likeliest, tf.function(model.net.likeliest, jit_compile=True)):
+  for run in (model.net.likeliest, tf.function(model.net.likeliest, jit_compile=True, autograph=False)):
     np.testing.assert_array_equal(run(states), tf.argmax(model.net.logits(states), -1))
 
 

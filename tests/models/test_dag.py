@@ -202,7 +202,7 @@ def test_xla_trains_the_same(model):
       value = types.loss(model.objective(BATCH, seed=[1, 2], training=True, step=3))
     return [value, *map(tf.convert_to_tensor, tape.gradient(value, variables))]
 
-  for mine, theirs in zip(tf.function(update, jit_compile=True)(), update(), strict=True):
+  for mine, theirs in zip(tf.function(update, jit_compile=True, autograph=False)(), update(), strict=True):
     np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
 
 

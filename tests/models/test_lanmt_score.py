@@ -82,7 +82,7 @@ def test_the_gradient_of_an_energys_loss_has_second_derivatives(tiny, jit):
   variables = [v for v in model.trainable_variables if v.path.endswith(("vector/kernel", "norm_1/gamma", "out/kernel"))]
   values = [v.value for v in variables]
 
-  @tf.function(jit_compile=jit)
+  @tf.function(jit_compile=jit, autograph=False)
   def gradients():
     with tf.GradientTape() as tape:
       loss = types.loss(model.objective(BATCH, seed=None, training=False))

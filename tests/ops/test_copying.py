@@ -12,7 +12,7 @@ SOURCES, TARGETS = (tf.constant(side) for side in zip(*SIZES, strict=True))
 
 
 def test_uniform_is_round_half_up():
-  found = tf.function(lambda: copying.uniform(SOURCES, TARGETS, 9))().numpy()
+  found = tf.function(lambda: copying.uniform(SOURCES, TARGETS, 9), autograph=False)().numpy()
   for row, (sources, targets) in zip(found, SIZES, strict=True):
     expected = [math.floor(t * (sources - 1) / max(targets - 1, 1) + 0.5) for t in range(targets)]
     assert row[:targets].tolist() == expected
@@ -23,7 +23,7 @@ def test_uniform_is_round_half_up():
 
 @pytest.mark.parametrize("tau", [0.3, 2.0])
 def test_soft_is_a_bell_around_the_even_step(tau):
-  found = tf.function(lambda: copying.soft(SOURCES, TARGETS, 11, 9, tau))().numpy()
+  found = tf.function(lambda: copying.soft(SOURCES, TARGETS, 11, 9, tau), autograph=False)().numpy()
   assert found.shape == (len(SIZES), 9, 11) and np.isfinite(found).all()
   for row, (sources, targets) in zip(found, SIZES, strict=True):
     assert not row[:, sources:].any()
@@ -40,7 +40,7 @@ def test_a_sharp_soft_copy_of_equal_lengths_is_the_source():
 def test_fertilities_copy_in_order(jit):
   fertility = np.random.default_rng(0).integers(0, 4, [30, 5]).astype(np.int32)
   fertility[0] = 0
-  found = tf.function(lambda f: copying.by_fertility(f, 15), jit_compile=jit)(fertility).numpy()
+  found = tf.function(lambda f: copying.by_fertility(f, 15), jit_compile=jit, autograph=False)(fertility).numpy()
   for row, counts in zip(found, fertility, strict=True):
     assert row[:counts.sum()].tolist() == np.repeat(np.arange(5), counts).tolist()
     assert row.min() >= 0 and row.max() <= 4

@@ -22,7 +22,7 @@ def looped(x):
   (lambda x: looped(x @ X) @ X, 4),  # One turn of the loop, of two.
   (lambda x: tf.cond(x[0, 0] > 0, lambda: x @ X @ X @ X, lambda: x @ X), 3),
   (lambda x: tf.switch_case(tf.cast(x[0, 0], tf.int32), [lambda: x, lambda: x @ X @ X]) @ X, 3),
-  (lambda x: tf.function(lambda x: x @ X @ X)(x) @ X, 3)])
+  (lambda x: tf.function(lambda x: x @ X @ X, autograph=False)(x) @ X, 3)])
 def test_by_hand(fn, products):
   assert of(fn) == products
 

@@ -33,7 +33,7 @@ def test_as_many_are_shown_as_the_distance_says(ratio, jit):
   draw = np.random.default_rng(0)
   among = draw.integers(0, 12, [200, 1]) > np.arange(11)
   wrong = draw.random([200, 11]) < 0.5  # Past the lengths too, where it must not count.
-  show = tf.function(lambda: glancing.shown([1, 2], wrong, among, tf.constant(ratio)), jit_compile=jit)
+  show = tf.function(lambda: glancing.shown([1, 2], wrong, among, tf.constant(ratio)), jit_compile=jit, autograph=False)
   shown = show().numpy()
   assert not (shown & ~among).any()
   np.testing.assert_array_equal(shown.sum(1), np.floor(np.float32(ratio) * (wrong & among).sum(1)))

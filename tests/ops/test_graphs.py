@@ -13,7 +13,7 @@ def traced():
   layer, x = norm.LayerNorm(name="norm"), tf.constant([[1.0, 2.0, 4.0]])
   layer.build((None, 3))
 
-  @tf.function
+  @tf.function(autograph=False)
   def gradient(x):
     with tf.GradientTape() as tape:
       tape.watch(x)

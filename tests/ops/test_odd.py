@@ -44,7 +44,7 @@ def said(log_prob, tokens):
 @pytest.mark.parametrize("positions, vocab", [(5, 5), (4, 7), (2, 6), (1, 4), (6, 2)])
 def test_nothing_without_repeats_is_better(positions, vocab):
   logits = problems(400, positions, vocab, seed=positions)
-  tokens, score = tf.function(searched.odd)(logits, tf.fill([400], positions))
+  tokens, score = tf.function(searched.odd, autograph=False)(logits, tf.fill([400], positions))
   log_prob = log_softmax(logits)
   assert not repeats(tokens.numpy()).any()
   assert_near(score, best(log_prob, 1e9))
@@ -57,7 +57,8 @@ def test_nothing_without_repeats_is_better(positions, vocab):
 @pytest.mark.parametrize("penalty", [0.0, 0.3, 1.5])
 def test_a_small_penalty_only_discourages(penalty):
   logits = problems(400, 5, 5, seed=9)
-  tokens, score = tf.function(lambda x, n: searched.odd(x, n, penalty=penalty))(logits, tf.fill([400], 5))
+  search = tf.function(lambda x, n: searched.odd(x, n, penalty=penalty), autograph=False)
+  tokens, score = search(logits, tf.fill([400], 5))
   doubled, log_prob = repeats(tokens.numpy()), log_softmax(logits)
   assert doubled.any()
   assert_near(score, said(log_prob, tokens.numpy()))  # Without penalties.
@@ -93,7 +94,7 @@ def test_only_places_within_the_length_count():
 @pytest.mark.parametrize("jit", [False, True])
 def test_compiled_says_the_same(jit):
   logits, lengths = problems(8, 9, 12, seed=4), tf.constant([9, 3, 0, 1, 8, 9, 5, 2])
-  compiled = tf.function(searched.odd, jit_compile=jit)(logits, lengths)
+  compiled = tf.function(searched.odd, jit_compile=jit, autograph=False)(logits, lengths)
   for ours, theirs in zip(compiled, searched.odd(logits, lengths), strict=True):
     assert_near(ours, theirs)
 
@@ -133,7 +134,7 @@ def exempt(logits, lengths, free, **options):
 @pytest.mark.parametrize("penalty", [1e9, 0.7])
 def test_nothing_is_better_where_some_words_may_be_repeated(positions, vocab, penalty):
   logits, free = problems(400, positions, vocab, seed=positions), np.arange(vocab) % 2 == 1
-  tokens, score = tf.function(exempt)(logits, tf.fill([400], positions), free, penalty=penalty)
+  tokens, score = tf.function(exempt, autograph=False)(logits, tf.fill([400], positions), free, penalty=penalty)
   log_prob, tokens = log_softmax(logits), tokens.numpy()
   every = np.array(list(itertools.product(range(vocab), repeat=positions)))  # [V**T, T]
   total = sum(log_prob[:, position, every[:, position]] for position in range(positions))

@@ -49,7 +49,7 @@ def test_samples_share_a_vote():
 
 def test_votes_of_samples_are_the_softmax_on_average():
   logits = -quantize.distances(X, CODEBOOK)
-  draw = tf.function(lambda seed: quantize.votes(quantize.draw(seed, logits, 50), X, tf.ones([4]), 5))
+  draw = tf.function(lambda seed: quantize.votes(quantize.draw(seed, logits, 50), X, tf.ones([4]), 5), autograph=False)
   found = [draw(tf.constant([0, n])) for n in range(200)]
   expected = tf.nn.softmax(logits).numpy()  # [R, G, K]
   np.testing.assert_allclose(np.mean([one.counts for one in found], 0), expected.sum(0), atol=0.02)
@@ -67,7 +67,7 @@ def test_draws_are_a_function_of_the_seed():
   logits = -quantize.distances(X, CODEBOOK)
   one, same, other = (quantize.draw(seed, logits, 9).numpy() for seed in ([1, 2], [1, 2], [1, 3]))
   assert (one == same).all() and (one != other).any()
-  compiled = tf.function(lambda: quantize.draw([1, 2], logits, 9), jit_compile=True)
+  compiled = tf.function(lambda: quantize.draw([1, 2], logits, 9), jit_compile=True, autograph=False)
   np.testing.assert_array_equal(compiled(), one)
 
 

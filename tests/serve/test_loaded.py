@@ -13,23 +13,24 @@ TEXT = [tf.TensorSpec([None], tf.string, "text")]
 class Planted(tf.Module):
   """Has every signature of an export, with known answers."""
 
-  @tf.function(input_signature=TEXT)
+  @tf.function(input_signature=TEXT, autograph=False)
   def translate(self, text):
     return {"translation": tf.strings.upper(text), "score": -tf.cast(tf.strings.length(text), tf.float32)}
 
-  @tf.function(input_signature=TEXT)
+  @tf.function(input_signature=TEXT, autograph=False)
   def candidates(self, text):
     found = self.translate(text)
     absent = tf.fill([tf.size(text)], "")
     return {"translation": tf.stack([found["translation"], text + "\u00fc", absent], 1),
             "score": found["score"][:, None] + [0.0, -1.0, -float("inf")]}
 
-  @tf.function(input_signature=TEXT)
+  @tf.function(input_signature=TEXT, autograph=False)
   def trace(self, text):
     saw = tf.stack([tf.fill([tf.size(text)], "<mask> b"), text], 1)
     return {**self.translate(text), "inputs": saw, "predictions": tf.strings.upper(saw)}
 
-  @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name) for name in ("source", "target")])
+  @tf.function(
+    input_signature=[tf.TensorSpec([None], tf.string, name) for name in ("source", "target")], autograph=False)
   def score(self, source, target):
     same = -tf.cast(tf.strings.length(source + target), tf.float32)
     return {"score": tf.where(target == "never", -float("inf"), same)}
@@ -78,7 +79,7 @@ def test_all_that_can_be_asked(model):
 
 def test_traces_of_older_models(tmp_path):
   class Older(Planted):
-    @tf.function(input_signature=TEXT)
+    @tf.function(input_signature=TEXT, autograph=False)
     def trace(self, text):
       passes = tf.stack([text, text], 1)
       return {**self.translate(text), "saw": passes, "said": tf.strings.upper(passes)}
@@ -91,7 +92,7 @@ def test_traces_of_older_models(tmp_path):
 
 def test_truncation_is_what_the_model_says(tmp_path):
   class Cutting(Planted):
-    @tf.function(input_signature=TEXT)
+    @tf.function(input_signature=TEXT, autograph=False)
     def translate(self, text):
       return {"translation": text, "score": tf.zeros(tf.shape(text)), "truncated": tf.strings.length(text) > 2}
 

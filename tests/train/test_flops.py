@@ -80,7 +80,7 @@ def of_graph(family, config, rows, source):
   model = models.build(family, config, NET.vocab)
   variables = [variable.value for variable in model.trainable_variables]
 
-  @tf.function
+  @tf.function(autograph=False)
   def gradients(src, tgt):
     with tf.GradientTape() as tape:
       batch = types.Batch(src, tgt, tf.ones([rows]))

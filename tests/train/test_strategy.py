@@ -97,7 +97,8 @@ def test_rows_are_shared_out_and_blank_ones_fill_up():
 
 def counts(position, update):
   """The counts of each replica at draw 5."""
-  ask = tf.function(lambda: position.run(lambda: update._terms(make(4, 6, 0), tf.constant(5, tf.int64))[1]))
+  ask = tf.function(
+    lambda: position.run(lambda: update._terms(make(4, 6, 0), tf.constant(5, tf.int64))[1]), autograph=False)
   return np.concatenate(position.experimental_local_results(ask()))
 
 
