@@ -95,11 +95,14 @@ def build(name, seed=0, config=None, **net):
   return shaken(models.build(name, config, len(VOCAB)), 0.1, seed)
 
 
-def export(name, model, search, folder):
-  """Exports a model of the family; another process compares the SavedModel's results with the run's."""
+def export(name, model, search, folder, searcher=None):
+  """Exports a model of the family; another process compares the SavedModel's results with the run's.
+
+  `searcher` is the search as a graph, if there is one already; else it is traced.
+  """
   run = runs.Run(config_lib.Experiment(name, model.config, search), model, VOCAB, str(folder))
   trace = tracing.searcher(model, search) if "trace" in model.traits.offers else None
-  saved_model.export(run, corpus.searcher(model, search), f"{folder}/out", trace=trace)
+  saved_model.export(run, searcher or corpus.searcher(model, search), f"{folder}/out", trace=trace)
   assert os.listdir(folder) == ["out"] and tf.saved_model.contains_saved_model(f"{folder}/out")
 
 
