@@ -9,6 +9,8 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from tests.export import fresh  # noqa: E402
+from tf_nar.export import verify  # noqa: E402
 from tf_nar.ops import graphs  # noqa: E402
 
 # Devices are fixed when TensorFlow first uses one. Tests run on the first unless they request more.
@@ -49,6 +51,18 @@ def golden():
 def two():
   """The only strategy of two replicas, as TensorFlow's collectives confuse those of several strategies."""
   return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session")
+def _processes():
+  with fresh.Processes() as processes:
+    yield processes
+
+
+@pytest.fixture
+def one_process(_processes, monkeypatch):
+  """Exports are checked by one process without this package, instead of one each, which takes seconds to start."""
+  monkeypatch.setattr(verify, "subprocess", _processes)
 
 
 @pytest.fixture(scope="session")

@@ -249,9 +249,9 @@ def test_compiled_equals_eager(name):
   assert int(found.steps) == int(static.steps) == int(eager.steps)
 
 
-# Three are exported in tests/export/test_saved_model.py.
+# Three are exported, and asked by another process, in tests/export/test_saved_model.py.
 @pytest.mark.parametrize("name", families.each(models.FAMILIES, DISTINCT - {"ar", "cmlm", "nat_em"}), indirect=True)
-def test_exported_equals_live(name, tmp_path):
+def test_exported_equals_live(name, tmp_path, one_process):
   families.export(name, tiny(name), families.TINY[name].search, tmp_path, compiled(name)[2])
 
 

@@ -74,7 +74,7 @@ def test_a_worker_goes_on_with_the_faster_threads(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["saved_model", "ct2", "openvino"])
-def test_a_system_in_its_own_process(tmp_path, kind):
+def test_a_system_in_its_own_process(tmp_path, kind, one_process):
   if kind == "ct2":
     pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed; it comes with the extra ct2.")
   if kind == "openvino":
