@@ -2,6 +2,7 @@
 import importlib
 import pathlib
 import resource
+import runpy
 import subprocess
 import sys
 
@@ -40,6 +41,15 @@ def test_help_teaches(name, capsys):
   flags = said.partition("\nFlags:\n")[2]
   assert all(f"--{'[no]' * module.flags.values[flag].boolean}{flag}" in flags for flag in module.flags.values)
   assert "--verbosity" not in flags and "repeat this option" not in flags
+
+
+@pytest.mark.parametrize("path", [path for path in BINARIES if path.stem in FRAMED], ids=lambda path: path.stem)
+def test_a_binary_starts_its_program(path, monkeypatch):
+  started = []
+  monkeypatch.setattr(program, "start", started.append)
+  monkeypatch.setattr(sys, "path", sys.path[:])
+  runpy.run_path(str(path), run_name="__main__")
+  assert started == [importlib.import_module(f"tf_nar.cli.{path.stem}")]
 
 
 @pytest.mark.parametrize("path", ["bin/train.py", "bin/em.py", "data_prep/prepare.py", "bin/doctor.py"])

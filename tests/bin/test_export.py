@@ -1,29 +1,18 @@
-"""bin/export.py as a user calls it; the code that it prints is run unchanged."""
+"""bin/export.py from flags to its output; the code that it prints is run unchanged."""
 import json
-import pathlib
-import subprocess
-import sys
 
 import pytest
 import tensorflow as tf
 
 from tests.export import tiny
 
-ROOT = pathlib.Path(__file__).parents[2]
 
-
-def call(*arguments):
-  command = [sys.executable, ROOT / "bin/export.py", *arguments]
-  return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_export_and_use(tmp_path, capsys):
+def test_export_and_use(load, tmp_path, capsys):
   vocab = tiny.VOCABULARIES["words"]()
   run, teacher = tiny.make(tmp_path / "nat", "nat_em", vocab), tiny.make(tmp_path / "ar", "ar", vocab)
   out = f"--out={tmp_path}/out"
-  done = call(f"--workdir={run}", f"--rescore_with={teacher}", out, "--set=search.candidates=3")
-  assert done.returncode == 0, done.stderr
-  lines = done.stdout.splitlines()[-3:]
+  load("export")[1](f"--workdir={run}", f"--rescore_with={teacher}", out, "--set=search.candidates=3")
+  lines = capsys.readouterr().out.splitlines()[-3:]
   names = {}
   exec("\n".join(lines).replace("...", "a low house"), names)
   said = names["model"].translate(tf.constant(["a low house"]))["translation"].numpy()[0].decode()
@@ -34,10 +23,9 @@ def test_export_and_use(tmp_path, capsys):
 
 
 @pytest.mark.slow  # Another whole export; tests/export has its parts.
-def test_weights_in_bfloat16_and_shards_with_passes_to_show(tmp_path):
+def test_weights_in_bfloat16_and_shards_with_passes_to_show(load, tmp_path):
   run = tiny.make(tmp_path / "cmlm", "cmlm", tiny.VOCABULARIES["words"](), passes=2, candidates=2)
-  done = call(f"--workdir={run}", f"--out={tmp_path}/out", "--weights=bfloat16", "--shards=2")
-  assert done.returncode == 0, done.stderr
+  load("export")[1](f"--workdir={run}", f"--out={tmp_path}/out", "--weights=bfloat16", "--shards=2")
   facts = json.loads((tmp_path / "out/assets.extra/metadata.json").read_text())
   assert facts["dtype"] == "bfloat16" and facts["shards"] == 2 and "trace" in facts["signatures"]
   assert (tmp_path / "out/assets.extra/tf_serving_warmup_requests").stat().st_size > 100

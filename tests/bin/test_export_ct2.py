@@ -1,6 +1,5 @@
-"""bin/export_ct2.py as a user calls it; the code that it prints is run unchanged."""
+"""bin/export_ct2.py from flags to its output; the code that it prints is run unchanged."""
 import os
-import pathlib
 import subprocess
 import sys
 
@@ -10,19 +9,17 @@ pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed; it come
 
 from tests.export import tiny
 
-ROOT = pathlib.Path(__file__).parents[2]
-
 
 def call(*command, **kw):
   return subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, **kw)
 
 
-def test_export_and_use(tmp_path):
+def test_export_and_use(load, tmp_path, capsys):
   run, out = tiny.make(tmp_path / "ar", "ar", tiny.VOCABULARIES["bpe"]()), f"{tmp_path}/out"
-  done = call(ROOT / "bin/export_ct2.py", f"--workdir={run}", f"--out={out}", "--set=search.alpha=2.0")
-  assert done.returncode == 0, done.stderr
+  load("export_ct2")[1](f"--workdir={run}", f"--out={out}", "--set=search.alpha=2.0")
+  printed = capsys.readouterr().out
   bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-  lines = "\n".join(done.stdout.splitlines()[-3:]).replace("...", "a low house")
+  lines = "\n".join(printed.splitlines()[-3:]).replace("...", "a low house")
   elsewhere = {"cwd": tmp_path, "env": bare}
   said = call("-c", lines + "\nassert 'tf_nar' not in sys.modules and 'tensorflow' not in sys.modules", **elsewhere)
   assert said.returncode == 0 and said.stdout.strip(), said.stderr

@@ -1,8 +1,6 @@
-"""bin/latency.py as a user calls it, on tiny models."""
+"""bin/latency.py from flags to its output, on tiny models."""
 import json
 import pathlib
-import subprocess
-import sys
 
 import pytest
 import tensorflow as tf
@@ -15,21 +13,23 @@ ROOT = pathlib.Path(__file__).parents[2]
 SHORT = "--rounds=1", "--sentences=2", "--batches=2,4", "--lengths=3,90", "--sentences_a_length=2", "--threads=1"
 
 
-def call(*arguments):
-  command = [sys.executable, ROOT / "bin/latency.py", *arguments]
-  return subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.fixture
+def threads(monkeypatch):
+  """Leaves the threads of this process as they are: it is too late to set them in a test."""
+  monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", lambda _: None)
 
 
-def test_two_systems_in_turns(tmp_path):
+def test_two_systems_in_turns(load, tmp_path, threads, one_process, capsys):
   pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed; it comes with the extra ct2.")
   run = tiny.run(tmp_path / "run")
   ours, theirs = tiny.export(run, tmp_path / "ours"), tiny.export_ct2(run, tmp_path / "theirs")
   (tmp_path / "text").write_text("a low house\nthe tower is new\nis\n")
   (tmp_path / "reference").write_text("low\nnew is new\nthe\n")
-  done = call(f"--workdir={tmp_path}/out", f"--text={tmp_path}/text", f"--reference={tmp_path}/reference",
-              f"--system=ours={ours}", f"--system=theirs, greedy={theirs},beam=1", "--baseline=theirs, greedy", *SHORT)
-  assert done.returncode == 0, done.stderr
-  assert "round 0 of 1 (does not count)" in done.stdout and "times as fast as theirs, greedy" in done.stdout
+  load("latency")[1](
+    f"--workdir={tmp_path}/out", f"--text={tmp_path}/text", f"--reference={tmp_path}/reference",
+    f"--system=ours={ours}", f"--system=theirs, greedy={theirs},beam=1", "--baseline=theirs, greedy", *SHORT)
+  said = capsys.readouterr().out
+  assert "round 0 of 1 (does not count)" in said and "times as fast as theirs, greedy" in said
   told = json.loads((tmp_path / "out/latency.json").read_text())
   assert set(told) == {"when", "machine", "weights", "text", "rounds", "sentences a round", "baseline", "systems",
                        "rates", "answers"}
@@ -59,8 +59,7 @@ def test_two_systems_in_turns(tmp_path):
   (["--text=README.md", "--batches=8,x"], "--batches expects whole numbers, as 8,32,128; got 8,x"),
   (["--text=README.md"], "Nothing to compare: give --nar and --ar, or --system=NAME=FOLDER"),
 ])
-def test_refusals_are_one_line(refused, tmp_path, monkeypatch, arguments, message):
-  monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", lambda _: None)  # Too late in a test.
+def test_refusals_are_one_line(refused, tmp_path, threads, monkeypatch, arguments, message):
   monkeypatch.chdir(ROOT)
   line = refused("latency", f"--workdir={tmp_path}/out", *arguments)
   assert line.startswith("latency: ") and message in line
