@@ -2,13 +2,13 @@
 import dataclasses
 import os
 import resource
+import shutil
 import signal
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conformance import families
 from tests.data import folders
 from tests.train import bigram
 from tf_nar import config
@@ -96,8 +96,12 @@ def test_log_of_a_run(undisturbed):
   assert {"loss", "token", "length", "gradient_norm", "learning_rate", "padding"} < logged[0].keys()
 
 
+slow = lambda *case: pytest.param(case, marks=pytest.mark.slow)
+
+
+# After a checkpoint, and in the last validation; one that is stopped often dies before, between and in the first too.
 @pytest.mark.parametrize("dies", [
-  ("batch", 3), ("batch", 4), ("batch", 6), ("validation", 1), ("validation", 3)])
+  slow("batch", 3), ("batch", 4), slow("batch", 6), slow("validation", 1), ("validation", 3)])
 def test_stopping_changes_nothing(data, tmp_path, undisturbed, dies):
   with pytest.raises(Killed):
     train(data, tmp_path, dies=dies)
@@ -128,14 +132,23 @@ def spoil(path, kind):
   return half.write_bytes(half.read_bytes()[:half.stat().st_size // 2])
 
 
-@pytest.mark.parametrize("kind", ["no index", "half an index", "half the data"])
-def test_half_a_checkpoint_is_passed_over(data, tmp_path, undisturbed, monkeypatch, kind):
+@pytest.fixture(scope="module")
+def killed(data, tmp_path_factory):
+  """The folder of a run with checkpoints of the steps 3 and 6."""
+  workdir = tmp_path_factory.mktemp("loop") / "killed"
   with pytest.raises(Killed):
-    train(data, tmp_path, dies=("batch", 8))
-  spoil(tmp_path / checkpoint.FOLDER / "ckpt-000006", kind)
+    train(data, workdir, dies=("batch", 8))
+  return workdir
+
+
+@pytest.mark.parametrize("kind", ["no index", "half an index", "half the data"])
+def test_half_a_checkpoint_is_passed_over(data, tmp_path, undisturbed, killed, monkeypatch, kind):
+  workdir = tmp_path / "run"
+  shutil.copytree(killed, workdir)
+  spoil(workdir / checkpoint.FOLDER / "ckpt-000006", kind)
   began, stream = [], pipeline.training
   monkeypatch.setattr(pipeline, "training", lambda *args: began.append(args[-1]) or stream(*args))
-  assert_same_run(tmp_path, train(data, tmp_path), undisturbed)
+  assert_same_run(workdir, train(data, workdir), undisturbed)
   assert began == [pipeline.Position(0, 3)]  # As after step 3.
 
 
@@ -332,10 +345,10 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(data, tmp_path, undisturbed
 
 def test_averages_are_validated_and_shipped(data, tmp_path):
   settings = dataclasses.replace(TRAIN, steps=4, validate_every=2, average=1, ema=0.5)
-  nonempty, models = [], []
+  seen, models = [], []
 
   def measure():
-    nonempty.append([v.numpy() for v in models[-1].variables])
+    seen.append([v.numpy() for v in models[-1].variables])
     return {"bleu": 1.0}, {}
 
   def make():
@@ -343,44 +356,24 @@ def test_averages_are_validated_and_shipped(data, tmp_path):
     return models[-1]
 
   model, shipped = train(data, tmp_path, settings, validate=measure, make=make)
-  weights = [train(data, tmp_path / str(n), dataclasses.replace(settings, ema=0.0, steps=n), validate=lambda: (
-    {"bleu": 1.0}, {}))[0] for n in range(1, 5)]
+  averaged = seen[:]
+  plain = dataclasses.replace(settings, ema=0.0, validate_every=1)  # Its weights are seen after each update.
+  train(data, tmp_path / "plain", plain, validate=measure, make=make)
+  weights = seen[len(averaged):]
+  assert (len(averaged), len(weights)) == (2, 4)
   mean = [v.numpy() for v in bigram.Bigram().variables]
   for n, then in enumerate(weights, 1):
     decay = min(0.5, (1 + n) / (10 + n))
-    mean = [decay * m + (1 - decay) * v.numpy() for m, v in zip(mean, then.variables, strict=True)]
+    mean = [decay * m + (1 - decay) * v for m, v in zip(mean, then, strict=True)]
     if n == 2:
-      for found, expected in zip(nonempty[0], mean, strict=True):
+      for found, expected in zip(averaged[0], mean, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5)
-  for v, last, expected in zip(model.variables, weights[-1].variables, mean, strict=True):
+  for v, last, expected in zip(model.variables, weights[-1], mean, strict=True):
     np.testing.assert_allclose(shipped[v.path], expected, rtol=1e-5)
-    np.testing.assert_array_equal(v.numpy(), last.numpy())  # Training continued with its own weights.
+    np.testing.assert_array_equal(v.numpy(), last)  # Training continued with its own weights.
 
   with pytest.raises(ValueError, match=r"ckpt-000004 does not hold all of this run's state; give the settings"):
-    train(data, tmp_path / "4", dataclasses.replace(settings, steps=5))
-
-
-def test_reads_checkpoints_of_version_0_1(tmp_path):
-  """They hold the layers of a model that are not in a list, and all learned weights with Adam."""
-  model = families.build("nat_em")
-  adam = optimizer.Adam.of(RECIPE, model)
-  saved = checkpoint.Checkpoints(model, adam, str(tmp_path))
-  for step in (1, 3):
-    for v in model.variables:
-      v.assign(tf.fill(v.shape, float(step)))
-    old = tf.train.Checkpoint(model=model, adam=adam, epoch=tf.Variable(0, dtype=tf.int64),
-                              batch=tf.Variable(step, dtype=tf.int64))
-    old.write(str(tmp_path / f"checkpoints/ckpt-{step:06d}"))
-  for v in model.variables:
-    v.assign(tf.fill(v.shape, 9.0))
-  assert all((mean == 2).all() for mean in saved.mean([1, 3]).values())
-  assert saved.restore() == (3, pipeline.Position(0, 3))
-  assert all((v.numpy() == 3).all() for v in model.variables)
-
-
-def test_no_checkpoint_has_no_mean(tmp_path):
-  with pytest.raises(ValueError, match="There is no checkpoint to average; train until one is saved"):
-    checkpoint.Checkpoints(bigram.Bigram(), tf.Module(), str(tmp_path)).mean([])
+    train(data, tmp_path / "plain", dataclasses.replace(settings, steps=5))
 
 
 def test_draws_as_many_micro_batches_as_an_update_has(data, tmp_path):
