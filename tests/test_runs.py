@@ -47,8 +47,10 @@ def test_round_trip(finished):
   assert loaded.experiment == finished.experiment
   assert loaded.experiment.model.net.vocab == len(VOCAB)
   assert (loaded.vocab.sha256, loaded.workdir) == (VOCAB.sha256, finished.workdir)
-  for path, value in weights(loaded.model).items():
-    np.testing.assert_array_equal(value, weights(families.build("ar", seed=5))[path], err_msg=path)
+  saved, read = weights(families.build("ar", seed=5)), weights(loaded.model)
+  assert read.keys() == saved.keys()
+  for path, value in read.items():
+    np.testing.assert_array_equal(value, saved[path], err_msg=path)
 
 
 def test_a_run_can_be_searched_otherwise(finished):

@@ -244,7 +244,7 @@ def test_other_types_are_smaller(tmp_path, monkeypatch, weights):
   ("ctc", dict(beam=4, short=True), "An OpenVINO export of ctc needs search.beam=1 with a shortlist"),
   ("nat_fertility", dict(candidates=2), "An OpenVINO export of nat_fertility needs search.candidates=1"),
   ("ar", {}, "An OpenVINO export of ar checks the drafts of another run; got .* without --draft_with=RUN; give it"),
-  ("flowseq", {}, "Expected a run of a family among nat_em, glat, ctc, dag, nat_fertility, cmlm; got .* of the family"),
+  ("janus", {}, "Expected a run of a family among nat_em, glat, ctc, dag, nat_fertility, cmlm; got .* of the family"),
 ])
 def test_refusals(tmp_path, family, search, message):
   with pytest.raises(ValueError, match=message):
