@@ -38,7 +38,8 @@ def ours(states, table, bias, pairs=PAIRS):
 
 def weighted(found):
   """A scalar in which every number of a `Compared` has another weight."""
-  weigh = lambda x, n: tf.reduce_sum(x * tf.reshape(tf.math.sin(n + tf.range(float(tf.size(x)))), tf.shape(x)))
+  waves = lambda x, n: tf.math.sin(n + tf.range(tf.cast(tf.size(x), tf.float32)))
+  weigh = lambda x, n: tf.reduce_sum(x * tf.reshape(waves(x, n), tf.shape(x)))
   return tf.add_n([weigh(x, float(n)) for n, x in enumerate(found)])
 
 

@@ -35,7 +35,7 @@ def with_gradients(function, learned):
   with tf.GradientTape() as tape:
     tape.watch(learned)
     value = function(*learned)
-    mixed = tf.reduce_sum(value * tf.reshape(tf.range(float(tf.size(value))), value.shape))
+    mixed = tf.reduce_sum(value * tf.reshape(tf.range(tf.cast(tf.size(value), tf.float32)), value.shape))
   return [value, *(tf.convert_to_tensor(g) for g in tape.gradient(mixed, learned))]
 
 
