@@ -43,7 +43,12 @@ def start_from(run: runs.Run, workdir: str) -> None:
   if len(other) == 2:
     raise ValueError(f"{workdir} was trained with other vocabularies; start from a run with one that is the same, of "
                      "both languages or of one.")
-  _start(run, weights, theirs, workdir, other)
+  apart = {path for side in other for path in owners.tables(run.model, side)}
+  taken = _start(run, weights, theirs, workdir, apart)
+  tables = ", ".join(sorted(apart))
+  fresh = "".join(f" Its {side} vocabulary is another, so {tables} start at random." for side in other)
+  logging.info("%d of %d variables start from %s, of family %s.%s", len(taken), len(run.model.variables), workdir,
+               theirs.family, fresh)
 
 
 def freeze(run: runs.Run, workdir: str) -> None:
@@ -77,33 +82,28 @@ def check(run: runs.Run, before: runs.Run | None, frozen: runs.Run | None) -> No
     _freeze(run, weights(frozen), frozen.experiment, name(frozen))
 
 
-def _start(run, weights, theirs, name, other=()):
-  """Does what `start_from` does, with weights {path: array} of the `config.Experiment` `theirs`, in the run `name`.
+def _start(run, weights, theirs, name, apart=()):
+  """Assigns weights {path: array} of the `config.Experiment` `theirs`, in the run `name`, as `start_from` does.
 
-  `other` are the languages whose vocabulary differs.
+  Returns the variables that it assigned. Those of the paths `apart` keep their values.
   """
   _check_tied(run, theirs, name, "start from")
-  apart = {path for side in other for path in owners.tables(run.model, side)}
-  left = apart | {variable.path for variable in _frozen(run)[1]}
-  taken = [variable for variable in run.model.variables if variable.path not in left]
-  if theirs.family != run.experiment.family:
+  same = theirs.family == run.experiment.family
+  if not same:
     for part in models.traits(theirs.family).frozen(theirs.model):
-      weights |= _renamed(weights, f"{part}/", "")
+      weights = weights | _renamed(weights, f"{part}/", "")
     for own, copied in run.model.traits.copies.items():
       weights = _renamed(weights, copied, own) | weights  # What has the path already is nearer.
   weights = _of_depth(weights, run)
-  if theirs.family != run.experiment.family:
-    taken = [variable for variable in taken
-             if variable.path.startswith(run.model.traits.shared) or runs.fits(variable, weights)]
+  left = {*apart, *(variable.path for variable in _frozen(run)[1])}
+  wanted = lambda variable: same or variable.path.startswith(run.model.traits.shared) or runs.fits(variable, weights)
+  taken = [variable for variable in run.model.variables if variable.path not in left and wanted(variable)]
   runs.assign(taken, weights, name)
-  tables = ", ".join(sorted(apart))
-  fresh = "".join(f" Its {side} vocabulary is another, so {tables} start at random." for side in other)
-  logging.info("%d of %d variables start from %s, of family %s.%s", len(taken), len(run.model.variables), name,
-               theirs.family, fresh)
+  return taken
 
 
 def _freeze(run, weights, theirs, name):
-  """Does what `freeze` does, with weights {path: array} of the `config.Experiment` `theirs`, in the run `name`."""
+  """Assigns weights {path: array} of the `config.Experiment` `theirs`, in the run `name`, as `freeze` does."""
   part, variables = _frozen(run)
   _check_tied(run, theirs, name, "take")
   check_frozen(run.model.traits.frozen(run.model.config)[part], theirs.model, name)
