@@ -23,7 +23,9 @@ def get_config():
   return config.Experiment(
     family="lanmt_score",
     # Its latents are near the mean of the prior, as those of translation: farther out it learns to take noise away.
-    model=lanmt_score.Config(dataclasses.replace(latent.model.net, dropout=0.1), latent.model.latent, noise=0.3),
+    model=lanmt_score.Config(
+      dataclasses.replace(latent.model.net, dropout=0.1), latent.model.latent, noise=0.3,
+      own_after=latent.train.steps // 2),  # For --set=model.own=0.5.
     search=lanmt_score.Search(),
     train=latent.train,
     phases=(*before, config.Phase("score", frozen="bound")),
