@@ -44,7 +44,7 @@ class Exported(tf.Module):
     return {"translation": tf.strings.upper(text), "score": self.weight * tf.ones(tf.shape(text))}
 
 
-def built(run, search, teacher, trace, copies):
+def built(run, search, teacher, trace, copies, score):
   module = Exported()
   return module, {"translate": module.translate, "translate_ids": module.translate}
 
