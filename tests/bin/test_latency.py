@@ -28,8 +28,8 @@ def test_two_systems_in_turns(load, tmp_path, threads, one_process, capsys):
   load("latency")[1](
     f"--workdir={tmp_path}/out", f"--text={tmp_path}/text", f"--reference={tmp_path}/reference",
     f"--system=ours={ours}", f"--system=theirs, greedy={theirs},beam=1", "--baseline=theirs, greedy", *SHORT)
-  said = capsys.readouterr().out
-  assert "round 0 of 1 (does not count)" in said and "times as fast as theirs, greedy" in said
+  printed = capsys.readouterr().out
+  assert "round 0 of 1 (does not count)" in printed and "times as fast as theirs, greedy" in printed
   told = json.loads((tmp_path / "out/latency.json").read_text())
   assert set(told) == {"when", "machine", "weights", "text", "rounds", "sentences a round", "baseline", "systems",
                        "rates", "answers"}

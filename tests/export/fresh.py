@@ -1,20 +1,20 @@
-"""Processes without this package that answer for several exports, in place of one for each."""
+"""Processes without this package that check several exports, in place of one for each."""
 import json
 import subprocess
 
 # Runs the programs that it is given, one a line, with their arguments and input; says their output and traceback.
 LOOP = """
 import contextlib, io, json, sys, traceback
-given, answers = sys.stdin, sys.stdout
+given, results = sys.stdin, sys.stdout
 for line in given:
   program, sys.argv[1:], text = json.loads(line)
-  sys.stdin, said, error = io.StringIO(text), io.StringIO(), ""
+  sys.stdin, output, error = io.StringIO(text), io.StringIO(), ""
   try:
-    with contextlib.redirect_stdout(said):
+    with contextlib.redirect_stdout(output):
       exec(program, {})
   except BaseException:
     error = traceback.format_exc()
-  print(json.dumps([said.getvalue(), error]), file=answers, flush=True)
+  print(json.dumps([output.getvalue(), error]), file=results, flush=True)
 """
 
 
@@ -43,5 +43,5 @@ class Processes:
     process = self._started[key]
     process.stdin.write(json.dumps([program, arguments, input]) + "\n")
     process.stdin.flush()
-    said, error = json.loads(process.stdout.readline())
-    return subprocess.CompletedProcess(command, int(bool(error)), said, error)
+    output, error = json.loads(process.stdout.readline())
+    return subprocess.CompletedProcess(command, int(bool(error)), output, error)
