@@ -3,8 +3,8 @@
   python bin/train.py --config=configs/flowseq_multi30k.py --data_dir=data/multi30k_en_de \\
       --warm_start=runs/teacher --workdir=runs/flowseq
 
-The first phase ends when the posterior's mean reconstructs all but a fiftieth of the tokens of the validation text; if
-it does not within its updates, the training stops with an error, and goes on with more
+The first phase ends when the posterior's mean reconstructs all but a fiftieth of the tokens of the first 200 pairs of
+the validation text; if it does not within its updates, the training stops with an error, and goes on with more
 (--set=phases.reconstruct.train.steps=12000). The second phase initialises the prior and raises the weight of the KL
 over seven tenths of its updates. Cost: 6,000 updates at most and 1,440, of 4,096 padded tokens.
 configs/flowseq_shallow_multi30k.py has a flow of six couplings. Whether to use ODD is chosen on validation text;

@@ -4,8 +4,8 @@
 
 Sizes, flow, dropout and the constants of Adam are those of the paper's program. Differs: there is no AMSGrad, the
 learning rate falls with 1 / sqrt(step), and a batch has about 65,000 tokens, not 2,048 sentences. The first phase ends
-when the posterior's mean reconstructs 98 % of the tokens of the validation text. Cost: 60,000 updates at most and
-150,000, of 65,536 padded tokens. Not measured yet, as it needs an accelerator.
+when the posterior's mean reconstructs 98 % of the tokens of the first 500 pairs of the validation text. Cost: 60,000
+updates at most and 150,000, of 65,536 padded tokens. Not measured yet, as it needs an accelerator.
 """
 from tf_nar import config
 from tf_nar.layers import flow_prior

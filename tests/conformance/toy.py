@@ -38,7 +38,7 @@ class Model(keras.Model):
   def __init__(self, config):
     super().__init__(name="toy")
     self.config = config
-    self.net = encoder_decoder.EncoderDecoder(config.net, decoder_layers=config.net.decoder_layers, length=True)
+    self.net = encoder_decoder.EncoderDecoder(config.net, decoder_layers=config.net.decoder_layers, length="absolute")
     self.mean = self.add_weight(name="mean", shape=(config.net.width,), initializer="zeros", trainable=False)
     self.updates = self.add_weight(name="updates", shape=(), initializer="zeros", dtype="int32", trainable=False)
     self.built = True

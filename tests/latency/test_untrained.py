@@ -38,10 +38,12 @@ def translated(folder, *settings):
 
 
 @pytest.mark.parametrize("family, dtype", [
-  *((family, "float32") for family in ("ar", "janus", "lanmt", "lanmt_score", "latent_codes", "nat_em", "refinement")),
+  *((family, "float32") for family in (
+    "ar", "flowseq", "janus", "lanmt", "lanmt_score", "latent_codes", "nat_em", "refinement")),
   ("nat_em", "mixed_bfloat16")])
 def test_translations_are_as_long_as_their_sources(tmp_path, family, dtype):
-  make(tmp_path, family, f"model.net.dtype={dtype}")
+  unfilled = ["model.flow.levels=1,", "model.dimensions=8", "model.flow.ffn=8"] * (family == "flowseq")
+  make(tmp_path, family, f"model.net.dtype={dtype}", *unfilled)
   assert runs.load(f"{tmp_path}/run").experiment.model.net.dtype == dtype
   whole = ["search.collapse=False"] * (family == "refinement")
   found = translated(tmp_path, *whole)

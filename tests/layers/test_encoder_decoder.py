@@ -12,7 +12,7 @@ def net():
   keras.utils.set_random_seed(0)
   config = transformer.Config(
     vocab=9, width=8, ffn=12, heads=2, max_length=6, encoder_layers=1, decoder_layers=1)
-  return encoder_decoder.EncoderDecoder(config, decoder_layers=1, length=True)
+  return encoder_decoder.EncoderDecoder(config, decoder_layers=1, length="absolute")
 
 
 def test_likeliest_is_the_argmax_of_all_logits():

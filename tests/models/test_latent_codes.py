@@ -263,6 +263,7 @@ def test_every_bottleneck_learns_and_translates(bottleneck):
 
 @pytest.mark.parametrize("make, message", [
   (lambda: latent_codes.Config(compress=-1), "model.compress is at least 0; got -1"),
+  (lambda: latent_codes.Config(compress=9), "model.compress=9 makes a code of 512 positions, .* net.max_length=256"),
   (lambda: latent_codes.Config(prior_layers=0), "model.prior_layers is at least 1; got 0"),
   (lambda: latent_codes.Config(gold=schedule.Linear(1.5, 0.0, 9)), r"model.gold must be a share .*; got \(1.5, 0.0\)"),
   (lambda: latent_codes.TRAITS.check(

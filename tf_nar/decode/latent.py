@@ -35,6 +35,13 @@ class Search:
     if self.temperature < 0:
       raise ValueError(f"search.temperature is at least 0, which draws the mean; got {self.temperature}.")
 
+  def effective(self) -> "Search":
+    """Returns the search with those options that it does not read as they are by default."""
+    if self.latents > 1:
+      return self
+    default = Search()
+    return dataclasses.replace(self, temperature=default.temperature, seed=default.seed)
+
   def with_candidates(self, count: int) -> "Search":
     """Returns the search that finds at least `count` candidates: more lengths, with as many latents for each."""
     return dataclasses.replace(self, candidates=-(-max(self.candidates, count) // self.latents) * self.latents)

@@ -38,13 +38,13 @@ class EncoderDecoder(keras.layers.Layer):
   no_decay = ("source_bias",)
 
   def __init__(
-      self, config: transformer.Config, *, decoder_layers: int, length: bool | str,
+      self, config: transformer.Config, *, decoder_layers: int, length: str,
       block: type[transformer.Block] = transformer.Block, layerwise: bool = False, name: str = ""):
     """Args:
       config: a `transformer.Config`.
       decoder_layers: number of decoder blocks.
-      length: the length head. True: classes of absolute length, predicted from a slot before the source; "offset":
-        classes of the difference to the source length, predicted from the mean of the encoder states; False: none.
+      length: the length head. "absolute": classes of the length, predicted from a slot before the source; "offset":
+        classes of the difference to the source length, predicted from the mean of the encoder states; "none".
       block: class of the decoder's blocks; see `transformer.Stack`.
       layerwise: whether each decoder block attends to the encoder block of the same depth; there are as many of both.
       name: a prefix for the paths of the weights, which every encoder-decoder of a model but the first must have.
@@ -64,7 +64,7 @@ class EncoderDecoder(keras.layers.Layer):
     self.length = self.offsets = None
     if length == "offset":
       self.offsets = lengths_lib.Offsets(config, name="offsets")
-    elif length:
+    elif length == "absolute":
       self.length = self.add_weight(
         name="length", shape=(config.max_length + 1, config.width), dtype="float32",
         initializer=keras.initializers.RandomNormal(stddev=config.width**-0.5))

@@ -29,8 +29,8 @@ class Config:
   ffn: int = 512  # Inner dimension of the feed-forward sub-layers in couplings.
 
   def __post_init__(self):
-    if not self.levels or min(self.levels) < 1:
-      raise ValueError(f"flow.levels must hold the steps of each level, all at least 1, as (4, 4, 2); "
+    if not self.levels or any(type(steps) is not int or steps < 1 for steps in self.levels):
+      raise ValueError("flow.levels must hold the steps of each level, whole numbers of at least 1, as (4, 4, 2); "
                        f"got {self.levels}.")
     for split in self.splits:
       core_config.check_choice("each of flow.splits", split, SPLITS)

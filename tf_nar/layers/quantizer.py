@@ -53,14 +53,19 @@ class Config:
     if not 0 <= self.decay < 1:
       raise ValueError(f"bottleneck.decay must be at least 0 and below 1, such as 0.999; got {self.decay}.")
     if self.each**self.slices != self.codes:
-      raise ValueError(f"bottleneck.codes must be a power {self.slices} of a whole number, as each of the "
-                       f"{self.slices} slices has a codebook; got {self.codes}, but {self.each**self.slices} is one.")
+      raise ValueError(f"bottleneck.codes must be a whole number to the power of bottleneck.slices={self.slices}, as "
+                       f"each slice has a codebook; got {self.codes}; take {self.each**self.slices}.")
     if self.kind == "hash" and self.codes != 1 << self.bits:
       raise ValueError("bottleneck.codes must be a power of 2 for kind=hash, whose codes are bits; got "
                        f"{self.codes}; take {1 << self.bits}.")
-    if self.kind != "vq" and (self.slices > 1 or self.samples or self.restart):
-      raise ValueError("bottleneck.slices, samples and restart are settings of kind=vq; got "
-                       f"kind={self.kind}; leave them out.")
+    needless = [f"{name}={without}" for name, without in (("slices", 1), ("samples", 0), ("restart", 0))
+                if getattr(self, name) != without]
+    if self.kind != "vq" and needless:
+      raise ValueError(f"bottleneck.slices, samples and restart are of kind=vq alone; got kind={self.kind} with others "
+                       f"than {', '.join(needless)}; set {', '.join(f'bottleneck.{each}' for each in needless)} too.")
+    if min(self.temperature.start, self.temperature.end) <= 0:
+      raise ValueError("bottleneck.temperature must be above 0 from start to end, as logits are divided by it; got "
+                       f"{self.temperature.start} to {self.temperature.end}.")
 
   @property
   def each(self) -> int:
@@ -93,14 +98,11 @@ class Bottleneck(keras.layers.Layer):
     self.updates = self.add_weight(name="updates", shape=(), initializer="zeros", dtype="int32", trainable=False)
 
   def use(self) -> dict[str, tf.Tensor]:
-    """Returns what is logged of the use of codes, float32 []: `perplexity`, the effective number in recent use; and of
-    those with fewer votes per update than `Config.restart` how many the last update replaced, `restarted`. Without
-    restarts, how many have less than a tenth of a vote: `unused`.
+    """Returns what is logged of the use of codes, float32 []: `perplexity`, the effective number in recent use, and
+    `unused`, how many have less than a tenth of a vote.
     """
-    found = {"perplexity": quantize.perplexity(tf.convert_to_tensor(self.counts))}
-    if self.config.restart:
-      return found | {"restarted": tf.convert_to_tensor(self.restarted)}
-    return found | {"unused": tf.math.count_nonzero(self.counts < RARE, dtype=tf.float32)}
+    return {"perplexity": quantize.perplexity(tf.convert_to_tensor(self.counts)),
+            "unused": tf.math.count_nonzero(self.counts < RARE, dtype=tf.float32)}
 
   def absorb(self, statistics: dict) -> None:
     """Averages the votes of an update."""
@@ -131,6 +133,13 @@ class VectorQuantizer(Bottleneck):
     # Codes that the last update replaced.
     self.restarted = self.add_weight(name="restarted", shape=(), initializer="zeros", trainable=False)
     self.built = True
+
+  def use(self) -> dict[str, tf.Tensor]:
+    """As in `Bottleneck`; with restarts, `restarted`, how many codes the last update replaced, in place of `unused`."""
+    found = super().use()
+    if not self.config.restart:
+      return found
+    return {"perplexity": found["perplexity"], "restarted": tf.convert_to_tensor(self.restarted)}
 
   @property
   def codebook(self) -> tf.Tensor:

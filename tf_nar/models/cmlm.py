@@ -83,7 +83,7 @@ class Model(keras.Model):
   def __init__(self, config: Config):
     super().__init__(name="cmlm")
     self.config = config
-    self.net = encoder_decoder.EncoderDecoder(config.net, decoder_layers=config.net.decoder_layers, length=True)
+    self.net = encoder_decoder.EncoderDecoder(config.net, decoder_layers=config.net.decoder_layers, length="absolute")
     self.built = True
 
   def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:

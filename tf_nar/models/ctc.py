@@ -113,7 +113,7 @@ class Model(keras.Model):
     super().__init__(name="ctc")
     self.config = config
     net = dataclasses.replace(config.net, max_length=config.upsample * config.net.max_length)
-    self.net = encoder_decoder.EncoderDecoder(net, decoder_layers=net.decoder_layers, length=False)
+    self.net = encoder_decoder.EncoderDecoder(net, decoder_layers=net.decoder_layers, length="none")
     self.built = True
 
   def upsampling(self, source: int, target: list[int]) -> int:

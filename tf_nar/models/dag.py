@@ -120,7 +120,7 @@ class Model(keras.Model):
     self.config = config
     most = config.upsample * config.net.max_length
     net = dataclasses.replace(config.net, max_length=most)  # Source and canvas share the position embeddings.
-    self.net = encoder_decoder.EncoderDecoder(net, decoder_layers=config.net.decoder_layers, length=False)
+    self.net = encoder_decoder.EncoderDecoder(net, decoder_layers=config.net.decoder_layers, length="none")
     self.transitions = transitions.Transitions(config.net, most, name="transitions")
     self.built = True
 

@@ -46,7 +46,6 @@ from tf_nar.ops import operations
 from tf_nar.ops import schedule
 
 _NET, _Z = range(2)  # Numbers of the random streams.
-LENGTHS = {"offset": "offset", "absolute": True}  # The length heads of `EncoderDecoder`.
 SCORE_SEED = (21, 0)  # Of the samples in `Model.score` and in the validation loss.
 
 
@@ -65,9 +64,10 @@ class Config:
   samples: int = 4  # K, the samples of the bound that `score` returns.
 
   def __post_init__(self):
-    core_config.check_choice("model.length", self.length, tuple(LENGTHS))
+    core_config.check_choice("model.length", self.length, ("offset", "absolute"))
     core_config.check_at_least(0, self, "dimensions", "posterior_layers", group="model.")
     core_config.check_at_least(1, self, "samples", group="model.")
+    core_config.check_at_least(0, self.kl, "start", "end", group="model.kl.")
     core_config.check_at_least(0, self.budget, "start", "end", group="model.budget.")
     if not 0 <= self.word_dropout < 1:
       raise ValueError(f"model.word_dropout is a share of tokens, at least 0 and below 1; got {self.word_dropout}.")
@@ -115,7 +115,7 @@ class Model(keras.Model):
     super().__init__(name="flowseq")
     self.config, self.unit = config, config.flow.unit
     net = config.net
-    self.net = encoder_decoder.EncoderDecoder(net, decoder_layers=net.decoder_layers, length=LENGTHS[config.length])
+    self.net = encoder_decoder.EncoderDecoder(net, decoder_layers=net.decoder_layers, length=config.length)
     self.posterior = latents.GaussianStack(
       net, config.posterior_layers or net.decoder_layers, config.size, name="posterior")
     self.vector = dense.Dense(net.width, name="vector", dtype=net.dtype)
@@ -148,17 +148,20 @@ class Model(keras.Model):
     canvas = self.vector(z) + self.net.embed.positions(tf.shape(z)[1])
     return self.net.decode(canvas, lengths, memory, dropout, attended=attended)
 
+  def reread(self, src: tf.Tensor, tgt: tf.Tensor, attended: attention.Seen | None = None) -> tf.Tensor:
+    """Returns the decoder states of filled targets int32 [B, T], given the mean of q(z | x, y): float [B, T, D]."""
+    memory = self.net.encode(src)
+    return self.decode(memory, self.read(memory, tgt).mean, masking.lengths(tgt), attended=attended)
+
   def reconstruct(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns what the mean of q(z | x, y) is decoded to, int32 [B, T'], for targets int32 [B, T] before filling."""
-    memory, tgt = self.net.encode(src), self.filled(tgt)
-    states = self.decode(memory, self.read(memory, tgt).mean, masking.lengths(tgt))
-    return tf.where(masking.valid(tgt), self.net.likeliest(states), types.PAD)
+    tgt = self.filled(tgt)
+    return tf.where(masking.valid(tgt), self.net.likeliest(self.reread(src, tgt)), types.PAD)
 
   def align(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns the mean cross-attention, given the mean of q(z | x, y): float32 [B, T, S]."""
-    memory, filled = self.net.encode(src), self.filled(tgt)
-    z, lengths = self.read(memory, filled).mean, masking.lengths(filled)
-    return attention.alignment_of(lambda seen: self.decode(memory, z, lengths, attended=seen), src, tgt)
+    filled = self.filled(tgt)
+    return attention.alignment_of(lambda seen: self.reread(src, filled, seen), src, tgt)
 
   def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
     """The negative bound of log p(y, T | x) per target token, filling EOS included, with label smoothing.
@@ -176,11 +179,11 @@ class Model(keras.Model):
       drawn = noise_lib.normal(tf.shape(z), stream(_Z)) if training else self.draws(1, SCORE_SEED, tf.shape(z)[1])
       sampled = q.sample(drawn)
       z = sampled if training else z
-      whole = -tf.squeeze(self.log_ratio(memory, q, sampled[:, None], masking.valid(tgt)), 1)  # [B]
-      terms["kl_sentence"] = types.Term(tf.reduce_sum(whole * batch.weight), tf.reduce_sum(weight[:, 0]), 0.0)
+      kl = -tf.squeeze(self.log_ratio(memory, q, sampled[:, None], masking.valid(tgt)), 1)  # [B]
+      terms["kl_sentence"] = types.Term(tf.reduce_sum(kl * batch.weight), tf.reduce_sum(weight[:, 0]), 0.0)
       free = self.config.budget.at(step) * tf.cast(lengths, tf.float32) if training else 0.0
-      whole = tf.where(free > 0, tf.maximum(whole, free), whole)
-      terms["kl"] = types.Term(tf.reduce_sum(whole * batch.weight), None, self.config.kl.at(step) if training else 1.0)
+      kl = tf.where(free > 0, tf.maximum(kl, free), kl)
+      terms["kl"] = types.Term(tf.reduce_sum(kl * batch.weight), None, self.config.kl.at(step) if training else 1.0)
     states = self.decode(memory, z, lengths, dropout)
     terms["token"] = self.net.token_term(states, tgt, weight, smoothing=self.config.smoothing)
     log_prob = self.length_log_prob(memory, lengths)

@@ -130,7 +130,7 @@ class Model(keras.Model):
   def __init__(self, config: Config):
     super().__init__(name="janus")
     self.config = config
-    self.net = encoder_decoder.EncoderDecoder(config.net, decoder_layers=config.net.decoder_layers, length=True)
+    self.net = encoder_decoder.EncoderDecoder(config.net, decoder_layers=config.net.decoder_layers, length="absolute")
     self.built = True
 
   def blocks(self, tgt: tf.Tensor, hidden: tf.Tensor) -> tf.Tensor:

@@ -98,8 +98,9 @@ class Search(latent_lib.Search):
     core_config.check_at_least(1, self, "steps", group="search.")
 
   def effective(self) -> "Search":
-    """Returns the search with those options that it does not read as they are by default."""
-    return dataclasses.replace(self, steps=1, stop=False) if self.refine == "none" else self
+    """As in `latent.Search`."""
+    found = super().effective()
+    return dataclasses.replace(found, steps=1, stop=False) if self.refine == "none" else found
 
 
 def passes_of(config: Config, source: int, target: int) -> tuple[int, int, int]:

@@ -65,6 +65,9 @@ class Config:
   def __post_init__(self):
     core_config.check_at_least(0, self, "compress", group="model.")
     core_config.check_at_least(1, self, "prior_layers", group="model.")
+    if 1 << self.compress > self.net.max_length:
+      raise ValueError(f"model.compress={self.compress} makes a code of {1 << self.compress} positions, more than a "
+                       f"target may have, net.max_length={self.net.max_length}; take a smaller one, such as 3.")
     for name in ("prior", "bypass", "gold"):
       ends = getattr(self, name).start, getattr(self, name).end
       if not 0 <= min(ends) or (name != "prior" and max(ends) > 1):
@@ -125,7 +128,7 @@ class Model(keras.Model):
   def __init__(self, config: Config):
     super().__init__(name="latent_codes")
     self.config, net = config, config.net
-    self.net = encoder_decoder.EncoderDecoder(net, decoder_layers=net.decoder_layers, length=True)
+    self.net = encoder_decoder.EncoderDecoder(net, decoder_layers=net.decoder_layers, length="absolute")
     # Of its own, as the codes of a target stay the same once they are settled.
     alone = dataclasses.replace(net, source_vocab=0, tie="all")
     self.targets = embedding.Embedding(alone, output=False, name="targets")
