@@ -186,12 +186,12 @@ def test_the_first_batch_initialises_an_untrained_codebook_only():
   (dict(kind="vae"), "bottleneck.kind is one of vq, hash, gumbel; got 'vae'"),
   (dict(codes=0), "bottleneck.codes is at least 1; got 0"),
   (dict(decay=1.0), "bottleneck.decay must be at least 0 and below 1, such as 0.999; got 1.0"),
-  (dict(codes=10, slices=2), "bottleneck.codes must be a whole number to the power of bottleneck.slices=2, .*; got 10; take 9"),
+  (dict(codes=10, slices=2), "bottleneck.codes must be .* to the power of bottleneck.slices=2, .* got 10; take 9"),
   (dict(kind="hash", codes=9), "bottleneck.codes must be a power of 2 for kind=hash, .* got 9; take 16"),
   (dict(kind="gumbel", samples=3), "are of kind=vq alone; got kind=gumbel with others than samples=0; "
                                    "set bottleneck.samples=0 too"),
   (dict(kind="hash", slices=2, codes=256, restart=0.1), "set bottleneck.slices=1, bottleneck.restart=0 too"),
-  (dict(kind="gumbel", temperature=schedule.Linear(1.0, 0.0, 5)), "bottleneck.temperature must be above 0 .*1.0 to 0.0"),
+  (dict(kind="gumbel", temperature=schedule.Linear(1.0, 0.0, 5)), "temperature must be above 0 .*1.0 to 0.0"),
 ])
 def test_refuses(settings, message):
   with pytest.raises(ValueError, match=message):

@@ -45,7 +45,8 @@ class Model(keras.Model):
   def __init__(self, config: Config):
     super().__init__(name="nat_em")
     self.config = config
-    self.net = encoder_decoder.EncoderDecoder(config.net, decoder_layers=config.net.decoder_layers + 1, length="absolute")
+    self.net = encoder_decoder.EncoderDecoder(
+      config.net, decoder_layers=config.net.decoder_layers + 1, length="absolute")
     self.built = True
 
   def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
