@@ -58,13 +58,16 @@ def test_a_run_starts_from_the_frozen_part_of_another(tmp_path):
     np.testing.assert_array_equal(variable.numpy(), weights[f"lanmt/{variable.path}"])
 
 
-@pytest.mark.parametrize("name, stacks", [
-  ("lanmt", ["decoder", "posterior/stack", "prior/stack"]), ("flowseq", ["decoder", "posterior/stack"])])
-@pytest.mark.parametrize("before", ["ar", "itself"])
+LANMT = ["decoder", "posterior/stack", "prior/stack"]
+
+
+@pytest.mark.parametrize("name, stacks, before", [
+  ("lanmt", LANMT, "ar"), ("lanmt", LANMT, "lanmt"), ("flowseq", ["decoder", "posterior/stack"], "ar"),
+  ("flowseq", ["decoder", "posterior/stack"], "flowseq"), ("lanmt_score", ["network/stack"], "lanmt")])
 def test_all_stacks_start_from_those_of_another_depth(name, stacks, before, tmp_path):
-  before = name if before == "itself" else before
   weights = saved(before, tmp_path / "old")
-  run = planned(name, tmp_path / "new", "model.net.decoder_layers=2")
+  depth = "model.layers=2" if name == "lanmt_score" else "model.net.decoder_layers=2"
+  run = planned(name, tmp_path / "new", depth)
   warm_starts.start_from(run, str(tmp_path / "old"))
   filled = {stack: set() for stack in stacks}
   for variable in run.model.variables:

@@ -46,7 +46,7 @@ def test_the_likeliest_lengths_come_first_and_none_is_too_short():
 
 @pytest.mark.parametrize("count", [0, 5])
 def test_likeliest_refuses(count):
-  with pytest.raises(ValueError, match=f"a count of lengths from 1 to 4, got {count}; .* 2 to net.max_length"):
+  with pytest.raises(ValueError, match=f"Expected 1 to 4 lengths, .* 2 to net.max_length; got {count}; set fewer"):
     length_parallel.likeliest(tf.zeros([1, 6]), count)
 
 

@@ -1,4 +1,5 @@
 """What refinement does to the latents of a sentence, from the model to the plot."""
+import dataclasses
 from types import SimpleNamespace
 
 import keras
@@ -11,6 +12,7 @@ from tf_nar import config
 from tf_nar import models
 from tf_nar import runs
 from tf_nar import types
+from tf_nar.decode import length_parallel
 from tf_nar.evaluate import latent_plot
 from tf_nar.models import lanmt
 from tf_nar.models import lanmt_score
@@ -34,12 +36,18 @@ def test_a_walk_goes_by_the_search_from_the_mean_of_the_prior(model):
   lengths = tf.math.count_nonzero(BATCH.tgt, 1, dtype=tf.int32)
   assert walk.shape[1] == 3 and found.draws.shape[1] == lanmt_search.DRAWS
   np.testing.assert_allclose(walk[:, 0], found.prior, atol=1e-6)
-  if model.config.latent.axis == "target":
-    z = walk[:, 0]
-    for step in (1, 2):
-      tokens = lanmt_search.predict(model, source, z, lengths, BATCH.tgt.shape[1])
-      z = model.posterior(source, tokens, lengths).mean
-      np.testing.assert_allclose(walk[:, step], tf.where(BATCH.tgt[..., None] != types.PAD, z, 0.0), atol=1e-5)
+  inside, z, count, size = BATCH.tgt, walk[:, 0], lengths, BATCH.tgt.shape[1]
+  if model.config.latent.axis == "source":  # The length is predicted, and then again in each step.
+    inside, state = BATCH.src, lanmt_search.begin(model, source, dataclasses.replace(SEARCH, candidates=1, latents=1))
+    z, count, size = state.z, state.lengths, state.tokens.shape[1]
+  first = count
+  for step in (1, 2):
+    tokens = lanmt_search.predict(model, source, z, count, size)
+    z = model.posterior(source, tokens, count).mean
+    np.testing.assert_allclose(walk[:, step], tf.where(inside[..., None] != types.PAD, z, 0.0), atol=1e-5)
+    if inside is BATCH.src:
+      logits = model.net.length_logits(model.axis.length_memory(source, z))
+      count = tf.minimum(length_parallel.likeliest(logits, 1)[:, 0], tf.minimum(first + lanmt_search.GROWTH, 12))
   std = model.prior(source, lengths, BATCH.tgt.shape[1]).std
   np.testing.assert_allclose(np.std(found.draws, 1)[:, 0], std[:, 0], rtol=0.4)
 
@@ -76,8 +84,23 @@ def test_axes_are_those_of_the_steps():
   np.testing.assert_allclose(shares, [12.5 / 13.5, 1 / 13.5], rtol=1e-5)
 
 
-def test_a_family_without_such_latents_is_refused():
-  run = runs.Run(config.Experiment("nat_em", nat_em.Config(), nat_em.Search()), None, families.VOCAB, "runs/x")
-  run = run._replace(model=SimpleNamespace(traits=nat_em.TRAITS))
-  with pytest.raises(ValueError, match="^runs/x is of family nat_em, which has no Gaussian latents that a search r"):
-    latent_plot.watching(run, [], "plot.png")
+def test_a_single_latent_has_one_axis(tmp_path):
+  z = tf.constant([1.0, 4.0], tf.float32)[None, :, None, None]
+  found = types.Latents(z[:, 0], z, {"delta": z}, z[:, 1])
+  points, shares = latent_plot.projected(found)
+  np.testing.assert_allclose(np.abs(points["delta steps"]), [[0, 0], [3, 0]], atol=1e-5)
+  np.testing.assert_allclose(shares, [1, 0])
+  latent_plot.draw(str(tmp_path / "plot.png"), found)
+  assert (tmp_path / "plot.png").stat().st_size > 1_000
+
+
+@pytest.mark.parametrize("family, reference, message", [
+  (nat_em, "", "^runs/x is of family nat_em, which has no Gaussian latents that a search r"),
+  (lanmt, " ", "^The reference of a plot of latents must have tokens; got ' '; leave it out"),
+])
+def test_what_cannot_be_drawn_is_refused(family, reference, message):
+  name = family.__name__.rpartition(".")[2]
+  run = runs.Run(config.Experiment(name, family.Config(), family.Search()), None, families.VOCAB, "runs/x")
+  run = run._replace(model=SimpleNamespace(traits=family.TRAITS))
+  with pytest.raises(ValueError, match=message):
+    latent_plot.watching(run, [], "plot.png", reference)

@@ -159,11 +159,22 @@ def test_a_step_of_latents_of_the_source_predicts_the_length_again(tiny):
   assert np.any(made.lengths != start.lengths)
 
 
+@pytest.mark.parametrize("axis", ["target", "source"])
+def test_padding_beyond_the_longest_sentence(axis):
+  net = dataclasses.replace(families.NET, positions="sine")
+  model = families.build("lanmt", config=lanmt.Config(net, lanmt.Latent(axis)))
+  src, tgt = (tf.pad(tokens, [[0, 0], [0, net.max_length + 3 - tokens.shape[1]]]) for tokens in (BATCH.src, BATCH.tgt))
+  np.testing.assert_allclose(model.score(src, tgt), model.score(BATCH.src, BATCH.tgt), rtol=1e-5)
+  search = lanmt.Search(candidates=4, latents=2, temperature=1.0)
+  wide, narrow = (model.translate(sources, search) for sources in (src, BATCH.src))
+  np.testing.assert_allclose(wide.score, narrow.score, rtol=1e-5)
+
+
 def test_the_bound_of_the_longest_candidate():
   net = dataclasses.replace(families.NET, max_length=6)
   model = families.build("lanmt", config=dataclasses.replace(SOURCE, net=net))
   tgt = tf.constant([[5] * 6 + [types.EOS]])  # As of a candidate of the greatest length that has no EOS.
-  assert -np.inf <= float(model.score(tf.constant([[5, 6, types.EOS]]), tgt)[0]) < 0
+  assert float(model.score(tf.constant([[5, 6, types.EOS]]), tgt)[0]) == -np.inf
   search = lanmt.Search(refine="none", candidates=5, rank="bound")  # All lengths there are.
   model.net.embed.bias.assign(-100.0 * tf.one_hot(types.EOS, len(families.VOCAB)))
   found = model.translate(tf.fill([2, 6], 5), search)

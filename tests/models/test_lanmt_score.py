@@ -132,11 +132,16 @@ def test_the_noise_has_a_size_of_its_own_in_each_sentence():
 
 
 def test_it_starts_from_its_own_steps():
-  losses = {}
-  for own, after in ((0.0, 0), (1.0, 0), (1.0, 5)):
-    model = build(own=own, own_after=after)
-    losses[own, after] = float(types.loss(model.objective(BATCH, seed=[1, 2], training=True, step=3)))
-  assert losses[1.0, 5] == losses[0.0, 0] != losses[1.0, 0]
+  begun = lambda own, after, n: build(own=own, own_after=after, own_size=0.5)._after_own_step(
+    z, lengths, source, tf.constant([n, 0]), 3)
+  source, lengths, z = latents(build())
+  walked = z + 0.5 * build().step(z, lengths, source.memory)
+  assert np.abs(walked - z).max() > 1e-3
+  np.testing.assert_allclose(begun(1.0, 0, 0), walked, atol=1e-6)
+  for none in (begun(0.0, 0, 0), begun(1.0, 5, 0)):
+    np.testing.assert_array_equal(none, z)
+  some = [bool(np.any(begun(0.5, 0, n) != z)) for n in range(12)]
+  assert 2 < sum(some) < 10
 
 
 @pytest.mark.parametrize("kind, cost", [("score", 1), ("energy", 2)])
@@ -219,6 +224,7 @@ NO_ENERGY = config.Experiment("lanmt_score", *families.TINY["lanmt_score"], swee
   (lambda: lanmt_score.Config(kind="flow"), "model.kind is one of score, energy; got 'flow'"),
   (lambda: lanmt_score.Config(latent=lanmt.Latent("source")), "model.latent.axis must be target"),
   (lambda: lanmt_score.Config(own=2.0), "model.own is a share of the updates, from 0 to 1; got 2.0"),
+  (lambda: lanmt_score.Config(own_size=0.0), "model.own_size, of a step, must be above 0; got 0.0; model.own=0 takes"),
   (lambda: lanmt_score.Search(step_size=0.0), "search.step_size must be above 0; got 0.0"),
   (lambda: lanmt_score.Search(refine="flow"), "search.refine is one of none, delta, score, energy; got 'flow'"),
   (lambda: lanmt_score.check(lanmt_score.Config(), lanmt_score.Search(refine="energy")),

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tf_nar import config as core_config
 from tf_nar import types
+from tf_nar.ops import noise as noise_lib
 
 RANKS = "decoder", "bound"  # The choices of `Search.rank`.
 
@@ -45,6 +46,15 @@ class Search:
   def with_candidates(self, count: int) -> "Search":
     """Returns the search that finds at least `count` candidates: more lengths, with as many latents for each."""
     return dataclasses.replace(self, candidates=-(-max(self.candidates, count) // self.latents) * self.latents)
+
+
+def draws(count: int, seed: tuple[int, int], longest: int, dimensions: int, size: int | tf.Tensor) -> tf.Tensor:
+  """Returns standard normal float32 [count, size, dimensions], of which no position depends on `size`.
+
+  Positions from `longest` on, of which no sentence has any, are 0.
+  """
+  noise = noise_lib.normal([count, longest, dimensions], tf.constant(seed))
+  return tf.pad(noise, [[0, 0], [0, tf.maximum(size - longest, 0)], [0, 0]])[:, :size]
 
 
 def centred(noise: tf.Tensor) -> tf.Tensor:

@@ -48,8 +48,8 @@ def likeliest(length_logits: tf.Tensor, count: int, least: int = 2) -> tf.Tensor
   """
   least = max(least, 2)
   if not 1 <= count <= length_logits.shape[1] - least:
-    raise ValueError(f"likeliest needs a count of lengths from 1 to {length_logits.shape[1] - least}, got {count}; "
-                     f"a model's lengths are {least} to net.max_length.")
+    raise ValueError(f"Expected 1 to {length_logits.shape[1] - least} lengths, as a model's are {least} to "
+                     f"net.max_length; got {count}; set fewer search.candidates, or more search.latents of a length.")
   return least + tf.math.top_k(length_logits[:, least:], count)[1]
 
 

@@ -19,12 +19,14 @@ def watching(run: Any, sources: Iterable[str], path: str, reference: str = "") -
     reference: a translation of that sentence, whose posterior is shown too; "": none.
 
   Raises:
-    ValueError: now, if the family has no such latents.
+    ValueError: now, if the family has no such latents, or the reference no tokens.
   """
   if "latents" not in run.model.traits.offers:
     raise ValueError(f"{run.workdir} is of family {run.experiment.family}, which has no Gaussian latents that a search "
                      "refines; use lanmt or lanmt_score.")
   longest = run.experiment.model.net.max_length
+  if reference and not run.vocab.encode(reference):
+    raise ValueError(f"The reference of a plot of latents must have tokens; got {reference!r}; leave it out.")
 
   def through():
     waits = True
@@ -53,6 +55,8 @@ def projected(found: types.Latents) -> tuple[dict[str, np.ndarray], np.ndarray]:
   origin = np.ravel(found.prior[0])
   points = {name: np.reshape(each, [len(each), -1]) - origin for name, each in kinds.items()}
   weighted = np.concatenate([each / len(each)**0.5 for each in points.values()])
+  weighted = np.pad(weighted, [(0, 0), (0, max(0, 2 - weighted.shape[1]))])  # A single latent has no second axis.
+  points = {name: np.pad(each, [(0, 0), (0, weighted.shape[1] - each.shape[1])]) for name, each in points.items()}
   _, sizes, axes = np.linalg.svd(weighted, full_matrices=False)
   return {name: each @ axes[:2].T for name, each in points.items()}, sizes[:2]**2 / max(np.sum(sizes**2), 1e-12)
 

@@ -62,7 +62,7 @@ class Network(keras.layers.Layer):
     """
     if self.kind == "score":
       return self.out(self._states(z, positions, inside, memory, dropout)) * inside[..., None]
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
       tape.watch(z)
       energy = tf.reduce_sum(self.energy(z, positions, inside, memory, dropout))
     return -tape.gradient(energy, z)

@@ -238,8 +238,8 @@ class Model(keras.Model):
     return tf.where(log_length > lengths_lib.NEVER / 2, tf.minimum(bound, 0.0), -float("inf"))
 
   def draws(self, count: int, seed: tuple[int, int], size: int | tf.Tensor) -> tf.Tensor:
-    """Returns standard normal float32 [count, size, Z], of which the first `size` positions depend on nothing else."""
-    return noise_lib.normal([count, self.config.net.max_length, self.config.size], tf.constant(seed))[:, :size]
+    """As `latent.draws`, float32 [count, size, Z]."""
+    return latent_lib.draws(count, seed, self.config.net.max_length, self.config.size, size)
 
   def length_log_probs(self, memory: encoder_decoder.Memory) -> tf.Tensor:
     """Returns log p of n units for n from 0, float32 [B, max_length / unit + 1]; about `NEVER` if impossible."""

@@ -87,8 +87,7 @@ class Config:
 class Search(latent_lib.Search):
   refine: str = "delta"  # Refinement of the latents: "delta" (delta inference) or "none", which decodes the prior mean.
   steps: int = 1  # Number of steps of refinement.
-  stop: bool = False  # Whether a candidate is finished once a delta step leaves its tokens as they were, or one of a
-  # network is a sixteenth of the first.
+  stop: bool = False  # Whether a candidate is finished once a delta step leaves its tokens as they were.
 
   refinements = "none", "delta"  # The choices of `refine`.
 
@@ -247,9 +246,8 @@ class Model(keras.Model):
     return tf.reshape(log_prob, [count, samples]) + ratio
 
   def draws(self, count: int, seed: tuple[int, int], size: int | tf.Tensor) -> tf.Tensor:
-    """Returns standard normal float32 [count, size, Z], of which the first `size` positions depend on nothing else."""
-    longest = self.config.net.max_length + 1
-    return noise_lib.normal([count, longest, self.config.latent.dimensions], tf.constant(seed))[:, :size]
+    """As `latent.draws`, float32 [count, size, Z]."""
+    return latent_lib.draws(count, seed, self.config.net.max_length + 1, self.config.latent.dimensions, size)
 
   def refinement(self, search: Search) -> Callable[..., lanmt_search.Refined]:
     """Returns the refinement of a search, as `lanmt_search.search` takes it."""

@@ -18,8 +18,8 @@ derivative.
   step size a, number of steps                `Search.step_size`, `Search.steps`
 
 # Differs: u is drawn for each sentence, not for each batch; positions are added to the network's input; its blocks can
-start from the first ones of the decoder of `lanmt`; the energy is a mean over positions of a hidden layer's output, as
-the last layer norm and bias of a linear one would have no gradient.
+start from those of the decoder of `lanmt` at their relative depth; the energy is a mean over positions of a hidden
+layer's output, as the last layer norm and bias of a linear one would have no gradient.
 """
 import dataclasses
 from collections.abc import Callable
@@ -66,6 +66,8 @@ class Config:
     core_config.check_at_least(0, self, "noise", "own_after", group="model.")
     if not 0 <= self.own <= 1:
       raise ValueError(f"model.own is a share of the updates, from 0 to 1; got {self.own}.")
+    if self.own_size <= 0:
+      raise ValueError(f"model.own_size, of a step, must be above 0; got {self.own_size}; model.own=0 takes none.")
     if self.latent.axis != "target":
       raise ValueError(f"model.latent.axis must be target, as the network's steps keep the length; got "
                        f"{self.latent.axis}; freeze a lanmt of the target axis.")
@@ -79,7 +81,8 @@ class Config:
 @dataclasses.dataclass(frozen=True)
 class Search(lanmt.Search):
   refine: str = "score"  # "score", steps of the network; "energy", the same of an energy; "delta", "none": of `lanmt`.
-  step_size: float = 1.0  # a, the factor of a step of the network.
+  step_size: float = 1.0  # a, the factor of a step of the network. With `stop` a candidate is finished once a step is a
+  # sixteenth of its first, as `CALM` says.
 
   refinements = "none", "delta", *score_network.KINDS
 
@@ -107,10 +110,12 @@ def _operations(config, source, target):
   blocks = net.decoder_layers + (config.latent.posterior_layers or net.decoder_layers)
   encoded -= (config.delta - 1) * blocks * 2 * net.width**2 * source  # Projected once for all steps.
   learned = operations.decoder(net, config.layers, target, source)
-  learned += (2 if config.kind == "score" else 1) * net.width * config.latent.dimensions * target
-  learned -= config.layers * 2 * net.width**2 * source // 3  # The memory is frozen: no gradient for it.
-  if config.kind == "energy":  # Also differentiated by z in the forward part.
-    learned = 2 * (learned + net.width**2 * target)
+  first, memory = net.width * config.latent.dimensions * target, config.layers * 2 * net.width**2 * source
+  if config.kind == "score":
+    learned += 2 * first - memory // 3  # The memory is frozen: no gradient for it.
+  else:  # Differentiated by z in the forward part too, but not the memory; both factors of self-attention are.
+    learned = 2 * (learned + first + net.width**2 * target + config.layers * net.width * target**2)
+    learned -= (4 * memory + first) // 3
   return family.Operations(
     learned, 0, encoded + config.delta * (decoded + posterior), config.delta * target)
 
