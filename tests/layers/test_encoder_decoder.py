@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tf_nar import types
@@ -29,3 +30,8 @@ def test_a_blank_canvas_is_one_token_everywhere():
   for token in (types.PAD, types.MASK):
     np.testing.assert_array_equal(one.mask_canvas(2, 5, token), one.canvas(tf.fill([2, 5], token)))
   np.testing.assert_array_equal(one.mask_canvas(2, 5), one.mask_canvas(2, 5, types.PAD))
+
+
+def test_a_length_head_has_a_name():
+  with pytest.raises(ValueError, match="length is one of absolute, offset, none; got True"):
+    encoder_decoder.EncoderDecoder(net().config, decoder_layers=1, length=True)

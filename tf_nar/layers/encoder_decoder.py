@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from tf_nar import config as core_config
 from tf_nar import types
 from tf_nar.layers import attention
 from tf_nar.layers import embedding
@@ -21,6 +22,8 @@ from tf_nar.losses import cross_entropy
 from tf_nar.losses import emissions
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
+
+LENGTHS = "absolute", "offset", "none"  # The length heads.
 
 
 class Memory(NamedTuple):
@@ -55,6 +58,7 @@ class EncoderDecoder(keras.layers.Layer):
     self.layerwise = layerwise
 
   def _make(self, config, decoder_layers, length, block):
+    core_config.check_choice("length", length, LENGTHS)
     self.config = config
     # bool [V]: True for tokens of which two in a row are parts of one word (between spaces); None: not known.
     self.repeatable = None

@@ -112,7 +112,7 @@ class Model(keras.Model):
     super().__init__(name="nat_fertility")
     self.config, self.aligned = config, config.aligned
     self.net = encoder_decoder.EncoderDecoder(
-      config.net, decoder_layers=config.net.decoder_layers, length=not self.aligned)
+      config.net, decoder_layers=config.net.decoder_layers, length="none" if self.aligned else "absolute")
     if self.aligned:
       self.fertility = keras.layers.Dense(CLASSES, name="fertility", dtype="float32")
       self.fertility.build((None, None, config.net.width))
