@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
   return make
 
 
-@pytest.mark.parametrize("drafter", ["nat_em", "ctc"])
+@pytest.mark.parametrize("drafter", [pytest.param("nat_em", marks=pytest.mark.slow), "ctc"])
 def test_the_translation_is_the_teachers(folder, drafter):
   teacher = folder("ar")
   drafted = translator.load(teacher, draft_with=folder(drafter))

@@ -141,7 +141,7 @@ def test_a_shortlist_in_8_bits(tmp_path, monkeypatch):
   assert sum(theirs[0][0] == ours[0][0] for (theirs, _), ours in zip(answers, wanted, strict=True)) >= 0.8 * len(LINES)
 
 
-@pytest.mark.parametrize("family", ["nat_em", "ctc"])
+@pytest.mark.parametrize("family", ["nat_em", pytest.param("ctc", marks=pytest.mark.slow)])
 def test_nothing_else_reads_the_weights_of_the_output_layer(tmp_path, family):
   run = runs.load(tiny.make(tmp_path / "run", family, VOCABULARIES["words"]()))
   graphs = ov_graphs.build(run)
