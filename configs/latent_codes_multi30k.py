@@ -9,8 +9,9 @@ chosen on validation text. To start from a teacher's weights add --warm_start. C
 tokens. Measured so on distilled text, with two seeds: test BLEU 36.1, ranked by the teacher 38.2 (docs/results.md).
 
   hard EM, a codebook of 512 vectors     as it is, a code for 4 positions
-  a code for 8 positions, as published   --set=model.compress=3, 33.6 and 37.3; of the others, too
-  a code for 2 positions                 --set=model.compress=1, 38.1 and 39.5
+  a code for 8 positions, as published   --set=model.compress=3 (33.6 and 37.3), with which soft EM, hashing and
+                                         Gumbel-softmax were measured
+  a code for 2 positions                 --set=model.compress=1 (38.1 and 39.5)
   soft EM                                --set=model.bottleneck.samples=10
   decomposed VQ, two codebooks of 32     --set=model.bottleneck.slices=2 --set=model.bottleneck.codes=1024
   improved semantic hashing, 9 bits      --set=model.bottleneck.kind=hash --set=model.bottleneck.restart=0

@@ -53,10 +53,9 @@ def projected(found: types.Latents) -> tuple[dict[str, np.ndarray], np.ndarray]:
   kinds |= {f"{name} steps": walk[0] for name, walk in found.walks.items()}
   kinds |= {} if found.posterior is None else {"posterior of the reference": found.posterior[:1]}
   origin = np.ravel(found.prior[0])
-  points = {name: np.reshape(each, [len(each), -1]) - origin for name, each in kinds.items()}
+  plane = [(0, 0), (0, max(0, 2 - len(origin)))]  # A single latent has no second axis of its own.
+  points = {name: np.pad(np.reshape(each, [len(each), -1]) - origin, plane) for name, each in kinds.items()}
   weighted = np.concatenate([each / len(each)**0.5 for each in points.values()])
-  weighted = np.pad(weighted, [(0, 0), (0, max(0, 2 - weighted.shape[1]))])  # A single latent has no second axis.
-  points = {name: np.pad(each, [(0, 0), (0, weighted.shape[1] - each.shape[1])]) for name, each in points.items()}
   _, sizes, axes = np.linalg.svd(weighted, full_matrices=False)
   return {name: each @ axes[:2].T for name, each in points.items()}, sizes[:2]**2 / max(np.sum(sizes**2), 1e-12)
 

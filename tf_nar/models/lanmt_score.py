@@ -81,8 +81,7 @@ class Config:
 @dataclasses.dataclass(frozen=True)
 class Search(lanmt.Search):
   refine: str = "score"  # "score", steps of the network; "energy", the same of an energy; "delta", "none": of `lanmt`.
-  step_size: float = 1.0  # a, the factor of a step of the network. With `stop` a candidate is finished once a step is a
-  # sixteenth of its first, as `CALM` says.
+  step_size: float = 1.0  # a, the factor of a step of the network; `stop` ends them as `CALM` says.
 
   refinements = "none", "delta", *score_network.KINDS
 
