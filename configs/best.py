@@ -15,7 +15,7 @@ warm-up to half of the updates at most, with a lower peak of the learning rate. 
 of updates, so set train.optimizer.warmup, train.optimizer.cooldown and model.glance.updates too.
 
 On Multi30k these are, up to rounding, the settings of configs/best_multi30k.py, whose parts have results in
-docs/results.md. Larger texts are not measured yet.
+docs/results/em.md. Larger texts are not measured yet.
 """
 import dataclasses
 from typing import NamedTuple

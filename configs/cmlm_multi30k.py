@@ -5,7 +5,7 @@
 
 Validation translates in 4 decoder passes; bin/translate.py --set=search.passes=10 uses 10.
 Measured with --warm_start from a teacher and ten passes: test BLEU 32.8 trained on raw text, 34.7 on distilled text
-(docs/results.md).
+(docs/results/one_pass.md).
 """
 from configs import nat_em_multi30k
 from tf_nar import config

@@ -4,7 +4,8 @@
       --workdir=runs/ctc
 
 Two decoder positions per source token are too few for 2 of the 28,998 training pairs, and for no validation pair.
-Measured with --warm_start from a teacher: test BLEU 34.1 trained on raw text, 37.4 on distilled text (docs/results.md).
+Measured with --warm_start from a teacher: test BLEU 34.1 trained on raw text, 37.4 on distilled text
+(docs/results/one_pass.md).
 """
 from configs import nat_em_multi30k
 from tf_nar import config

@@ -3,7 +3,7 @@
   python bin/em.py --config=configs/em_glat_ctc_multi30k.py --data_dir=data/multi30k_en_de --workdir=runs/em_glat_ctc
 
 It takes hours on two CPU cores; the same command resumes after an interruption. Only the student of its first round is
-measured: test BLEU 38.9 (docs/results.md).
+measured: test BLEU 38.9 (docs/results/em.md).
 """
 import dataclasses
 

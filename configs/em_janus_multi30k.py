@@ -4,7 +4,7 @@
 
 In each round a JANUS is trained, proposes translations by its beam search, and scores them by its other mode; the next
 one is trained on those selected, from the weights before. Measured from a JANUS of distilled text: a round of 240
-updates made translations shorter, and test BLEU 1.5 (beam search) and 0.3 (ten passes) lower (docs/results.md).
+updates made translations shorter, and test BLEU 1.5 (beam search) and 0.3 (ten passes) lower (docs/results/em.md).
 """
 import dataclasses
 

@@ -7,7 +7,7 @@
 
 The text is in data/task1/tok of github.com/multi30k/dataset. It takes hours on two CPU cores; the same command resumes
 after an interruption. Measured on test_2016, tokenised BLEU, one pass with ODD: 30.0 after distillation, 31.3 and 33.3
-after the EM rounds; teacher 39.8 (docs/results.md).
+after the EM rounds; teacher 39.8 (docs/results/em.md).
 """
 from configs import ar_multi30k
 from configs import nat_em_multi30k

@@ -4,7 +4,8 @@
       --warm_start=runs/teacher --workdir=runs/flowseq_shallow
 
 The flow has one level, so that targets are not filled up. Measured so on a teacher's translations, with 1,600 updates
-of the first phase: test BLEU 31.4 by zero noise, 36.6 by thirty samples that the teacher ranks (docs/results.md).
+of the first phase: test BLEU 31.4 by zero noise, 36.6 by thirty samples that the teacher ranks
+(docs/results/latents.md).
 """
 from configs import flowseq_multi30k
 from tf_nar.layers import flow_prior

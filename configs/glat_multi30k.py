@@ -3,7 +3,8 @@
   python bin/train.py --config=configs/glat_multi30k.py --data_dir=data/multi30k_en_de \\
       --workdir=runs/glat
 
-Measured with --warm_start from a teacher: test BLEU 27.7 trained on raw text, 31.5 on distilled text (docs/results.md).
+Measured with --warm_start from a teacher: test BLEU 27.7 trained on raw text, 31.5 on distilled text
+(docs/results/one_pass.md).
 """
 from configs import nat_em_multi30k
 from tf_nar import config

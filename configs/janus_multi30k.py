@@ -9,7 +9,7 @@ The sizes, text and updates are those of cmlm_multi30k. Validation translates au
 modes are then those of one checkpoint, the best so. The five terms of the paper's figure, with weight 1, are
 --set=model.weights.nar=1 --set=model.weights.aux=1 --set=model.weights.ar_aux=1 --set=model.weights.ar_nar=0.
 Measured on distilled text, from a teacher's weights: test BLEU 39.4 by beam search, 33.8 in ten passes of Mask-Predict
-(docs/results.md).
+(docs/results/passes.md).
 """
 from configs import nat_em_multi30k
 from tf_nar import config

@@ -7,7 +7,7 @@ Two phases: "budget", in which one nat of KL at each position is free, and less 
 teacher's. Latents of the source: --set=model.latent.axis=source. Cost: 2,880 updates of 4,096 padded tokens; with
 another --set=train.steps set model.budget.delay and model.budget.updates to half of it too. Measured so on a teacher's
 translations, with --warm_start=multi30k_en_de/teacher --set=model.net.dtype=float32: test BLEU 33.5 by the prior mean,
-34.0 after two delta steps, 36.9 ranked by the teacher (docs/results.md).
+34.0 after two delta steps, 36.9 ranked by the teacher (docs/results/latents.md).
 """
 import dataclasses
 

@@ -8,7 +8,7 @@ begins as that model's decoder, with that model frozen. The kind of steps, their
 validation text. An energy network: --set=phases.score.model.kind=energy. Cost: 4,320 updates of 4,096 padded tokens,
 1,440 of them of the network. Measured so on a teacher's translations, with --warm_start=multi30k_en_de/teacher
 --set=model.net.dtype=float32: test BLEU 33.5 by the prior's mean, 33.7 after two steps of the network, 36.9 ranked by
-the teacher (docs/results.md).
+the teacher (docs/results/latents.md).
 """
 import dataclasses
 

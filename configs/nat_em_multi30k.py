@@ -5,7 +5,7 @@
 
 That trains on the original text; configs/em_multi30k.py trains on a teacher's translations. The number of updates is
 for a student that starts from its teacher's weights (--warm_start); from scratch it takes several times as many.
-Measured with --warm_start: test BLEU 29.0 trained on raw text, 33.2 on distilled text (docs/results.md).
+Measured with --warm_start: test BLEU 29.0 trained on raw text, 33.2 on distilled text (docs/results/one_pass.md).
 """
 import dataclasses
 

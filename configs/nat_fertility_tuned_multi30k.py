@@ -7,7 +7,7 @@
 The phase "text" trains as configs/nat_fertility_multi30k.py does, from the weights of the run of --warm_start; in the
 phase "tuned" that run, an ar of these sizes, judges what the model predicts. Cost: 1,440 and 240 updates of 4,096
 padded tokens, one of the latter as long as three of the former or more. Measured on the teacher's translations: test
-BLEU 32.3 before and 33.2 after it, ten candidates ranked by the teacher 33.9 and 35.5 (docs/results.md).
+BLEU 32.3 before and 33.2 after it, ten candidates ranked by the teacher 33.9 and 35.5 (docs/results/one_pass.md).
 """
 import dataclasses
 

@@ -6,7 +6,7 @@
 Four iterations in training; validation translates in four passes. bin/evaluate.py --set=search.passes=10
 --set=search.stop=same stops each sentence once a pass does not change it. The last pass is read by ODD, where the paper
 removes repeats (--set=search.odd=False). Measured on distilled text, from a teacher's weights: test BLEU 30.3, 31.9,
-32.6 and 32.8 after 1, 2, 4 and 10 passes, without ODD 27.8, 30.8, 32.3 and 32.6 (docs/results.md).
+32.6 and 32.8 after 1, 2, 4 and 10 passes, without ODD 27.8, 30.8, 32.3 and 32.6 (docs/results/passes.md).
 """
 from configs import nat_em_multi30k
 from tf_nar import config

@@ -11,7 +11,8 @@ ROOT = pathlib.Path(__file__).parent.parent
 
 def test_every_page_is_in_the_site():
   listed = (ROOT / "mkdocs.yml").read_text()
-  assert [page.name for page in sorted((ROOT / "docs").glob("*.md")) if f": {page.name}\n" not in listed] == []
+  pages = (page.relative_to(ROOT / "docs") for page in sorted((ROOT / "docs").rglob("*.md")))
+  assert [str(page) for page in pages if f": {page}\n" not in listed] == []
 
 
 def test_the_site_is_built_without_a_warning(tmp_path):
