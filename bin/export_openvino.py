@@ -1,4 +1,4 @@
-"""Exports a one-pass model to an OpenVINO folder, which needs only openvino, numpy and the tokeniser to translate.
+"""Exports a model of few passes to an OpenVINO folder, which needs only openvino, numpy and the tokeniser to translate.
 
 tf_nar/cli/export_openvino.py has its flags and does the work; in the installed package it is `tf-nar export_openvino`.
 """

@@ -1,6 +1,7 @@
 """OpenVINO folders against the live models: every family, every vocabulary, every type."""
 import json
 import pathlib
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import tensorflow as tf
 openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed; it comes with the extra openvino.")
 
 from tests.export import tiny
+from tf_nar import config
 from tf_nar import runs
 from tf_nar import types
 from tf_nar.data import shortlist
@@ -22,6 +24,8 @@ from tf_nar.export import ov
 from tf_nar.export import ov_graphs
 from tf_nar.export import ov_program
 from tf_nar.export import ov_search
+from tf_nar.models import lanmt
+from tf_nar.models import lanmt_score
 from tf_nar.ops import odd
 from tf_nar.ops import tokens as tokens_lib
 
@@ -43,6 +47,12 @@ CASES = [
   ("cmlm", "words", dict(passes=3, candidates=2, stop=True)),
   ("ctc", "words", dict(beam=5, candidates=3, bonus=0.5)),
   ("dag", "words", dict(method="joint", candidates=3, penalty=0.5)),
+  ("flowseq", "words", dict(odd=True, candidates=2)),
+  ("lanmt", "words", dict(refine="delta", steps=2, candidates=2)),
+  slow("lanmt_score", "words", dict(refine="score", steps=2)),
+  slow("lanmt_score", "words", dict(refine="delta")),
+  slow("lanmt", "bpe", dict(refine="none", odd=False, stop=True)),
+  slow("flowseq", "bpe", dict(candidates=5, unknown=True)),
   slow("dag", "words", dict(method="viterbi", collapse=False)),
   slow("nat_em", "bpe", dict(odd=False, unknown=True)),
   slow("glat", "sentencepiece", dict(odd_everywhere=True)),
@@ -238,13 +248,27 @@ def test_other_types_are_smaller(tmp_path, monkeypatch, weights):
   assert pathlib.Path(folder, "model.bin").stat().st_size < stored
 
 
+@pytest.mark.parametrize("model, search, needed", [
+  (lanmt.Config(latent=lanmt.Latent("source")), lanmt.Search(), "model.latent.axis=target"),
+  (lanmt_score.Config(kind="energy"), lanmt_score.Search(refine="energy"), "search.refine=delta"),
+])
+def test_what_else_latents_need(model, search, needed):
+  family = type(model).__module__.rpartition(".")[2]
+  run = mock.Mock(experiment=config.Experiment(family, model, search))
+  assert f"An OpenVINO export of {family} needs {needed}; got" in ov_graphs.lacks(run)
+
+
 @pytest.mark.parametrize("family, search, message", [
   ("ctc", dict(beam=4, candidates=2, rank="consensus"), "An OpenVINO export of ctc needs search.rank=beam"),
   ("dag", dict(method="joint", candidates=2, rank="paths"), "An OpenVINO export of dag needs search.rank=path"),
   ("ctc", dict(beam=4, short=True), "An OpenVINO export of ctc needs search.beam=1 with a shortlist"),
   ("nat_fertility", dict(candidates=2), "An OpenVINO export of nat_fertility needs search.candidates=1"),
+  ("lanmt", dict(candidates=2, latents=2), "An OpenVINO export of lanmt needs search.latents=1"),
+  ("flowseq", dict(rank="bound"), "An OpenVINO export of flowseq needs search.rank=decoder"),
+  ("lanmt_score", dict(stop=True), "An OpenVINO export of lanmt_score needs search.stop=False"),
   ("ar", {}, "An OpenVINO export of ar checks the drafts of another run; got .* without --draft_with=RUN; give it"),
-  ("janus", {}, "Expected a run of a family among nat_em, glat, ctc, dag, nat_fertility, cmlm; got .* of the family"),
+  ("janus", {}, "Expected a run of a family among nat_em, glat, ctc, dag, nat_fertility, cmlm, lanmt, "
+   "lanmt_score, flowseq; got .* of the family janus"),
 ])
 def test_refusals(tmp_path, family, search, message):
   with pytest.raises(ValueError, match=message):

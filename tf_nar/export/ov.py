@@ -1,4 +1,4 @@
-"""Exports a one-pass model as an OpenVINO folder, which needs openvino, numpy and the tokeniser to translate.
+"""Exports a model of few passes as an OpenVINO folder, which needs openvino, numpy and the tokeniser to translate.
 
   model.xml, decoder.xml    the networks of `ov_graphs`, with their weights in .bin
   translate.py              `ov_program`: tokeniser and search
@@ -140,8 +140,13 @@ def converted(graph: Any) -> Any:
     over = ops.subtract(x, ops.reduce_max(x, last, True))
     return [ops.subtract(over, ops.log(ops.reduce_sum(ops.exp(over), last, True))).output(0)]
 
-  # OpenVINO 2026.4 moves a transposition before a LogSoftmax without changing the axis, so that this is wrong there.
-  model = openvino.convert_model(graph, extension=[ConversionExtension("LogSoftmax", log_softmax)])
+  def inverse(node):
+    return [ops.constant(np.linalg.inv(node.get_input(0).get_node().data)).output(0)]
+
+  # OpenVINO 2026.4 moves a transposition before a LogSoftmax without changing the axis, and inverts the matrices of
+  # flows to NaN, so that these are wrong there.
+  model = openvino.convert_model(graph, extension=[
+    ConversionExtension("LogSoftmax", log_softmax), ConversionExtension("MatrixInverse", inverse)])
   for port in model.inputs:  # It leaves TensorFlow's ":0" where a function has arguments that are not given.
     port.get_tensor().set_names({name.removesuffix(":0") for name in port.get_names()})
   return model

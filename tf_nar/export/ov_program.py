@@ -36,7 +36,6 @@ class Translator:
     path = os.path.join(folder, "source.")
     self._vocab = kind(os.path.join(folder, ""))
     self._source = kind(path) if any(os.path.exists(path + name) for name in VOCABULARIES) else self._vocab
-    self._repeatable = np.isin(np.arange(self.about["vocabulary"]), self.about["repeatable"])
     options = self.about["openvino_options"] | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
     path = lambda name: os.path.join(folder, f"{name}.xml")
     self.networks = {name: NETWORKS["Network"](path(name), options)
@@ -44,6 +43,9 @@ class Translator:
     short = os.path.join(folder, "shortlist.npz")
     self._short = dict(np.load(short)) if os.path.exists(short) else None
     self._options, self.fixed = self.about["search"], self.about["fixed_lengths"]
+    free = [] if self._options.get("odd_everywhere") else self.about["repeatable"]
+    free = [*free, *([EOS] if self.about["family"] == "flowseq" else [])]  # EOS fills its targets.
+    self._free = np.isin(np.arange(self.about["vocabulary"]), free)  # The tokens that ODD lets be repeated.
     self._rows = self._options["draft_positions"] if self.about["drafted_by"] else self._options.get("candidates", 1)
     for width, longer in itertools.pairwise([*self.fixed, 0]):
       self._fix(width, longer)
@@ -170,6 +172,8 @@ class Translator:
     if "fertility" in found:
       fertility, prior = found["fertility"], found["prior"]
       lengths, fertility = fertility.sum(-1), fertility.reshape(-1, ids.shape[1])
+    elif "lengths" in found:
+      lengths, prior, fertility = found["lengths"], found["prior"], None
     else:
       lengths, fertility = self._around(found["length"]), None
       fertile = self.about["family"] == "nat_fertility"
@@ -192,15 +196,11 @@ class Translator:
     token, log_prob = token[:length], log_prob[:length]
     best = token[:, 0]
     same = best[1:] == best[:-1]
-    if not self._options["odd"] or not (same & ~self._free(best[1:])).any():
+    if not self._options["odd"] or not (same & ~self._free[best[1:]]).any():
       return best, log_prob[:, 0].sum()
-    choice = SEARCHES["without_repeats"](token.tolist(), log_prob.tolist(), self._free(token).tolist())
+    choice = SEARCHES["without_repeats"](token.tolist(), log_prob.tolist(), self._free[token].tolist())
     at = np.arange(length)
     return token[at, choice], log_prob[at, choice].sum()
-
-  def _free(self, token):
-    """Returns which tokens may be repeated."""
-    return np.zeros(token.shape, bool) if self._options["odd_everywhere"] else self._repeatable[token]
 
   def _refined(self, ids):
     """Mask-Predict: each pass predicts the tokens with the lowest log p again; candidates of the likeliest lengths."""

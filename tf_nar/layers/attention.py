@@ -4,7 +4,10 @@ keras.layers.MultiHeadAttention is not used for two reasons. It keeps the random
 is an argument here. And here queries, keys and values come from one matrix product, which saves a good part of a small
 model's step time.
 """
+import contextlib
+import contextvars
 from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -16,6 +19,7 @@ from tf_nar.ops import noise as noise_lib
 
 NO_DROPOUT = noise_lib.Dropout(None)
 HIDDEN = 1e9  # Subtracted from the attention score of a masked position.
+_TRANSPOSED = contextvars.ContextVar("transposed", default=False)
 
 
 def glorot(parts: int = 1) -> keras.initializers.Initializer:
@@ -26,6 +30,16 @@ def glorot(parts: int = 1) -> keras.initializers.Initializer:
 def penalty(mask: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
   """Turns a boolean mask [B, T, S] (True: may attend) into what is subtracted from the scores, [B, 1, T, S]."""
   return tf.cast(tf.where(mask, 0.0, HIDDEN), dtype)[:, None]
+
+
+@contextlib.contextmanager
+def transposed() -> Iterator[None]:
+  """Within it translation, too, separates heads by a transposition: OpenVINO has no splits of unknown shape."""
+  before = _TRANSPOSED.set(True)
+  try:
+    yield
+  finally:
+    _TRANSPOSED.reset(before)
 
 
 class Seen:
@@ -128,7 +142,7 @@ class Attention(keras.layers.Layer):
 
   def _heads(self, x, sentences, parts, dropout):
     """float [..., parts·D] -> `parts` tensors [B, H, T, d]."""
-    if not dropout.deterministic:
+    if _by_transposition(dropout):
       shape = [sentences, -1, parts, self.heads, self.inner // self.heads]
       return tf.unstack(tf.transpose(tf.reshape(x, shape), [2, 0, 3, 1, 4]))
     slices = tf.split(tf.reshape(x, [sentences, -1, parts * self.inner]), parts * self.heads, -1)
@@ -136,8 +150,12 @@ class Attention(keras.layers.Layer):
 
   def _rows(self, x, dropout):
     """float [B, H, T, d] -> [B·T, inner]."""
-    x = tf.concat(tf.unstack(x, self.heads, 1), -1) if dropout.deterministic else tf.transpose(x, [0, 2, 1, 3])
+    x = tf.transpose(x, [0, 2, 1, 3]) if _by_transposition(dropout) else tf.concat(tf.unstack(x, self.heads, 1), -1)
     return tf.reshape(x, [-1, self.inner])
+
+
+def _by_transposition(dropout):
+  return not dropout.deterministic or _TRANSPOSED.get()
 
 
 def _put(cache, new, at):

@@ -261,7 +261,9 @@ class Model(keras.Model):
     Ranking by the bound adds a pass of the posterior and one of the decoder; `rescore` is as in `length_parallel`.
     """
     memory, longest = self.net.encode(src), self.config.net.max_length
-    lengths = length_parallel.nonempty(self._lengths(memory, search.candidates // search.latents), src)
+    count = search.candidates // search.latents
+    lengths = self.likeliest(memory, count)[0]
+    lengths = length_parallel.nonempty(tf.pad(lengths, [[0, 0], [0, count - lengths.shape[1]]]), src)
     positions = -(-length_parallel.positions(lengths, longest, src) // self.unit) * self.unit
     lengths = tf.repeat(lengths, search.latents, axis=1)  # [B, N]
     noise = search.temperature * latent_lib.centred(self.draws(search.latents, (search.seed, 0), positions))
@@ -278,9 +280,9 @@ class Model(keras.Model):
     found = length_parallel.length_parallel(say, lengths, rank, alpha=search.alpha)
     return latent_lib.ordered(found.tokens, found.score, found.passes + int(bounded))[0]
 
-  def _lengths(self, memory, count):
-    """Returns the likeliest filled lengths of at least 2, int32 [B, count]; 0 for more than there are."""
+  def likeliest(self, memory: encoder_decoder.Memory, count: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the likeliest filled lengths of at least 2 and their log p, [B, N]; N is `count`, or all there are."""
     least = -(-2 // self.unit)
     log_probs = self.length_log_probs(memory)[:, least:]
-    there = min(count, log_probs.shape[1])
-    return tf.pad((least + tf.math.top_k(log_probs, there)[1]) * self.unit, [[0, 0], [0, count - there]])
+    log_prob, units = tf.math.top_k(log_probs, min(count, log_probs.shape[1]))
+    return (least + units) * self.unit, log_prob

@@ -145,8 +145,10 @@ class Model(keras.Model):
       self, src: tf.Tensor, dropout: noise_lib.Dropout = NO_DROPOUT, project: bool = False) -> lanmt_axes.Encoded:
     """int32 [B, S] -> `lanmt_axes.Encoded`; `project` for several passes over the same sources."""
     memory = self.net.encode(src, dropout)
-    if not project:
-      return lanmt_axes.Encoded(src, memory, memory, memory)
+    return self.projected(src, memory) if project else lanmt_axes.Encoded(src, memory, memory, memory)
+
+  def projected(self, src: tf.Tensor, memory: encoder_decoder.Memory) -> lanmt_axes.Encoded:
+    """Returns the `lanmt_axes.Encoded` of a source int32 [B, S] with its `memory`, for several passes."""
     return lanmt_axes.Encoded(src, memory, self.net.project(memory), self.axis.project(memory))
 
   def decode(
