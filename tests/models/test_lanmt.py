@@ -145,8 +145,9 @@ def test_a_delta_step_is_the_posterior_mean_of_the_best_tokens(tiny, axis):
     np.testing.assert_array_equal(made.lengths, start.lengths)
 
 
-def test_a_step_of_latents_of_the_source_predicts_the_length_again(tiny):
-  model, search = tiny["source"], lanmt.Search(steps=1)
+@pytest.mark.parametrize("count, latents", [(1, 1), (3, 1), (3, 2)])
+def test_a_step_of_latents_of_the_source_predicts_the_length_again(tiny, count, latents):
+  model, search = tiny["source"], lanmt.Search(steps=1, candidates=count * latents, latents=latents)
   kernel = model.axis.vector.kernel.numpy()
   model.axis.vector.kernel.assign(30.0 * kernel)  # The length then depends on z more than on the source.
   source = model.encode(BATCH.src)
@@ -154,7 +155,8 @@ def test_a_step_of_latents_of_the_source_predicts_the_length_again(tiny):
   made = lanmt_search.delta_refinement(model, search)(source, start, False)
   logits = model.net.length_logits(model.axis.length_memory(source, made.z))
   model.axis.vector.kernel.assign(kernel)
-  again = np.minimum(length_parallel.likeliest(logits, 1)[:, 0], start.lengths + lanmt_search.GROWTH)
+  order = np.argsort(-logits.numpy()[:, 2:], -1, kind="stable") + 2  # Of several lengths each keeps its place in it.
+  again = np.minimum([row[n % count] for n, row in enumerate(order)], start.lengths + lanmt_search.GROWTH)
   np.testing.assert_array_equal(made.lengths, again)
   assert np.any(made.lengths != start.lengths)
 
@@ -185,6 +187,8 @@ def test_the_bound_of_the_longest_candidate():
 def test_the_walk_of_a_plot_has_room_whatever_the_search(tiny):
   walk = lambda refine: tiny["source"].latents(BATCH.src, lanmt.Search(refine=refine, steps=2)).walks["delta"]
   np.testing.assert_array_equal(walk("none"), walk("delta"))
+  more = tiny["source"].latents(BATCH.src, lanmt.Search(steps=2, candidates=6, latents=2)).walks["delta"]
+  np.testing.assert_array_equal(walk("delta"), more)
   source = tiny["source"].encode(BATCH.src)
   start = lambda refine: lanmt_search.begin(tiny["source"], source, lanmt.Search(refine=refine))
   longest = max(start("none").lengths.numpy())

@@ -267,6 +267,7 @@ class Model(keras.Model):
 
   def latents(self, src: tf.Tensor, search: Search, tgt: tf.Tensor | None = None) -> types.Latents:
     """Returns the `types.Latents` of `search.steps` delta steps; see `lanmt_search.latents`."""
+    search = dataclasses.replace(search, candidates=1, latents=1)
     return lanmt_search.latents(self, src, search, {"delta": lanmt_search.delta_refinement(self, search)}, tgt)
 
 

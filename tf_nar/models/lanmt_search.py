@@ -146,18 +146,21 @@ def predict(
 def delta_refinement(model: Any, search: Any) -> Callable[..., Refined]:
   """Returns delta inference in `search.steps` steps, as `search` takes it.
 
-  # Differs: with latents at the source a step may lengthen a target by `GROWTH` tokens over its first length at most.
+  # Differs: with latents at the source a step may lengthen a target by `GROWTH` tokens over its first length at most,
+  and of several lengths of a latent each keeps its place among the likeliest.
   With `search.stop` a candidate is finished once a step decodes the same tokens as the step before.
   """
   def refined(source, start, traced):
     positions, longest = tf.shape(start.tokens)[1], tf.minimum(start.lengths + GROWTH, model.config.net.max_length)
+    count = search.candidates // search.latents
 
     def step(_, state):
       tokens = predict(model, source, state.z, state.lengths, positions, search.unknown)
       z = tf.ensure_shape(model.posterior(source, tokens, state.lengths).mean, state.z.shape)
       lengths = state.lengths
       if model.config.latent.axis == "source":
-        again = length_parallel.likeliest(_length_logits(model, source, z), 1)[:, 0]
+        place = tf.range(tf.shape(z)[0]) % count
+        again = tf.gather(length_parallel.likeliest(_length_logits(model, source, z), count), place, batch_dims=1)
         lengths = tf.where(lengths > 0, tf.minimum(again, longest), 0)
       return State(z, lengths, tf.ensure_shape(tokens, state.tokens.shape))
 
