@@ -5,7 +5,6 @@ from unittest import mock
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed; it comes with the extra openvino.")
 
@@ -15,7 +14,6 @@ from tf_nar import runs
 from tf_nar import types
 from tf_nar.data import shortlist
 from tf_nar.data import vocab as vocab_lib
-from tf_nar.decode import ctc
 from tf_nar.evaluate import bleu
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import drafting
@@ -23,11 +21,8 @@ from tf_nar.evaluate import shortlisting
 from tf_nar.export import ov
 from tf_nar.export import ov_graphs
 from tf_nar.export import ov_program
-from tf_nar.export import ov_search
 from tf_nar.models import lanmt
 from tf_nar.models import lanmt_score
-from tf_nar.ops import odd
-from tf_nar.ops import tokens as tokens_lib
 
 
 def separate():
@@ -49,6 +44,8 @@ CASES = [
   ("dag", "words", dict(method="joint", candidates=3, penalty=0.5)),
   ("flowseq", "words", dict(odd=True, candidates=2)),
   ("lanmt", "words", dict(refine="delta", steps=2, candidates=2)),
+  ("latent_codes", "words", dict(candidates=3, lengths=3)),
+  slow("latent_codes", "bpe", dict(odd=True)),
   slow("lanmt_score", "words", dict(refine="score", steps=2)),
   slow("lanmt_score", "words", dict(refine="delta")),
   slow("lanmt", "bpe", dict(refine="none", odd=False, stop=True)),
@@ -190,18 +187,19 @@ def test_single_sentences_of_fixed_length_are_the_same(exported):
 
 
 @pytest.mark.parametrize("family, search", [
-  ("nat_em", dict(candidates=3, odd=True)), slow("cmlm", dict(passes=3, candidates=2)),
+  ("nat_em", dict(candidates=3, odd=True)), slow("latent_codes", {}), slow("cmlm", dict(passes=3, candidates=2)),
   slow("nat_fertility", dict(odd=True)), slow("dag", {})])
 def test_both_networks_have_fixed_lengths(tmp_path, monkeypatch, family, search):
   monkeypatch.setattr(ov, "ask", here)
   folder, run = export(tmp_path, family, "words", fixed=[10, 12], **search)
   translate = ov_program.Translator(folder)
   networks, lines, seen = translate.networks.values(), [*LINES[:3], "a low house tower is"], []
-  assert [len(network._fixed) for network in networks] == ([2, 3] if len(networks) == 2 else [2])
+  count = {name: len(network._fixed) for name, network in translate.networks.items()}
+  assert count == {name: number for name, number in {"model": 2, "codes": 0, "decoder": 3}.items() if name in count}
   for network in networks:
     network._shapes = lambda given, shapes=network._shapes: seen.append(shapes(given)) or seen[-1]
   assert [translate([line])[0] for line in lines] == [row[0][0] for row in live(run, lines)]
-  assert all(set(seen) & set(network._fixed) for network in networks)
+  assert all(set(seen) & set(network._fixed) for name, network in translate.networks.items() if name != "codes")
 
 
 def test_the_card_says_what_was_measured(exported):
@@ -265,10 +263,11 @@ def test_what_else_latents_need(model, search, needed):
   ("nat_fertility", dict(candidates=2), "An OpenVINO export of nat_fertility needs search.candidates=1"),
   ("lanmt", dict(candidates=2, latents=2), "An OpenVINO export of lanmt needs search.latents=1"),
   ("flowseq", dict(rank="bound"), "An OpenVINO export of flowseq needs search.rank=decoder"),
+  ("latent_codes", dict(beam=2), "An OpenVINO export of latent_codes needs search.beam=1"),
   ("lanmt_score", dict(stop=True), "An OpenVINO export of lanmt_score needs search.stop=False"),
   ("ar", {}, "An OpenVINO export of ar checks the drafts of another run; got .* without --draft_with=RUN; give it"),
   ("janus", {}, "Expected a run of a family among nat_em, glat, ctc, dag, nat_fertility, cmlm, lanmt, "
-   "lanmt_score, flowseq; got .* of the family janus"),
+   "lanmt_score, flowseq, latent_codes; got .* of the family janus"),
 ])
 def test_refusals(tmp_path, family, search, message):
   with pytest.raises(ValueError, match=message):
@@ -278,39 +277,3 @@ def test_refusals(tmp_path, family, search, message):
 def test_calibration_needs_a_text(tmp_path):
   with pytest.raises(ValueError, match="int8_calibrated needs a text to be calibrated on; give --source and"):
     export(tmp_path, "ctc", "words", "int8_calibrated")
-
-
-@pytest.mark.parametrize("bonus, longest", [(0.0, 9), (0.7, 4)])
-def test_a_beam_of_prefixes_is_that_of_the_run(bonus, longest):
-  draw, positions, beam = np.random.default_rng(1), np.array([14, 3, 9]), 6
-  logits = draw.normal(size=[3, 14, 12]).astype(np.float32) * 2
-  token, best = tokens_lib.best(tf.constant(logits), ctc.reach(beam), (0, 1, 2, 3, types.MASK))
-  every = tf.nn.log_softmax(logits)
-  at = lambda t, tokens: tf.gather(every[:, t], tokens, batch_dims=1)
-  options = dict(beam=beam, nbest=4, longest=longest, bonus=bonus)
-  wanted = ctc.prefix_beam(token[..., :7], best[..., :7], at, tf.constant(positions, tf.int32), **options)
-  found = ov_search.prefix_beam(
-    token[..., :7].numpy(), best[..., :7].numpy(), every.numpy(), positions, **options)
-  for ours, tokens, score in zip(found, wanted.tokens.numpy(), wanted.score.numpy(), strict=True):
-    assert [[*row, types.EOS] for _, row in ours] == [row[row != types.PAD].tolist() for row in tokens]
-    np.testing.assert_allclose([each for each, _ in ours], score, rtol=1e-5)
-
-
-def test_paths_without_repeats_are_those_of_odd():
-  draw = np.random.default_rng(0)
-  token = np.stack([draw.permuted(np.arange(4))[:3] for _ in range(40)]).astype(np.int32)
-  log_prob, free = np.sort(draw.normal(size=[40, 3]))[:, ::-1].astype(np.float32), token == 2
-  wanted, _ = odd.among(token[None], log_prob[None], [40], free=free[None])
-  choice = ov_search.without_repeats(token.tolist(), log_prob.tolist(), free.tolist())
-  assert token[range(40), choice].tolist() == wanted[0].numpy().tolist()
-
-
-@pytest.mark.parametrize("count, tokens", [(3, 640), (9, 640), (40, 128)])  # More and fewer than there are runs.
-def test_the_likeliest_tokens_are_those_of_a_sort(count, tokens):
-  log_prob = np.random.default_rng(0).integers(-30, 0, [2, 3, tokens]).astype(np.float32)  # With ties.
-  left = log_prob.copy()
-  left[..., [0, 5]] = -np.inf
-  order = np.argsort(-left, -1, kind="stable")[..., :count]
-  ids, best = ov_search.likeliest(log_prob, count, [0, 5])
-  np.testing.assert_array_equal(ids, order)
-  np.testing.assert_array_equal(best, np.take_along_axis(left, order, -1))

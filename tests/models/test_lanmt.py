@@ -8,7 +8,6 @@ import tensorflow as tf
 from tests.conformance import families
 from tf_nar import models
 from tf_nar import types
-from tf_nar.decode import length_parallel
 from tf_nar.layers import latents
 from tf_nar.layers import lengths as lengths_lib
 from tf_nar.layers import transformer

@@ -6,8 +6,8 @@
 
 OpenVINO (https://docs.openvino.ai) is a fast inference engine for CPUs. The families are nat_em, glat, ctc, dag,
 nat_fertility and cmlm, with all their searches but those that a teacher or a consensus ranks; lanmt, lanmt_score and
-flowseq, with latents without noise; and ar with --draft_with=RUN: its greedy translations, by checking the drafts of a
-run of the others. The folder contains the
+flowseq, with latents without noise; latent_codes, with greedy codes; and ar with --draft_with=RUN: its greedy
+translations, by checking the drafts of a run of the others. The folder contains the
 networks, the vocabulary, metadata.json, README.md, which is the model's card, and translate.py, which shows how to use
 them: it translates standard input to standard output. A new process must get the same translations as the run in
 float32, else nothing is written. With a validation text its BLEU may differ by at most 0.2 from the run's, in every

@@ -1,6 +1,7 @@
 """Exports a model of few passes as an OpenVINO folder, which needs openvino, numpy and the tokeniser to translate.
 
-  model.xml, decoder.xml    the networks of `ov_graphs`, with their weights in .bin
+  model.xml, codes.xml,     the networks of `ov_graphs`, with their weights in .bin
+  decoder.xml
   translate.py              `ov_program`: tokeniser and search
   ov_*.py                   what `translate.py` reads: searches, the vocabulary, the check of drafts, the networks
   drafter/                  an export of the run that drafts, if there is one
@@ -105,6 +106,7 @@ def export(run: Any, search: Callable, out: str, weights: str, validation: Valid
     facts = metadata.describe(run, ["translate", "candidates"]) | {
       "dtype": weights, "fixed_lengths": sorted(fixed_lengths), "openvino": openvino.__version__,
       "repeatable": np.flatnonzero(run.vocab.repeatable()).tolist(), "vocabulary": len(run.vocab),
+      "positions_a_code": 1 << getattr(run.experiment.model, "compress", 0),
       "openvino_options": {"PERFORMANCE_HINT": "LATENCY", **options}}
     run.vocab.save(folder)
     program = _program()

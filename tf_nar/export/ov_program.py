@@ -3,9 +3,9 @@
   python translate.py < text
 
 Needs the packages openvino and numpy and, depending on the vocabulary, subword-nmt or sentencepiece; nothing else.
-model.xml, and decoder.xml of a model that predicts lengths, are the network; the search is here and in ov_search.py,
-with the options of metadata.json; ov_words.py has the vocabulary. shortlist.npz, if there is one, has the tokens that a
-sentence may need: F frequent ones, and k for each of its tokens.
+model.xml, decoder.xml of a model that predicts lengths, and codes.xml of one that predicts codes, are the network; the
+search is here and in ov_search.py, with the options of metadata.json; ov_words.py has the vocabulary. shortlist.npz, if
+there is one, has the tokens that a sentence may need: F frequent ones, and k for each of its tokens.
 Shapes: B sentences of S tokens, N candidates of each, R = B N rows of T positions.
 """
 import itertools
@@ -39,7 +39,7 @@ class Translator:
     options = self.about["openvino_options"] | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
     path = lambda name: os.path.join(folder, f"{name}.xml")
     self.networks = {name: NETWORKS["Network"](path(name), options)
-                     for name in ("model", "decoder") if os.path.exists(path(name))}
+                     for name in ("model", "codes", "decoder") if os.path.exists(path(name))}
     short = os.path.join(folder, "shortlist.npz")
     self._short = dict(np.load(short)) if os.path.exists(short) else None
     self._options, self.fixed = self.about["search"], self.about["fixed_lengths"]
@@ -85,15 +85,19 @@ class Translator:
     return min((fixed for fixed in self.fixed if fixed >= max(width, least)), default=width)
 
   def _fix(self, width, longer):
-    """Compiles the networks for a sentence of `width` tokens whose canvas has as many positions, or `longer`."""
+    """Compiles the networks for a sentence of `width` tokens whose canvas has as many positions, or `longer`.
+
+    Not that of codes: OpenVINO 2026.4 may crash on 8 positions or fewer, and they are a part of a canvas.
+    """
     ids = np.full([1, width], EOS, np.int32)
     self.networks["model"].fix(**self._inputs(ids))
     if "decoder" in self.networks:
       states, rows = self._encode(ids)["states"], self._rows
       lengths, fertility = np.full([rows], width, np.int32), np.ones([rows, width], np.int32)
       for size in {width, max(width, longer)}:
-        self.networks["decoder"].fix(
-          **self._decoder_inputs(ids, states, np.zeros([rows, size], np.int32), lengths, fertility))
+        canvas = np.zeros([rows, size], np.int32)
+        self.networks["decoder"].fix(**self._decoder_inputs(
+          ids, states, canvas, lengths, fertility=fertility, codes=self._no_codes(canvas)))
 
   def _encode(self, ids):
     """Returns the outputs of the first network, by name."""
@@ -168,22 +172,35 @@ class Translator:
 
   def _one_pass(self, ids):
     """One decoder pass for all length candidates, ranked by log p / ((5 + T) / 6)^alpha."""
-    found, options = self._encode(ids), self._options
+    found, options, more = self._encode(ids), self._options, {}
     if "fertility" in found:
-      fertility, prior = found["fertility"], found["prior"]
-      lengths, fertility = fertility.sum(-1), fertility.reshape(-1, ids.shape[1])
+      lengths, prior = found["fertility"].sum(-1), found["prior"]
+      more["fertility"] = found["fertility"].reshape(-1, ids.shape[1])
     elif "lengths" in found:
-      lengths, prior, fertility = found["lengths"], found["prior"], None
+      lengths, prior = found["lengths"], found["prior"]
     else:
-      lengths, fertility = self._around(found["length"]), None
-      fertile = self.about["family"] == "nat_fertility"
-      prior = np.take_along_axis(_log_softmax(found["length"]), lengths, 1) if fertile else 0
+      lengths, ranked = self._around(found["length"]), self.about["family"] in ("nat_fertility", "latent_codes")
+      prior = np.take_along_axis(SEARCHES["log_softmax"](found["length"]), lengths, 1) if ranked else 0
     flat = lengths.ravel()
     canvas = np.zeros([len(flat), self._canvas_width(ids, flat.max())], np.int32)
-    tokens, log_prob = self._decode(ids, found["states"], canvas, flat, fertility)
+    if "codes" in self.networks:
+      more["codes"], log_prob = self._predicted(ids, found["states"], canvas, flat)
+      prior = prior + log_prob.reshape(lengths.shape)
+    tokens, log_prob = self._decode(ids, found["states"], canvas, flat, **more)
     translations, score = zip(*(self._read(*row) for row in zip(tokens, log_prob, flat, strict=True)), strict=True)
     score = (np.reshape(score, lengths.shape) + prior) / ((5 + lengths) / 6) ** options["alpha"]
     return _ranked(score, translations)
+
+  def _predicted(self, ids, states, canvas, lengths):
+    """Returns the codes of targets of `lengths`, predicted one after the other, and the sum of their log p."""
+    def following(codes):
+      found = self.networks["codes"](ids=ids, states=states, codes=codes)
+      return found["code"], found["log_prob"]
+
+    return SEARCHES["greedy_codes"](following, self._no_codes(canvas), -(-lengths // self.about["positions_a_code"]))
+
+  def _no_codes(self, canvas):
+    return np.zeros([len(canvas), -(-canvas.shape[1] // self.about["positions_a_code"])], np.int32)
 
   def _around(self, logits):
     """Returns the lengths int32 [B, N] around the most probable one; logits float32 [B, max_length + 1]."""
@@ -237,7 +254,7 @@ class Translator:
       some, first = ids[which], np.repeat(first, self._rows)
       canvas = np.full([len(first), self._canvas_width(some, tokens.shape[2])], PAD, np.int32)
       canvas[:, :tokens.shape[2]] = tokens.reshape(len(first), -1)
-      found = self.networks["decoder"](**self._decoder_inputs(some, states[which], canvas, first, None))
+      found = self.networks["decoder"](**self._decoder_inputs(some, states[which], canvas, first))
       return (found[name].reshape(*tokens.shape[:2], -1) for name in ("token", "log_prob", "ending"))
 
     found = DRAFTS["greedy"](best_after, drafts, np.minimum(most, longest), block=options["draft_block"],
@@ -247,26 +264,21 @@ class Translator:
   def _canvas_width(self, ids, longest):
     return self._padded(longest, ids.shape[1]) if len(ids) == 1 else longest
 
-  def _decode(self, ids, states, canvas, lengths, fertility=None):
+  def _decode(self, ids, states, canvas, lengths, **more):
     """Returns the best tokens of each position and their log p, [R, T, K], of canvas int32 [R, T]."""
-    found = self.networks["decoder"](**self._decoder_inputs(ids, states, canvas, lengths, fertility))
+    found = self.networks["decoder"](**self._decoder_inputs(ids, states, canvas, lengths, **more))
     return found["token"], found["log_prob"]
 
-  def _decoder_inputs(self, ids, states, canvas, lengths, fertility):
+  def _decoder_inputs(self, ids, states, canvas, lengths, **more):
     """Returns the inputs by name; for an autoregressive model `lengths` has the first positions to predict."""
-    return self._inputs(ids) | {
-      "states": states, "canvas": canvas, "lengths": lengths.astype(np.int32), "fertility": fertility,
+    return self._inputs(ids) | more | {
+      "states": states, "canvas": canvas, "lengths": lengths.astype(np.int32),
       "source": np.repeat(ids, len(lengths) // len(ids), 0)}
 
 
 def _before(tokens):
   """int32 [B, T] -> the token before each, -1 before the first."""
   return np.pad(tokens, [[0, 0], [1, 0]], constant_values=-1)[:, :-1]
-
-
-def _log_softmax(logits):
-  over = logits - logits.max(-1, keepdims=True)
-  return over - np.log(np.exp(over).sum(-1, keepdims=True))
 
 
 def _ranked(score, translations):

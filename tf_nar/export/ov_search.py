@@ -2,6 +2,8 @@
 
 Shapes: B sentences, P positions or L vertices, V tokens, K prefixes of a beam.
 """
+from collections.abc import Callable
+
 import numpy as np
 
 PAD, BLANK = 0, 4
@@ -112,6 +114,26 @@ def viterbi(
           for i in row]
 
 
+def greedy_codes(
+    following: Callable, codes: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """The codes of a Latent Transformer, one after the other.
+
+  Args:
+    following: maps codes int32 [R, M] to the best code at each position given those before it, and its log p.
+    codes: zeros int32 [R, M].
+    counts: how many codes each row has, [R].
+
+  Returns:
+    Codes int32 [R, M], 0 past the counts, and the sum of their log p, [R].
+  """
+  score = np.zeros(len(codes), np.float32)
+  for t in range(counts.max()):
+    code, log_prob = following(codes)
+    codes[:, t] = np.where(t < counts, code[:, t], 0)
+    score += np.where(t < counts, log_prob[:, t], 0)
+  return codes, score
+
+
 def without_repeats(token: list[list[int]], log_prob: list[list[float]], free: list[list[bool]]) -> list[int]:
   """Returns which of the K tokens of each position has the best path without repeated tokens, that are not free.
 
@@ -130,6 +152,12 @@ def without_repeats(token: list[list[int]], log_prob: list[list[float]], free: l
   for choice in reversed(back):
     path.append(choice[path[-1]])
   return path[::-1]
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+  """[..., V] -> their log p."""
+  over = logits - logits.max(-1, keepdims=True)
+  return over - np.log(np.exp(over).sum(-1, keepdims=True))
 
 
 def _best(score, count):

@@ -48,6 +48,15 @@ class CodePrior(keras.layers.Layer):
     flat = tf.reshape(labels, [-1, labels.shape[2]])
     return tf.reshape(tf.reduce_mean(tf.gather(log_prob, flat, batch_dims=1), -1), tf.shape(labels)[:2])
 
+  def following(self, codes: tf.Tensor, memory: encoder_decoder.Memory) -> tf.Tensor:
+    """Returns log p of every code at each position, given codes int32 [R, M] before it: float32 [R, M, K].
+
+    `memory` has unprojected states, of R sentences or of R / N with N adjacent rows each.
+    """
+    x = masking.shift_right(self.codes.look_up(codes)) + self.codes.positions(tf.shape(codes)[1])
+    states = self.stack(x, masking.causal(tf.shape(codes)[1]), memory.states, memory.mask)
+    return tf.nn.log_softmax(self.codes.logits(states))
+
   def steps(
       self, memory: encoder_decoder.Memory, rows: int | tf.Tensor, steps: int | tf.Tensor) -> tuple[Callable, Any]:
     """Returns the step function of `code_beam.search`, and the cache of `rows` hypotheses of at most `steps` codes."""
