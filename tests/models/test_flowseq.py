@@ -62,8 +62,9 @@ def test_lengths_are_those_of_filled_targets(length):
   np.testing.assert_allclose(tf.reduce_sum(tf.exp(log_probs[:, 1:]), -1), 1.0, rtol=1e-5)
   each = tf.nn.softmax(model.net.length_logits(memory)[:, 1:])
   np.testing.assert_allclose(tf.exp(log_probs[:, 2]), tf.reduce_sum(each[:, 4:8], -1), rtol=1e-4)
-  lengths = model._lengths(memory, 5).numpy()
-  assert (np.sort(lengths, 1) == [0, 0, 4, 8, 12]).all()  # There are only three.
+  lengths, found = model.likeliest(memory, 5)
+  assert (np.sort(lengths, 1) == [4, 8, 12]).all()  # There are only three.
+  np.testing.assert_allclose(found, tf.gather(log_probs, lengths // 4, batch_dims=1))
 
 
 def test_score_is_the_importance_bound(model):
@@ -165,7 +166,7 @@ def test_a_translation_decodes_what_the_flow_makes_of_zeros(model):
   found = model.translate(BATCH.src, flowseq.Search(odd=False))
   for row in range(4):
     memory = model.net.encode(BATCH.src[row:row + 1])
-    lengths = model._lengths(memory, 1)[:, 0]
+    lengths = model.likeliest(memory, 1)[0][:, 0]
     positions = int(lengths[0])
     given = model.given(memory, tf.ones([1, positions], tf.bool))
     z = model.prior.flow.inverse(tf.zeros([1, positions, model.config.size]), given)
