@@ -39,9 +39,7 @@ class CodePrior(keras.layers.Layer):
 
     `memory` is a `Memory` with unprojected states.
     """
-    x = tf.reduce_mean(self.codes.look_up(labels), 2)
-    x = masking.shift_right(x) + self.codes.positions(tf.shape(labels)[1])
-    states = self.stack(x, masking.causal(tf.shape(labels)[1]), memory.states, memory.mask, dropout=dropout)
+    states = self._states(tf.reduce_mean(self.codes.look_up(labels), 2), memory, dropout)
     table = tf.cast(self.codes.table, states.dtype)
     logits = tf.matmul(tf.reshape(states, [-1, table.shape[1]]), table, transpose_b=True)
     log_prob = tf.nn.log_softmax(tf.cast(logits, tf.float32) + tf.convert_to_tensor(self.codes.bias))
@@ -53,9 +51,12 @@ class CodePrior(keras.layers.Layer):
 
     `memory` has unprojected states, of R sentences or of R / N with N adjacent rows each.
     """
-    x = masking.shift_right(self.codes.look_up(codes)) + self.codes.positions(tf.shape(codes)[1])
-    states = self.stack(x, masking.causal(tf.shape(codes)[1]), memory.states, memory.mask)
-    return tf.nn.log_softmax(self.codes.logits(states))
+    return tf.nn.log_softmax(self.codes.logits(self._states(self.codes.look_up(codes), memory)))
+
+  def _states(self, embedded, memory, dropout=NO_DROPOUT):
+    """Returns the states float [R, M, D] at each code, given those before it, of embedded codes float [R, M, D]."""
+    x = masking.shift_right(embedded) + self.codes.positions(tf.shape(embedded)[1])
+    return self.stack(x, masking.causal(tf.shape(embedded)[1]), memory.states, memory.mask, dropout=dropout)
 
   def steps(
       self, memory: encoder_decoder.Memory, rows: int | tf.Tensor, steps: int | tf.Tensor) -> tuple[Callable, Any]:
