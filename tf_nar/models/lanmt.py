@@ -251,19 +251,19 @@ class Model(keras.Model):
     """As `latent.draws`, float32 [count, size, Z]."""
     return latent_lib.draws(count, seed, self.config.net.max_length + 1, self.config.latent.dimensions, size)
 
-  def refinement(self, search: Search) -> Callable[..., lanmt_search.Refined]:
-    """Returns the refinement of a search, as `lanmt_search.search` takes it."""
+  def refinement(self, search: Search) -> Callable[..., lanmt_search.Reached]:
+    """Returns the refinement of a search, as `lanmt_search.translate` takes it."""
     return lanmt_search.no_refinement if search.refine == "none" else lanmt_search.delta_refinement(self, search)
 
   def translate(self, src: tf.Tensor, search: Search, rescore: types.Rescore | None = None) -> types.Translation:
     """Decodes all lengths and latents side by side, refined; see `lanmt_search.py`."""
-    return lanmt_search.search(self, src, search, self.refinement(search), rescore)[0]
+    return lanmt_search.translate(self, src, search, self.refinement(search), rescore)[0]
 
   def trace(
       self, src: tf.Tensor, search: Search,
       rescore: types.Rescore | None = None) -> tuple[types.Translation, types.Trace]:
     """Returns the `types.Translation` of `translate` and its `types.Trace`: what the latents of each step say."""
-    return lanmt_search.search(self, src, search, self.refinement(search), rescore, traced=True)
+    return lanmt_search.translate(self, src, search, self.refinement(search), rescore, traced=True)
 
   def latents(self, src: tf.Tensor, search: Search, tgt: tf.Tensor | None = None) -> types.Latents:
     """Returns the `types.Latents` of `search.steps` delta steps; see `lanmt_search.latents`."""

@@ -225,8 +225,8 @@ class Model(keras.Model):
     """Returns what the frozen `lanmt` reconstructs, int32 [B, T]; see `lanmt.Model.reconstruct`."""
     return self.lanmt.reconstruct(src, tgt)
 
-  def refinement(self, search: Search) -> Callable[..., lanmt_search.Refined]:
-    """Returns the refinement of a search, as `lanmt_search.search` takes it."""
+  def refinement(self, search: Search) -> Callable[..., lanmt_search.Reached]:
+    """Returns the refinement of a search, as `lanmt_search.translate` takes it."""
     if search.refine not in score_network.KINDS:
       return self.lanmt.refinement(search)
 
@@ -245,19 +245,19 @@ class Model(keras.Model):
         step, Walk(start.z, zero, zero), search.steps, done=calm if search.stop else None, trace=traced)
       before = [start.z] + [made.trace.z[i] for i in range(search.steps - 1)] if traced else []
       cost = 1 if self.config.kind == "score" else 2  # The gradient of an energy is a pass too.
-      return lanmt_search.Refined(
+      return lanmt_search.Reached(
         made.state.z, start.lengths, cost * made.passes, [(z, start.lengths) for z in before])
     return refined
 
   def translate(self, src: tf.Tensor, search: Search, rescore: types.Rescore | None = None) -> types.Translation:
     """As `lanmt.Model.translate`, with `search.refine="score"` in steps of the network."""
-    return lanmt_search.search(self.lanmt, src, search, self.refinement(search), rescore)[0]
+    return lanmt_search.translate(self.lanmt, src, search, self.refinement(search), rescore)[0]
 
   def trace(
       self, src: tf.Tensor, search: Search,
       rescore: types.Rescore | None = None) -> tuple[types.Translation, types.Trace]:
     """Returns the `types.Translation` of `translate` and its `types.Trace`: what the latents of each step say."""
-    return lanmt_search.search(self.lanmt, src, search, self.refinement(search), rescore, traced=True)
+    return lanmt_search.translate(self.lanmt, src, search, self.refinement(search), rescore, traced=True)
 
   def latents(self, src: tf.Tensor, search: Search, tgt: tf.Tensor | None = None) -> types.Latents:
     """Returns the `types.Latents` of `search.steps` delta steps, and as many steps of the network."""

@@ -33,8 +33,8 @@ class State(NamedTuple):
   tokens: tf.Tensor  # int32 [R, T], what the latents before were decoded to; PAD at first.
 
 
-class Refined(NamedTuple):
-  """The result of a refinement."""
+class Reached(NamedTuple):
+  """Where a refinement ends."""
 
   z: tf.Tensor  # float32 [R, A, Z].
   lengths: tf.Tensor  # int32 [R].
@@ -42,8 +42,8 @@ class Refined(NamedTuple):
   steps: list  # [(z, lengths)] before each step, if they are traced.
 
 
-def search(
-    model: Any, src: tf.Tensor, search: Any, refinement: Callable[..., Refined], rescore: types.Rescore | None = None,
+def translate(
+    model: Any, src: tf.Tensor, search: Any, refinement: Callable[..., Reached], rescore: types.Rescore | None = None,
     traced: bool = False) -> tuple[types.Translation, types.Trace | None]:
   """Searches translations.
 
@@ -51,7 +51,7 @@ def search(
     model: see above.
     src: int32 [B, S].
     search: a `lanmt.Search`.
-    refinement: maps an encoded source, a `State` and `traced` to a `Refined`; such as `delta_refinement`.
+    refinement: maps an encoded source, a `State` and `traced` to a `Reached`; such as `delta_refinement`.
     rescore: maps tokens int32 [B, N, T] to log p float32 [B, N], which ranks the candidates.
     traced: whether to return the trace too.
 
@@ -107,13 +107,13 @@ def begin(model: Any, source: lanmt_axes.Encoded, search: Any) -> State:
 
 
 def latents(
-    model: Any, src: tf.Tensor, search: Any, refinements: dict[str, Callable[..., Refined]],
+    model: Any, src: tf.Tensor, search: Any, refinements: dict[str, Callable[..., Reached]],
     tgt: tf.Tensor | None = None) -> types.Latents:
   """Returns the `types.Latents` of sources int32 [B, S].
 
   Args:
-    model, src, search: as for `search`; of one candidate, and draws as those of latent search.
-    refinements: {name: refinement}, as `search` takes them.
+    model, src, search: as for `translate`; of one candidate, and draws as those of latent search.
+    refinements: {name: refinement}, as `translate` takes them.
     tgt: int32 [B, T], whose posterior is wanted; latents at the target then have its length. None: the likeliest.
   """
   source = model.encode(src, project=True)
@@ -143,8 +143,8 @@ def predict(
   return argmax.predictions(*model.net.best_tokens(states, tokens_lib.forbidden(unknown)), lengths)[0]
 
 
-def delta_refinement(model: Any, search: Any) -> Callable[..., Refined]:
-  """Returns delta inference in `search.steps` steps, as `search` takes it.
+def delta_refinement(model: Any, search: Any) -> Callable[..., Reached]:
+  """Returns delta inference in `search.steps` steps, as `translate` takes it.
 
   # Differs: with latents at the source a step may lengthen a target by `GROWTH` tokens over its first length at most,
   and of several lengths of a latent each keeps its place among the likeliest.
@@ -167,13 +167,13 @@ def delta_refinement(model: Any, search: Any) -> Callable[..., Refined]:
     same = lambda before, after: tf.reduce_all(before.tokens == after.tokens, -1)
     made = refine.refine(step, start, search.steps, done=same if search.stop else None, trace=traced)
     steps = _before(start, made.trace, search.steps) if traced else []
-    return Refined(made.state.z, made.state.lengths, 2 * made.passes, steps)
+    return Reached(made.state.z, made.state.lengths, 2 * made.passes, steps)
   return refined
 
 
-def no_refinement(source: lanmt_axes.Encoded, start: State, traced: bool) -> Refined:
+def no_refinement(source: lanmt_axes.Encoded, start: State, traced: bool) -> Reached:
   """Keeps the first latents."""
-  return Refined(start.z, start.lengths, tf.constant(0), [])
+  return Reached(start.z, start.lengths, tf.constant(0), [])
 
 
 def _before(start, trace, steps):
