@@ -54,7 +54,7 @@ class Latents(NamedTuple):
   """Gaussian latents of each sentence at its A positions, 0 at padding, and where refinement leads from their mean."""
 
   prior: tf.Tensor  # float32 [B, A, Z], the mean of the prior.
-  draws: tf.Tensor  # float32 [B, K, A, Z], draws from it.
+  draws: tf.Tensor  # float32 [B, K, A, Z], draws from it, at the temperature of the search.
   walks: dict  # Name of a refinement -> float32 [B, P + 1, A, Z], from the mean through P steps.
   posterior: tf.Tensor | None  # float32 [B, A, Z], the mean given a target; None: no target is given.
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 from tests.conformance import families
 from tf_nar import config
 from tf_nar import types
+from tf_nar.export import tpu
 from tf_nar.layers import flow_prior
 from tf_nar.layers import quantizer
 from tf_nar.models import flowseq
@@ -19,25 +20,27 @@ from tf_nar.train import step as step_lib
 BATCH = families.batch()
 
 
-def codes(**bottleneck):
+def codes(causal=False, **bottleneck):
   """Returns the variant of a Latent Transformer with a bottleneck, in the middle of its first phase."""
   half, quarter = schedule.Linear(0.5, 0.5), schedule.Linear(0.25, 0.25)
   made = latent_codes.Config(
     families.NET, quantizer.Config(codes=16, **bottleneck), compress=1, prior_layers=1, prior=half, bypass=half,
-    gold=quarter)
+    gold=quarter, causal=causal)
   return "latent_codes", made, latent_codes.Search(beam=2, candidates=2)
 
 
 VARIANTS = {
   "latents of the source": (
-    "lanmt", lanmt.Config(families.NET, lanmt.Latent("source")), lanmt.Search(steps=2, candidates=4, latents=2)),
+    "lanmt", lanmt.Config(families.NET, lanmt.Latent("source")),
+    lanmt.Search(steps=2, candidates=4, latents=2, rank="bound")),
   "an energy": (
-    "lanmt_score", lanmt_score.Config(families.NET, kind="energy", layers=1, delta=1),
+    "lanmt_score", lanmt_score.Config(families.NET, kind="energy", layers=1, delta=1, own=0.5, own_after=0),
     lanmt_score.Search(refine="energy", steps=2, step_size=0.2)),
   "soft EM": codes(samples=3),
   "two codebooks": codes(slices=2),
   "semantic hashing": codes(kind="hash"),
   "Gumbel-softmax": codes(kind="gumbel"),
+  "a causal decoder of codes": codes(causal=True),
   "a flow of all splits": (
     "flowseq", flowseq.Config(families.NET, flow_prior.Config((1, 1), ffn=16), kl=schedule.Linear(updates=100)),
     flowseq.Search(candidates=2, latents=2, rank="bound")),
@@ -82,6 +85,11 @@ def test_xla_makes_the_same_step(family, made, search):
   for term, value in plain.items():
     np.testing.assert_allclose(terms[term], value, rtol=1e-3, atol=1e-5, err_msg=term)
   np.testing.assert_allclose(after, plain_after, rtol=1e-3)
+
+
+def test_a_tpu_takes_its_search_and_score(family, made, search):
+  for program in tpu.programs_of_model(families.build(family, config=made), search, (8, 8)):
+    assert tpu.examine(program, compiling=False).findings == []
 
 
 def test_bfloat16_is_close(family, made, search):

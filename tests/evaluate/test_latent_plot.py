@@ -90,7 +90,7 @@ def test_a_single_latent_has_one_axis(tmp_path):
   points, shares = latent_plot.projected(found)
   np.testing.assert_allclose(np.abs(points["delta steps"]), [[0, 0], [3, 0]], atol=1e-5)
   np.testing.assert_allclose(shares, [1, 0])
-  latent_plot.draw(str(tmp_path / "plot.png"), found)
+  latent_plot.draw(str(tmp_path / "plot.png"), found, 0.5)
   assert (tmp_path / "plot.png").stat().st_size > 1_000
 
 

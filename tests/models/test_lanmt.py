@@ -8,6 +8,7 @@ import tensorflow as tf
 from tests.conformance import families
 from tf_nar import models
 from tf_nar import types
+from tf_nar.decode import beam
 from tf_nar.layers import latents
 from tf_nar.layers import lengths as lengths_lib
 from tf_nar.layers import transformer
@@ -257,6 +258,72 @@ def test_passes_and_the_steps_of_a_trace(tiny):
     assert trace.predictions.shape[:3] == (6, search.candidates, steps) and not np.any(trace.inputs[:, :, 0])
     np.testing.assert_array_equal(trace.inputs[:, :, 1:], trace.predictions[:, :, :-1])
   assert int(model.translate(BATCH.src, search, lambda tokens: tf.zeros(tf.shape(tokens)[:2])).passes) == 6
+
+
+@pytest.mark.parametrize("axis", ["target", "source"])
+def test_a_trace_says_what_the_latents_of_each_step_say(tiny, axis):
+  model, search = tiny[axis], lanmt.Search(steps=3, odd=False)
+  _, trace = model.trace(BATCH.src, search)
+  source = model.encode(BATCH.src)
+  state, positions = lanmt_search.begin(model, source, search), trace.predictions.shape[-1]
+  step = lanmt_search.delta_refinement(model, lanmt.Search())
+  for n in range(4):
+    said = lanmt_search.predict(model, source, state.z, state.lengths, positions)
+    np.testing.assert_array_equal(trace.predictions[:, 0, n], said)
+    z, lengths, *_ = step(source, state, False)
+    state = lanmt_search.State(z, tf.minimum(lengths, positions), state.tokens)
+
+
+@pytest.mark.parametrize("axis", ["target", "source"])
+def test_the_latents_of_a_search(tiny, axis):
+  model, search = tiny[axis], lanmt.Search(candidates=6, latents=3, temperature=0.5)
+  source = model.encode(BATCH.src)
+  start = lanmt_search.begin(model, source, search)
+  # The rows of a sentence: three latents for each of two lengths, or two lengths for each of three latents.
+  order = (2, 3) if axis == "target" else (3, 2)
+  prior = model.prior(source, start.lengths, start.tokens.shape[1] if axis == "target" else None)
+  noise = np.reshape((start.z - prior.mean) / prior.std, [len(BATCH.src), *order, *start.z.shape[1:]])
+  noise = noise if axis == "target" else noise.swapaxes(1, 2)
+  drawn = model.draws(3, (0, 0), start.z.shape[1]).numpy()
+  drawn[0] = 0.0
+  np.testing.assert_allclose(noise, np.broadcast_to(0.5 * drawn, noise.shape), atol=1e-3)
+  again = lanmt_search.begin(model, source, dataclasses.replace(search, seed=1)).z
+  assert np.abs(again - start.z).max() > 0.1
+
+
+RANKED = lanmt.Search(refine="none", candidates=4, latents=2, temperature=2.0, odd=False, alpha=1.0)
+
+
+def test_the_decoder_ranks_by_the_probability_of_its_tokens(tiny):
+  model = tiny["target"]
+  source = model.encode(BATCH.src)
+  start = lanmt_search.begin(model, source, RANKED)
+  positions = start.tokens.shape[1]
+  logits = model.net.logits(model.decode(source, start.z, start.lengths, positions))
+  allowed = logits.numpy()
+  allowed[..., tokens_lib.forbidden(False)] = -np.inf
+  each = np.max(allowed, -1) - tf.reduce_logsumexp(logits, -1)
+  told = tf.reduce_sum(each * tf.sequence_mask(start.lengths, positions, tf.float32), -1)
+  told = np.reshape(told / beam.length_penalty(start.lengths, 1.0), [-1, 4])
+  found = model.translate(BATCH.src, RANKED).score.numpy()
+  np.testing.assert_allclose(found[:, 0], told.max(-1), rtol=1e-4)
+  for row, scores in zip(found, told, strict=True):  # Doubles are missing.
+    assert all(np.isclose(score, scores, rtol=1e-4).any() for score in row if np.isfinite(score))
+
+
+def test_the_bound_or_a_teacher_ranks(tiny):
+  model = tiny["target"]
+  bounded = model.translate(BATCH.src, dataclasses.replace(RANKED, rank="bound"))
+  for n in range(4):
+    tokens = bounded.tokens[:, n]
+    want = model.score(BATCH.src, tokens) / beam.length_penalty(masking.lengths(tokens), 1.0)
+    want = tf.where(masking.lengths(tokens) > 0, want, -np.inf)
+    np.testing.assert_allclose(bounded.score[:, n], want, rtol=1e-4)
+  likes = lambda tokens: -tf.cast(tf.reduce_sum(tokens, -1), tf.float32)  # A teacher who likes small numbers of tokens.
+  taught = model.translate(BATCH.src, dataclasses.replace(RANKED, alpha=0.0), rescore=likes)
+  sums = np.where(np.any(taught.tokens, -1), -np.sum(taught.tokens, -1), -np.inf)
+  np.testing.assert_array_equal(taught.score, sums)
+  assert np.all(sums[:, 0] >= sums.max(-1)) and np.any(sums[:, 0] > sums[:, 1])
 
 
 def test_draws_of_temperature_0_are_doubles_of_the_mean(tiny):

@@ -62,6 +62,10 @@ def test_the_loss_is_the_regression_of_the_displacement_less_its_square(tiny, ki
   np.testing.assert_allclose(terms["score"].total, tf.reduce_sum(want * BATCH.weight), rtol=1e-4)
   np.testing.assert_allclose(terms["moved"].total, tf.reduce_sum(
     tf.reduce_sum(moved**2, [1, 2]) * BATCH.weight), rtol=1e-4)
+  size = lambda x: np.linalg.norm(np.reshape(x, [len(x), -1]), axis=-1)
+  real = lengths.numpy() > 0
+  cosine = np.sum(s * moved, (1, 2))[real] / (size(s) * size(moved))[real]
+  np.testing.assert_allclose(terms["cosine"].total, np.sum(cosine * BATCH.weight.numpy()[real]), rtol=1e-3)
 
 
 def test_steps_of_an_energy_lower_it(tiny):
@@ -223,7 +227,7 @@ NO_ENERGY = config.Experiment("lanmt_score", *families.TINY["lanmt_score"], swee
   (lambda: recipe.check(NO_ENERGY), "search.refine=energy needs a network of model.kind=energy; got model.kind=score"),
   (lambda: lanmt_score.Config(kind="flow"), "model.kind is one of score, energy; got 'flow'"),
   (lambda: lanmt_score.Config(latent=lanmt.Latent("source")), "model.latent.axis must be target"),
-  (lambda: lanmt_score.Config(own=2.0), "model.own is a share of the updates, from 0 to 1; got 2.0"),
+  (lambda: lanmt_score.Config(own=2.0), "model.own is a share of the batches, from 0 to 1; got 2.0"),
   (lambda: lanmt_score.Config(own_size=0.0), "model.own_size, of a step, must be above 0; got 0.0; model.own=0 takes"),
   (lambda: lanmt_score.Search(step_size=0.0), "search.step_size must be above 0; got 0.0"),
   (lambda: lanmt_score.Search(refine="flow"), "search.refine is one of none, delta, score, energy; got 'flow'"),

@@ -10,6 +10,8 @@ from tf_nar.ops import schedule
 @dataclasses.dataclass(frozen=True)
 class Config:
   budget: schedule.Linear = schedule.Linear(1.0, 0.0, updates=10, delay=20)
+  own_after: int = schedule.number(9)
+  codes: int = 9
 
 
 def test_values():
@@ -19,7 +21,7 @@ def test_values():
 
 
 def test_scaled_to_another_number_of_updates():
-  assert schedule.scaled(Config(), 15, 30).budget == schedule.Linear(1.0, 0.0, updates=5, delay=10)
+  assert schedule.scaled(Config(), 10, 30) == Config(schedule.Linear(1.0, 0.0, updates=3, delay=6), own_after=3)
 
 
 @pytest.mark.parametrize("values", [{"updates": 0}, {"delay": -1}])

@@ -3,6 +3,7 @@ from typing import Any, Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from tf_nar import types
 from tf_nar.evaluate import lines
@@ -35,8 +36,11 @@ def watching(run: Any, sources: Iterable[str], path: str, reference: str = "") -
         waits = False
         tokens = lines.ended(tokens, longest)
         tgt = tf.constant([lines.ended(run.vocab.encode(reference), longest)]) if reference else None
-        draw(path, run.model.latents(tf.constant([tokens]), run.experiment.search, tgt))
+        search = run.experiment.search
+        draw(path, run.model.latents(tf.constant([tokens]), search, tgt), search.temperature)
       yield source
+    if waits:
+      logging.warning("No line has tokens, so there is no plot of latents at %s; give one that has.", path)
 
   return through()
 
@@ -60,8 +64,8 @@ def projected(found: types.Latents) -> tuple[dict[str, np.ndarray], np.ndarray]:
   return {name: each @ axes[:2].T for name, each in points.items()}, sizes[:2]**2 / max(np.sum(sizes**2), 1e-12)
 
 
-def draw(path: str, found: types.Latents) -> None:
-  """Draws the latents of the first sentence of a `types.Latents` to the PNG file `path`.
+def draw(path: str, found: types.Latents, temperature: float) -> None:
+  """Draws the latents of the first sentence of a `types.Latents`, of draws at `temperature`, to the PNG file `path`.
 
   Raises:
     ImportError: if matplotlib is not installed.
@@ -74,7 +78,7 @@ def draw(path: str, found: types.Latents) -> None:
         for number, point in enumerate(each):
           axes.annotate(str(number), point, fontsize=8, xytext=(3, 3), textcoords="offset points")
       elif name.startswith("draws"):
-        axes.scatter(*each.T, s=8, color="lightgrey", label=name)
+        axes.scatter(*each.T, s=8, color="lightgrey", label=f"{name}, τ {temperature:g}")
       else:
         axes.scatter(*each.T, marker="*", s=120, color="black", label=name)
     axes.scatter(0, 0, marker="o", s=60, facecolors="none", edgecolors="black", label="mean of the prior")

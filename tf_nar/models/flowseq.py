@@ -195,8 +195,14 @@ class Model(keras.Model):
     return types.Loss(types.counted(terms, terms["token"].count))
 
   def initialise(self, batch: types.Batch, *, seed: tf.Tensor) -> None:
-    """Initialises the prior by latents of the first batch, unless it already is or is not in use yet."""
-    if self.config.reconstruct or int(self.begun.numpy()):
+    """Initialises the prior by latents of the first batch, unless it already is or is not in use yet.
+
+    Reconstruction moves the latents away from a prior that it starts with, which the training after it initialises.
+    """
+    if self.config.reconstruct:
+      self.begun.assign(0)
+      return
+    if int(self.begun.numpy()):
       return
     tgt, memory = self.filled(batch.tgt), self.net.encode(batch.src)
     q = self.read(memory, tgt)

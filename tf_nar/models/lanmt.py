@@ -2,7 +2,8 @@
 Inference Using a Delta Posterior"; and the model of Lee, Shu & Cho (EMNLP 2020), "Iterative Refinement in the
 Continuous Space for NAR Neural Machine Translation".
 
-  p(y, T, z | x) = p(z | x) p(T | x, z) prod_i p(y_i | z, x)        z: a Gaussian vector at each position
+  p(y, T, z | x) = p(z | x) p(T | z, x) prod_i p(y_i | z, x)        z: a Gaussian vector at each source position, or
+                 = p(T | x) p(z | T, x) prod_i p(y_i | z, x)        at each target position
   L = -log p(y, T | z, x) + sum_a max(KL_a, budget),                z ~ q(z | x, y)
 
   in the papers or their programs             here
@@ -17,7 +18,9 @@ Continuous Space for NAR Neural Machine Translation".
 # Differs: cross-attention has weights of its own (in the programs those of self-attention), and all stacks have
 `net.heads` heads (there 8). One table embeds source and target and is the output layer. The length head is linear, with
 its classes up to `lengths.REACH` tokens from the source length. Pre-norm is `net.norm="pre"`. Repeated tokens are
-avoided by ODD, not removed. The loss is per target token, not per sentence, and validation reads the mean of q.
+avoided by ODD, not removed; the first latent of a latent search is the prior mean, the others are drawn. Replaced
+tokens of the posterior's input are never EOS. The loss is per target token, not per sentence, and validation reads the
+mean of q.
 """
 import dataclasses
 from collections.abc import Callable

@@ -19,7 +19,8 @@ derivative.
 
 # Differs: u is drawn for each sentence, not for each batch; positions are added to the network's input; its blocks can
 start from those of the decoder of `lanmt` at their relative depth; the energy is a mean over positions of a hidden
-layer's output, as the last layer norm and bias of a linear one would have no gradient.
+layer's output, as the last layer norm and bias of a linear one would have no gradient. There is no line search, and no
+length is added.
 """
 import dataclasses
 from collections.abc import Callable
@@ -42,6 +43,7 @@ from tf_nar.models import one_pass
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import operations
+from tf_nar.ops import schedule
 
 _NET, _Z, _U, _OWN = range(4)  # Numbers of the random streams.
 CALM = 1 / 16  # With `Search.stop`, a candidate is finished when its steps are this much shorter than the first.
@@ -55,8 +57,8 @@ class Config:
   layers: int = 4  # Number of blocks of the network.
   noise: float = 1.0  # Factor of the prior's standard deviation in the latents that the network is trained on.
   delta: int = 4  # k, delta steps to the latents that it is to reach.
-  own: float = 0.0  # Share of the updates that begin after a step of the network itself, as 0.5.
-  own_after: int = 100_000  # Updates before the first of them.
+  own: float = 0.0  # Share of the batches that begin after a step of the network itself, as 0.5.
+  own_after: int = schedule.number(100_000)  # Updates before the first of them.
   own_size: float = 1.0  # Size of these steps.
   samples: int = 8  # K, the samples of the bound that `score` returns.
 
@@ -65,7 +67,7 @@ class Config:
     core_config.check_at_least(1, self, "layers", "delta", "samples", group="model.")
     core_config.check_at_least(0, self, "noise", "own_after", group="model.")
     if not 0 <= self.own <= 1:
-      raise ValueError(f"model.own is a share of the updates, from 0 to 1; got {self.own}.")
+      raise ValueError(f"model.own is a share of the batches, from 0 to 1; got {self.own}.")
     if self.own_size <= 0:
       raise ValueError(f"model.own_size, of a step, must be above 0; got {self.own_size}; model.own=0 takes none.")
     if self.latent.axis != "target":
@@ -160,9 +162,9 @@ class Model(keras.Model):
   def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
     """The score matching loss per sentence. If not `training`, z is the prior's mean.
 
-    The terms of scale 0 are "cosine", between s and the displacement z~ - z, "moved", the squared displacement, of
-    which -"score" is at most 1, and, if not `training`, "token", of the latents after one step, and "kl_sentence"
-    of the frozen `lanmt`.
+    The terms of scale 0 are "cosine", between s and the displacement z~ - z, "moved", the squared displacement, which
+    -"score" is at most, and, if not `training`, "token", of the latents after one step, and "kl_sentence" of the
+    frozen `lanmt`.
     """
     stream = lambda n: noise_lib.stream(seed, n)
     tgt, lengths, size = batch.tgt, masking.lengths(batch.tgt), tf.shape(batch.tgt)[1]
@@ -199,7 +201,7 @@ class Model(keras.Model):
     return prior.sample(noise_lib.normal(tf.shape(prior.mean), stream(_Z)), self.config.noise * u)
 
   def _after_own_step(self, z, lengths, source, seed, step):
-    """Returns z, in a share of the updates after one step of the network."""
+    """Returns z, in a share of the batches after one step of the network."""
     if not self.config.own:
       return z
     own = (noise_lib.uniform([], seed) < self.config.own) & (tf.cast(step, tf.int32) >= self.config.own_after)

@@ -2,7 +2,8 @@
 
   delta step        z <- mean of q(z | x, argmax_y p(y | z, x)), and with latents at the source a new length
 
-The model has the methods `encode`, `prior`, `posterior`, `decode`, `bound` and `draws` of `lanmt.Model`.
+The model has `config`, `net`, `axis`, and the methods `encode`, `prior`, `posterior`, `decode`, `bound` and `draws` of
+`lanmt.Model`.
 """
 import dataclasses
 from collections.abc import Callable

@@ -25,6 +25,11 @@ class Linear:
     return self.start + (self.end - self.start) * done
 
 
+def number(default: int) -> Any:
+  """Returns a field of a dataclass that is a number of updates, which `scaled` changes too."""
+  return dataclasses.field(default=default, metadata={"updates": True})
+
+
 def scaled(config: Any, steps: int, total: int) -> Any:
   """Returns a dataclass with its schedules rescaled from a training of `total` updates to one of `steps` updates."""
   changed = {}
@@ -33,6 +38,8 @@ def scaled(config: Any, steps: int, total: int) -> Any:
     if isinstance(value, Linear):
       changed[field.name] = dataclasses.replace(
         value, updates=max(1, value.updates * steps // total), delay=value.delay * steps // total)
+    elif field.metadata.get("updates"):
+      changed[field.name] = value * steps // total
     elif dataclasses.is_dataclass(value):
       changed[field.name] = scaled(value, steps, total)
   return dataclasses.replace(config, **changed)
