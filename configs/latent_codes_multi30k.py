@@ -3,11 +3,11 @@
   python bin/train.py --config=configs/latent_codes_multi30k.py --data_dir=data/multi30k_en_de \\
       --workdir=runs/latent_codes
 
-First everything is trained together for 960 updates; then the codes are settled, and the predictor of codes, encoder
-and decoder train on with the budget of the other families' configs, 1,440 updates of 4,096 padded tokens. The search is
-chosen on validation text. To start from a teacher's weights add --warm_start. Cost: 2,400 updates of 4,096 padded
-tokens. Measured so on distilled text, with two seeds: test BLEU 36.1, ranked by the teacher 38.2
-(docs/results/latents.md).
+First everything is trained together for 960 updates, up to the end of the last of its schedules; then the codes are
+settled, and the predictor of codes, encoder and decoder train on with the budget of the other families' configs, 1,440
+updates of 4,096 padded tokens. The search is chosen on validation text. To start from a teacher's weights add
+--warm_start. Cost: 2,400 updates of 4,096 padded tokens. Measured so on distilled text, with two seeds: test BLEU 36.1,
+ranked by the teacher 38.2 (docs/results/latents.md).
 
   hard EM, a codebook of 512 vectors     as it is, a code for 4 positions
   a code for 8 positions, as published   --set=model.compress=3 (33.6 and 37.3), with which soft EM, hashing and

@@ -35,7 +35,7 @@ class Alternation:
   student_from_teacher: bool = False  # Whether other students start from the weights shared with their round's teacher.
   one_model: bool = False  # Whether each round's teacher is its student too, in another mode; none is trained then.
   later_teacher_steps: int = 0  # Updates of the teacher from round 2 on; 0: as in the first.
-  later_student_steps: int = 0  # Updates of the student from round 2 on; 0: as in the first.
+  later_student_steps: int = 0  # The same of the student; phases with an experiment or steps of their own keep these.
   tokens_per_batch: int = 8_192  # Padded source tokens per batch and device in translation and scoring.
   beam: int = 5  # Beam size of the teacher in the report.
   lengths: int = 9  # Candidates of the student, as of several lengths, that the teacher ranks in the report; 1: none.
