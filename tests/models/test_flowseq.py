@@ -87,7 +87,9 @@ def test_latents_and_flow_are_float32_under_bfloat16():
   assert memory.states.dtype == tf.bfloat16 and {x.dtype for x in (*q, given.source)} == {tf.float32}
   e, log_det = model.prior.flow.forward(q.mean * tf.cast(mask, tf.float32)[..., None], given)
   again = model.prior.flow.inverse(e, given)
-  assert {x.dtype for x in (e, log_det, again)} == {tf.float32}
+  ratio = model.log_ratio(memory, q, q.mean[:, None], mask)
+  kl = model.objective(BATCH, seed=[1, 2], training=True).terms["kl"].total
+  assert {x.dtype for x in (e, log_det, again, ratio, kl)} == {tf.float32}
   real = tf.cast(mask, tf.float32)[..., None]
   np.testing.assert_allclose(again * real, q.mean * real, rtol=1e-4, atol=1e-4)
 
