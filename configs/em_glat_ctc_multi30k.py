@@ -3,7 +3,7 @@
   python bin/em.py --config=configs/em_glat_ctc_multi30k.py --data_dir=data/multi30k_en_de --workdir=runs/em_glat_ctc
 
 It takes hours on two CPU cores; the same command resumes after an interruption. Only a student like that of its first
-round is measured, of configs/best_multi30k.py: test BLEU 37.3, and 38.9 once fine-tuned by bigrams (docs/results/em.md).
+round is measured, of configs/best_multi30k.py: test BLEU 37.3, and 38.9 after bigrams (docs/results/em.md).
 """
 import dataclasses
 

@@ -230,7 +230,7 @@ def test_a_phase_changes_the_experiment():
   ((SECOND,),
    "Phase b is the first, so there is no earlier phase to start from; set start=warm_start or start=scratch"),
   ((FIRST, FIRST), "Two phases have the name 'a'; names must differ, as each names a folder"),
-  ((FIRST, dataclasses.replace(SECOND, frozen="b")), "Phase b has frozen=b, which is not the name of an earlier phase"),
+  ((FIRST, dataclasses.replace(SECOND, frozen="b")), "Phase b has frozen=b; give warm_start or an earlier phase: a."),
   ((FIRST, dataclasses.replace(SECOND, changes=("train.setps=3",))), "^Phase b: .*no field 'setps'. Did you mean 'st"),
   (("a",), "phases must hold config.Phase objects; got 'a'"),
 ])

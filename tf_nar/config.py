@@ -134,7 +134,8 @@ class Experiment:
         raise ValueError(f"Phase {phase.name} is the first, so there is no earlier phase to start from; set "
                          "start=warm_start or start=scratch.")
       if phase.frozen and phase.frozen not in (*before, "warm_start"):
-        raise ValueError(f"Phase {phase.name} has frozen={phase.frozen}, which is not the name of an earlier phase.")
+        raise ValueError(f"Phase {phase.name} has frozen={phase.frozen}; give warm_start or an earlier phase: "
+                         f"{', '.join(before) or 'none'}.")
       before.append(phase.name)
       self.in_phase(phase)
 

@@ -42,7 +42,6 @@ class Traits(NamedTuple):
   needs_mask: bool = False  # Whether the vocabulary must have the token `<mask>`.
   one_pass: bool = False  # Whether translating costs the forward part of one update: a single decoder pass.
   side_by_side: bool = False  # Whether candidates are decoded in parallel, so that they share the encoder's memory.
-  best_by: str = "bleu"  # Metric of model selection, early stopping and averaging; "-token": lower is better.
   smoothed: bool = False  # Whether `Config.smoothing` smooths the labels of term "token".
   shortlist: bool = False  # Whether its searches read the tokens of `net.top_tokens` alone, an `EncoderDecoder`'s.
   readings: tuple = ()  # (name, changes of `Search`): decodings that EM's report compares, as argmax and ODD.

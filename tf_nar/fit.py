@@ -110,7 +110,7 @@ def _ready(run, data_dir, warm_start, frozen):
     warm_starts.freeze(run, frozen)
   elif parts := run.model.traits.frozen(run.model.config):
     raise ValueError(f"{run.experiment.family} trains with a frozen part, {', '.join(parts)}, whose weights are those "
-                     "of a finished run; give that run as frozen.")
+                     "of a finished run; train in phases that set frozen, as configs/lanmt_score_multi30k.py.")
   return _checked(run, data_dir)
 
 

@@ -54,14 +54,11 @@ def create(experiment: config.Experiment, vocab: Any, workdir: str) -> Run:
   return run
 
 
-def plan(experiment: config.Experiment, vocab: Any, workdir: str) -> Run:
-  """Returns the `Run` of a new, untrained model, after checking it against the folder; writes nothing.
+def check(experiment: config.Experiment) -> None:
+  """Checks that an experiment can be trained.
 
   Raises:
-    ValueError: if the folder already holds another model or vocabulary, or a finished run that was trained with other
-      settings, apart from fewer `train.steps` (all those of an unfinished run may change). Also if model or search are
-      of another family, if the family needs `<mask>` and the vocabulary has none, or for bfloat16 weights or shards,
-      which are for export only.
+    ValueError: if model or search are of another family, or for bfloat16 weights or shards, which are for export only.
   """
   models.check(experiment)
   if experiment.model.net.dtype == "bfloat16":
@@ -70,6 +67,17 @@ def plan(experiment: config.Experiment, vocab: Any, workdir: str) -> Run:
   if experiment.model.net.shards != 1:
     raise ValueError(f"net.shards={experiment.model.net.shards} is for translation only; train with 1 and export with "
                      "--shards.")
+
+
+def plan(experiment: config.Experiment, vocab: Any, workdir: str) -> Run:
+  """Returns the `Run` of a new, untrained model, after checking it against the folder; writes nothing.
+
+  Raises:
+    ValueError: if the folder already holds another model or vocabulary, or a finished run that was trained with other
+      settings, apart from fewer `train.steps` (all those of an unfinished run may change). Also if the family needs
+      `<mask>` and the vocabulary has none, or as `check`.
+  """
+  check(experiment)
   keras.utils.set_random_seed(experiment.train.seed)  # Of the initial weights; other draws have their own.
   model = _built(experiment, vocab)
   if model.traits.needs_mask and not vocab.has_mask:
@@ -218,7 +226,8 @@ def read(workdir: str) -> config.Experiment:
   path = os.path.join(workdir, CONFIG)
   if not tf.io.gfile.exists(path):
     raise ValueError(
-      f"No run at {workdir} (no {CONFIG}); give the --workdir of a bin/train.py, or a model folder of bin/em.py.")
+      f"No run at {workdir} (no {CONFIG}); give the --workdir of a bin/train.py, a model folder of bin/em.py, or one "
+      f"of {', '.join(pretrained.names())}.")
   return json_file.read(path, experiment)
 
 

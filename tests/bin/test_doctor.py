@@ -1,4 +1,7 @@
 """Each check on fake facts, each suggested command, and the program where nothing is installed."""
+import ast
+import pathlib
+import re
 import subprocess
 import sys
 
@@ -9,6 +12,13 @@ from tf_nar.cli import doctor
 GOOD = {name: "1.0" for name in doctor.NEEDED} | {"tensorflow": "2.20.0", "tensorflow-text": "2.20.1"}
 PLAIN, TPU = dict(GOOD), {**GOOD, "tensorflow-tpu": "2.20.0"}
 del TPU["tensorflow"]
+
+
+def test_every_package_of_the_setup_is_needed():
+  setup = (pathlib.Path(__file__).parents[2] / "setup.py").read_text()
+  found = next(node.value for node in ast.parse(setup).body if isinstance(node, ast.Assign)
+               and [target.id for target in node.targets] == ["BASE"])
+  assert {re.split("[<>=]", each)[0] for each in ast.literal_eval(found)} <= set(doctor.NEEDED)
 
 
 def without(name):

@@ -29,10 +29,10 @@ def test_candidates_come_back(tmp_path):
 
 def test_parse_batch_gives_the_types_of_a_batch():
   serialized = [records.serialize(pair) for pair in PAIRS]
-  src, tgt, weight, index = next(iter(tf.data.Dataset.from_tensors(serialized).map(records.parse_batch)))
-  assert [x.dtype for x in (src, tgt, weight, index)] == [tf.int32, tf.int32, tf.float32, tf.int64]
+  src, tgt, weight = next(iter(tf.data.Dataset.from_tensors(serialized).map(records.parse_batch)))
+  assert [x.dtype for x in (src, tgt, weight)] == [tf.int32, tf.int32, tf.float32]
   assert [src.to_list(), tgt.to_list()] == [[pair.src for pair in PAIRS], [pair.tgt for pair in PAIRS]]
-  assert [weight.numpy().tolist(), index.numpy().tolist()] == [[0.5, 1.0], [3, 0]]
+  assert weight.numpy().tolist() == [0.5, 1.0]
 
 
 def test_fertilities_are_parsed_where_there_are_some():

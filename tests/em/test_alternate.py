@@ -102,8 +102,8 @@ def test_stops_when_it_is_enough(tmp_path):
 
 def test_tells_after_each_stage(tmp_path):
   told = []
-  run(Stages(tmp_path), tmp_path, after=lambda: told.append(1))
-  assert len(told) == len(PLAN)
+  run(Stages(tmp_path), tmp_path, after=told.append)
+  assert len(told) == len(PLAN) and told == sorted(told) and set(told) == {0, 1, 2}
 
 
 def test_time_is_kept_with_the_stage(tmp_path):

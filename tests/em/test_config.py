@@ -53,7 +53,7 @@ def test_settings_are_overridden_by_name():
      "later_student_steps is for a student without phases, as each phase has its own train.steps; set it to 0"),
     (dict(student=dataclasses.replace(STUDENT, phases=(dataclasses.replace(TUNED, changes=("family=glat",)),))),
      "family=glat goes with a model of glat.Config"),
-    (dict(student=dataclasses.replace(STUDENT, sweep=("train.steps=1",))), "expects an option of the search"),
+    (dict(student=dataclasses.replace(STUDENT, sweep=("train.steps=1",))), "a sweep expect an option of the search"),
     (dict(student_from_teacher=True, student=dataclasses.replace(STUDENT, phases=(
       dataclasses.replace(TUNED, changes=("model.net.width=256",)),))), "needs equal width"),
     (dict(one_model=True, raw_student=False), "one_model takes the teacher's weights .* the same family and net"),

@@ -52,6 +52,8 @@ def test_whether_the_loss_orders_the_gaps():
   order = lambda *pairs: [gaps.Point("", "", "", "C", nats, gap) for nats, gap in pairs]
   assert gaps.correlations(order((0.1, -1), (0.3, -5), (0.2, -2)))["C"] == (pytest.approx(-1), 3)
   assert gaps.correlations(order((0.1, -5), (0.3, -2), (0.2, -1)))["C"][0] == pytest.approx(0.5)
+  for tied in (order((0.1, -1), (0.1, -2), (0.3, -5)), order((0.1, -2), (0.1, -1), (0.3, -5))):
+    assert gaps.correlations(tied)["C"][0] == pytest.approx(-0.75**0.5)  # Ranks 1.5, 1.5 and 3.
   assert gaps.correlations(order((0.1, -5), (0.3, -1))) == {}  # Two points are always in some order.
   rounds = [point._replace(series="em") for point in order((0.1, -5), (0.3, -1), (0.4, -2))]
   assert gaps.correlations(rounds) == {}  # Of other teachers.

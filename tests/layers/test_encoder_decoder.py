@@ -22,7 +22,7 @@ def test_likeliest_is_the_argmax_of_all_logits():
     states = tf.random.stateless_normal([rows, 4, 8], [1, 2])
     found = tf.function(one.likeliest, autograph=False)(states)
     assert found.dtype == tf.int32 and found.shape == [rows, 4]
-    np.testing.assert_array_equal(found, tf.argmax(one.logits(states), -1))
+    np.testing.assert_array_equal(found, tf.argmax(one.embed.logits(states), -1))
 
 
 def test_a_blank_canvas_is_one_token_everywhere():

@@ -84,7 +84,7 @@ def test_a_pass_is_the_decoder_on_the_canvas_it_saw(model):
   assert int(found.passes) == 4 and not (trace.predictions == types.MASK).numpy().any()
   memory, lengths = model.net.encode(BATCH.src[:1]), np.count_nonzero(trace.inputs[0, 0, 0], keepdims=True)
   for seen, said in zip(trace.inputs[0, 0], trace.predictions[0, 0], strict=True):
-    logits = model.net.logits(model.net.decode(model.net.canvas(seen[None]), lengths, memory))[0].numpy()
+    logits = model.net.embed.logits(model.net.decode(model.net.canvas(seen[None]), lengths, memory))[0].numpy()
     logits[:, [types.PAD, types.UNK, types.BOS, types.MASK]] = -np.inf
     here = seen.numpy() == types.MASK
     np.testing.assert_array_equal(logits.argmax(-1)[here], said.numpy()[here])

@@ -18,7 +18,6 @@ VOCAB, SPOKEN = 6, (types.UNK, 5)
 SRC = families.padded([[4, 5], [4]], 4)  # Two positions per token: 6 and 4.
 TGT = families.padded([[5, 5, 2], [2]], 4)
 NET = transformer.Config(width=8, ffn=16, heads=2, encoder_layers=1, decoder_layers=1, max_length=6)
-OFF = glancing.Glance(start=0.0, end=0.0)
 WIDE = ctc.Search(beam=64, candidates=3)
 
 
@@ -171,7 +170,7 @@ def test_likeliest_is_the_argmax(model, monkeypatch):
   monkeypatch.setattr(cross_entropy, "ROWS", 4)
   states = tf.constant(np.random.default_rng(0).normal(size=[3, 5, 8]), tf.float32)
   for run in (model.net.likeliest, tf.function(model.net.likeliest, jit_compile=True, autograph=False)):
-    np.testing.assert_array_equal(run(states), tf.argmax(model.net.logits(states), -1))
+    np.testing.assert_array_equal(run(states), tf.argmax(model.net.embed.logits(states), -1))
 
 
 def test_the_canvas_has_a_place_for_every_copy(model):

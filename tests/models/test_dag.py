@@ -43,7 +43,7 @@ def test_canvas_has_vertices_for_every_source_token(model):
 def test_score_adds_up_all_paths(model):
   canvas, vertices = model.canvas(SRC)
   states, links = model.graph(canvas, vertices, model.net.encode(SRC))
-  log_prob = tf.nn.log_softmax(model.net.logits(states)).numpy()
+  log_prob = tf.nn.log_softmax(model.net.embed.logits(states)).numpy()
   for row, target in enumerate([[6, 5, 7], [7, 7]]):
     total = 0.0
     for inner in itertools.combinations(range(1, vertices[row].numpy() - 1), len(target)):
@@ -80,7 +80,7 @@ def glanced(model, share, seed=(0, 1)):
   canvas, vertices = model.canvas(SRC)
   states, links = model.graph(canvas, vertices, model.net.encode(SRC))
   path = paths.best_path(links, model.emissions(states, TGT), vertices, masking.lengths(TGT)).numpy()
-  said = model.net.logits(states).numpy().argmax(-1)
+  said = model.net.embed.logits(states).numpy().argmax(-1)
   return model.glance((states, links), TGT, vertices, share, seed).numpy(), path, said
 
 

@@ -38,7 +38,7 @@ def judged(model, src, fertility, positions):
   """Returns the teacher's loss of each position of what the model predicts, float32 [B, T], by its definition."""
   memory, lengths = model.net.encode(src), tf.reduce_sum(fertility, -1)
   states = model.net.decode(model.canvas(src, lengths, positions, fertility), lengths, memory)
-  log_prob = tf.nn.log_softmax(model.net.logits(states))
+  log_prob = tf.nn.log_softmax(model.net.embed.logits(states))
   inside = tf.sequence_mask(lengths, positions)
   predicted = tf.where(inside, tf.argmax(log_prob, -1, tf.int32), types.PAD)
   theirs = tf.nn.log_softmax(model.teacher.embed.logits(model.teacher.states(src, predicted)))

@@ -71,7 +71,7 @@ def test_score_is_the_importance_bound(model):
   log_weights = []
   for noise in model.draws(model.config.samples, flowseq.SCORE_SEED, length):
     z = q.mean + q.std * noise
-    logits = model.net.logits(model.decode(memory, z, tf.constant([length])))
+    logits = model.net.embed.logits(model.decode(memory, z, tf.constant([length])))
     log_y = -tf.nn.sparse_softmax_cross_entropy_with_logits(tgt, logits)
     log_weights.append(float(tf.reduce_sum(log_y) + model.prior.log_prob(z, given)[0] - tf.reduce_sum(q.log_prob(z))))
   log_length = model.length_log_probs(memory)[0, length // model.unit]
@@ -171,7 +171,7 @@ def test_a_translation_decodes_what_the_flow_makes_of_zeros(model):
     positions = int(lengths[0])
     given = model.given(memory, tf.ones([1, positions], tf.bool))
     z = model.prior.flow.inverse(tf.zeros([1, positions, model.config.size]), given)
-    logits = model.net.logits(model.decode(memory, z, lengths)).numpy()[0]
+    logits = model.net.embed.logits(model.decode(memory, z, lengths)).numpy()[0]
     logits[:, tokens_lib.forbidden()] = -np.inf
     tokens = logits.argmax(-1)
     ends = np.flatnonzero(tokens == types.EOS)

@@ -43,7 +43,7 @@ def test_as_many_words_are_shown_as_the_distance_says(monkeypatch, ratio):
   terms = watched.objective()
   blank, canvas = watched.tokens
   assert not blank.any()
-  guess = watched.model.net.logits(watched.states[0]).numpy().argmax(-1)
+  guess = watched.model.net.embed.logits(watched.states[0]).numpy().argmax(-1)
   tgt = BATCH.tgt.numpy()
   distance = ((guess != tgt) & (tgt != types.PAD)).sum(1)
   shown = canvas != types.PAD

@@ -53,7 +53,7 @@ def masked(model):
 
 def log_probs(model, tgt=BATCH.tgt, hidden=HIDDEN, memory=None):
   states = model.predictions(memory or model.net.encode(BATCH.src), tgt, hidden)
-  return tf.nn.log_softmax(model.net.logits(states)).numpy()
+  return tf.nn.log_softmax(model.net.embed.logits(states)).numpy()
 
 
 # Two-stream attention, written out: the query stream only asks; keys and values are those of the content stream.

@@ -135,7 +135,7 @@ def test_a_delta_step_is_the_posterior_mean_of_the_best_tokens(tiny, axis):
   source = model.encode(BATCH.src)
   start = lanmt_search.begin(model, source, search)
   made = lanmt_search.delta_refinement(model, search)(source, start, False)
-  logits = model.net.logits(model.decode(source, start.z, start.lengths, tf.shape(start.tokens)[1])).numpy()
+  logits = model.net.embed.logits(model.decode(source, start.z, start.lengths, tf.shape(start.tokens)[1])).numpy()
   logits[..., tokens_lib.forbidden(False)] = -np.inf
   tokens = tf.where(tf.sequence_mask(start.lengths, logits.shape[1]), tf.argmax(logits, -1, tf.int32), types.PAD)
   np.testing.assert_allclose(made.z, model.posterior(source, tokens, start.lengths).mean, rtol=1e-4, atol=1e-5)
@@ -299,7 +299,7 @@ def test_the_decoder_ranks_by_the_probability_of_its_tokens(tiny):
   source = model.encode(BATCH.src)
   start = lanmt_search.begin(model, source, RANKED)
   positions = start.tokens.shape[1]
-  logits = model.net.logits(model.decode(source, start.z, start.lengths, positions))
+  logits = model.net.embed.logits(model.decode(source, start.z, start.lengths, positions))
   allowed = logits.numpy()
   allowed[..., tokens_lib.forbidden(False)] = -np.inf
   each = np.max(allowed, -1) - tf.reduce_logsumexp(logits, -1)

@@ -265,7 +265,8 @@ def test_every_bottleneck_learns_and_translates(bottleneck):
   (lambda: latent_codes.Config(compress=-1), "model.compress is at least 0; got -1"),
   (lambda: latent_codes.Config(compress=9), "model.compress=9 makes a code of 512 positions, .* net.max_length=256"),
   (lambda: latent_codes.Config(prior_layers=0), "model.prior_layers is at least 1; got 0"),
-  (lambda: latent_codes.Config(gold=schedule.Linear(1.5, 0.0, 9)), r"model.gold must be a share .*; got \(1.5, 0.0\)"),
+  (lambda: latent_codes.Config(gold=schedule.Linear(1.5, 0.0, 9)),
+   "model.gold.start and .end must each be a share from 0 to 1; got 1.5 and 0.0"),
   (lambda: latent_codes.TRAITS.check(
     latent_codes.Config(dataclasses.replace(families.NET, tie="none"), settled=True), latent_codes.Search()),
    "net.tie=none .*, which this model never reads; choose net.tie=target"),

@@ -40,7 +40,7 @@ def model():
 def word_log_probs(model, src, lengths, fertility=None):
   """log p of every token at every position, float32 [B, T, V]."""
   canvas = model.canvas(src, lengths, int(tf.reduce_max(lengths)), fertility)
-  return tf.nn.log_softmax(model.net.logits(model.net.decode(canvas, lengths, model.net.encode(src)))).numpy()
+  return tf.nn.log_softmax(model.net.embed.logits(model.net.decode(canvas, lengths, model.net.encode(src)))).numpy()
 
 
 def test_canvas_holds_each_token_as_often_as_its_fertility(model):

@@ -84,7 +84,7 @@ def test_student_encodes_scores_and_loses_alike(numbers, pairs):
   same_where(slots, memory.states[:, :40], numbers["nar_encoder"])
   np.testing.assert_allclose(model.net.length_logits(memory), numbers["nar_length_logits"], **CLOSE)
   states = one_pass.decode(model.net, memory, masking.lengths(pairs.tgt), 40)
-  same_where(masking.valid(pairs.tgt).numpy(), model.net.logits(states), numbers["nar_logits"])
+  same_where(masking.valid(pairs.tgt).numpy(), model.net.embed.logits(states), numbers["nar_logits"])
   np.testing.assert_allclose(model.score(pairs.src, pairs.tgt), numbers["nar_score"], **CLOSE)
   loss = types.loss(model.objective(pairs, seed=[0, 0], training=False))
   np.testing.assert_allclose(loss, numbers["nar_train_loss_nodropout"], **CLOSE)

@@ -30,14 +30,14 @@ def by_hand(model, tokens=None):
   """Returns the states and the input of two passes over the batch; the second reads the argmax of the first."""
   lengths, memory = masking.lengths(BATCH.tgt), model.net.encode(BATCH.src)
   one = model.first(BATCH.src, memory, lengths, BATCH.tgt.shape[1])
-  read = tf.where(masking.valid(BATCH.tgt), tf.argmax(model.net.logits(one), -1, tf.int32), types.PAD)
+  read = tf.where(masking.valid(BATCH.tgt), tf.argmax(model.net.embed.logits(one), -1, tf.int32), types.PAD)
   later = memory._replace(states=model.refiner.project(memory.states))
   return one, read, model.again(read, one, later)
 
 
 def nats(model, states):
   return cross_entropy.cross_entropy(
-    model.net.logits(states), BATCH.tgt, tf.cast(masking.valid(BATCH.tgt), tf.float32))
+    model.net.embed.logits(states), BATCH.tgt, tf.cast(masking.valid(BATCH.tgt), tf.float32))
 
 
 def test_loss_is_the_mean_of_the_passes(model):

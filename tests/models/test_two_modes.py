@@ -47,7 +47,8 @@ def test_one_pass_cannot_go_below_the_closed_form():
   model = trained("glat", copies=1, steps=150, glance=glancing.OFF)
   assert BEST - 1e-4 < nats(model) < BEST + 0.01
   # Both tokens of a position are equally likely, so that half of the samples mix the modes.
-  logits = model.net.logits(model.net.decode(model.net.mask_canvas(2, 3), tf.constant([3, 3]), model.net.encode(SRC)))
+  states = model.net.decode(model.net.mask_canvas(2, 3), tf.constant([3, 3]), model.net.encode(SRC))
+  logits = model.net.embed.logits(states)
   p = tf.gather(tf.nn.softmax(logits), TGT, batch_dims=2).numpy()
   np.testing.assert_allclose(p[:, :2], 0.5, atol=0.05)
   np.testing.assert_allclose(p.prod(1).sum(), 0.5, atol=0.05)
@@ -77,6 +78,6 @@ def test_the_words_of_the_first_pass_do_not_know_of_each_other(masked):
   memory, lengths = masked.net.encode(SRC), tf.constant([3, 3])
   for shown, other in ((0, 1), (1, 0)):
     seen = tf.where(tf.range(3) == shown, TGT, types.MASK)
-    logits = masked.net.logits(masked.net.decode(masked.net.canvas(seen), lengths, memory))
+    logits = masked.net.embed.logits(masked.net.decode(masked.net.canvas(seen), lengths, memory))
     p = tf.gather(tf.nn.softmax(logits), TGT, batch_dims=2)
     assert p[:, other].numpy().min() > 0.9

@@ -181,7 +181,7 @@ def test_patience(data, tmp_path, caplog, warmup, bleus, stops):
   with caplog.at_level("INFO", logger="absl"):
     train(data, tmp_path, often, validate=scripted(bleus))
   assert rows(tmp_path)[-1]["step"] == stops
-  assert ("without a better bleu" in caplog.text) == (stops < 8)
+  assert ("without a better BLEU" in caplog.text) == (stops < 8)
   train(data, tmp_path, often, dies=("batch", 1))  # What patience ended stays ended.
 
 

@@ -12,8 +12,6 @@ from tf_nar.layers import owners
 from tf_nar.train import ema
 from tf_nar.train import optimizer
 
-RECIPE = config.Optimizer(learning_rate=0.02, warmup=3)
-
 
 def variables():
   draw = np.random.default_rng(0)

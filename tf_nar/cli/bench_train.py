@@ -130,7 +130,7 @@ def prepare(paths: str | list[str], settings: list[str]) -> tuple[Any, config_li
   """Returns (a `speed.Training`, its experiment with the sizes of the data, the model, `decode` as of `data`)."""
   from tf_nar import models
   from tf_nar.train import speed
-  experiment = config_lib.load(paths, config_lib.Experiment, settings)
+  experiment = config_lib.load(paths, config_lib.Experiment, settings, DATA_DIR.value or None)
   batches, sizes, decode = data(experiment)
   model = models.build(experiment.family, experiment.model, **sizes)
   experiment = dataclasses.replace(experiment, model=model.config)

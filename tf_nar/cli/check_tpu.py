@@ -45,32 +45,41 @@ SET = flags.DEFINE_multi_string("set", [], "Overrides, as train.buckets=3; may b
 INFERENCE = "translate", "score", "validate", "candidates"  # Graphs that `epoch` does not compile.
 
 
-def load() -> list[tuple[config_lib.Experiment, tuple | None]]:
-  """Returns [(experiment, (search of candidates, its tokens per batch) or None)]: one, or a teacher and a student."""
+def load() -> list[tuple[str, config_lib.Experiment, tuple | None]]:
+  """Returns [(name, experiment, (search of candidates, its tokens per batch) or None)] of all phases.
+
+  An alternation has a teacher and a student, of whose phases the teacher's last one finds candidates.
+  """
+  from tf_nar import recipe
   from tf_nar.em import config as em_config
-  made = config_lib.load(CONFIG.value, object, SET.value)
+  made = config_lib.load(CONFIG.value, object, SET.value, DATA_DIR.value or None)
+  phases = lambda each: [(f"{one.family}, phase {phase.name}" if each.phases else one.family, one, None)
+                         for phase, one in recipe.trainings(each)]
   if isinstance(made, em_config.Alternation):
-    wide = em_config.nbest_search(made, made.teacher.search)
-    return [(made.teacher, (wide, made.tokens_per_batch)), (made.student, None)]
+    *before, (name, last, _) = phases(made.teacher)
+    wide = em_config.nbest_search(made, last.search), made.tokens_per_batch
+    return [*before, (name, last, wide), *phases(made.student)]
   if isinstance(made, config_lib.Experiment):
-    return [(made, None)]
+    return phases(made)
   raise ValueError(f"{CONFIG.value[0]} must return an Experiment or an Alternation; got {type(made).__name__}.")
 
 
-def check(experiment: config_lib.Experiment, wide: tuple | None, histogram: dict[int, int] | None,
+def check(name: str, experiment: config_lib.Experiment, wide: tuple | None, histogram: dict[int, int] | None,
           sizes: dict[str, int]) -> list[str]:
   """Checks an experiment, and its search of candidates if there is one; prints the progress and returns findings.
 
   `sizes` are arguments of `models.build`.
   """
   from tf_nar import models
+  from tf_nar import runs
   from tf_nar.export import tpu
+  runs.check(experiment)
   train = experiment.train
   shapes = tpu.shapes(train, experiment.model.net.max_length, histogram)[:1 if QUICK.value else None]
   model = models.build(experiment.family, experiment.model, **sizes)
   compiled, plain = updates(model, train)
   kind, smallest = model.traits.batch(model.config), min(size for size in sizes.values() if size)
-  print(f"{experiment.family}: {sum(v.shape.num_elements() for v in model.variables) / 1e6:.1f} M weights, batches of "
+  print(f"{name}: {sum(v.shape.num_elements() for v in model.variables) / 1e6:.1f} M weights, batches of "
         + ", ".join(f"{rows} x {length}" for rows, length in shapes))
   findings = []
   for shape in shapes:
@@ -143,7 +152,7 @@ def check_all() -> int:
   if DATA_DIR.value:
     histogram, vocab = corpus.read(DATA_DIR.value).splits["train"].lengths, vocab_lib.load(DATA_DIR.value)
     sizes = {"vocab": len(vocab), "source_vocab": vocab.source_size}
-  findings = [f"{one.family}: {each}" for one, wide in experiments for each in check(one, wide, histogram, sizes)]
+  findings = [f"{name}: {each}" for name, one, wide in experiments for each in check(name, one, wide, histogram, sizes)]
   for finding in findings:
     print(finding, file=sys.stderr)
   if not findings:

@@ -29,7 +29,7 @@ INSTALL_TPU = "pip install -c constraints-tpu.txt -e '.[tpu]'"
 TEXT_TPU = "pip install --no-deps -c constraints-tpu.txt tensorflow-text keras-hub keras-nlp"
 # Distributions that all install into the same folder `tensorflow/`.
 TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-tpu", "tf-nightly")
-NEEDED = ("absl-py", "keras", "keras-hub", "keras-nlp", "matplotlib", "numpy", "rich", "sacrebleu",
+NEEDED = ("absl-py", "adjustText", "keras", "keras-hub", "keras-nlp", "matplotlib", "numpy", "rich", "sacrebleu",
           "sentencepiece", "subword-nmt", "tensorboard", "tensorflow-text", "tqdm")
 SLOW = "emulation (slow: models may train faster with --set=model.net.dtype=float32)"
 

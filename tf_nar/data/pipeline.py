@@ -188,12 +188,12 @@ def _batching(lengths, tokens_per_batch, aligned):
   counts = tf.constant([rows(length, tokens_per_batch) for length in lengths], tf.int64)
 
   def assign(serialized):  # string [P] -> int64 [P], index of the bucket; one past the last if the pair is too long.
-    src, tgt, _, _ = records.parse_batch(serialized)
+    src, tgt, _ = records.parse_batch(serialized)
     longer = tf.maximum(src.row_lengths(), tgt.row_lengths())
     return serialized, tf.searchsorted(ends, longer, out_type=tf.int64)
 
   def pad(serialized, bucket):
-    src, tgt, weight, _ = records.parse_batch(serialized)
+    src, tgt, weight = records.parse_batch(serialized)
     count, length = counts[bucket[0]], ends[bucket[0]]
     filled = lambda tokens: tokens.to_tensor(types.PAD, shape=[count, length])
     batch = types.Batch(filled(src), filled(tgt), tf.pad(weight, [[0, count - tf.size(weight, tf.int64)]]))

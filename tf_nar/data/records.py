@@ -77,22 +77,21 @@ def read_candidates(path: str) -> Iterator[Candidates]:
                      features["weight"].float_list.value[0] if "weight" in features else 1.0)
 
 
-def parse_batch(serialized: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.Tensor, tf.Tensor]:
+def parse_batch(serialized: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.Tensor]:
   """Parses several `Pair`s in one call inside tf.data, which is many times faster than one by one.
 
   Args:
     serialized: string [B].
 
   Returns:
-    src ragged int32 [B, (S)], tgt ragged int32 [B, (T)], weight float32 [B], index int64 [B].
+    src ragged int32 [B, (S)], tgt ragged int32 [B, (T)], weight float32 [B].
   """
   parsed = tf.io.parse_example(serialized, {
       "src": tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64),
       "tgt": tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64),
       "weight": tf.io.FixedLenFeature([], tf.float32),
-      "index": tf.io.FixedLenFeature([], tf.int64),
   })
-  return tf.cast(parsed["src"], tf.int32), tf.cast(parsed["tgt"], tf.int32), parsed["weight"], parsed["index"]
+  return tf.cast(parsed["src"], tf.int32), tf.cast(parsed["tgt"], tf.int32), parsed["weight"]
 
 
 def parse_fertility(serialized: tf.Tensor) -> tf.RaggedTensor:

@@ -29,7 +29,7 @@ ROUND = ("teacher", "candidates", "distilled", "student", "scores", "selected", 
 
 
 def run(stages: Any, data_dir: str, workdir: str, *, rounds: int, raw_student: bool = True,
-        after: Callable[[], None] = lambda: None, enough: Callable[[int], bool] = lambda number: False,
+        after: Callable[[int], None] = lambda number: None, enough: Callable[[int], bool] = lambda number: False,
         do_once: Callable | None = None) -> int:
   """Runs all rounds, skipping the stages that are done.
 
@@ -42,7 +42,7 @@ def run(stages: Any, data_dir: str, workdir: str, *, rounds: int, raw_student: b
       the original text.
     rounds: number of rounds.
     raw_student: whether there is a round 0.
-    after: called whenever a stage is newly done.
+    after: called with the number of the round whenever a stage is newly done.
     enough: maps the number of a round just done to whether to stop.
     do_once: replaces `once`; that of `jobs.Jobs` does the part of one job.
 
@@ -54,26 +54,26 @@ def run(stages: Any, data_dir: str, workdir: str, *, rounds: int, raw_student: b
   """
   if rounds < 1:
     raise ValueError(f"rounds must be at least 1, which is plain distillation; got {rounds}.")
-  def do(folder, work, *inputs):
+  def do(number, stage, work, *inputs):
     with graphs.freed():
-      is_new = (do_once or once)(folder, work, *inputs)
+      is_new = (do_once or once)(at(workdir, number)[stage], work, *inputs)
     if is_new:
-      after()
+      after(number)
 
   if raw_student:
     start = at(workdir, 0)
-    do(start["student"], stages.study, data_dir, None, None)
-    do(start["measures"], stages.measure, {"student": start["student"]})
+    do(0, "student", stages.study, data_dir, None, None)
+    do(0, "measures", stages.measure, {"student": start["student"]})
   data, before = data_dir, {}
   for number in range(1, rounds + 1):
     here = at(workdir, number)
-    do(here["teacher"], stages.teach, data, before.get("teacher"))
-    do(here["candidates"], stages.propose, here["teacher"])
-    do(here["distilled"], stages.distil, here["candidates"])
-    do(here["student"], stages.study, here["distilled"], here["teacher"], before.get("student"))
-    do(here["scores"], stages.score, here["student"], at(workdir, 1)["teacher"], here["candidates"])
-    do(here["selected"], stages.choose, here["candidates"], here["scores"])
-    do(here["measures"], stages.measure, {name: here[name] for name in ROUND[:-1]})
+    do(number, "teacher", stages.teach, data, before.get("teacher"))
+    do(number, "candidates", stages.propose, here["teacher"])
+    do(number, "distilled", stages.distil, here["candidates"])
+    do(number, "student", stages.study, here["distilled"], here["teacher"], before.get("student"))
+    do(number, "scores", stages.score, here["student"], at(workdir, 1)["teacher"], here["candidates"])
+    do(number, "selected", stages.choose, here["candidates"], here["scores"])
+    do(number, "measures", stages.measure, {name: here[name] for name in ROUND[:-1]})
     data, before = here["selected"], here
     if enough(number):
       return number

@@ -35,7 +35,7 @@ class Alternation:
   student_from_teacher: bool = False  # Whether other students start from the weights shared with their round's teacher.
   one_model: bool = False  # Whether each round's teacher is its student too, in another mode; none is trained then.
   later_teacher_steps: int = 0  # Updates of the teacher from round 2 on; 0: as in the first.
-  later_student_steps: int = 0  # The same of the student; phases with an experiment or steps of their own keep these.
+  later_student_steps: int = 0  # Updates of the student from round 2 on; 0: as in the first.
   tokens_per_batch: int = 8_192  # Padded source tokens per batch and device in translation and scoring.
   beam: int = 5  # Beam size of the teacher in the report.
   lengths: int = 9  # Candidates of the student, as of several lengths, that the teacher ranks in the report; 1: none.
@@ -53,7 +53,7 @@ class Alternation:
         raise ValueError(f"later_{name}_steps is for a {name} without phases, as each phase has its own train.steps; "
                          "set it to 0.")
     if not models.traits(self.teacher.family).autoregressive:
-      raise ValueError(f"The teacher must be autoregressive; got the family {self.teacher.family}. Use ar.")
+      raise ValueError(f"The teacher must be autoregressive; got the family {self.teacher.family}. Use ar or janus.")
     if self.data is not None and not isinstance(self.data, toy.Config):
       raise ValueError(f"data must be a toy.Config, or None to give a data folder; got {self.data!r}.")
     if self.one_model:

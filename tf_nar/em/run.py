@@ -61,10 +61,10 @@ def run(alternation: config.Alternation, data_dir: str, workdir: str, *, tell: C
 def _run(alternation, data_dir, workdir, tell, stages, jobs):
   told = [0]
 
-  def after():
+  def after(number):
     rows = report.collect(workdir, alternation.rounds)
     report.write(rows, workdir)
-    last = rows[-1]
+    last = next(row for row in rows if row["round"] == number)
     stage, took = list(last["seconds"].items())[-1]
     seconds, known = report.remaining(rows, alternation)
     left = f"; {'about' if known else 'at least'} {display.duration(seconds)} to go" if seconds else ""

@@ -81,9 +81,14 @@ def correlations(points: Sequence[Point]) -> dict[str, tuple[float, int]]:
   for head in LOSSES:
     mine = [(point.nats, point.gap) for point in points if point.loss == head and not point.series]
     if len(mine) > 2:
-      ranks = np.argsort(np.argsort(mine, 0), 0)
-      found[head] = float(np.corrcoef(ranks.T)[0, 1]), len(mine)
+      found[head] = float(np.corrcoef([_ranks(each) for each in zip(*mine, strict=True)])[0, 1]), len(mine)
   return found
+
+
+def _ranks(values):
+  """Returns the rank of each value; equal values share the mean of theirs."""
+  _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+  return (np.cumsum(count) - (count - 1) / 2)[place]
 
 
 def _cells(points):

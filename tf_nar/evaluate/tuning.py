@@ -14,7 +14,8 @@ def combinations(tries: Sequence[str]) -> list[tuple[str, ...]]:
   """["search.beam=1,5", …] -> [("search.beam=1", …), …], all combinations of the values."""
   for each in tries:
     if not str(each).startswith("search.") or "=" not in each:
-      raise ValueError(f"--try expects an option of the search and its values, as search.beam=1,5; got {each!r}.")
+      raise ValueError("--try and a sweep expect an option of the search and its values, as search.beam=1,5; got "
+                       f"{each!r}.")
   names, values = zip(*(each.split("=", 1) for each in tries), strict=True)
   rows = itertools.product(*(each.split(",") for each in values))
   return [tuple(f"{name}={value}" for name, value in zip(names, row, strict=True)) for row in rows]

@@ -32,7 +32,6 @@ from tf_nar.export import optional
 from tf_nar.ops import tokens as tokens_lib
 
 NEVER = -1e4  # Bias that excludes a token; representable in float16 too.
-QUANTIZATIONS = "float32", "float16", "int16", "int8"
 PROGRAM = "translate.py"
 LENGTHS, TOLERANCE = (1, 2, 3, 5, 8), 1e-3  # Tokens of the sentences that `check` compares; nats of log p.
 
@@ -44,7 +43,7 @@ def export(workdir: str, out: str, *, overrides: Iterable[str] = (), quantizatio
     workdir: the run folder.
     out: the folder to make; a local path, as CTranslate2 reads no other.
     overrides: settings of the run's experiment, for example "search.beam=1".
-    quantization: the type of the exported weights, one of `QUANTIZATIONS`.
+    quantization: the type of the exported weights, as `bin/export_ct2.py --quantization`.
 
   Raises:
     ValueError: for a run of another family.

@@ -29,20 +29,20 @@ LENGTHS = "absolute", "offset", "none"  # The length heads.
 class Memory(NamedTuple):
   """An encoded source."""
 
-  # float [B, S, D], the [LEN] slot first if there is a length head; a list of the states after each encoder block if
-  # the decoder attends to all of them; or the result of `EncoderDecoder.project`.
+  # float [B, S, D], the [LEN] slot first for the length head "absolute"; a list of the states after each encoder block
+  # if the decoder attends to all of them; or the result of `EncoderDecoder.project`.
   states: Any
   mask: tf.Tensor  # bool [B, 1 or T, S], True at the positions that cross-attention may attend to.
 
 
 class EncoderDecoder(keras.layers.Layer):
-  """See the module docstring. The length head reads a slot before the source, as in Sun & Yang (ICML 2020)."""
+  """See the module docstring. The length head "absolute" reads a slot before the source, as in Sun & Yang (2020)."""
 
   no_decay = ("source_bias",)
 
   def __init__(
       self, config: transformer.Config, *, decoder_layers: int, length: str,
-      block: type[transformer.Block] = transformer.Block, layerwise: bool = False, name: str = ""):
+      block: type[transformer.Block] = transformer.Block, layerwise: bool = False):
     """Args:
       config: a `transformer.Config`.
       decoder_layers: number of decoder blocks.
@@ -50,16 +50,10 @@ class EncoderDecoder(keras.layers.Layer):
         classes of the difference to the source length, predicted from the mean of the encoder states; "none".
       block: class of the decoder's blocks; see `transformer.Stack`.
       layerwise: whether each decoder block attends to the encoder block of the same depth; there are as many of both.
-      name: a prefix for the paths of the weights, which every encoder-decoder of a model but the first must have.
     """
-    with keras.name_scope(name) if name else contextlib.nullcontext():
-      super().__init__(name="net", dtype=config.dtype)
-      self._make(config, decoder_layers, length, block)
-    self.layerwise = layerwise
-
-  def _make(self, config, decoder_layers, length, block):
+    super().__init__(name="net", dtype=config.dtype)
     core_config.check_choice("length", length, LENGTHS)
-    self.config = config
+    self.config, self.layerwise = config, layerwise
     # bool [V]: True for tokens of which two in a row are parts of one word (between spaces); None: not known.
     self.repeatable = None
     self.among = None  # int32 [B, C], what `top_tokens` chooses from within `only`; None: all tokens.
@@ -177,10 +171,6 @@ class EncoderDecoder(keras.layers.Layer):
     """Returns the `Term`, of scale 0, of the share of labels that are not the likeliest token; as for `token_term`."""
     wrong = tf.cast(self.likeliest(states) != labels, tf.float32)
     return types.Term(tf.reduce_sum(wrong * weight), tf.reduce_sum(weight), 0.0)
-
-  def logits(self, states: tf.Tensor) -> tf.Tensor:
-    """float [..., D] -> float32 [..., V]."""
-    return self.embed.logits(states)
 
   def top_tokens(self, states: tf.Tensor, count: int, forbid: Sequence[int] = ()) -> tuple[tf.Tensor, tf.Tensor]:
     """float [B, T, D] -> the best tokens at each position and their log p, int32 and float32 [B, T, count].

@@ -50,19 +50,18 @@ class GaussianHead(keras.layers.Layer):
 
 
 class GaussianStack(keras.layers.Layer):
-  """A stack of blocks that reads one Gaussian at each position of its input; with `cross` it has a memory too."""
+  """A stack of blocks that reads one Gaussian at each position of its input, and attends to a memory."""
 
-  def __init__(self, config: transformer.Config, depth: int, dimensions: int, *, name: str, cross: bool = True):
+  def __init__(self, config: transformer.Config, depth: int, dimensions: int, *, name: str):
     """Args:
       config: a `transformer.Config`.
       depth: number of blocks.
       dimensions: Z.
       name: prefix of the paths of its weights.
-      cross: whether the blocks attend to a memory.
     """
     with keras.name_scope(name):
       super().__init__(name=name, dtype=config.dtype)
-      self.stack = transformer.Stack(config, depth, cross=cross, name="stack")
+      self.stack = transformer.Stack(config, depth, cross=True, name="stack")
       self.head = GaussianHead(config.width, dimensions, name="head")
     self.built = True
 
@@ -71,18 +70,17 @@ class GaussianStack(keras.layers.Layer):
     return memory._replace(states=self.stack.project(memory.states))
 
   def call(
-      self, x: tf.Tensor, mask: tf.Tensor, memory: encoder_decoder.Memory | None = None,
+      self, x: tf.Tensor, mask: tf.Tensor, memory: encoder_decoder.Memory,
       dropout: noise_lib.Dropout = NO_DROPOUT) -> gaussian.Gaussian:
     """Runs the stack.
 
     Args:
       x: float [R, A, D], embedded.
       mask: bool [R, A], True at positions that are not padding.
-      memory: an `encoder_decoder.Memory` of R sentences, or of R / K with K consecutive rows each; None without cross.
+      memory: an `encoder_decoder.Memory` of R sentences, or of R / K with K consecutive rows each.
       dropout: a `noise.Dropout`.
 
     Returns:
       A `gaussian.Gaussian` of float32 [R, A, Z].
     """
-    given = () if memory is None else memory
-    return self.head(self.stack(x, mask[:, None], *given, dropout=dropout))
+    return self.head(self.stack(x, mask[:, None], *memory, dropout=dropout))

@@ -16,11 +16,11 @@ Continuous Space for NAR Neural Machine Translation".
   latent search, K, noise level               `Search.latents` of `Search.candidates`, `Search.temperature`
 
 # Differs: cross-attention has weights of its own (in the programs those of self-attention), and all stacks have
-`net.heads` heads (there 8). One table embeds source and target and is the output layer. The length head is linear, with
-its classes up to `lengths.REACH` tokens from the source length. Pre-norm is `net.norm="pre"`. Repeated tokens are
-avoided by ODD, not removed; the first latent of a latent search is the prior mean, the others are drawn. Replaced
-tokens of the posterior's input are never EOS. The loss is per target token, not per sentence, and validation reads the
-mean of q.
+`net.heads` heads (there 8). One table embeds source and target and is the output layer (`net.tie`). The length head is
+linear, with its classes up to `lengths.REACH` tokens from the source length. Pre-norm is `net.norm="pre"`. Repeated
+tokens are avoided by ODD, not removed; the first latent of a latent search is the prior mean, the others are drawn.
+Replaced tokens of the posterior's input are never EOS. The loss is per target token, not per sentence, and validation
+reads the mean of q.
 """
 import dataclasses
 from collections.abc import Callable

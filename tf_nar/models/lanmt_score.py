@@ -252,7 +252,7 @@ class Model(keras.Model):
     return refined
 
   def translate(self, src: tf.Tensor, search: Search, rescore: types.Rescore | None = None) -> types.Translation:
-    """As `lanmt.Model.translate`, with `search.refine="score"` in steps of the network."""
+    """As `lanmt.Model.translate`, in steps of the network with `search.refine` "score" or "energy"."""
     return lanmt_search.translate(self.lanmt, src, search, self.refinement(search), rescore)[0]
 
   def trace(

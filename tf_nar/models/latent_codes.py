@@ -46,6 +46,7 @@ from tf_nar.ops import operations
 from tf_nar.ops import schedule
 
 _NET, _CODES, _BYPASS, _GOLD = range(4)  # Numbers of the random streams.
+SHARE = "share from 0 to 1"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,10 +69,10 @@ class Config:
     if 1 << self.compress > self.net.max_length:
       raise ValueError(f"model.compress={self.compress} makes a code of {1 << self.compress} positions, more than a "
                        f"target may have, net.max_length={self.net.max_length}; take a smaller one, such as 3.")
-    for name in ("prior", "bypass", "gold"):
+    for name, what, most in ("prior", "weight of at least 0", float("inf")), ("bypass", SHARE, 1), ("gold", SHARE, 1):
       ends = getattr(self, name).start, getattr(self, name).end
-      if not 0 <= min(ends) or (name != "prior" and max(ends) > 1):
-        raise ValueError(f"model.{name} must be a share from 0 to 1, or a weight of at least 0; got {ends}.")
+      if not 0 <= min(ends) <= max(ends) <= most:
+        raise ValueError(f"model.{name}.start and .end must each be a {what}; got {ends[0]} and {ends[1]}.")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,10 +20,6 @@ class Gaussian(NamedTuple):
     scaled = (z - self.mean) / self.std
     return -0.5 * tf.reduce_sum(scaled**2 + 2.0 * tf.math.log(self.std) + math.log(2.0 * math.pi), -1)
 
-  def kl(self, prior: "Gaussian") -> tf.Tensor:
-    """Returns KL(self || prior) summed over the dimensions: float32 [...], nats per position, at least 0."""
-    return tf.reduce_sum(self.kl_by_dimension(prior), -1)
-
   def kl_by_dimension(self, prior: "Gaussian") -> tf.Tensor:
     """Returns KL(self || prior) of each dimension: float32 [..., Z], nats, at least 0."""
     ratio = self.std / prior.std

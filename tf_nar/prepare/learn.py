@@ -19,7 +19,7 @@ LONGEST = 4192  # Largest number of bytes of a line that SentencePiece learns fr
 
 
 def pieces(sentences: Iterable[str], size: int, character_coverage: float = 0.9995, normalization: str = "nmt_nfkc",
-           byte_fallback: bool = False, bleu_tokenize: str = language.DEFAULT) -> vocab.Pieces:
+           byte_fallback: bool = False) -> vocab.Pieces:
   """Learns a SentencePiece unigram model (Kudo, arXiv:1804.10959).
 
   Args:
@@ -28,7 +28,6 @@ def pieces(sentences: Iterable[str], size: int, character_coverage: float = 0.99
     character_coverage: share of the characters of the text that get a piece; the rest becomes UNK.
     normalization: one of `options.NORMALIZATIONS`; "identity" keeps every character as it is.
     byte_fallback: whether the rest becomes its bytes instead of UNK; bytes have 256 pieces.
-    bleu_tokenize: sacrebleu's tokeniser for the target language.
 
   Returns:
     `vocab.Pieces`.
@@ -50,7 +49,7 @@ def pieces(sentences: Iterable[str], size: int, character_coverage: float = 0.99
         control_symbols=[mask])
   except RuntimeError as error:
     raise ValueError(_explained(str(error), size)) from error
-  return vocab.Pieces(model.getvalue(), bleu_tokenize)
+  return vocab.Pieces(model.getvalue(), language.DEFAULT)
 
 
 def _short(sentences):
@@ -73,8 +72,7 @@ def _short(sentences):
     logging.warning("%d lines have more than %d bytes: no pieces were learned from them.", left, LONGEST)
 
 
-def merges(sentences: Iterable[str], operations: int, threshold: int = 0, minimum: int = 1,
-           bleu_tokenize: str = language.NONE) -> vocab.WordList:
+def merges(sentences: Iterable[str], operations: int, threshold: int = 0, minimum: int = 1) -> vocab.WordList:
   """Learns BPE merges (Sennrich et al., arXiv:1508.07909) with subword-nmt.
 
   Args:
@@ -82,7 +80,6 @@ def merges(sentences: Iterable[str], operations: int, threshold: int = 0, minimu
     operations: largest number of merges.
     threshold: subwords with a lower count are split again.
     minimum: subwords with a lower count after that are left out of the vocabulary and become UNK.
-    bleu_tokenize: sacrebleu's tokeniser for the target language.
 
   Returns:
     `vocab.WordList` of the subwords of this text, the most frequent first.
@@ -104,7 +101,7 @@ def merges(sentences: Iterable[str], operations: int, threshold: int = 0, minimu
     units = _count_units(words, subwords.bpe(codes, frequent))
   kept = [unit for unit, count in sorted(units.items(), key=lambda item: (-item[1], item[0]))
           if count >= minimum and unit not in types.SPECIALS]
-  return vocab.WordList([*types.SPECIALS, *kept], codes, bleu_tokenize)
+  return vocab.WordList([*types.SPECIALS, *kept], codes, language.NONE)
 
 
 def _repeats(words):

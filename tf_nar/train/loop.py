@@ -27,8 +27,8 @@ def run(model: Any, experiment: config.Experiment, batches: Callable[[pipeline.P
     model: a family's model, with its weights built; workdir: a run folder.
     experiment: the `config.Experiment`, whose `train` sets how to train.
     batches: maps a `pipeline.Position` to an endless iterable of (epoch, index of the batch in it, `Batch`).
-    validate: () -> ({name: number}, {name: text}); measures the current weights. The number that `Traits.best_by`
-      names decides early stopping and which checkpoints are kept and averaged.
+    validate: () -> ({name: number}, {name: text}); measures the current weights. Its "bleu"
+      decides early stopping and which checkpoints are kept and averaged.
     vocab: decodes the sentence pairs of a loss that is not finite; None: only their ids are written.
     profile_steps: (first, last), the updates that TensorBoard's profiler records, without the last.
 
@@ -41,7 +41,7 @@ def run(model: Any, experiment: config.Experiment, batches: Callable[[pipeline.P
     OSError: if a checkpoint cannot be written.
     preemption.Preempted: if the process is told to stop; a checkpoint is saved before.
   """
-  train, chief, best_by = experiment.train, strategy.is_chief(), model.traits.best_by
+  train, chief = experiment.train, strategy.is_chief()
   _initialise(model, train, batches, workdir)
   adam = optimizer.Adam.of(train.optimizer, model, train.steps)
   averages = ema.Ema(train.ema, model.trainable_variables) if train.ema else None
@@ -55,7 +55,7 @@ def run(model: Any, experiment: config.Experiment, batches: Callable[[pipeline.P
     if not step:
       monitor.settings(experiment)
     window = window_lib.Window(step)
-    while step < train.steps and not _is_over(step, monitor.rows, train, best_by):
+    while step < train.steps and not _is_over(step, monitor.rows, train):
       profile.before(step)
       drawn = [window.wait_for(stream) for _ in range(train.optimizer.accumulate)]
       position = pipeline.Position(int(drawn[-1][0]), int(drawn[-1][1]) + 1)
@@ -72,13 +72,13 @@ def run(model: Any, experiment: config.Experiment, batches: Callable[[pipeline.P
           numbers, texts = validate()
         monitor.write(step, texts, **{f"valid_{name}": value for name, value in numbers.items()})
       if validating or told:
-        saved.save(step, position, _kept(monitor.rows, train, train.keep, best_by))
+        saved.save(step, position, _kept(monitor.rows, train, train.keep))
         strategy.any_replica(False)  # A barrier: all machines wait until the first has written.
         window = window_lib.Window(step)
       if told and step < train.steps:
         raise preemption.Preempted(f"Told to stop: saved after step {step}. Run the same command to resume.")
     _check_reached(workdir, step, monitor.rows, train.until)
-    return saved.mean(_averaged(monitor.rows, train, saved.steps(), best_by))
+    return saved.mean(_averaged(monitor.rows, train, saved.steps()))
 
 
 def _initialise(model, train, batches, workdir):
@@ -92,25 +92,24 @@ ASK_EVERY = 10  # Updates between two checks of several machines whether one was
 INITIALISE = 2  # Random stream of the initialisation by the first batch; 1 is that of updates.
 
 
-def _scores(rows, best_by):
-  """Returns [(step, validation score)], oldest first, where greater is better; "-x" negates the number x."""
-  name, sign = f"valid_{best_by.removeprefix('-')}", -1 if best_by.startswith("-") else 1
-  return [(row["step"], sign * row[name]) for row in rows if name in row]
+def _scores(rows):
+  """Returns [(step, validation BLEU)], oldest first."""
+  return [(row["step"], row["valid_bleu"]) for row in rows if "valid_bleu" in row]
 
 
-def _patience_is_over(rows, train, best_by):
+def _patience_is_over(rows, train):
   """Whether, after the warm-up, the last validations were no better than an earlier one; if so, logs that."""
-  scores = [score for step, score in _scores(rows, best_by) if step > train.optimizer.warmup]
+  scores = [score for step, score in _scores(rows) if step > train.optimizer.warmup]
   over = bool(train.patience and scores and len(scores) - 1 - int(np.argmax(scores)) >= train.patience)
   if over:
-    logging.info("step %d: stopped early, after %d validations without a better %s (train.patience).",
-                 rows[-1]["step"], train.patience, best_by)
+    logging.info("step %d: stopped early, after %d validations without a better BLEU (train.patience).",
+                 rows[-1]["step"], train.patience)
   return over
 
 
-def _is_over(step, rows, train, best_by):
+def _is_over(step, rows, train):
   """Whether a training ends before its last update, which is logged."""
-  if _patience_is_over(rows, train, best_by):
+  if _patience_is_over(rows, train):
     return True
   if _is_reached(rows, train.until):
     logging.info("step %d: %s, so the training is over (train.until).", step, train.until)
@@ -141,18 +140,18 @@ def _is_reached(rows, until):
   return value < float(bound) if sign == "<" else value > float(bound)
 
 
-def _kept(rows, train, count, best_by):
+def _kept(rows, train, count):
   """Returns the set of `count` steps, the last or the best by the validation score."""
-  scores = _scores(rows, best_by)
+  scores = _scores(rows)
   if train.average_of == "best":
     scores = sorted(scores, key=lambda pair: pair[1])
   return {step for step, _ in scores[-count:]}
 
 
-def _averaged(rows, train, steps, best_by):
+def _averaged(rows, train, steps):
   """Returns those of `steps`, the steps of existing checkpoints, that are averaged into the final weights.
 
   Checkpoints of the warm-up, in which weights change fast, are left out if there are others.
   """
   ripe = {step for step in steps if step > train.optimizer.warmup} or set(steps)
-  return _kept([row for row in rows if row["step"] in ripe], train, train.average, best_by)
+  return _kept([row for row in rows if row["step"] in ripe], train, train.average)
