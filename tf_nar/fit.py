@@ -203,7 +203,7 @@ class Validation:
     count = run.experiment.train.validate_sentences or None
     self._sources, self._references = (texts[:count] for texts in data_corpus.validation(data_dir))
     self._vocab, self._batch = run.vocab, run.experiment.train.tokens_per_batch
-    self._places = corpus.positions(run.model, run.experiment.search, self._batch)
+    self._positions = corpus.positions(run.model, run.experiment.search, self._batch)
     self._longest = run.model.config.net.max_length
     self._translate = corpus.searcher(run.model, run.experiment.search)
     self._score, self._ncm = corpus.scorer(run.model), multimodality.name(run.model)
@@ -224,7 +224,7 @@ class Validation:
     """
     options = dict(tokens_per_batch=self._batch, longest=self._longest)
     _, texts, numbers = testset.brief(
-      self._translate, self._vocab, self._ids, self._references, **options | {"tokens_per_batch": self._places})
+      self._translate, self._vocab, self._ids, self._references, **options | {"tokens_per_batch": self._positions})
     log_probs = corpus.score(self._score, self._pairs, **options)
     lengths = [len(target) for _, target in self._pairs]
     if (log_probs > -np.inf).any():  # Else NCM is undefined, which must not end a training.

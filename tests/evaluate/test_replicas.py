@@ -10,7 +10,7 @@ from tf_nar.evaluate import corpus
 from tf_nar.evaluate import cost
 from tf_nar.evaluate import replicas
 
-EOS, PAD = types.EOS, types.PAD
+EOS = types.EOS
 OPTIONS = dict(tokens_per_batch=40, longest=12)
 
 

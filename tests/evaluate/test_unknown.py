@@ -10,7 +10,7 @@ from tf_nar import types
 from tf_nar.evaluate import corpus
 from tf_nar.evaluate import unknown
 
-A, B = 7, 8
+A = 7
 
 
 @pytest.mark.parametrize("weights, expected", [

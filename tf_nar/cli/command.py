@@ -19,7 +19,7 @@ COMMANDS = {  # {name of the program and of its module here: description}.
   "report": "combines several reports into a table and a plot",
   "export": "exports a run to a SavedModel that translates strings",
   "export_ct2": "exports an AR run to a CTranslate2 folder",
-  "export_openvino": "exports a one-pass run to an OpenVINO folder",
+  "export_openvino": "exports a run of few passes to an OpenVINO folder",
   "pack": "copies a finished run into a small folder to publish: weights in bfloat16, no checkpoints",
   "serve": "serves an exported model over HTTP",
   "load": "load-tests a server of this machine: p50, p95, p99, sentences/s",

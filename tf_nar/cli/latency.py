@@ -4,8 +4,8 @@
   python bin/latency.py --workdir=runs/latency_base --nar=configs/nat_em_wmt14.py \\
       --ar=configs/ar_wmt14.py --ar=configs/ar_wmt14_shallow.py --words=25 --vocab=32000
 
-Runs are exported into the work directory in every variant that is compared: the NAR model in float32 and bfloat16, with
-one length and with 9 length candidates that the first AR model ranks, and, if openvino is installed, as an OpenVINO
+Runs are exported into the work directory in every variant that is compared: the NAR model in float32 and bfloat16, in
+bfloat16 also with 9 length candidates that the first AR model ranks, and, if openvino is installed, as an OpenVINO
 folder in float32, bfloat16 and int8; each AR model with --beams, as a SavedModel and, if ctranslate2 is
 installed, in CTranslate2 in float32 and int8, and with --draft_with=RUN also with greedy search by checking that run's
 drafts, the same translations in fewer passes. With --shortlist each NAR export of one length is measured without and

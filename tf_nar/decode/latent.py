@@ -38,10 +38,9 @@ class Search:
 
   def effective(self) -> "Search":
     """Returns the search with those options that it does not read as they are by default."""
-    if self.latents > 1:
-      return self
     default = Search()
-    return dataclasses.replace(self, temperature=default.temperature, seed=default.seed)
+    unread = {"odd_everywhere": not self.odd, "temperature": self.latents == 1, "seed": self.latents == 1}
+    return dataclasses.replace(self, **{name: getattr(default, name) for name, skip in unread.items() if skip})
 
   def with_candidates(self, count: int) -> "Search":
     """Returns the search that finds at least `count` candidates: more lengths, with as many latents for each."""

@@ -4,7 +4,7 @@ The batches are those of a single device, and their results come in the order of
 changes no result, not even by rounding, as each computes with the shapes that a single device has.
 
   GPUs   the batches that run together may have different shapes
-  TPU    it compiles one program for all its cores, so they have the same shape, see `corpus.groups`
+  TPU    it compiles one program for all its cores, so they have the same shape, see `corpus._groups`
 """
 import itertools
 from typing import Callable, Iterable, Iterator, NamedTuple, Sequence

@@ -3,9 +3,9 @@
   python translate.py < text
 
 Needs the packages openvino and numpy and, depending on the vocabulary, subword-nmt or sentencepiece; nothing else.
-model.xml, decoder.xml of a model that predicts lengths, and codes.xml of one that predicts codes, are the network; the
-search is here and in ov_search.py, with the options of metadata.json; ov_words.py has the vocabulary. shortlist.npz, if
-there is one, has the tokens that a sentence may need: F frequent ones, and k for each of its tokens.
+model.xml, decoder.xml of a model that predicts lengths or checks drafts, and codes.xml of one that predicts codes, are
+the network; the search is here and in ov_search.py, with the options of metadata.json; ov_words.py has the vocabulary.
+shortlist.npz, if there is one, has the tokens that a sentence may need: F frequent ones, and k for each of its tokens.
 Shapes: B sentences of S tokens, N candidates of each, R = B N rows of T positions.
 """
 import itertools

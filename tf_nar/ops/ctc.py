@@ -103,7 +103,7 @@ def best_path(lattice: Lattice, tokens: tf.Tensor) -> tf.Tensor:
 
 def best_states(lattice: Lattice) -> tf.Tensor:
   """Returns the states of the `best_path`, int32 [B, P]; past the positions they are arbitrary."""
-  emissions, inside = _by_place(lattice)
+  emissions, inside = _by_position(lattice)
 
   def extend(before, at):
     emissions, inside = at
@@ -203,7 +203,7 @@ def expected_length(of_words: tf.Tensor, of_blank: tf.Tensor, tokens: tf.Tensor,
   return tf.reduce_sum(new, -1) - tf.reduce_sum(prob[:, 1:] * prob[:, :-1], [1, 2])
 
 
-def _by_place(lattice):
+def _by_position(lattice):
   """Returns `emissions` [P, B, 2T + 1] and `inside` [P, B, 1], to scan over positions."""
   return tf.transpose(lattice.emissions, [1, 0, 2]), tf.transpose(lattice.inside)[..., None]
 
@@ -226,7 +226,7 @@ def _ahead(lattice):
     emissions, inside = at
     return tf.where(inside, emissions + tf.reduce_logsumexp(_arrivals(before, lattice.jump), 0), before)
 
-  return tf.scan(step, _by_place(lattice), _start(lattice))
+  return tf.scan(step, _by_position(lattice), _start(lattice))
 
 
 def _behind(lattice):
@@ -240,5 +240,5 @@ def _behind(lattice):
     return tf.where(inside, tf.reduce_logsumexp(ways, 0), after)
 
   last = tf.where(lattice.ends, 0.0, _NEVER)
-  before = tf.scan(step, _by_place(lattice), last, reverse=True)  # At t the β of position t - 1.
+  before = tf.scan(step, _by_position(lattice), last, reverse=True)  # At t the β of position t - 1.
   return tf.concat([before[1:], last[None]], 0)

@@ -162,7 +162,7 @@ class Bench:
     self._training, self._experiment, self._baseline, self._decode = training, experiment, baseline, decode
     self._beside = beside or {}
     net = experiment.model.net
-    self._ceilings, self._places = ceilings(net, positions), positions
+    self._ceilings, self._positions = ceilings(net, positions), positions
     self._traits = training.traits
     smoothing = experiment.model.smoothing if self._traits.smoothed else 0.0
     self._softmax = output_softmax(net, smoothing, positions)
@@ -181,7 +181,7 @@ class Bench:
     if self._decode:
       texts = [self._decode(ids) for batch in turn.batches for ids in batch.tgt.numpy().tolist()]
       found["target words/s"] = sum(len(text.split()) for text in texts) / turn.seconds
-    found["share of output softmax"] = seconds(self._softmax) * self._read(turn) / self._places / turn.seconds
+    found["share of output softmax"] = seconds(self._softmax) * self._read(turn) / self._positions / turn.seconds
     rates = {name: operations / seconds(fn) for name, (fn, operations) in self._ceilings.items()}
     found |= {f"GFLOP/s, {name}": rate / 1e9 for name, rate in rates.items()}
     operations = _operations(self._traits, self._experiment, turn)
