@@ -210,7 +210,7 @@ def test_a_phase_of_another_family_and_a_frozen_part(texts, tmp_path, fits, monk
 
 
 @pytest.mark.parametrize("changes, message", [
-  (dict(sweep=("train.steps=1,2",)), "expects an option of the search and its values, as search.beam=1,5; got 'train"),
+  (dict(sweep=("train.steps=1,2",)), "expect an option of the search and its values, as search.beam=1,5; got 'train"),
   (dict(sweep=("search.bean=1,2",)), "no field 'bean'. Did you mean 'beam'"),
   (dict(phases=(PHASES[0], Phase("b", ("family=glat",)))), "family=glat goes with a model of glat.Config"),
   (dict(phases=(Phase("a", start="scratch", text="original"),)), "Phase a trains on the original text; .*--original_d"),

@@ -29,7 +29,7 @@ def tool(load, monkeypatch):
   check, call_check = load("check_tpu")
   monkeypatch.setattr(bench, "show", lambda told: None)
   monkeypatch.setattr(models, "build", lambda *_: pytest.fail("It built a model."))
-  monkeypatch.setattr(check, "check", lambda experiment, wide, histogram, sizes: [])
+  monkeypatch.setattr(check, "check", lambda name, experiment, wide, histogram, sizes: [])
   monkeypatch.setattr(em_run, "run", lambda *_, **__: pytest.fail("It began."))
   return {"bench_train": call_bench, "check_tpu": call_check, "em": load("em")[1]}
 
