@@ -196,7 +196,8 @@ def test_sweep(call, text, capsys):
 
 
 @pytest.mark.parametrize("tried, message", [
-  ("train.steps=1,2", "^sweep: --try and a sweep expect an option of the search and its values, .*; got 'train.steps"),
+  ("train.steps=1,2",
+   "^sweep: --try and a sweep expect an option of the search and its values, as search.beam=1,5; got 'train.s"),
   ("search.beam", "^sweep: --try and a sweep expect an option of the search .* got 'search.beam'"),
   ("search.bean=1,2", "^sweep: .*no field 'bean'. Did you mean 'beam'"),
 ])

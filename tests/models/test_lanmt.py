@@ -268,8 +268,8 @@ def test_a_trace_says_what_the_latents_of_each_step_say(tiny, axis):
   state, positions = lanmt_search.begin(model, source, search), trace.predictions.shape[-1]
   step = lanmt_search.delta_refinement(model, lanmt.Search())
   for n in range(4):
-    said = lanmt_search.predict(model, source, state.z, state.lengths, positions)
-    np.testing.assert_array_equal(trace.predictions[:, 0, n], said)
+    predicted = lanmt_search.predict(model, source, state.z, state.lengths, positions)
+    np.testing.assert_array_equal(trace.predictions[:, 0, n], predicted)
     z, lengths, *_ = step(source, state, False)
     state = lanmt_search.State(z, tf.minimum(lengths, positions), state.tokens)
 

@@ -87,8 +87,8 @@ def correlations(points: Sequence[Point]) -> dict[str, tuple[float, int]]:
 
 def _ranks(values):
   """Returns the rank of each value; equal values share the mean of theirs."""
-  _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-  return (np.cumsum(count) - (count - 1) / 2)[place]
+  _, index, count = np.unique(values, return_inverse=True, return_counts=True)
+  return (np.cumsum(count) - (count - 1) / 2)[index]
 
 
 def _cells(points):

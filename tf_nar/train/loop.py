@@ -27,8 +27,8 @@ def run(model: Any, experiment: config.Experiment, batches: Callable[[pipeline.P
     model: a family's model, with its weights built; workdir: a run folder.
     experiment: the `config.Experiment`, whose `train` sets how to train.
     batches: maps a `pipeline.Position` to an endless iterable of (epoch, index of the batch in it, `Batch`).
-    validate: () -> ({name: number}, {name: text}); measures the current weights. Its "bleu"
-      decides early stopping and which checkpoints are kept and averaged.
+    validate: () -> ({name: number}, {name: text}); measures the current weights. Its "bleu" decides early
+      stopping and which checkpoints are kept and averaged.
     vocab: decodes the sentence pairs of a loss that is not finite; None: only their ids are written.
     profile_steps: (first, last), the updates that TensorBoard's profiler records, without the last.
 
