@@ -57,6 +57,16 @@ def test_gaps_are_to_a_system():
                                                       "| ranked | 40.25 | +0.25 | 1.20% |"]
 
 
+@pytest.mark.parametrize("difference, spread, p", [
+  (-1.5, {}, 0.02), (-0.5, {}, None), (-1.5, {"bleu_tokenized": 0.3}, None)])
+def test_the_chance_of_a_gap_is_of_one_training_beside_that_system(difference, spread, p):
+  student = system("student", 38.5)._replace(spread=spread)
+  student = student._replace(values=student.values | {
+    "bleu_tokenized_difference": difference, "bleu_tokenized_difference_p": 0.02})
+  found = comparison.with_gaps([student], system("teacher", 40.0))
+  assert found[0].values["gap"] == -1.5 and comparison.value(found[0], "p") == p
+
+
 def test_unlike_numbers_are_refused():
   comparison.comparable([system("one", 40.0, 10.0), system("other", 40.0)])
   with pytest.raises(ValueError, match="bleu_tokenized of 'one' and 'other' cannot be compared, as it is 'tok:none'"):

@@ -14,10 +14,11 @@ they learned from the same text is not known to them.
 
 --list=FILE names reports in a file, NAME=PATH on each line, in the order of the table; # begins a comment.
 
---gap_from=REPORT, the report of an AR run, adds a column with the BLEU that each system has more than that run. Then
-reports with a total correlation or an excess of the negative log likelihood, which bin/evaluate.py --teacher=RUN or
-bin/measure.py --report put into them, are also listed in OUT.gap.md, each with the proxy of the text that its family
-learns from (docs/theory.md), and plotted in OUT.gap.png. --em=FOLDER/em.json adds the rounds of bin/em.py to these two.
+--gap_from=REPORT, the report of an AR run, adds a column with the BLEU that each system has more than that run, and one
+with the chance of so large a gap for reports that bin/evaluate.py --compare_with=REPORT wrote. Then reports with a
+total correlation or an excess of the negative log likelihood, which bin/evaluate.py --teacher=RUN or bin/measure.py
+--report put into them, are also listed in OUT.gap.md, each with the proxy of the text that its family learns from
+(docs/theory.md), and plotted in OUT.gap.png. --em=FOLDER/em.json adds the rounds of bin/em.py to these two.
 
   python bin/report.py --list=docs/reports/field.txt \\
       --gap_from=docs/reports/multi30k_en_de/teacher_published_search.json --out=docs/field_multi30k

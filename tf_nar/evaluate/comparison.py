@@ -8,6 +8,7 @@ from tf_nar.evaluate import plots
 COLUMNS = {  # Heading -> (names of rows of a report, of which the first that exists is shown; format of the number).
   "BLEU": (("bleu_tokenized", "bleu_detokenized"), "{:.2f}"),
   "gap": (("gap",), "{:+.2f}"),
+  "p": (("gap_p",), "{:.3f}"),
   "chrF": (("chrf_tokenized", "chrf_detokenized"), "{:.1f}"),
   "repeats": (("repetition_words",), "{:.2%}"),
   "length ratio": (("length_ratio",), "{:.3f}"),
@@ -38,6 +39,7 @@ SPREAD = "BLEU", "chrF"  # Columns that show a standard deviation over seeds.
 
 LEGEND = {  # Heading -> what it means, beside those of `display.LEGENDS`.
   "gap": "BLEU less that of the autoregressive system of --gap_from.",
+  "p": "chance of so large a gap between equal systems, by paired bootstrap resampling of the sentences.",
   "gap of a round": "BLEU of a round's student, by argmax if measured, less that of its teacher, on validation text.",
   "length ratio": "model tokens of the translations by those of references. In words: the same of words.",
   "C": "conditional total correlation, nats a token that independent tokens lose against an autoregressive model.",
@@ -98,8 +100,20 @@ def _mean(seeds):
 
 
 def with_gaps(systems: Iterable[System], baseline: System) -> list[System]:
-  """Returns systems with the row "gap", their BLEU less that of another `System`."""
-  return [each._replace(values=each.values | {"gap": bleu(each) - bleu(baseline)}) for each in systems]
+  """Returns systems with the row "gap", their BLEU less that of another `System`.
+
+  Those of one training that were compared with it by paired bootstrap (`quality.References.difference`) also have the
+  row "gap_p".
+  """
+  found = []
+  for each in systems:
+    gap = {"gap": bleu(each) - bleu(baseline)}
+    for key in COLUMNS["BLEU"][0]:
+      compared = abs(each.values.get(f"{key}_difference", float("inf")) - gap["gap"]) < 0.005  # With that system.
+      if compared and not each.spread:
+        gap["gap_p"] = each.values[f"{key}_difference_p"]
+    found.append(each._replace(values=each.values | gap))
+  return found
 
 
 def comparable(systems: Sequence[System]) -> None:
