@@ -6,9 +6,10 @@
 The phases "budget" and "bound" train the model as configs/lanmt_multi30k.py does; "score" trains the network, which
 begins as that model's decoder, with that model frozen. The kind of steps, their number and their size are chosen on
 validation text. An energy network: --set=phases.score.model.kind=energy. Cost: 4,320 updates of 4,096 padded tokens,
-1,440 of them of the network. Measured so on a teacher's translations, with --warm_start=multi30k_en_de/teacher, two
-seeds, the first in float32: test BLEU 33.5 and 33.0 by the prior's mean, 33.8 and 33.3 after two steps of the network,
-36.9 and 36.3 ranked by the teacher; on the original text 31.9, 32.7 and 36.4 (docs/results/latents.md).
+1,440 of them of the network; with 3,600 (--set=phases.score.train.steps=3600) its steps gain more than delta steps.
+Measured on a teacher's translations, with --warm_start=multi30k_en_de/teacher, two seeds, the first in float32: test
+BLEU 33.5 and 33.0 by the prior's mean, 33.8 and 33.3 after two steps of the network, 36.9 and 36.3 ranked by the
+teacher; on the original text 31.9, 32.7 and 36.4 (docs/results/latents.md).
 """
 import dataclasses
 
