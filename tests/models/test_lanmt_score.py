@@ -200,7 +200,7 @@ def test_a_run_of_phases_holds_both_parts(tmp_path):
     config.Phase("latent", experiment=first, start="scratch"),
     config.Phase("score", frozen="latent")))
   with pytest.raises(ValueError, match="Phase score: The frozen part has net.heads=4, but phase latent, whose"):
-    recipe.run(config.override(whole, "model.net.heads=4"), data, str(tmp_path / "run"))
+    recipe.run(config.override(whole, "phases.score.model.net.heads=4"), data, str(tmp_path / "run"))
   made = recipe.run(whole, data, str(tmp_path / "run"))
   part = {v.path: v.numpy() for v in runs.load(str(tmp_path / "run/phases/latent")).model.variables}
   shutil.rmtree(tmp_path / "run/phases")
