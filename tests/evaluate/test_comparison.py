@@ -57,13 +57,13 @@ def test_gaps_are_to_a_system():
                                                       "| ranked | 40.25 | +0.25 | 1.20% |"]
 
 
-@pytest.mark.parametrize("difference, spread, p", [
-  (-1.5, {}, 0.02), (-0.5, {}, None), (-1.5, {"bleu_tokenized": 0.3}, None)])
-def test_the_chance_of_a_gap_is_of_one_training_beside_that_system(difference, spread, p):
-  student = system("student", 38.5)._replace(spread=spread)
+@pytest.mark.parametrize("difference, seeds, p", [(-1.5, 1, 0.02), (-0.5, 1, None), (-1.5, 2, None)])
+def test_the_chance_of_a_gap_is_of_one_training_beside_that_system(difference, seeds, p):
+  student = system("student", 38.5)
   student = student._replace(values=student.values | {
     "bleu_tokenized_difference": difference, "bleu_tokenized_difference_p": 0.02})
-  found = comparison.with_gaps([student], system("teacher", 40.0))
+  students = comparison.merged([student._replace(seed=seed) for seed in range(seeds)])
+  found = comparison.with_gaps(students, system("teacher", 40.0))
   assert found[0].values["gap"] == -1.5 and comparison.value(found[0], "p") == p
 
 

@@ -92,8 +92,8 @@ def _mean(seeds):
     raise ValueError(f"{len(seeds)} reports are called {first.name!r}, which is for trainings that differ in the seed "
                      "alone; these do not, so give each a name of its own, as NAME=PATH.")
   comparable(seeds)
-  intervals = "_low", "_high"  # Over the sentences of one training.
-  keys = [key for key in first.values if all(key in each.values for each in seeds) and not key.endswith(intervals)]
+  own = "_low", "_high", "_p"  # Of one training: intervals over its sentences, and chances.
+  keys = [key for key in first.values if all(key in each.values for each in seeds) and not key.endswith(own)]
   numbers = {key: [each.values[key] for each in seeds] for key in keys}
   values = {key: statistics.mean(each) for key, each in numbers.items()} | {"seeds": len(seeds)}
   return first._replace(values=values, spread={key: statistics.stdev(each) for key, each in numbers.items()})
@@ -102,18 +102,18 @@ def _mean(seeds):
 def with_gaps(systems: Iterable[System], baseline: System) -> list[System]:
   """Returns systems with the row "gap", their BLEU less that of another `System`.
 
-  Those of one training that were compared with it by paired bootstrap (`quality.References.difference`) also have the
-  row "gap_p".
+  Those that were compared with it by paired bootstrap (`quality.References.difference`) also have the row "gap_p".
   """
-  found = []
-  for each in systems:
-    gap = {"gap": bleu(each) - bleu(baseline)}
-    for key in COLUMNS["BLEU"][0]:
-      compared = abs(each.values.get(f"{key}_difference", float("inf")) - gap["gap"]) < 0.005  # With that system.
-      if compared and not each.spread:
-        gap["gap_p"] = each.values[f"{key}_difference_p"]
-    found.append(each._replace(values=each.values | gap))
-  return found
+  return [each._replace(values=each.values | _gap(each, baseline)) for each in systems]
+
+
+def _gap(system, baseline):
+  gap = bleu(system) - bleu(baseline)
+  for key in COLUMNS["BLEU"][0]:
+    p = system.values.get(f"{key}_difference_p")
+    if p is not None and abs(system.values[f"{key}_difference"] - gap) < 0.005:  # It is that of this gap.
+      return {"gap": gap, "gap_p": p}
+  return {"gap": gap}
 
 
 def comparable(systems: Sequence[System]) -> None:
