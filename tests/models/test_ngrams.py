@@ -12,15 +12,18 @@ from tf_nar import types
 from tf_nar.losses import ngrams
 from tf_nar.models import ctc
 from tf_nar.models import dag
+from tf_nar.models import glat
+from tf_nar.models import nat_em
 from tf_nar.train import optimizer
 from tf_nar.train import step as step_lib
 
-NAMES = "ctc", "dag"
+INDEPENDENT = "nat_em", "glat"  # Their n-grams are as many as the target's, so that both scores are equal.
+KINDS = [*itertools.product(("ctc", "dag"), ngrams.SCORES), *((name, "") for name in INDEPENDENT)]
 
 
-def tuned(name, score):
-  model = families.build(name, width=32, ffn=64, **families.STILL)
-  model.config = dataclasses.replace(model.config, ngrams=2, ngram_score=score)
+def tuned(name, score, **net):
+  model = families.build(name, **families.STILL | net)
+  model.config = dataclasses.replace(model.config, ngrams=2, **{"ngram_score": score} if score else {})
   return model
 
 
@@ -45,8 +48,7 @@ def test_the_loss_is_one_minus_the_score():
 
 @pytest.mark.parametrize("score", ngrams.SCORES)
 def test_of_a_graph_it_is_that_of_all_its_sentences(score):
-  model = families.build("dag")
-  model.config = dataclasses.replace(model.config, ngrams=2, ngram_score=score)
+  model = tuned("dag", score)
   target, src = [6, 7], tf.constant([[types.EOS]])  # Four vertices, of which two emit tokens.
   every = [tokens for n in (0, 1, 2) for tokens in itertools.product(range(1, len(families.VOCAB)), repeat=n)]
   every = [tokens for tokens in every if types.EOS not in tokens]
@@ -62,24 +64,45 @@ def test_of_a_graph_it_is_that_of_all_its_sentences(score):
   assert float(term.total) == pytest.approx(1 - expected, abs=0.01)
 
 
-@pytest.mark.parametrize("score", ngrams.SCORES)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", INDEPENDENT)
+def test_of_independent_tokens_it_is_that_of_all_sentences_of_the_targets_length(name):
+  model, src, target = tuned(name, ""), tf.constant([[7, types.EOS]] * 2), [6, 7, 6, 7]
+  count, length = len(families.VOCAB), len(target) + 1
+  alike = tf.repeat(tf.range(1, count)[:, None], length, 1)  # A sentence of one token alone gives its p everywhere.
+  each = np.exp(model.score_tokens(tf.repeat(src[:1], count - 1, 0), alike))
+  each = np.concatenate([1 - each.sum(0, keepdims=True), each])  # The rest is PAD's.
+  every = np.array(list(itertools.product(range(count), repeat=length)))
+  probs = np.prod([each[every[:, i], i] for i in range(length)], 0)
+  pairs = [*itertools.pairwise([*target, types.EOS])]
+  found = {pair: 0.0 for pair in pairs}
+  for p, tokens in zip(probs, every, strict=True):
+    for pair in itertools.pairwise(tokens.tolist()):
+      if pair in found:
+        found[pair] += p
+  matches = sum(min(pairs.count(pair), count) for pair, count in found.items())
+  batch = types.Batch(src, families.padded([target, []], 6), tf.ones([2]))  # One token, EOS, has no bigram.
+  term = model.objective(batch, seed=[1, 2], training=True).terms["ngram"]
+  assert float(term.total) == pytest.approx(1 - matches / len(pairs), abs=1e-5)
+  assert float(term.count) == 1
+
+
+@pytest.mark.parametrize(("name", "score"), KINDS)
 def test_teaches_what_the_target_says(name, score):
-  model = tuned(name, score)
+  model = tuned(name, score, width=32, ffn=64)
   recipe = config.Optimizer(learning_rate=5e-3, warmup=20)
   update = step_lib.Update(model, optimizer.Adam(recipe, model.trainable_variables), config.Train(optimizer=recipe))
   batch = families.batch(count=3)
-  agrees = lambda: float(types.loss(model.objective(batch, seed=[1, 2], training=True)))
+  term = lambda: model.objective(batch, seed=[1, 2], training=True).terms["ngram"]
+  agrees = lambda: float(term().total / term().count)
   before = agrees()
   for step in range(80):
     update([batch], step)
-  assert agrees() < {"f1": 0.4, "precision": 0.6}[score] < 0.8 < before
+  assert agrees() < (0.4 if score == "f1" else 0.6) < 0.8 < before
 
 
-@pytest.mark.parametrize("score", ngrams.SCORES)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "score"), KINDS)
 def test_every_weight_learns_and_blank_rows_count_nowhere(name, score):
-  model, batch = tuned(name, score), families.batch(count=3)
+  model, batch = tuned(name, score, width=32, ffn=64), families.batch(count=3)
   variables = [v.value for v in model.trainable_variables]
 
   def gradients(batch):
@@ -94,13 +117,13 @@ def test_every_weight_learns_and_blank_rows_count_nowhere(name, score):
     np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_at_rest_the_loss_is_the_likelihood(name):
-  model = tuned(name, "f1")
+@pytest.mark.parametrize(("name", "score"), KINDS)
+def test_at_rest_the_loss_is_the_likelihood(name, score):
+  model = tuned(name, score)
   assert "token" in model.objective(families.batch(), seed=None, training=False).terms
 
 
-@pytest.mark.parametrize("made", [ctc.Config, dag.Config])
+@pytest.mark.parametrize("made", [ctc.Config, dag.Config, nat_em.Config, glat.Config])
 def test_refuses_other_orders(made):
   with pytest.raises(ValueError, match=r"model.ngrams must be 0, for the likelihood, or from 2 to 4; got 1\."):
     made(ngrams=1)

@@ -24,6 +24,7 @@ from tf_nar import family
 from tf_nar import types
 from tf_nar.layers import encoder_decoder
 from tf_nar.layers import transformer
+from tf_nar.losses import ngrams
 from tf_nar.models import one_pass
 from tf_nar.ops import glancing
 from tf_nar.ops import masking
@@ -40,11 +41,16 @@ class Config:
   smoothing: float = 0.1  # Label smoothing of token and length losses.
   length_factor: float = 0.1  # Weight of the length loss; in the score, log p of the length has weight 1.
   glance: glancing.Glance = glancing.Glance()  # λ, the tokens revealed per wrong token of the first pass.
+  ngrams: int = 0  # n > 0: the loss of tokens is that of expected n-grams, as 2; see `losses/ngrams.py`. Nothing is
+  # revealed then.
+
+  def __post_init__(self):
+    ngrams.check(self.ngrams)
 
 
 def _operations(config, source, target):
   one = one_pass.operations(config.net, config.net.decoder_layers, source, target)
-  if not config.glance:
+  if not config.glance or config.ngrams:
     return one
   glanced = one.learned - operations.encoder(config.net, source + 1)
   return one._replace(glanced=glanced, glanced_positions=target)
@@ -69,7 +75,8 @@ class Model(keras.Model):
   def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
     """Label-smoothed cross-entropy per hidden token, plus `length_factor` times that of the length per sentence.
 
-    If not `training`, nothing is revealed, so that it is the loss of all tokens in the one pass of a translation.
+    If not `training`, nothing is revealed, so that it is the loss of all tokens in the one pass of a translation. With
+    `ngrams`, in training, the loss of expected n-grams of that pass replaces the first.
     """
     inside, lengths = masking.valid(batch.tgt), masking.lengths(batch.tgt)
     stream = lambda n: noise_lib.stream(seed, n)
@@ -80,16 +87,17 @@ class Model(keras.Model):
       canvas = self.net.canvas(tf.where(shown, batch.tgt, types.PAD))
       return self.net.decode(canvas, lengths, memory, dropout(_DECODER))
 
+    length = self.net.length_term(
+      memory, lengths, batch.weight, smoothing=self.config.smoothing, scale=self.config.length_factor)
     shown = tf.zeros_like(inside)
+    if training and self.config.ngrams:
+      return types.Loss(one_pass.bag(self.net, states(shown), batch, self.config.ngrams) | {"length": length})
     if training and self.config.glance:
       wrong = self.net.likeliest(tf.stop_gradient(states(shown))) != batch.tgt
       shown = glancing.shown(stream(_GLANCE), wrong, inside, self.config.glance.at(step))
     weight = tf.cast(inside & ~shown, tf.float32) * batch.weight[:, None]
-    return types.Loss({
-      "token": self.net.token_term(states(shown), batch.tgt, weight, smoothing=self.config.smoothing),
-      "length": self.net.length_term(
-        memory, lengths, batch.weight, smoothing=self.config.smoothing, scale=self.config.length_factor),
-    })
+    token = self.net.token_term(states(shown), batch.tgt, weight, smoothing=self.config.smoothing)
+    return types.Loss({"token": token, "length": length})
 
   def score(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns log p(T | x) + sum_i log p(y_i | x, T), float32 [B]; no token is revealed."""

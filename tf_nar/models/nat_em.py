@@ -17,6 +17,7 @@ from tf_nar import family
 from tf_nar import types
 from tf_nar.layers import encoder_decoder
 from tf_nar.layers import transformer
+from tf_nar.losses import ngrams
 from tf_nar.models import one_pass
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
@@ -29,6 +30,10 @@ class Config:
   net: transformer.Config = transformer.Config()
   smoothing: float = 0.1  # Label smoothing of token and length losses.
   length_factor: float = 0.1  # Weight of the length loss; in the score, log p of the length has weight 1.
+  ngrams: int = 0  # n > 0: the loss of tokens is that of expected n-grams, as 2; see `losses/ngrams.py`.
+
+  def __post_init__(self):
+    ngrams.check(self.ngrams)
 
 
 TRAITS = family.Traits(
@@ -50,17 +55,21 @@ class Model(keras.Model):
     self.built = True
 
   def objective(self, batch: types.Batch, *, seed: tf.Tensor, training: bool, step: int | tf.Tensor = 0) -> types.Loss:
-    """Label-smoothed cross-entropy per target token, plus `length_factor` times that of the length per sentence."""
+    """Label-smoothed cross-entropy per target token, plus `length_factor` times that of the length per sentence.
+
+    With `ngrams`, in training, the loss of expected n-grams replaces the first.
+    """
     dropout = noise_lib.Dropout(seed if training else None)
     memory = self.net.encode(batch.src, dropout)
     lengths = masking.lengths(batch.tgt)
     states = one_pass.decode(self.net, memory, lengths, tf.shape(batch.tgt)[1], dropout)
+    length = self.net.length_term(
+      memory, lengths, batch.weight, smoothing=self.config.smoothing, scale=self.config.length_factor)
+    if training and self.config.ngrams:
+      return types.Loss(one_pass.bag(self.net, states, batch, self.config.ngrams) | {"length": length})
     weight = tf.cast(masking.valid(batch.tgt), tf.float32) * batch.weight[:, None]
-    return types.Loss({
-      "token": self.net.token_term(states, batch.tgt, weight, smoothing=self.config.smoothing),
-      "length": self.net.length_term(
-        memory, lengths, batch.weight, smoothing=self.config.smoothing, scale=self.config.length_factor),
-    })
+    token = self.net.token_term(states, batch.tgt, weight, smoothing=self.config.smoothing)
+    return types.Loss({"token": token, "length": length})
 
   def score(self, src: tf.Tensor, tgt: tf.Tensor) -> tf.Tensor:
     """Returns log p(T | x) + sum_i log p(y_i | x, T), float32 [B]."""

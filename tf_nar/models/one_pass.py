@@ -18,6 +18,8 @@ from tf_nar.layers import attention
 from tf_nar.layers import encoder_decoder
 from tf_nar.layers import transformer
 from tf_nar.layers.attention import NO_DROPOUT
+from tf_nar.losses import emissions
+from tf_nar.losses import ngrams
 from tf_nar.ops import masking
 from tf_nar.ops import noise as noise_lib
 from tf_nar.ops import odd
@@ -66,6 +68,13 @@ def decode(
     hidden: the token at every position of the canvas.
   """
   return net.decode(net.mask_canvas(tf.shape(lengths)[0], positions, hidden), lengths, memory, dropout)
+
+
+def bag(
+    net: encoder_decoder.EncoderDecoder, states: tf.Tensor, batch: types.Batch, order: int) -> dict[str, types.Term]:
+  """Returns the term of `losses.ngrams.bag` for decoder states float [B, T, D] of targets of their own length."""
+  log_prob = emissions.gathered_log_probs(states, net.embed.table, net.embed.bias, batch.tgt)
+  return ngrams.bag(batch.tgt, log_prob, batch.weight, order)
 
 
 def score(net: encoder_decoder.EncoderDecoder, src: tf.Tensor, tgt: tf.Tensor, *, hidden: int = types.PAD) -> tf.Tensor:

@@ -22,3 +22,21 @@ def matches(tokens: tf.Tensor, counts: tf.Tensor, lengths: tf.Tensor, order: int
   # The expected count of an n-gram is divided among its occurrences in y, each of which matches 1 at most.
   matched = tf.minimum(counts / tf.maximum(often, 1.0), 1.0)
   return tf.reduce_sum(tf.where(inside, matched, 0.0), -1), tf.cast(grams, tf.float32)
+
+
+def expected(log_prob: tf.Tensor, lengths: tf.Tensor, order: int) -> tf.Tensor:
+  """Returns E[C(g)], Σ_i Π_k p_{i+k}(g_k), of the n-gram g that begins at each token, of independent tokens.
+
+  Args:
+    log_prob: float32 [B, T, T], log p at each position of each token.
+    lengths: int32 [B], the number of positions.
+    order: n.
+
+  Returns:
+    float32 [B, T]; where fewer than n tokens are left, 0.
+  """
+  prob = tf.where(tf.sequence_mask(lengths, tf.shape(log_prob)[1])[..., None], tf.exp(log_prob), 0.0)
+  found = prob
+  for n in range(1, order):
+    found *= tf.pad(prob, [[0, 0], [0, n], [0, n]])[:, n:, n:]
+  return tf.reduce_sum(found, 1)
