@@ -31,7 +31,4 @@ def get_config():
     em_multi30k.get_config(),
     student=student,
     rounds=1,
-    raw_student=False,  # Trained from scratch, it would need more updates.
-    student_from_teacher=True,
-    later_student_steps=0,  # The phases have their own numbers of updates.
   )

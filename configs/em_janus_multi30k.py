@@ -20,8 +20,8 @@ def get_config():
     em_multi30k.get_config(),
     teacher=teacher,
     student=config.override(teacher, "model.scores=nar", "search.mode=nar", "search.candidates=5"),
+    nbest_alpha=1.4,
     one_model=True,
-    raw_student=False,
-    warm_start_student=False,
-    later_student_steps=0,
+    later_teacher=("train.steps=480",),
+    student_from_teacher=False,
   )

@@ -44,8 +44,8 @@ def get_config():
       nat_em.Search(odd=True), _train(250, 2e-3, 50)),
     rounds=3,
     nbest=3,
-    later_teacher_steps=200,
-    later_student_steps=350,
+    later_teacher=("train.steps=200",),
+    later_student=("train.steps=350",),
     tokens_per_batch=4_096,
     lengths=1,  # A target is as long as its source.
     data=toy.Config(pairs=1_500, first_share=0.58),

@@ -14,6 +14,7 @@ RENAMED = {"Search": dict.fromkeys(("lengths", "samples", "nbest"), "candidates"
 # Groups of an experiment whose assignments are also for the phases that train an experiment of their own: what every
 # experiment has, and what networks that fill each other's parts have in common.
 COMMON = ["train"], ["model", "net"]
+Assignments = tuple[str, ...]  # The type of a field that holds assignments; --set=FIELD.train.steps=500 adds one.
 
 
 class Assignment(str):
@@ -66,7 +67,14 @@ def _replace(node, changes):
     return leaf
   if common := _for_phases(node, changes):
     below["phases"] = common + below.get("phases", [])  # Those that name a phase come later, and count.
-  return dataclasses.replace(node, **{name: _replace(getattr(node, name), inner) for name, inner in below.items()})
+  hints = typing.get_type_hints(type(node))
+  given = {name: _extended if hints[name] == Assignments and inner[0][0] else _replace for name, inner in below.items()}
+  return dataclasses.replace(node, **{name: given[name](getattr(node, name), below[name]) for name in below})
+
+
+def _extended(assignments, changes):
+  """Returns a field of `Assignments` with changes of what they change, as later_teacher.train.steps=500, at its end."""
+  return *assignments, *(_same_origin(f"{'.'.join(path)}={text}", whole) for path, text, whole in changes)
 
 
 def _for_phases(node, changes):

@@ -21,12 +21,19 @@ def test_candidates_are_sought_with_a_beam_as_wide_as_their_number():
   assert found == ar.Search(beam=20, candidates=20, alpha=0.6)
 
 
-def test_budget_of_later_rounds():
-  assert config.budget(TEACHER, 0) == TEACHER
-  assert config.budget(TEACHER, 7).train == dataclasses.replace(TEACHER.train, steps=7)
+def test_changes_of_later_rounds():
   glances = config_lib.Experiment(
     "ctc", ctc.Config(glance=glancing.Glance(updates=1_500)), ctc.Search(), config_lib.Train(steps=2_000))
-  assert config.budget(glances, 400).model.glance == glancing.Glance(updates=300)
+  alternation = config.Alternation(TEACHER, glances)
+  assert config.later(alternation, "teacher") == TEACHER and config.later(alternation, "student") == glances
+  alternation = config_lib.override(
+    alternation, "later_teacher.model.net.dropout=0.2", "later_student.train.steps=400", "later_teacher.train.seed=3")
+  assert alternation.later_teacher == ("model.net.dropout=0.2", "train.seed=3")
+  assert config.later(alternation, "teacher") == config_lib.override(TEACHER, *alternation.later_teacher)
+  student = config.later(alternation, "student")
+  assert student.train.steps == 400 and student.model.glance == glancing.Glance(updates=300)
+  own = dataclasses.replace(alternation, later_student=("train.steps=400", "model.glance.updates=7"))
+  assert config.later(own, "student").model.glance == glancing.Glance(updates=7)
 
 
 def test_settings_are_overridden_by_name():
@@ -35,12 +42,13 @@ def test_settings_are_overridden_by_name():
 
 
 @pytest.mark.parametrize("values, message", [
-    (dict(rule="firm"), "rule is one of hard, soft; got 'firm'"),
+    (dict(rule="firm"), "rule is one of hard, soft, first; got 'firm'"),
     (dict(stop="now"), "stop is one of none, ncm, bleu; got 'now'"),
     (dict(rounds=0), "rounds is at least 1; got 0"),
     (dict(nbest=0), "nbest is at least 1; got 0"),
     (dict(quality=-1.0), "quality is at least 0; got -1.0"),
-    (dict(later_student_steps=-5), "later_student_steps is at least 0; got -5"),
+    (dict(later_student=("train.steps=-5",)), "later_student: train.steps is at least 1; got -5"),
+    (dict(later_teacher=("train.stepps=5",)), "later_teacher: --set train.stepps=5: no field 'stepps'. Did you mean"),
     (dict(student=dataclasses.replace(STUDENT, family="glat")),
      "family=glat goes with a model of glat.Config, not of nat_em.Config; take a config of that family"),
     (dict(student_from_teacher=True, student=dataclasses.replace(
@@ -49,8 +57,6 @@ def test_settings_are_overridden_by_name():
     (dict(data="toy"), "data must be a toy.Config, or None"),
     (dict(student=config_lib.Experiment("nat_fertility", nat_fertility.Config(), nat_fertility.Search())),
      "The student learns from alignments, .* use another family than nat_fertility, or set student.model.copy=unif"),
-    (dict(student=dataclasses.replace(STUDENT, phases=(TUNED,)), later_student_steps=5),
-     "later_student_steps is for a student without phases, as each phase has its own train.steps; set it to 0"),
     (dict(student=dataclasses.replace(STUDENT, phases=(dataclasses.replace(TUNED, changes=("family=glat",)),))),
      "family=glat goes with a model of glat.Config"),
     (dict(student=dataclasses.replace(STUDENT, sweep=("train.steps=1",))), "a sweep expect an option of the search"),

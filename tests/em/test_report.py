@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.em import minuscule
+from tf_nar import config
 from tf_nar.em import alternate
 from tf_nar.em import measure
 from tf_nar.em import report
@@ -59,8 +60,8 @@ def test_expects_a_stage_to_take_as_long_as_before():
   part = {"round": 2, "seconds": {"teacher": 20.0}}
   assert report.remaining([first, part], alternation) == (100 - 10 + 110, True)
   assert report.remaining([{"round": 0, "seconds": {"student": 40.0}}], alternation) == (120.0, False)
-  later = dataclasses.replace(alternation, later_student_steps=alternation.student.train.steps // 2)
-  half = later.later_student_steps / alternation.student.train.steps
+  half = (alternation.student.train.steps // 2) / alternation.student.train.steps
+  later = config.override(alternation, f"later_student.train.steps={alternation.student.train.steps // 2}")
   assert report.remaining([first], later) == (2 * (60 + 40 * half), True)
 
 

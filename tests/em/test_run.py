@@ -16,10 +16,14 @@ from tests.data import holding
 from tests.em import minuscule
 from tf_nar import config
 from tf_nar import models
+from tf_nar import runs
 from tf_nar.data import corpus
+from tf_nar.data import toy
+from tf_nar.data import vocab
 from tf_nar.em import measure
 from tf_nar.em import report
 from tf_nar.em import run
+from tf_nar.em import stages as stages_lib
 from tf_nar.evaluate import total_correlation
 
 
@@ -107,11 +111,14 @@ def test_goes_on_with_what_an_older_version_began(tmp_path):
   path = tmp_path / run.CONFIG
   values = json.loads(path.read_text())
   del values["student_from_teacher"], values["student"]["train"]["ema"], values["teacher"]["model"]["net"]["shards"]
+  del values["later_teacher"], values["later_student"]
+  values |= {"later_teacher_steps": 0, "later_student_steps": 4}
   path.write_text(json.dumps(values))
-  assert len(run.run(minuscule.get_config(), "", str(tmp_path), stages=Stages(0), **quiet)) == 3
+  today = dataclasses.replace(minuscule.get_config(), later_student=("train.steps=4",))
+  assert len(run.run(today, "", str(tmp_path), stages=Stages(0), **quiet)) == 3
   path.write_text(json.dumps(values))
   with pytest.raises(ValueError, match="begun with another student_from_teacher"):
-    run.run(dataclasses.replace(minuscule.get_config(), student_from_teacher=True), "", str(tmp_path), **quiet)
+    run.run(dataclasses.replace(today, student_from_teacher=True), "", str(tmp_path), **quiet)
 
 
 def test_goes_on_with_a_student_of_phases(tmp_path):
@@ -154,6 +161,32 @@ def test_refuses_another_text(tmp_path, name, pairs, shards, changed):
   shutil.rmtree(data)
   folders.make(data, folders.random_pairs(20))  # The first again.
   assert len(run.run(config, data, workdir, stages=Stages(), **quiet)) == 3
+
+
+def test_begins_from_a_teacher_that_is_trained(tmp_path):
+  data, folder = folders.make(tmp_path / "data", folders.random_pairs(20)), str(tmp_path / "teacher")
+  alternation = dataclasses.replace(minuscule.get_config(), data=None, raw_student=False, first_teacher=folder)
+  trained = config.override(alternation.teacher, "train.seed=7", "train.steps=99")
+  given = runs.plan(trained, vocab.load(data), folder)
+  runs.save(given)
+  quiet = dict(tell=lambda text: None, stages=Stages(3, 2))
+  assert len(run.run(alternation, data, str(tmp_path / "run"), **quiet)) == 2
+  work = stages_lib.Stages(alternation, data)
+  work.teach(data, None, str(tmp_path / "first"))
+  first = runs.load(str(tmp_path / "first"))
+  for ours, theirs in zip(first.model.variables, given.model.variables, strict=True):
+    np.testing.assert_array_equal(ours, theirs)
+  assert first.experiment == dataclasses.replace(given.experiment, search=alternation.teacher.search)
+  wide = config.override(alternation, "teacher.model.net.decoder_layers=2")
+  with pytest.raises(ValueError, match=f"^first_teacher={folder} has model.net.decoder_layers=1, but the teacher has "
+                                       "2; set teacher.model.net.decoder_layers=1"):
+    run.run(wide, data, str(tmp_path / "wide"))
+  toy.write(other := str(tmp_path / "other"), minuscule.get_config().data)
+  with pytest.raises(ValueError, match=f"^first_teacher={folder} has another vocabulary than the text; prepare"):
+    run.run(alternation, other, str(tmp_path / "wide"))
+  with pytest.raises(ValueError, match="^No run at nothing"):
+    run.run(dataclasses.replace(alternation, first_teacher="nothing"), data, str(tmp_path / "wide"))
+  assert not (tmp_path / "wide").exists()
 
 
 def test_two_at_once_are_refused(tmp_path):

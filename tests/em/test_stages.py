@@ -105,6 +105,11 @@ def test_hard_rule_keeps_one():
   assert kept == [records.Pair([5, EOS], [8, 9, EOS], 1.0, 3)]
 
 
+def test_the_rule_of_the_control_keeps_the_teachers_first():
+  kept = list(stages.chosen(LIST, {"student": np.array([-4.0, -3.0])}, alternation(rule="first")))
+  assert kept == [records.Pair([5, EOS], [7, EOS], 1.0, 3)]
+
+
 def test_weights_of_the_text_are_kept():
   [found] = propose(says([7, 8, EOS]), [PAIR._replace(weight=0.5)])
   assert found.weight == 0.5

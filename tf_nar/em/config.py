@@ -4,6 +4,7 @@ from typing import Any
 
 from tf_nar import config
 from tf_nar import models
+from tf_nar import overrides
 from tf_nar import recipe
 from tf_nar import types
 from tf_nar.data import toy
@@ -26,7 +27,8 @@ class Alternation:
   raw_student: bool = True  # Whether to train another student on the original text, which is round 0.
   nbest: int = 20  # Number of candidates per source, and the size of the beam that finds them.
   nbest_alpha: float = 0.6  # Length penalty of that beam.
-  rule: str = "hard"  # "hard": keep the best candidate; "soft": keep all candidates, weighted.
+  rule: str = "hard"  # "hard": keep the best candidate; "soft": keep all candidates, weighted; "first": keep the
+  # teacher's best, which repeats distillation without EM, as a control.
   normalize: bool = False  # Whether to divide the student's score by the length; if not, it favours short candidates.
   quality: float = 0.0  # Weight lambda of log p(y | x) under the first teacher, which was trained on the original text.
   stop: str = "none"  # "ncm", "bleu": stop after a round in which that of the student did not improve; "none": never.
@@ -34,8 +36,10 @@ class Alternation:
   warm_start_student: bool = False  # Whether students start from the weights of the last round's student.
   student_from_teacher: bool = False  # Whether other students start from the weights shared with their round's teacher.
   one_model: bool = False  # Whether each round's teacher is its student too, in another mode; none is trained then.
-  later_teacher_steps: int = 0  # Updates of the teacher from round 2 on; 0: as in the first.
-  later_student_steps: int = 0  # Updates of the student from round 2 on; 0: as in the first.
+  first_teacher: str = ""  # A finished run, or the name of a pretrained model, that is the teacher of round 1; empty:
+  # one is trained.
+  later_teacher: overrides.Assignments = ()  # Changes of the teacher from round 2 on, such as ("train.steps=500",).
+  later_student: overrides.Assignments = ()  # Those of the student. With train.steps the model's schedules scale alike.
   tokens_per_batch: int = 8_192  # Padded source tokens per batch and device in translation and scoring.
   beam: int = 5  # Beam size of the teacher in the report.
   lengths: int = 9  # Candidates of the student, as of several lengths, that the teacher ranks in the report; 1: none.
@@ -43,15 +47,16 @@ class Alternation:
   data: Any = None  # A `toy.Config` for the built-in toy language pair; None: a data folder is given.
 
   def __post_init__(self):
-    config.check_choice("rule", self.rule, ("hard", "soft"))
+    config.check_choice("rule", self.rule, ("hard", "soft", "first"))
     config.check_choice("stop", self.stop, ("none", "ncm", "bleu"))
     config.check_at_least(1, self, "rounds", "nbest", "beam", "tokens_per_batch", "lengths", "sample")
-    config.check_at_least(0, self, "quality", "later_teacher_steps", "later_student_steps")
+    config.check_at_least(0, self, "quality")
     for name in ("teacher", "student"):
       recipe.check(getattr(self, name))
-      if getattr(self, f"later_{name}_steps") and getattr(self, name).phases:
-        raise ValueError(f"later_{name}_steps is for a {name} without phases, as each phase has its own train.steps; "
-                         "set it to 0.")
+      try:
+        recipe.check(later(self, name))
+      except ValueError as problem:
+        raise ValueError(f"later_{name}: {problem}") from None
     if not models.traits(self.teacher.family).autoregressive:
       raise ValueError(f"The teacher must be autoregressive; got the family {self.teacher.family}. Use ar or janus.")
     if self.data is not None and not isinstance(self.data, toy.Config):
@@ -95,9 +100,11 @@ def nbest_search(alternation: Alternation, search: Any) -> Any:
   return dataclasses.replace(search, **found)
 
 
-def budget(experiment: config.Experiment, steps: int | None) -> config.Experiment:
-  """Returns the experiment with `steps` updates and the model's schedules scaled alike; 0: unchanged."""
-  if not steps:
-    return experiment
-  model, train = experiment.model, dataclasses.replace(experiment.train, steps=steps)
-  return dataclasses.replace(experiment, model=schedule.scaled(model, steps, experiment.train.steps), train=train)
+def later(alternation: Alternation, name: str) -> config.Experiment:
+  """Returns the experiment of the "teacher" or "student" from round 2 on."""
+  first, changes = getattr(alternation, name), getattr(alternation, f"later_{name}")
+  steps = config.override(first, *changes).train.steps
+  if steps == first.train.steps:
+    return config.override(first, *changes)
+  return config.override(dataclasses.replace(first, model=schedule.scaled(first.model, steps, first.train.steps)),
+                         *changes)

@@ -113,8 +113,9 @@ def remaining(rows: Sequence[dict], alternation: config.Alternation) -> tuple[fl
 
 def _growth(alternation, stage, before, number):
   """Returns the number of updates of a stage in a round, divided by that in an earlier one; 1 if it trains nothing."""
-  later = {"teacher": alternation.later_teacher_steps, "student": alternation.later_student_steps}.get(stage, 0)
-  return later / getattr(alternation, stage).train.steps if later and before < 2 <= number else 1.0
+  if stage not in ("teacher", "student") or not before < 2 <= number:
+    return 1.0
+  return config.later(alternation, stage).train.steps / getattr(alternation, stage).train.steps
 
 
 def no_better(rows: Sequence[dict], stop: str) -> bool:

@@ -9,12 +9,14 @@ import tensorflow as tf
 
 from tf_nar import config as core_config
 from tf_nar import display
+from tf_nar import pretrained
 from tf_nar import runs
 from tf_nar.data import atomic
 from tf_nar.data import corpus as data_corpus
 from tf_nar.data import json_file
 from tf_nar.data import lock
 from tf_nar.data import toy
+from tf_nar.data import vocab as vocab_lib
 from tf_nar.em import alternate
 from tf_nar.em import config
 from tf_nar.em import jobs as jobs_lib
@@ -45,6 +47,7 @@ def run(alternation: config.Alternation, data_dir: str, workdir: str, *, tell: C
     ValueError: if there is no data, or if the workdir was begun with another configuration.
   """
   _check_data(alternation, data_dir)  # Before the workdir is made, so that an error leaves no folder.
+  _check_first_teacher(alternation, data_dir)
   jobs = jobs or jobs_lib.Jobs()
   if jobs.owner:
     tf.io.gfile.makedirs(workdir)
@@ -96,6 +99,24 @@ def _check_data(alternation, data_dir):
                      "data_prep/prepare.py made.")
 
 
+def _check_first_teacher(alternation, data_dir):
+  """Raises ValueError unless `first_teacher`, if given, can be the teacher of this text and start those after it."""
+  folder = pretrained.find(alternation.first_teacher)
+  if not folder:
+    return
+  given, wanted = runs.read(folder), alternation.teacher
+  if not data_dir or vocab_lib.load(folder).sha256 != vocab_lib.load(data_dir).sha256:
+    raise ValueError(f"first_teacher={alternation.first_teacher} has another vocabulary than the text; prepare the "
+                     f"text with data_prep/prepare.py --reuse_vocab={folder}.")
+  sizes = {name: (getattr(given.model.net, name), getattr(wanted.model.net, name))
+           for name in (*config.SHARED, "decoder_layers", "max_length")}
+  sizes = {"family": (given.family, wanted.family)} | {f"model.net.{name}": both for name, both in sizes.items()}
+  for name, (theirs, ours) in sizes.items():
+    if theirs != ours:
+      raise ValueError(f"first_teacher={alternation.first_teacher} has {name}={theirs}, but the teacher has {ours}; "
+                       f"set teacher.{name}={theirs}.")
+
+
 def _data(alternation, data_dir, workdir):
   """Returns the data folder, writing that of the toy pair if needed, and the alternation with `data` set to match."""
   if data_dir:
@@ -132,6 +153,9 @@ def _same(alternation, data_dir, workdir):
 def _read(values):
   """Rebuilds the `config.Alternation` from its JSON; fields added since then get their defaults."""
   parts = {name: runs.experiment(values[name]) for name in ("teacher", "student")}
+  for name in list(parts):  # Earlier versions had numbers of updates alone.
+    if steps := values.pop(f"later_{name}_steps", 0):
+      parts[f"later_{name}"] = (f"train.steps={steps}",)
   if values["data"] is not None:
     parts["data"] = core_config.from_dict(toy.Config, values["data"])
   return core_config.from_dict(config.Alternation, values | parts)

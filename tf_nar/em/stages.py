@@ -37,9 +37,14 @@ class Stages:
     self._alternation, self._data_dir, self._jobs = alternation, data_dir, jobs or jobs_lib.Jobs()
 
   def teach(self, data: str, before: str | None, out: str) -> None:
-    """Trains a teacher on a data folder; `before` is the teacher of the last round, None in the first."""
+    """Trains a teacher on a data folder; `before` is the teacher of the last round, None in the first.
+
+    In the first, a `first_teacher` is copied instead.
+    """
     alternation = self._alternation
-    experiment = config_lib.budget(alternation.teacher, before and alternation.later_teacher_steps)
+    if alternation.first_teacher and not before:
+      return _with_weights(alternation.teacher, runs.load(alternation.first_teacher), out)
+    experiment = config_lib.later(alternation, "teacher") if before else alternation.teacher
     before = before if alternation.warm_start_teacher else None
     recipe.run(experiment, data, out, original_dir=self._data_dir, warm_start=before)
 
@@ -55,7 +60,7 @@ class Stages:
     alternation = self._alternation
     if alternation.one_model:
       return _with_weights(alternation.student, runs.load(teacher), out)
-    experiment = config_lib.budget(alternation.student, before and alternation.later_student_steps)
+    experiment = config_lib.later(alternation, "student") if before else alternation.student
     before = before if alternation.warm_start_student else None
     teacher = teacher if alternation.student_from_teacher else None
     recipe.run(experiment, data, out, original_dir=self._data_dir, warm_start=before or teacher)
@@ -189,7 +194,7 @@ def scored(score: Callable, pairs: Sequence[tuple[list[int], list[int]]], longes
 
 def chosen(candidates: records.Candidates, scores: dict[str, np.ndarray],
            alternation: config_lib.Alternation) -> Iterator[records.Pair]:
-  """Yields the `records.Pair`s that are kept of one source: one by the hard rule, weighted ones by the soft rule.
+  """Yields the `records.Pair`s that are kept of one source: weighted ones by the soft rule, one by the others.
 
   Args:
     candidates: `records.Candidates`.
@@ -199,9 +204,9 @@ def chosen(candidates: records.Candidates, scores: dict[str, np.ndarray],
   lengths = [len(tokens) for tokens in candidates.tokens]
   merits = select.merit(scores["student"], lengths, normalize=alternation.normalize,
                         quality=scores.get("quality"), weight=alternation.quality)
-  if alternation.rule == "hard":
-    yield records.Pair(candidates.src, candidates.tokens[select.best(merits)], candidates.weight,
-                       candidates.index)
+  if alternation.rule != "soft":
+    kept = select.best(merits) if alternation.rule == "hard" else 0  # Candidates are best first.
+    yield records.Pair(candidates.src, candidates.tokens[kept], candidates.weight, candidates.index)
     return
   # The beam's scores are log p / penalty.
   kind = alternation.teacher.search.penalty
