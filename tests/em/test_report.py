@@ -63,6 +63,9 @@ def test_expects_a_stage_to_take_as_long_as_before():
   half = (alternation.student.train.steps // 2) / alternation.student.train.steps
   later = config.override(alternation, f"later_student.train.steps={alternation.student.train.steps // 2}")
   assert report.remaining([first], later) == (2 * (60 + 40 * half), True)
+  given = dataclasses.replace(later, first_teacher="runs/teacher", one_model=False)
+  assert report.remaining([first], given) == (2 * (50 + 40 * half), False)
+  assert report.remaining([first, part], given) == (50 + 40 * half + 70 + 40 * half, True)
 
 
 def test_writes_json_whole(workdir):

@@ -94,7 +94,8 @@ def table(rows: Sequence[dict]) -> str:
 def remaining(rows: Sequence[dict], alternation: config.Alternation) -> tuple[float, bool]:
   """Returns the expected seconds of the stages that are not done, and whether all of them have an expectation.
 
-  A stage is expected to take as long as it did in the latest round, in proportion to the updates of a training.
+  A stage is expected to take as long as it did in the latest round, in proportion to the updates of a training. A
+  `first_teacher` that is given tells nothing of the next.
 
   Args:
     rows: the result of `collect`.
@@ -104,11 +105,17 @@ def remaining(rows: Sequence[dict], alternation: config.Alternation) -> tuple[fl
   total, known = 0.0, True
   for number in range(1, alternation.rounds + 1):
     for stage in (stage for stage in alternate.ROUND if stage not in done.get(number, {})):
-      before = next((each for each in sorted(done, reverse=True) if stage in done[each]), None)
+      told = [each for each in done if stage in done[each] and not _given(alternation, stage, each)]
+      before = max(told, default=None)
       known &= before is not None
       if before is not None:
         total += done[before][stage] * _growth(alternation, stage, before, number)
   return total, known
+
+
+def _given(alternation, stage, number):
+  """Whether a stage copies a finished run, and so takes no time that another could be told from."""
+  return bool(alternation.first_teacher) and (stage, number) == ("teacher", 1)
 
 
 def _growth(alternation, stage, before, number):

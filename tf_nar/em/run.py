@@ -70,7 +70,7 @@ def _run(alternation, data_dir, workdir, tell, stages, jobs):
     last = next(row for row in rows if row["round"] == number)
     stage, took = list(last["seconds"].items())[-1]
     seconds, known = report.remaining(rows, alternation)
-    left = f"; {'about' if known else 'at least'} {display.duration(seconds)} to go" if seconds else ""
+    left = f"; {'about' if known else 'at least'} {display.duration(seconds)} to go" if seconds >= 1 else ""
     tell(f"round {last['round']} of {alternation.rounds}: {stage} done in {took:.0f} s{left}")
     if stage == "measures":
       report.scalars(last, workdir)
