@@ -14,8 +14,8 @@ Minutes limit the updates of a training, without its validations; cooldown and g
 warm-up to half of the updates at most, with a lower peak of the learning rate. They do not change with another number
 of updates, so set train.optimizer.warmup, train.optimizer.cooldown and model.glance.updates too.
 
-On Multi30k these are, up to rounding, the settings of configs/best_multi30k.py, whose parts have results in
-docs/results/em.md. Larger texts are not measured yet.
+On Multi30k these are, up to rounding and but for the length penalty of the candidates, the settings of
+configs/best_multi30k.py, whose parts have results in docs/results/em.md. Larger texts are not measured yet.
 """
 import dataclasses
 from typing import NamedTuple

@@ -90,7 +90,8 @@ def test_a_frozen_part_has_the_function_of_its_run(ours, name, value, theirs):
   made = core_config.Experiment("lanmt_score", *families.TINY["lanmt_score"])
   trained = core_config.override(
     core_config.Experiment("lanmt", *families.TINY["lanmt"]), "model.net.dropout=0.3", "model.smoothing=0.2").model
-  warm_starts.check_frozen(made.model.lanmt, trained, "runs/old")
+  warm_starts.check_function(made.model.lanmt, trained, warm_starts.FROZEN, "runs/old")
   message = f"The frozen part has {name}={value}, but runs/old, whose weights it would get, has {name}={theirs};"
   with pytest.raises(ValueError, match=message):
-    warm_starts.check_frozen(core_config.override(made, ours).model.lanmt, trained, "runs/old")
+    frozen = core_config.override(made, ours).model.lanmt
+    warm_starts.check_function(frozen, trained, warm_starts.FROZEN, "runs/old")

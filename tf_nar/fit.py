@@ -95,7 +95,7 @@ def check(experiment: config.Experiment, data_dir: str, workdir: str) -> runs.Ru
 
 
 def _planned(experiment, data_dir, workdir):
-  run = runs.plan(_for_data(experiment, data_dir), vocab_lib.load(data_dir), workdir)
+  run = runs.plan(for_data(experiment, data_dir), vocab_lib.load(data_dir), workdir)
   if runs.is_lengthened(run.experiment, workdir) and not checkpoint.begun(workdir):
     raise ValueError(f"{workdir} is finished and has no checkpoints, so it cannot be trained for more train.steps; "
                      f"choose another --workdir, with --warm_start={workdir}.")
@@ -159,7 +159,7 @@ def alone(workdir: str) -> Iterator[None]:
     yield
 
 
-def _for_data(experiment, data_dir):
+def for_data(experiment: config.Experiment, data_dir: str) -> config.Experiment:
   """Returns the experiment with `search.length_ratio` set by the training data, if the family has it and it is 0."""
   if "limit" not in models.traits(experiment.family).offers or experiment.search.length_ratio:
     return experiment

@@ -14,7 +14,12 @@ RENAMED = {"Search": dict.fromkeys(("lengths", "samples", "nbest"), "candidates"
 # Groups of an experiment whose assignments are also for the phases that train an experiment of their own: what every
 # experiment has, and what networks that fill each other's parts have in common.
 COMMON = ["train"], ["model", "net"]
-Assignments = tuple[str, ...]  # The type of a field that holds assignments; --set=FIELD.train.steps=500 adds one.
+
+
+def assignments() -> Any:
+  """Returns a field of a dataclass, a tuple of assignments, to which --set=FIELD.train.steps=500 adds train.steps=500.
+  """
+  return dataclasses.field(default=(), metadata={"assignments": True})
 
 
 class Assignment(str):
@@ -34,7 +39,7 @@ def override(node: Any, *assignments: str) -> Any:
   All are applied at once, so that their order does not matter to checks that compare two fields. If two assign the
   same field, the last counts. Those of `train` and `model.net` are for the phases of an experiment too, whatever they
   train. A class may have values by name, `NAMED`, {name: {field: value}}: "model.net=base"
-  assigns those fields.
+  assigns those fields. To a field of `assignments` an assignment below it is added.
 
   Raises:
     ValueError: for an unknown name (the message suggests the nearest known one) or a value of another type.
@@ -67,14 +72,25 @@ def _replace(node, changes):
     return leaf
   if common := _for_phases(node, changes):
     below["phases"] = common + below.get("phases", [])  # Those that name a phase come later, and count.
-  hints = typing.get_type_hints(type(node))
-  given = {name: _extended if hints[name] == Assignments and inner[0][0] else _replace for name, inner in below.items()}
-  return dataclasses.replace(node, **{name: given[name](getattr(node, name), below[name]) for name in below})
+  held = {field.name for field in dataclasses.fields(node) if field.metadata.get("assignments")}
+  given = {name: (_extended if name in held else _replace)(getattr(node, name), below[name]) for name in below}
+  return dataclasses.replace(node, **given)
 
 
-def _extended(assignments, changes):
-  """Returns a field of `Assignments` with changes of what they change, as later_teacher.train.steps=500, at its end."""
-  return *assignments, *(_same_origin(f"{'.'.join(path)}={text}", whole) for path, text, whole in changes)
+def _extended(found, changes):
+  """Applies changes to a field of `assignments`, in turn: one without a path replaces all before, others are added."""
+  for path, text, whole in changes:
+    if path:
+      found = *found, _same_origin(f"{'.'.join(path)}={text}", whole)
+      continue
+    try:
+      found = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+      found = None
+    if not isinstance(found, tuple) or not all(isinstance(each, str) for each in found):
+      raise ValueError(f"{_shown(whole)}: expected one assignment, as {whole.partition('=')[0]}.train.steps=500, or a "
+                       f"tuple of such, as ('train.steps=500',); got {text}.")
+  return found
 
 
 def _for_phases(node, changes):

@@ -64,7 +64,7 @@ def check(experiment: config.Experiment, warm_start: str | None = None) -> None:
     if phase.frozen in known:
       name = warm_start if phase.frozen == "warm_start" else f"phase {phase.frozen}"
       with _named(phase):
-        warm_starts.check_frozen(*parts.values(), known[phase.frozen], name)
+        warm_starts.check_function(*parts.values(), known[phase.frozen], warm_starts.FROZEN, name)
     known[phase.name] = each.model
   if experiment.sweep:
     tuning.searches(each, experiment.sweep, check=models.check)

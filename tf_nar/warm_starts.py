@@ -16,6 +16,7 @@ from tf_nar import settings
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.layers import owners
 
+FROZEN = "The frozen part"  # As `check_function` calls it.
 # Sizes and layout, which a frozen run must have in common with the part of a model that it fills, but for `_FREE`: what
 # does not change its function, and what is checked with its weights.
 _FUNCTION = "net.", "latent."
@@ -106,7 +107,7 @@ def _freeze(run, weights, theirs, name):
   """Assigns weights {path: array} of the `config.Experiment` `theirs`, in the run `name`, as `freeze` does."""
   part, variables = _frozen(run)
   _check_tied(run, theirs, name, "take")
-  check_frozen(run.model.traits.frozen(run.model.config)[part], theirs.model, name)
+  check_function(run.model.traits.frozen(run.model.config)[part], theirs.model, FROZEN, name)
   runs.assign(variables, _renamed(weights, "", f"{part}/"), name)
 
 
@@ -115,13 +116,13 @@ def _renamed(weights, old, new):
   return {new + path.removeprefix(old): value for path, value in weights.items() if path.startswith(old)}
 
 
-def check_frozen(part: Any, trained: Any, name: str) -> None:
-  """Raises ValueError unless a frozen part and the run called `name` that fills it have `Config`s of one function."""
-  ours, theirs = ({each.name: each.value for each in settings.settings(config)} for config in (part, trained))
-  free = _FREE - {"net.max_length"} if part.net.positions == "learned" else _FREE
+def check_function(config: Any, trained: Any, what: str, name: str) -> None:
+  """Raises ValueError unless the `Config` of `what` is of the same function as that of the run `name` that fills it."""
+  ours, theirs = ({each.name: each.value for each in settings.settings(one)} for one in (config, trained))
+  free = _FREE - {"net.max_length"} if config.net.positions == "learned" else _FREE
   for setting, value in ours.items():
     if setting.startswith(_FUNCTION) and setting not in free and value != theirs.get(setting):
-      raise ValueError(f"The frozen part has {setting}={value}, but {name}, whose weights it would get, has "
+      raise ValueError(f"{what} has {setting}={value}, but {name}, whose weights it would get, has "
                        f"{setting}={theirs.get(setting)}; give both the same.")
 
 

@@ -32,6 +32,12 @@ def test_changes_of_later_rounds():
   assert config.later(alternation, "teacher") == config_lib.override(TEACHER, *alternation.later_teacher)
   student = config.later(alternation, "student")
   assert student.train.steps == 400 and student.model.glance == glancing.Glance(updates=300)
+  anew = config_lib.override(alternation, "later_teacher.train.seed=4", "later_teacher=('train.steps=9',)",
+                             "later_teacher.train.seed=5")  # In turn.
+  assert anew.later_teacher == ("train.steps=9", "train.seed=5")
+  for wrong in ("train.steps=9", "('train.steps=9')", "(9,)"):
+    with pytest.raises(ValueError, match="--set later_teacher=.*: expected one assignment, as later_teacher.train"):
+      config_lib.override(alternation, f"later_teacher={wrong}")
   own = dataclasses.replace(alternation, later_student=("train.steps=400", "model.glance.updates=7"))
   assert config.later(own, "student").model.glance == glancing.Glance(updates=7)
 
@@ -48,6 +54,19 @@ def test_settings_are_overridden_by_name():
     (dict(nbest=0), "nbest is at least 1; got 0"),
     (dict(quality=-1.0), "quality is at least 0; got -1.0"),
     (dict(later_student=("train.steps=-5",)), "later_student: train.steps is at least 1; got -5"),
+    (dict(later_teacher=(5,)), "later_teacher: expected a tuple of assignments, such as .* got .5,."),
+    (dict(later_teacher=("model.net.heads=4",), warm_start_teacher=True),
+     "later_teacher: The teacher has net.heads=4, but that of round 1, whose weights it would get, has net.heads=8"),
+    (dict(later_teacher=("model.net.width=256",), student_from_teacher=True), "the student has width=512, the teacher"),
+    (dict(later_teacher=("model.net.max_length=64",)), "set teacher.model.net.max_length=256"),
+    (dict(later_teacher=("model.net.dtype=bfloat16",)), "later_teacher: net.dtype=bfloat16 rounds the weights"),
+    (dict(later_teacher=("search.penalty=length",)), "later_teacher: the search is that of all rounds; set teacher.se"),
+    (dict(student=dataclasses.replace(STUDENT, phases=(TUNED,)), later_student=("train.steps=5",)),
+     "later_student: each phase has its own number of updates; set phases.tuned.train.steps, and its schedules"),
+    (dict(rule="first", quality=0.5), "rule=first keeps the teacher's best, .* leave out quality and normalize"),
+    (dict(first_teacher="runs/a", teacher=dataclasses.replace(TEACHER, phases=(TUNED,))),
+     "first_teacher=runs/a is trained already, so the teacher cannot have phases"),
+    (dict(one_model=True, raw_student=False, student=TEACHER, later_student=("train.steps=5",)), "no later_student"),
     (dict(later_teacher=("train.stepps=5",)), "later_teacher: --set train.stepps=5: no field 'stepps'. Did you mean"),
     (dict(student=dataclasses.replace(STUDENT, family="glat")),
      "family=glat goes with a model of glat.Config, not of nat_em.Config; take a config of that family"),

@@ -15,6 +15,7 @@ from tests.data import folders
 from tests.data import holding
 from tests.em import minuscule
 from tf_nar import config
+from tf_nar import fit
 from tf_nar import models
 from tf_nar import runs
 from tf_nar.data import corpus
@@ -163,30 +164,52 @@ def test_refuses_another_text(tmp_path, name, pairs, shards, changed):
   assert len(run.run(config, data, workdir, stages=Stages(), **quiet)) == 3
 
 
-def test_begins_from_a_teacher_that_is_trained(tmp_path):
+def from_trained(tmp_path):
+  """Returns an alternation that begins from a run, its data folder, and that run, untrained."""
   data, folder = folders.make(tmp_path / "data", folders.random_pairs(20)), str(tmp_path / "teacher")
   alternation = dataclasses.replace(minuscule.get_config(), data=None, raw_student=False, first_teacher=folder)
-  trained = config.override(alternation.teacher, "train.seed=7", "train.steps=99")
-  given = runs.plan(trained, vocab.load(data), folder)
+  trained = config.override(alternation.teacher, "train.seed=7", "train.steps=99", "model.smoothing=0.3")
+  return alternation, data, runs.plan(trained, vocab.load(data), folder)
+
+
+def test_begins_from_a_teacher_that_is_trained(tmp_path):
+  alternation, data, given = from_trained(tmp_path)
   runs.save(given)
-  quiet = dict(tell=lambda text: None, stages=Stages(3, 2))
-  assert len(run.run(alternation, data, str(tmp_path / "run"), **quiet)) == 2
-  work = stages_lib.Stages(alternation, data)
-  work.teach(data, None, str(tmp_path / "first"))
+  quiet = dict(tell=lambda text: None)
+  assert len(run.run(alternation, data, str(tmp_path / "run"), stages=Stages(3, 2), **quiet)) == 2
+  stages_lib.Stages(alternation, data).teach(data, None, str(tmp_path / "first"))
   first = runs.load(str(tmp_path / "first"))
   for ours, theirs in zip(first.model.variables, given.model.variables, strict=True):
     np.testing.assert_array_equal(ours, theirs)
-  assert first.experiment == dataclasses.replace(given.experiment, search=alternation.teacher.search)
-  wide = config.override(alternation, "teacher.model.net.decoder_layers=2")
-  with pytest.raises(ValueError, match=f"^first_teacher={folder} has model.net.decoder_layers=1, but the teacher has "
-                                       "2; set teacher.model.net.decoder_layers=1"):
-    run.run(wide, data, str(tmp_path / "wide"))
-  toy.write(other := str(tmp_path / "other"), minuscule.get_config().data)
-  with pytest.raises(ValueError, match=f"^first_teacher={folder} has another vocabulary than the text; prepare"):
-    run.run(alternation, other, str(tmp_path / "wide"))
-  with pytest.raises(ValueError, match="^No run at nothing"):
-    run.run(dataclasses.replace(alternation, first_teacher="nothing"), data, str(tmp_path / "wide"))
-  assert not (tmp_path / "wide").exists()
+  searching = dataclasses.replace(given.experiment, search=alternation.teacher.search)
+  assert first.experiment == fit.for_data(searching, data) and first.experiment.search.length_ratio > 0
+  shutil.rmtree(given.workdir)  # What was copied is not read again.
+  assert len(run.run(alternation, data, str(tmp_path / "run"), stages=Stages(), **quiet)) == 2
+
+
+@pytest.mark.parametrize("changes, message", [
+  (["teacher.model.net.decoder_layers=2"], "^The teacher has net.decoder_layers=2, but first_teacher=.*, whose"),
+  (["teacher.model.net.tie=none"], "has model.net.tie=all and model.net.max_length=16, the teacher none and 16; set"),
+  (["first_teacher={}/student"], "^first_teacher=.*student is of the family nat_em; give a run of ar"),
+  (["first_teacher={}/untrained"], "^first_teacher=.*untrained is not trained yet; give a finished run"),
+  (["first_teacher={}/nothing"], "^No run at .*nothing"),
+  (["toy"], "^first_teacher=.* has another vocabulary than the text; prepare the text with data_prep/prepare.py"),
+  ([""], "^first_teacher=.* needs the text that it can read; give --data_dir"),
+])
+def test_refuses_a_teacher_that_does_not_fit(tmp_path, changes, message):
+  alternation, data, given = from_trained(tmp_path)
+  runs.save(given)
+  runs.save(runs.plan(alternation.student, vocab.load(data), str(tmp_path / "student")))
+  runs.write(given._replace(workdir=str(tmp_path / "untrained")))
+  if "toy" in changes:
+    toy.write(data := str(tmp_path / "toy"), minuscule.get_config().data)
+  elif "" in changes:
+    data, alternation = "", dataclasses.replace(alternation, data=minuscule.get_config().data)
+  else:
+    alternation = config.override(alternation, *(each.format(tmp_path) for each in changes))
+  with pytest.raises(ValueError, match=message):
+    run.run(alternation, data, str(tmp_path / "run"))
+  assert not (tmp_path / "run").exists()
 
 
 def test_two_at_once_are_refused(tmp_path):

@@ -59,6 +59,18 @@ def test_where_a_student_starts(monkeypatch, options, first, later):
   assert started == [None, first, later]
 
 
+def test_the_first_round_and_later_ones_have_their_settings(monkeypatch):
+  trained = []
+  monkeypatch.setattr(stages.recipe, "run", lambda experiment, *_, **options: trained.append(
+    (experiment.family, experiment.train.steps, options["warm_start"])))
+  work = stages.Stages(alternation(later_teacher=("train.steps=7",), later_student=("train.steps=8",),
+                                   warm_start_teacher=True, first_teacher="runs/teacher"), "data")
+  work.teach("selected", "teacher", "2")  # Not the first teacher again.
+  work.study("distilled", "teacher", None, "1")
+  work.study("distilled", "teacher", "student", "2")
+  assert trained == [("ar", 7, "teacher"), ("nat_em", 100_000, None), ("nat_em", 8, None)]
+
+
 def test_the_original_of_a_student_is_the_true_text(monkeypatch):
   given = []
   monkeypatch.setattr(stages.recipe, "run", lambda experiment, data, out, **options: given.append((data, options)))

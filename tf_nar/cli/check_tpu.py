@@ -58,7 +58,9 @@ def load() -> list[tuple[str, config_lib.Experiment, tuple | None]]:
   if isinstance(made, em_config.Alternation):
     *before, (name, last, _) = phases(made.teacher)
     wide = em_config.nbest_search(made, last.search), made.tokens_per_batch
-    return [*before, (name, last, wide), *phases(made.student)]
+    later = [(f"{name}, from round 2", one, None) for part in ("teacher", "student") if getattr(made, f"later_{part}")
+             for name, one, _ in phases(em_config.later(made, part)) if made.rounds > 1]
+    return [*before, (name, last, wide), *phases(made.student), *later]
   if isinstance(made, config_lib.Experiment):
     return phases(made)
   raise ValueError(f"{CONFIG.value[0]} must return an Experiment or an Alternation; got {type(made).__name__}.")

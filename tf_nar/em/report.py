@@ -6,6 +6,7 @@ from typing import Sequence
 import tensorflow as tf
 
 from tf_nar import display
+from tf_nar import recipe
 from tf_nar.data import atomic
 from tf_nar.em import alternate
 from tf_nar.em import config
@@ -122,7 +123,9 @@ def _growth(alternation, stage, before, number):
   """Returns the number of updates of a stage in a round, divided by that in an earlier one; 1 if it trains nothing."""
   if stage not in ("teacher", "student") or not before < 2 <= number:
     return 1.0
-  return config.later(alternation, stage).train.steps / getattr(alternation, stage).train.steps
+  first, later = (sum(each.train.steps for _, each in recipe.trainings(experiment))
+                  for experiment in (getattr(alternation, stage), config.later(alternation, stage)))
+  return later / first
 
 
 def no_better(rows: Sequence[dict], stop: str) -> bool:

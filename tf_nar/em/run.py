@@ -11,6 +11,7 @@ from tf_nar import config as core_config
 from tf_nar import display
 from tf_nar import pretrained
 from tf_nar import runs
+from tf_nar import warm_starts
 from tf_nar.data import atomic
 from tf_nar.data import corpus as data_corpus
 from tf_nar.data import json_file
@@ -44,10 +45,12 @@ def run(alternation: config.Alternation, data_dir: str, workdir: str, *, tell: C
     The result of `report.collect`, which is also in em.json.
 
   Raises:
-    ValueError: if there is no data, or if the workdir was begun with another configuration.
+    ValueError: if there is no data, if the workdir was begun with another configuration, or if `first_teacher` is no
+      finished run of the same family, sizes and vocabulary.
   """
   _check_data(alternation, data_dir)  # Before the workdir is made, so that an error leaves no folder.
-  _check_first_teacher(alternation, data_dir)
+  if alternate.seconds(alternate.at(workdir, 1)["teacher"]) is None:
+    _check_first_teacher(alternation, data_dir)
   jobs = jobs or jobs_lib.Jobs()
   if jobs.owner:
     tf.io.gfile.makedirs(workdir)
@@ -101,20 +104,25 @@ def _check_data(alternation, data_dir):
 
 def _check_first_teacher(alternation, data_dir):
   """Raises ValueError unless `first_teacher`, if given, can be the teacher of this text and start those after it."""
-  folder = pretrained.find(alternation.first_teacher)
-  if not folder:
+  name, wanted = f"first_teacher={alternation.first_teacher}", alternation.teacher
+  if not alternation.first_teacher:
     return
-  given, wanted = runs.read(folder), alternation.teacher
-  if not data_dir or vocab_lib.load(folder).sha256 != vocab_lib.load(data_dir).sha256:
-    raise ValueError(f"first_teacher={alternation.first_teacher} has another vocabulary than the text; prepare the "
-                     f"text with data_prep/prepare.py --reuse_vocab={folder}.")
-  sizes = {name: (getattr(given.model.net, name), getattr(wanted.model.net, name))
-           for name in (*config.SHARED, "decoder_layers", "max_length")}
-  sizes = {"family": (given.family, wanted.family)} | {f"model.net.{name}": both for name, both in sizes.items()}
-  for name, (theirs, ours) in sizes.items():
-    if theirs != ours:
-      raise ValueError(f"first_teacher={alternation.first_teacher} has {name}={theirs}, but the teacher has {ours}; "
-                       f"set teacher.{name}={theirs}.")
+  if not data_dir:
+    raise ValueError(f"{name} needs the text that it can read; give --data_dir.")
+  folder = pretrained.find(alternation.first_teacher)
+  given = runs.read(folder)
+  if not runs.is_finished(folder):
+    raise ValueError(f"{name} is not trained yet; give a finished run.")
+  if given.family != wanted.family:
+    raise ValueError(f"{name} is of the family {given.family}; give a run of {wanted.family}, as the teacher is.")
+  if vocab_lib.load(folder).sha256 != vocab_lib.load(data_dir).sha256:
+    raise ValueError(f"{name} has another vocabulary than the text; prepare the text with data_prep/prepare.py "
+                     f"--reuse_vocab={folder}.")
+  ours, theirs = ((model.net.tied, model.net.max_length) for model in (wanted.model, given.model))
+  if ours != theirs:
+    raise ValueError(f"{name} has model.net.tie={theirs[0]} and model.net.max_length={theirs[1]}, the teacher "
+                     f"{ours[0]} and {ours[1]}; set teacher.model.net.tie and teacher.model.net.max_length.")
+  warm_starts.check_function(wanted.model, given.model, "The teacher", name)
 
 
 def _data(alternation, data_dir, workdir):

@@ -1,6 +1,6 @@
 """Selects the candidates that the next teacher is trained on, by pure functions of one source's n-best list.
 
-With p the student, A0 the first teacher (trained on the original text) and At the one whose beam found the candidates:
+With p the student, A0 the first teacher (of the original text) and At the one whose beam found the candidates:
 
   merit(y) = log p(y | x) + lambda log A0(y | x)
   hard     y* = argmax merit(y)                          the paper's program, with lambda = 0

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from tf_nar import fit
 from tf_nar import recipe
 from tf_nar import runs
 from tf_nar.data import arrays
@@ -43,7 +44,9 @@ class Stages:
     """
     alternation = self._alternation
     if alternation.first_teacher and not before:
-      return _with_weights(alternation.teacher, runs.load(alternation.first_teacher), out)
+      given = runs.load(alternation.first_teacher)
+      searching = dataclasses.replace(given.experiment, search=alternation.teacher.search)
+      return _save(given._replace(experiment=fit.for_data(searching, data)), out)
     experiment = config_lib.later(alternation, "teacher") if before else alternation.teacher
     before = before if alternation.warm_start_teacher else None
     recipe.run(experiment, data, out, original_dir=self._data_dir, warm_start=before)
@@ -136,8 +139,12 @@ def _with_weights(experiment, run, out):
   """Writes a run folder with the weights and training of a `Run`, and the other settings of an experiment."""
   model = dataclasses.replace(experiment.model, net=run.experiment.model.net)
   experiment = dataclasses.replace(run.experiment, model=model, search=experiment.search)
+  _save(run._replace(experiment=experiment), out)
+
+
+def _save(run, out):
   if strategy.is_chief():
-    runs.save(run._replace(experiment=experiment, workdir=out))
+    runs.save(run._replace(workdir=out))
 
 
 def lists(search: Callable, shard: str, nbest: int, **given: Any) -> Iterator[records.Candidates]:

@@ -10,7 +10,7 @@ DA-Transformer: Ma et al., "Fuzzy Alignments in Directed Acyclic Graph for Non-A
 
 Where the tokens are independent given their number, which in training is the target's, both are the bag of n-grams of
 Shao et al., "Minimizing the Bag-of-Ngrams Difference for Non-Autoregressive Neural Machine Translation", AAAI 2020,
-whose L1 distance is 2 (T - n + 1 - m). All fine-tune models trained by likelihood, with bigrams.
+whose L1 distance is 2 (T - n + 1 - m), where T counts EOS. All fine-tune models trained by likelihood, with bigrams.
 """
 import tensorflow as tf
 

@@ -92,7 +92,7 @@ def _operations(config, source, target):
   decoded = operations.decoder(net, net.decoder_layers, canvas, source)
   decoded += operations.output(net, canvas) + operations.aligned(net, canvas, target)
   one = family.Operations(operations.encoder(net, source) + decoded, canvas)
-  return one._replace(glanced=decoded, glanced_positions=canvas) if config.glance else one
+  return one._replace(glanced=decoded, glanced_positions=canvas) if config.glance and not config.ngrams else one
 
 
 def _check(config, search):

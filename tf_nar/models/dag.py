@@ -99,7 +99,7 @@ def _operations(config, source, target):
   decoded = operations.decoder(net, net.decoder_layers, vertices, source) + operations.output(net, vertices)
   decoded += operations.aligned(net, vertices, target) + operations.links(net, vertices)
   one = family.Operations(operations.encoder(net, source) + decoded, vertices)
-  if not config.glance:
+  if not config.glance or config.ngrams:
     return one
   # Glancing also computes the best token at each vertex of the most probable path.
   return one._replace(glanced=decoded + operations.output(net, target), glanced_positions=vertices + target)

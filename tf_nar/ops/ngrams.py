@@ -33,7 +33,7 @@ def expected(log_prob: tf.Tensor, lengths: tf.Tensor, order: int) -> tf.Tensor:
     order: n.
 
   Returns:
-    float32 [B, T]; where fewer than n tokens are left, 0.
+    float32 [B, T]; without meaning where no n-gram begins.
   """
   prob = tf.where(tf.sequence_mask(lengths, tf.shape(log_prob)[1])[..., None], tf.exp(log_prob), 0.0)
   found = prob
