@@ -34,7 +34,6 @@ from tf_nar.train import checkpoint
 from tf_nar.train import loop
 from tf_nar.train import strategy
 
-TEXT = "text.sha256"  # File of a run folder with the hash of its training text, from the manifest of the data folder.
 SAMPLES = 5  # Translations shown in TensorBoard at each validation.
 
 
@@ -171,13 +170,13 @@ def _begin(run, text):
   """Writes the files of a run folder that are known before training."""
   if strategy.is_chief():
     runs.write(run)
-    atomic.write(os.path.join(run.workdir, TEXT), text.encode())
+    atomic.write(os.path.join(run.workdir, runs.TEXT), text.encode())
 
 
 def _same_text(data_dir, workdir):
   """Returns the hash of the training text; raises ValueError if the run folder was begun with another text."""
   digests = data_corpus.digests(data_dir)
-  path = os.path.join(workdir, TEXT)
+  path = os.path.join(workdir, runs.TEXT)
   if atomic.exists(path):
     with atomic.open_read(path) as file:
       found = file.read().decode()

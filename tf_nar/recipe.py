@@ -272,7 +272,7 @@ def _lasting(system):
 def _publish(last, search, workdir):
   """Writes the run folder of the result; the weights last, as they mark it as finished."""
   runs.write(last._replace(workdir=workdir, experiment=dataclasses.replace(last.experiment, search=search)))
-  for name in (fit.TEXT, monitor.LOG, runs.WEIGHTS):
+  for name in (runs.TEXT, monitor.LOG, runs.WEIGHTS):
     with atomic.open_read(os.path.join(last.workdir, name)) as file:
       atomic.write(os.path.join(workdir, name), file.read())
 

@@ -3,6 +3,7 @@
   config.json         the experiment as trained, with overrides applied and `model.net.vocab` filled in
   vocab.*, bpe.codes  the vocabulary
   weights.npz         every weight under its variable's path; `load` reads it
+  text.sha256         the hash of the training text, from the manifest of its data folder; `fit` writes it
 """
 import dataclasses
 import json
@@ -25,7 +26,7 @@ from tf_nar.data import json_file
 from tf_nar.data import vocab as vocab_lib
 from tf_nar.layers import shards
 
-CONFIG, WEIGHTS = "config.json", "weights.npz"
+CONFIG, WEIGHTS, TEXT = "config.json", "weights.npz", "text.sha256"
 # Settings that may differ from those of training.
 FREE = "search.", "model.net.dtype=", "model.net.shards=", "model.scores="
 

@@ -3,12 +3,12 @@ import dataclasses
 import os
 from typing import Any
 
+from tf_nar import runs
 from tf_nar.data import atomic
 from tf_nar.data import json_file
 
 FILE = "README.md"
 SCORES = "report.json"  # Of bin/evaluate.py, in the run folder.
-TEXT = "text.sha256"  # The hash of the training text, in the run folder.
 SHOWN = "bleu_", "chrf_", "ter_"
 
 CARD = """\
@@ -78,7 +78,7 @@ def _cell(value):
 
 
 def _digest(workdir):
-  path = os.path.join(workdir, TEXT)
+  path = os.path.join(workdir, runs.TEXT)
   if not atomic.exists(path):
     return "unknown"
   with atomic.open_read(path) as file:
