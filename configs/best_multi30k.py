@@ -13,14 +13,12 @@ import dataclasses
 
 from configs import em_multi30k
 from configs import glat_ctc_multi30k
+from configs import nat_em_tuned_multi30k
 from tf_nar import config
 
 PHASES = (
   config.Phase("distilled", start="warm_start"),
-  config.Phase("bigrams", (
-    "model.ngrams=2", "model.ngram_score=precision", "train.steps=300", "train.seed=1",
-    "train.optimizer.learning_rate=0.001", "train.optimizer.warmup=60", "train.optimizer.cooldown=150",
-  ), text="original"),
+  config.Phase("bigrams", (*nat_em_tuned_multi30k.BIGRAMS, "model.ngram_score=precision"), text="original"),
 )
 SWEEP = ("search.beam=20", "search.bonus=0,0.25,0.5")
 
