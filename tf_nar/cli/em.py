@@ -19,7 +19,9 @@ they train together, and divide candidates and scores like jobs. The first machi
 start the same command again on all that ended; it resumes.
 
 Settings are changed with --set, as --set=student.train.steps=500 or --set=student.model.net=base (a size by name: tiny,
-small, base, big), or in files given as further --config; --print_config prints them all.
+small, base, big), or in files given as further --config; --print_config prints them all. Those of teachers and students
+from round 2 on are changed by --set=later_teacher.train.steps=480 and later_student. A teacher that is trained already
+begins round 1 with --set=first_teacher=RUN, the name of a pretrained model or its folder.
 
 Writes into WORKDIR: round_R/{teacher,student}, run folders for bin/translate.py and bin/export.py;
 round_R/{distilled,selected}, data folders; em.json and em.png, the measures of each round.
