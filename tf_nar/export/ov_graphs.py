@@ -29,6 +29,7 @@ families with latents use the shape alone; source has the ids of the sentence of
 for each sentence. The graph with the output layer of a run with a shortlist also takes among, int32 [B, C], the tokens
 that it computes.
 """
+import operator
 from typing import Any
 
 import tensorflow as tf
@@ -80,7 +81,11 @@ def lacks(run: Any) -> str:
     return (f"Expected a run of a family among {', '.join(ALONE)}; got {run.workdir} of the family {family}; use "
             "bin/export.py.")
   needed = next((what for what, holds in NEEDS.get(family, ()) if not holds(run, search)), "")
-  return needed and f"An OpenVINO export of {family} needs {needed}; got {search}; set these, or use bin/export.py."
+  if not needed:
+    return ""
+  name = needed.partition("=")[0]
+  return (f"An OpenVINO export of {family} needs {needed}; got {operator.attrgetter(name)(run.experiment)}; set it, or "
+          "use bin/export.py.")
 
 
 def _walks(search):
