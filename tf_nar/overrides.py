@@ -83,10 +83,7 @@ def _extended(found, changes):
     if path:
       found = *found, _same_origin(f"{'.'.join(path)}={text}", whole)
       continue
-    try:
-      found = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-      found = None
+    found = _literal(text)
     if not isinstance(found, tuple) or not all(isinstance(each, str) for each in found):
       raise ValueError(f"{_shown(whole)}: expected one assignment, as {whole.partition('=')[0]}.train.steps=500, or a "
                        f"tuple of such, as ('train.steps=500',); got {text}.")
@@ -157,13 +154,18 @@ def _check_field(node, name, assignment):
     raise ValueError(f"{_shown(assignment)}: no field {name!r}. {hint}")
 
 
+def _literal(text):
+  """Returns the value of a Python literal; what is none stays text."""
+  try:
+    return ast.literal_eval(text)
+  except (ValueError, SyntaxError):
+    return text
+
+
 def _parse(text, old, assignment):
   if dataclasses.is_dataclass(old):
     raise ValueError(f"{_shown(assignment)}: this is a group of fields; set one of them: {', '.join(vars(old))}.")
-  try:
-    new = text if isinstance(old, str) else ast.literal_eval(text)
-  except (ValueError, SyntaxError):
-    new = text
+  new = text if isinstance(old, str) else _literal(text)
   if isinstance(old, float) and type(new) is int:
     new = float(new)
   if type(old) is int and isinstance(new, float) and new.is_integer():
