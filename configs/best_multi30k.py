@@ -5,9 +5,8 @@
 
 It trains a teacher and translates the training text with it; trains CTC with glancing on these translations, starting
 from the teacher's weights; fine-tunes for 300 updates with the expected-bigram loss on the original text; chooses the
-search on validation text; and exports a SavedModel. Measured: test BLEU 38.9 in one
-pass, 40.4 with nine candidates that the teacher ranks; its beam 5 40.2 (docs/results/em.md). It is the model of
-pretrained/multi30k_en_de.
+search on validation text; and exports a SavedModel. Measured: test BLEU 38.9 in one pass, 40.4 with nine
+candidates that the teacher ranks; its beam 5 40.2 (docs/results/em.md). It is the model of pretrained/multi30k_en_de.
 """
 import dataclasses
 

@@ -8,7 +8,7 @@
 The text is in data/task1/tok of github.com/multi30k/dataset. It takes hours on two CPU cores; the same command resumes
 after an interruption. To begin from the packed teacher, prepare the text with
 --reuse_vocab=pretrained/multi30k_en_de/teacher, and set first_teacher=multi30k_en_de/teacher; rule=first repeats
-distillation in place of EM.
+distillation, without EM.
 """
 from configs import ar_multi30k
 from configs import nat_em_multi30k

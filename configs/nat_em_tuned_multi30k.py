@@ -5,8 +5,8 @@
 
 The phase "distilled" trains as configs/nat_em_multi30k.py does, from the weights of the run of --warm_start; the phase
 "bigrams" goes on with the bag of bigrams (Shao et al., AAAI 2020) of the original text. Cost: 1,440 and 300 updates of
-4,096 padded tokens. Measured: test BLEU 32.1 by argmax, 33.0 with ODD, 37.2 with nine lengths ranked by the teacher
-(docs/results/one_pass.md).
+4,096 padded tokens. Measured as two runs of these settings: test BLEU 32.1 by argmax, 33.0 with ODD, 37.2 with nine
+lengths ranked by the teacher (docs/results/one_pass.md).
 """
 import dataclasses
 
