@@ -166,7 +166,7 @@ def plot(rows: Sequence[dict], workdir: str) -> bool:
         axis.set_xlabel("round")
         axis.xaxis.get_major_locator().set_params(integer=True)
         if axis.lines:
-          axis.legend()
+          axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
       left.set_title("Multi-modality of the texts, by the round's student")
       left.set_ylabel("NCM, nats per target token")
       right.set_title("Translations of the validation text")
