@@ -7,7 +7,7 @@
 
 The text is in data/task1/tok of github.com/multi30k/dataset. It takes hours on two CPU cores; the same command resumes
 after an interruption. Measured from the packed teacher: with ODD 31.9, 31.9 and 32.3 test BLEU by round, with nine
-lengths ranked by that teacher 35.5, 36.3 and 36.3 (docs/results/em.md). To begin from the packed teacher, prepare the text with
+lengths ranked by that teacher 35.5, 36.3 and 36.3 (docs/results/em.md). To begin from it, prepare the text with
 --reuse_vocab=pretrained/multi30k_en_de/teacher, and set first_teacher=multi30k_en_de/teacher; rule=first repeats
 distillation, without EM.
 """
